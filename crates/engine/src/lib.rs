@@ -1,0 +1,1 @@
+//! Ports and adapters (store, broker, gate), use cases, relay and reaper.

@@ -1,0 +1,1 @@
+//! Consumers: one file a command, chains, connectors to the outside.

@@ -1,0 +1,1 @@
+//! Composition root: CLI, configuration, router, sessions, REST API, hub.
