@@ -1,0 +1,1 @@
+//! Publishes what the task table says is due.

@@ -1,0 +1,214 @@
+//! The truth. One code for SQLite and PostgreSQL: statements keep to the
+//! dialect that both speak (`$n`, `RETURNING`, `ON CONFLICT`), and where they
+//! differ a method of [`Store`] knows.
+//!
+//! Every change of a task's state, its counters and its journal facts are one
+//! commit. Lock order: task, job, user.
+
+mod accept;
+mod claim;
+mod control;
+mod finish;
+mod journal;
+mod people;
+mod publish;
+mod read;
+mod row;
+mod schema;
+
+pub use accept::{Accept, Accepted, NewTask};
+pub use claim::{Claim, Claimed};
+pub use control::Control;
+pub use finish::{Ending, Finish};
+pub use people::{Account, Identity};
+
+use crate::clock;
+use contract::{UserId, fact::Fact};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    Value,
+};
+use sea_orm_migration::MigratorTrait;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A lease lasts this long, ms; it is renewed every third of it.
+pub const LEASE_MS: i64 = 60_000;
+/// Open tasks that one user may have.
+pub const MAX_OPEN: i64 = 100_000;
+/// Attempts before a task fails for good: one, and one after each back-off.
+pub const MAX_ATTEMPTS: i64 = 1 + BACK_OFF_MS.len() as i64;
+/// Upper bounds of the full jitter after each failed attempt, ms.
+pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
+/// Lost leases in a row that make a task poison.
+pub const MAX_LOST: i64 = 5;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database can't be reached, or refused a statement.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+    /// What the database holds can't be read back.
+    #[error("stored {what} can't be read: {why}")]
+    Corrupt { what: &'static str, why: String },
+    /// Nothing of that id that this user may see.
+    #[error("not found")]
+    NotFound,
+    /// The state of the thing does not allow it; in words for people.
+    #[error("{0}")]
+    Conflict(String),
+    /// The same idempotency key came with another body.
+    #[error("this idempotency key was used for a different request")]
+    KeyReused,
+    /// Too many open tasks; try again when some are done.
+    #[error("{open} tasks are open already, and {limit} is the limit")]
+    TooManyOpen { open: i64, limit: i64 },
+}
+
+/// Facts that a commit brought about, for the hubs of their user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    pub user: UserId,
+    pub facts: Vec<Fact>,
+}
+
+/// A cheap handle to the database.
+#[derive(Clone)]
+pub struct Store {
+    /// Readers. On PostgreSQL the same pool as `writer`.
+    reader: DatabaseConnection,
+    /// On SQLite a pool of one connection: one writer.
+    writer: DatabaseConnection,
+    clock: clock::Shared,
+    epoch: String,
+    time_scale: f64,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite://path` or `postgres://…`) and
+    /// brings its schema up to date. `time_scale` divides back-offs: a
+    /// sandbox at speed 50 retries 50 times as soon.
+    pub async fn open(url: &str, clock: clock::Shared, time_scale: f64) -> Result<Self, Error> {
+        let (writer, reader) = if url.starts_with("sqlite:") {
+            let writer = Database::connect(sqlite(url, 1)).await?;
+            schema::Migrator::up(&writer, None).await?;
+            (writer, Database::connect(sqlite(url, 4)).await?)
+        } else {
+            let mut options = ConnectOptions::new(url);
+            options.max_connections(16).sqlx_logging(false);
+            let pool = Database::connect(options).await?;
+            schema::Migrator::up(&pool, None).await?;
+            (pool.clone(), pool)
+        };
+        let mut store = Self { reader, writer, clock, epoch: String::new(), time_scale };
+        store.epoch = store.read_epoch().await?;
+        Ok(store)
+    }
+
+    /// The random value made with the database; another one means another
+    /// history.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// UTC ms by the store's clock.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        one(&self.reader, "SELECT 1 AS one", []).await.map(|_| ())
+    }
+
+    async fn read_epoch(&self) -> Result<String, Error> {
+        execute(
+            &self.writer,
+            "INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING",
+            [Uuid::now_v7().simple().to_string().into()],
+        )
+        .await?;
+        let row = one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
+        Ok(row.ok_or(Error::NotFound)?.try_get("", "value")?)
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        Ok(self
+            .writer
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            })
+            .await?)
+    }
+
+    /// Locks the row that is read. SQLite's one writer needs no such word.
+    fn for_update(&self) -> &'static str {
+        if self.writer.get_database_backend() == DbBackend::Sqlite { "" } else { " FOR UPDATE" }
+    }
+
+    /// Full jitter on the back-off that follows attempt number `attempt`.
+    fn back_off(&self, attempt: i64) -> i64 {
+        let step = usize::try_from(attempt - 1).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
+        self.scaled(rand::random_range(0..=BACK_OFF_MS[step]))
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    fn scaled(&self, ms: i64) -> i64 {
+        (ms as f64 / self.time_scale) as i64
+    }
+}
+
+fn sqlite(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(Duration::from_secs(10))
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .create_if_missing(true)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(5))
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "FULL")
+        });
+    options
+}
+
+async fn one<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<QueryResult>, Error> {
+    Ok(c.query_one_raw(statement(c, sql, values)).await?)
+}
+
+async fn all<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, Error> {
+    Ok(c.query_all_raw(statement(c, sql, values)).await?)
+}
+
+async fn execute<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, Error> {
+    Ok(c.execute_raw(statement(c, sql, values)).await?.rows_affected())
+}
+
+fn statement<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(c.get_database_backend(), sql, values)
+}

@@ -1,0 +1,248 @@
+//! Accept: job, tasks and journal fact in one commit, then 202.
+
+use super::{
+    Error, MAX_OPEN, Store, execute,
+    journal::{self, Draft},
+    one, row,
+};
+use contract::{
+    JobId, TaskId, UserId,
+    api::Job,
+    command::Command,
+    fact::{Fact, FactKind},
+    state::{Counts, JobKind, JobState},
+};
+use sea_orm::{ConnectionTrait, Value};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+/// One task to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTask {
+    pub kind: &'static str,
+    pub version: u16,
+    pub queue: String,
+    pub key: String,
+    pub channel: Option<String>,
+    pub sku: String,
+    pub title: String,
+    /// Row of the grid, from 0.
+    pub row: u32,
+    pub body: Json,
+}
+
+impl NewTask {
+    /// From a command; `sku` and `title` are what people see.
+    pub fn new<C: Command>(
+        command: &C,
+        channel: Option<String>,
+        sku: String,
+        title: String,
+        row: u32,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            kind: C::KIND,
+            version: C::VERSION,
+            queue: command.queue(),
+            key: command.key(),
+            channel,
+            sku,
+            title,
+            row,
+            body: serde_json::to_value(command)?,
+        })
+    }
+}
+
+/// What a user launches.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    pub user: UserId,
+    pub kind: JobKind,
+    pub title: String,
+    pub channels: Vec<String>,
+    pub tasks: Vec<NewTask>,
+    /// The client's key, and a hash of what it asked with it.
+    pub idempotency: Option<(String, String)>,
+}
+
+/// The job, and what to tell about it. No facts: it was accepted before,
+/// under the same key.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub job: Job,
+    pub facts: Vec<Fact>,
+}
+
+/// Rows of one INSERT: 17 values each, under SQLite's 32,766 variables.
+const ROWS: usize = 500;
+const KEY_LIFE_MS: i64 = 24 * 3_600_000;
+
+impl Store {
+    /// Stores the job with all its tasks, or answers with the job that was
+    /// accepted under the same key within the last 24 h.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`], [`Error::TooManyOpen`], [`Error::Database`]:
+    /// nothing is stored then.
+    pub async fn accept(&self, launch: Accept) -> Result<Accepted, Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let id = JobId(Uuid::now_v7());
+        if let Some((name, hash)) = &launch.idempotency
+            && let Some(first) = claim_key(&tx, launch.user, name, hash, id, now).await?
+        {
+            let sql = format!("SELECT {} FROM jobs WHERE id = $1", row::JOB);
+            let first = one(&tx, &sql, [first.0.into()]).await?.ok_or(Error::NotFound)?;
+            let job = row::job(&first)?;
+            tx.rollback().await?;
+            return Ok(Accepted { job, facts: Vec::new() });
+        }
+        let total = i64::try_from(launch.tasks.len()).unwrap_or(i64::MAX);
+        check_open(&tx, launch.user, total).await?;
+        let job = Job {
+            id,
+            kind: launch.kind,
+            title: launch.title,
+            state: JobState::Running,
+            paused: false,
+            cancel_requested: false,
+            counts: Counts {
+                total: u32::try_from(total).unwrap_or(u32::MAX),
+                open: u32::try_from(total).unwrap_or(u32::MAX),
+                ..Counts::default()
+            },
+            channels: launch.channels,
+            created_at: now,
+            finished_at: None,
+            eta_ms: None,
+        };
+        execute(
+            &tx,
+            "INSERT INTO jobs (id, user_id, kind, title, channels, state, total, open, created_at) \
+             VALUES ($1, $2, $3, $4, $5, 'running', $6, $6, $7)",
+            [
+                id.0.into(),
+                launch.user.0.into(),
+                job.kind.as_str().into(),
+                job.title.as_str().into(),
+                row::text("channels", &job.channels)?.into(),
+                total.into(),
+                now.into(),
+            ],
+        )
+        .await?;
+        let rows: Vec<_> =
+            launch.tasks.into_iter().map(|task| (TaskId(Uuid::now_v7()), None, task)).collect();
+        insert_tasks(&tx, id, launch.user, now, "queued", &rows).await?;
+        let draft = Draft::of_job(FactKind::JobAccepted, job.clone());
+        let facts = journal::append(&tx, launch.user, now, vec![draft]).await?;
+        tx.commit().await?;
+        Ok(Accepted { job, facts })
+    }
+}
+
+/// The job of an earlier request with this key, or the key is ours now.
+async fn claim_key<C: ConnectionTrait>(
+    c: &C,
+    user: UserId,
+    name: &str,
+    hash: &str,
+    job: JobId,
+    now: i64,
+) -> Result<Option<JobId>, Error> {
+    execute(
+        c,
+        "DELETE FROM idempotency_keys WHERE user_id = $1 AND name = $2 AND created_at < $3",
+        [user.0.into(), name.into(), (now - KEY_LIFE_MS).into()],
+    )
+    .await?;
+    let ours = execute(
+        c,
+        "INSERT INTO idempotency_keys (user_id, name, body_hash, job_id, created_at) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        [user.0.into(), name.into(), hash.into(), job.0.into(), now.into()],
+    )
+    .await?;
+    if ours == 1 {
+        return Ok(None);
+    }
+    let first = one(
+        c,
+        "SELECT body_hash, job_id FROM idempotency_keys WHERE user_id = $1 AND name = $2",
+        [user.0.into(), name.into()],
+    )
+    .await?
+    .ok_or(Error::NotFound)?;
+    if first.try_get::<String>("", "body_hash")? != hash {
+        return Err(Error::KeyReused);
+    }
+    Ok(Some(JobId(first.try_get("", "job_id")?)))
+}
+
+async fn check_open<C: ConnectionTrait>(c: &C, user: UserId, more: i64) -> Result<(), Error> {
+    let open: i64 = one(
+        c,
+        "SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) AS open FROM jobs \
+         WHERE user_id = $1 AND state = 'running'",
+        [user.0.into()],
+    )
+    .await?
+    .ok_or(Error::NotFound)?
+    .try_get("", "open")?;
+    if open + more > MAX_OPEN {
+        return Err(Error::TooManyOpen { open, limit: MAX_OPEN });
+    }
+    Ok(())
+}
+
+/// Inserts tasks once: a follow-up that is there already stays as it is.
+/// Returns how many are new.
+pub(super) async fn insert_tasks<C: ConnectionTrait>(
+    c: &C,
+    job: JobId,
+    user: UserId,
+    now: i64,
+    state: &'static str,
+    tasks: &[(TaskId, Option<TaskId>, NewTask)],
+) -> Result<u64, Error> {
+    let mut inserted = 0;
+    for chunk in tasks.chunks(ROWS) {
+        let mut sql = String::from(
+            "INSERT INTO tasks (id, job_id, user_id, cause_id, kind, version, queue, key, channel, \
+             sku, title, row_no, body, state, run_after, created_at, updated_at) VALUES ",
+        );
+        let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * 17);
+        for (place, (id, cause, task)) in chunk.iter().enumerate() {
+            let first = place * 17;
+            sql.push_str(if place == 0 { "(" } else { ", (" });
+            for n in 1..=17 {
+                sql.push_str(if n == 1 { "$" } else { ", $" });
+                sql.push_str(&(first + n).to_string());
+            }
+            sql.push(')');
+            values.extend([
+                id.0.into(),
+                job.0.into(),
+                user.0.into(),
+                cause.map(|id| id.0).into(),
+                task.kind.into(),
+                i64::from(task.version).into(),
+                task.queue.as_str().into(),
+                task.key.as_str().into(),
+                task.channel.clone().into(),
+                task.sku.as_str().into(),
+                task.title.as_str().into(),
+                i64::from(task.row).into(),
+                task.body.to_string().into(),
+                state.into(),
+                now.into(),
+                now.into(),
+                now.into(),
+            ]);
+        }
+        sql.push_str(" ON CONFLICT (id) DO NOTHING");
+        inserted += execute(c, &sql, values).await?;
+    }
+    Ok(inserted)
+}

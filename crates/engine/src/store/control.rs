@@ -1,0 +1,245 @@
+//! What a person does to a job: cancel, pause, resume, retry, resolve.
+
+use super::{
+    Error, Store, execute,
+    finish::save_job,
+    journal::{self, Draft},
+    one, row,
+};
+use contract::{
+    JobId, TaskId, UserId,
+    api::{Job, Outcome, ResolveAs, RetryWhich},
+    fact::{Fact, FactData, FactKind},
+    state::{JobState, TaskState},
+};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+
+/// What is asked of a whole job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    Cancel,
+    Pause,
+    Resume,
+}
+
+impl Store {
+    /// Cancels, pauses or resumes; asking for what is so already changes
+    /// nothing and is no error.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] where the job has ended, or
+    /// is being cancelled and can't be paused.
+    pub async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let mut job = self.own_job(&tx, user, job).await?;
+        if job.state != JobState::Running {
+            return Err(Error::Conflict("This job has ended already.".into()));
+        }
+        if job.cancel_requested && control != Control::Cancel {
+            return Err(Error::Conflict("This job is being cancelled.".into()));
+        }
+        let draft = match control {
+            Control::Cancel if job.cancel_requested => None,
+            Control::Pause if job.paused => None,
+            Control::Resume if !job.paused => None,
+            Control::Cancel => {
+                job.cancel_requested = true;
+                job.paused = false;
+                let count = cancel_queued(&tx, job.id, now).await?;
+                job.counts.open -= count;
+                job.counts.cancelled += count;
+                let mut draft = Draft::of_job(FactKind::JobCancelling, job.clone());
+                draft.data.count = Some(count);
+                Some(draft)
+            }
+            Control::Pause => {
+                job.paused = true;
+                // What lies in a queue would hold places that others need.
+                execute(
+                    &tx,
+                    "UPDATE tasks SET published_at = NULL, fence = fence + 1 WHERE job_id = $1 \
+                     AND state = 'queued' AND published_at IS NOT NULL",
+                    [job.id.0.into()],
+                )
+                .await?;
+                Some(Draft::of_job(FactKind::JobPaused, job.clone()))
+            }
+            Control::Resume => {
+                job.paused = false;
+                Some(Draft::of_job(FactKind::JobResumed, job.clone()))
+            }
+        };
+        let Some(draft) = draft else {
+            tx.rollback().await?;
+            return Ok((job, Vec::new()));
+        };
+        let mut drafts = vec![draft];
+        drafts.extend(end_if_nothing_is_open(&mut job, now));
+        save_job(&tx, &job).await?;
+        let facts = journal::append(&tx, user, now, drafts).await?;
+        tx.commit().await?;
+        Ok((job, facts))
+    }
+
+    /// Queues failed tasks again, with all their attempts, and reopens the
+    /// job.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while cancelling, or where nothing failed.
+    pub async fn retry(
+        &self,
+        user: UserId,
+        job: JobId,
+        which: &RetryWhich,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let mut job = self.own_job(&tx, user, job).await?;
+        if job.cancel_requested && job.state == JobState::Running {
+            return Err(Error::Conflict("This job is being cancelled.".into()));
+        }
+        let mut sql = String::from(
+            "UPDATE tasks SET state = 'queued', attempt = 0, lost = 0, fence = fence + 1, \
+             published_at = NULL, run_after = $2, waiting_for = NULL, outcome = NULL, \
+             updated_at = $2 WHERE job_id = $1 AND state = 'failed'",
+        );
+        let mut values: Vec<Value> = vec![job.id.0.into(), now.into()];
+        if let Some(channel) = &which.channel {
+            values.push(channel.as_str().into());
+            sql.push_str(&format!(" AND channel = ${}", values.len()));
+        }
+        if let Some(tasks) = &which.tasks {
+            let mut places = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                values.push(task.0.into());
+                places.push(format!("${}", values.len()));
+            }
+            sql.push_str(&format!(" AND id IN ({})", places.join(", ")));
+        }
+        let count = u32::try_from(execute(&tx, &sql, values).await?).unwrap_or(u32::MAX);
+        if count == 0 {
+            return Err(Error::Conflict("Nothing to retry: none of these failed.".into()));
+        }
+        job.counts.failed -= count;
+        job.counts.open += count;
+        reopen(&mut job);
+        save_job(&tx, &job).await?;
+        let mut draft = Draft::of_job(FactKind::JobReopened, job.clone());
+        draft.data.count = Some(count);
+        let facts = journal::append(&tx, user, now, vec![draft]).await?;
+        tx.commit().await?;
+        Ok((job, facts))
+    }
+
+    /// A person's word about a task of which nobody can tell.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] unless the task needs a person.
+    pub async fn resolve(
+        &self,
+        user: UserId,
+        task: TaskId,
+        how: ResolveAs,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let owner = one(
+            &tx,
+            "SELECT job_id, state FROM tasks WHERE id = $1 AND user_id = $2",
+            [task.0.into(), user.0.into()],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+        if row::word::<TaskState>(&owner, "state")? != TaskState::NeedsPerson {
+            return Err(Error::Conflict("This item does not wait for a decision.".into()));
+        }
+        let mut job = self.own_job(&tx, user, JobId(owner.try_get("", "job_id")?)).await?;
+        job.counts.needs_person -= 1;
+        let (state, outcome, kind) = match how {
+            ResolveAs::Done => {
+                job.counts.succeeded += 1;
+                let outcome = Outcome {
+                    code: "resolved_done".into(),
+                    message: "A person checked it: it was done.".into(),
+                    reference: None,
+                };
+                if job.counts.open == 0 {
+                    job.state = job.counts.verdict(job.cancel_requested);
+                }
+                ("succeeded", Some(row::text("outcome", &outcome)?), FactKind::TaskSucceeded)
+            }
+            ResolveAs::Again => {
+                job.counts.open += 1;
+                reopen(&mut job);
+                ("queued", None, FactKind::TaskRequeued)
+            }
+        };
+        let sql = format!(
+            "UPDATE tasks SET state = $2, attempt = 0, lost = 0, unsure = 0, fence = fence + 1, \
+             published_at = NULL, run_after = $3, waiting_for = NULL, outcome = $4, \
+             updated_at = $3 WHERE id = $1 RETURNING {}",
+            row::TASK
+        );
+        let changed =
+            one(&tx, &sql, [task.0.into(), state.into(), now.into(), outcome.into()]).await?;
+        let changed = row::task(&changed.ok_or(Error::NotFound)?)?;
+        save_job(&tx, &job).await?;
+        let draft = Draft {
+            kind,
+            job: Some(job.id),
+            task: Some(task),
+            data: FactData { job: Some(job.clone()), task: Some(changed), ..FactData::default() },
+        };
+        let facts = journal::append(&tx, user, now, vec![draft]).await?;
+        tx.commit().await?;
+        Ok((job, facts))
+    }
+
+    async fn own_job(
+        &self,
+        tx: &DatabaseTransaction,
+        user: UserId,
+        job: JobId,
+    ) -> Result<Job, Error> {
+        let sql = format!(
+            "SELECT {} FROM jobs WHERE id = $1 AND user_id = $2{}",
+            row::JOB,
+            self.for_update()
+        );
+        row::job(&one(tx, &sql, [job.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?)
+    }
+}
+
+async fn cancel_queued<C: ConnectionTrait>(c: &C, job: JobId, now: i64) -> Result<u32, Error> {
+    let count = execute(
+        c,
+        "UPDATE tasks SET state = 'cancelled', fence = fence + 1, published_at = NULL, \
+         waiting_for = NULL, updated_at = $2 WHERE job_id = $1 AND state = 'queued'",
+        [job.0.into(), now.into()],
+    )
+    .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+fn reopen(job: &mut Job) {
+    job.state = JobState::Running;
+    job.cancel_requested = false;
+    job.finished_at = None;
+}
+
+fn end_if_nothing_is_open(job: &mut Job, now: i64) -> Option<Draft> {
+    if job.counts.open > 0 {
+        return None;
+    }
+    job.state = job.counts.verdict(job.cancel_requested);
+    job.finished_at = Some(now);
+    let mut draft = Draft::of_job(FactKind::JobFinished, job.clone());
+    draft.data.notification = Some(journal::finished(job));
+    Some(draft)
+}

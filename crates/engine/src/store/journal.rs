@@ -1,0 +1,240 @@
+//! The journal: each fact gets its user's next `seq` in the commit of the
+//! change that it tells of.
+
+use super::{Error, Store, all, execute, one, row};
+use contract::{
+    JobId, TaskId, UserId,
+    api::{Inbox, Job, Notification},
+    fact::{Fact, FactData, FactKind},
+    state::{JobKind, JobState},
+};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+/// A fact to be written; its `seq` comes from the user's row.
+pub(super) struct Draft {
+    pub kind: FactKind,
+    pub job: Option<JobId>,
+    pub task: Option<TaskId>,
+    pub data: FactData,
+}
+
+impl Draft {
+    pub fn of_job(kind: FactKind, job: Job) -> Self {
+        let data = FactData { job: Some(job.clone()), ..FactData::default() };
+        Self { kind, job: Some(job.id), task: None, data }
+    }
+}
+
+/// Writes `drafts` in order. The user's row is locked from here on: call it
+/// last.
+pub(super) async fn append<C: ConnectionTrait>(
+    c: &C,
+    user: UserId,
+    now: i64,
+    drafts: Vec<Draft>,
+) -> Result<Vec<Fact>, Error> {
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let count = i64::try_from(drafts.len()).unwrap_or(i64::MAX);
+    let head: i64 = one(
+        c,
+        "UPDATE users SET seq = seq + $2 WHERE id = $1 RETURNING seq",
+        [user.0.into(), count.into()],
+    )
+    .await?
+    .ok_or(Error::NotFound)?
+    .try_get("", "seq")?;
+    let mut facts = Vec::with_capacity(drafts.len());
+    for (seq, mut draft) in (head - count + 1..).zip(drafts) {
+        if let Some(notification) = &mut draft.data.notification {
+            notification.seq = seq;
+            notification.at = now;
+            insert_notification(c, user, notification).await?;
+        }
+        let fact = Fact {
+            seq,
+            id: Uuid::now_v7(),
+            kind: draft.kind,
+            job: draft.job,
+            task: draft.task,
+            at: now,
+            data: draft.data,
+        };
+        execute(
+            c,
+            "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            [
+                user.0.into(),
+                seq.into(),
+                fact.id.into(),
+                fact.kind.as_str().into(),
+                fact.job.map(|id| id.0).into(),
+                fact.task.map(|id| id.0).into(),
+                now.into(),
+                row::text("data", &fact.data)?.into(),
+            ],
+        )
+        .await?;
+        facts.push(fact);
+    }
+    Ok(facts)
+}
+
+async fn insert_notification<C: ConnectionTrait>(
+    c: &C,
+    user: UserId,
+    n: &Notification,
+) -> Result<(), Error> {
+    execute(
+        c,
+        "INSERT INTO notifications (user_id, seq, job_id, kind, title, text, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            user.0.into(),
+            n.seq.into(),
+            n.job.0.into(),
+            n.kind.as_str().into(),
+            n.title.as_str().into(),
+            n.text.as_str().into(),
+            n.at.into(),
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// What a user is told when a job comes to its end.
+pub(super) fn finished(job: &Job) -> Notification {
+    let items = match job.kind {
+        JobKind::ProductUploads => "uploads",
+        JobKind::Ec2Starts => "steps",
+    };
+    let c = &job.counts;
+    let mut text = format!("{} of {} {items} succeeded", c.succeeded, c.total);
+    for (count, word) in
+        [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_person, "need you")]
+    {
+        if count > 0 {
+            text.push_str(&format!(", {count} {word}"));
+        }
+    }
+    text.push('.');
+    let title = match job.state {
+        JobState::Succeeded => format!("{} is done", job.title),
+        JobState::Cancelled => format!("{} was cancelled", job.title),
+        JobState::Failed => format!("{} failed", job.title),
+        JobState::PartlyFailed | JobState::Running => format!("{} partly failed", job.title),
+    };
+    let kind = if c.needs_person > 0 { "needs_person" } else { "finished" };
+    Notification { seq: 0, job: job.id, kind: kind.into(), title, text, at: 0, read: false }
+}
+
+impl Store {
+    /// The head of a user's journal: the last `seq` given, 0 for none.
+    pub async fn head(&self, user: UserId) -> Result<i64, Error> {
+        let row = one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
+        Ok(row.ok_or(Error::NotFound)?.try_get("", "seq")?)
+    }
+
+    /// Facts of a user with `seq > after`, in order, at most `limit`.
+    pub async fn facts_after(
+        &self,
+        user: UserId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Fact>, Error> {
+        all(
+            &self.reader,
+            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+             WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            [user.0.into(), after.into(), limit.into()],
+        )
+        .await?
+        .iter()
+        .map(fact)
+        .collect()
+    }
+
+    /// The journal of one job, in order, `seq > after`.
+    pub async fn job_journal(
+        &self,
+        user: UserId,
+        job: JobId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Fact>, Error> {
+        all(
+            &self.reader,
+            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+             WHERE job_id = $2 AND user_id = $1 AND seq > $3 ORDER BY seq LIMIT $4",
+            [user.0.into(), job.0.into(), after.into(), limit.into()],
+        )
+        .await?
+        .iter()
+        .map(fact)
+        .collect()
+    }
+
+    /// The user's newest notifications, at most `limit`.
+    pub async fn inbox(&self, user: UserId, limit: i64) -> Result<Inbox, Error> {
+        let rows = all(
+            &self.reader,
+            "SELECT seq, job_id, kind, title, text, at, read_at FROM notifications \
+             WHERE user_id = $1 ORDER BY seq DESC LIMIT $2",
+            [user.0.into(), limit.into()],
+        )
+        .await?;
+        let items = rows
+            .iter()
+            .map(|row| {
+                Ok(Notification {
+                    seq: row.try_get("", "seq")?,
+                    job: JobId(row.try_get("", "job_id")?),
+                    kind: row.try_get("", "kind")?,
+                    title: row.try_get("", "title")?,
+                    text: row.try_get("", "text")?,
+                    at: row.try_get("", "at")?,
+                    read: row.try_get::<Option<i64>>("", "read_at")?.is_some(),
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let unread = items.iter().filter(|item| !item.read).count();
+        Ok(Inbox { items, unread: u32::try_from(unread).unwrap_or(u32::MAX) })
+    }
+
+    /// Marks all notifications up to `up_to` as read, and tells every tab.
+    pub async fn mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let changed = execute(
+            &tx,
+            "UPDATE notifications SET read_at = $3 \
+             WHERE user_id = $1 AND seq <= $2 AND read_at IS NULL",
+            [user.0.into(), up_to.into(), now.into()],
+        )
+        .await?;
+        let mut facts = Vec::new();
+        if changed > 0 {
+            let data = FactData { read_up_to: Some(up_to), ..FactData::default() };
+            let draft = Draft { kind: FactKind::NotificationsRead, job: None, task: None, data };
+            facts = append(&tx, user, now, vec![draft]).await?;
+        }
+        tx.commit().await?;
+        Ok(facts)
+    }
+}
+
+fn fact(row: &sea_orm::QueryResult) -> Result<Fact, Error> {
+    Ok(Fact {
+        seq: row.try_get("", "seq")?,
+        id: row.try_get("", "id")?,
+        kind: row::word(row, "kind")?,
+        job: row.try_get::<Option<Uuid>>("", "job_id")?.map(JobId),
+        task: row.try_get::<Option<Uuid>>("", "task_id")?.map(TaskId),
+        at: row.try_get("", "at")?,
+        data: row::json(row, "data")?,
+    })
+}

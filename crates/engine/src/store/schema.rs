@@ -1,0 +1,37 @@
+//! The tables, as migrations that only add.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait,
+};
+
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Initial)]
+    }
+}
+
+struct Initial;
+
+impl MigrationName for Initial {
+    fn name(&self) -> &str {
+        "m0001_initial"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Initial {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let c = manager.get_connection();
+        // SQLite has no type for UUIDs: the driver stores them as 16 bytes.
+        let uuid = if c.get_database_backend() == DbBackend::Sqlite { "BLOB" } else { "UUID" };
+        for statement in include_str!("schema/0001_initial.sql").split(";\n") {
+            if !statement.trim().is_empty() {
+                c.execute_unprepared(&statement.replace("{uuid}", uuid)).await?;
+            }
+        }
+        Ok(())
+    }
+}

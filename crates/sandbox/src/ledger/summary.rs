@@ -1,0 +1,52 @@
+//! The ledger in a few numbers.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::Kept;
+
+/// `GET /ledger/summary`, of one service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub requests: usize,
+    /// Requests over the limit.
+    pub over: usize,
+    /// Requests that came before a Retry-After was over.
+    pub while_closed: usize,
+    /// Effects that made something.
+    pub effects: usize,
+    /// Those of them that made again what was there: a second product with a SKU.
+    pub duplicate_effects: usize,
+    /// Requests per second between the first and the last; none with fewer than two.
+    pub rate_used: Option<f64>,
+}
+
+impl From<&Kept> for Summary {
+    fn from(kept: &Kept) -> Self {
+        let arrived = || kept.requests.iter().map(|(arrived, _)| arrived);
+        let made = || kept.effects.iter().filter(|effect| effect.created);
+        let mut there = HashSet::new();
+        let mut duplicate_effects = 0;
+        for effect in made() {
+            if &*effect.action == "StopInstances" {
+                there.clear_started(effect);
+            } else if !there.insert((&effect.action, thing(effect))) {
+                duplicate_effects += 1;
+            }
+        }
+        let span = arrived().next().zip(arrived().last());
+        let rate_used = span.and_then(|(first, last)| {
+            let seconds = last.at_us.saturating_sub(first.at_us) as f64 / 1e6;
+            (seconds > 0.0).then(|| (kept.requests.len() - 1) as f64 / seconds)
+        });
+        Self {
+            requests: kept.requests.len(),
+            over: arrived().filter(|request| request.over).count(),
+            while_closed: arrived().filter(|request| request.closed).count(),
+            effects: made().count(),
+            duplicate_effects,
+            rate_used,
+        }
+    }
+}
