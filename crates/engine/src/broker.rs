@@ -1,1 +1,85 @@
-//! The doorbell.
+//! The doorbell: commands on their way to workers, news on their way to hubs.
+//! The truth stays in the store: a broker may lose everything it holds and
+//! costs time only.
+
+pub mod embedded;
+pub mod rabbit;
+#[cfg(any(test, feature = "testing"))]
+pub mod suite;
+
+use crate::store;
+use async_trait::async_trait;
+use contract::{
+    UserId,
+    envelope::{Dispatch, EnvelopeError},
+    live::Started,
+};
+use std::{future::Future, pin::Pin, sync::Arc};
+use tokio::sync::{broadcast, mpsc};
+
+/// Why a broker did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not connected, or the connection broke on the way.
+    #[error("the broker can't be reached: {0}")]
+    Unreachable(String),
+    /// It took the message and did not keep it.
+    #[error("the broker refused the message: {0}")]
+    Refused(String),
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+}
+
+/// What hubs are told; it may be lost, for facts have their `seq`.
+#[derive(Clone, Debug)]
+pub enum News {
+    Facts(store::News),
+    Started(UserId, Started),
+    /// The user's sockets are to be closed: signed out, disabled.
+    SignedOut(UserId),
+}
+
+/// One message of a queue. Dropped without [`Delivery::ack`] it comes again.
+pub struct Delivery {
+    /// The command, or the bytes that can't be read as one and why.
+    pub content: Result<Dispatch, (Vec<u8>, EnvelopeError)>,
+    acknowledge: Option<Acknowledge>,
+}
+
+type Acknowledge = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+impl Delivery {
+    /// The work is done and committed: forget the message. A lost
+    /// acknowledgement brings a duplicate, which the claim refuses.
+    pub async fn ack(mut self) {
+        if let Some(acknowledge) = self.acknowledge.take() {
+            acknowledge().await;
+        }
+    }
+}
+
+/// Messages of one queue, in order; `None` when the queue was cancelled or
+/// the connection broke: consume anew.
+pub type Deliveries = mpsc::Receiver<Delivery>;
+
+/// A port: commands to workers, news to hubs.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// Makes the queues, where they are not there.
+    async fn declare(&self, queues: &[String]) -> Result<(), Error>;
+
+    /// Publishes and waits for the broker's word on each, in order.
+    async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>>;
+
+    /// Consumes `queue` with at most `slots` messages unacknowledged.
+    async fn consume(&self, queue: &str, slots: u16) -> Result<Deliveries, Error>;
+
+    /// Messages of `queue` that are ready for a consumer.
+    async fn ready(&self, queue: &str) -> Result<u64, Error>;
+
+    /// Tells every hub. Best effort.
+    fn announce(&self, news: News);
+
+    /// News from now on. `Lagged` is a resync, not an end.
+    fn news(&self) -> broadcast::Receiver<Arc<News>>;
+}

@@ -10,6 +10,7 @@
 
 pub mod broker;
 pub mod clock;
+pub mod gate;
 pub mod reaper;
 pub mod relay;
 pub mod store;

@@ -1,1 +1,106 @@
-//! Publishes what the task table says is due.
+//! Publishes what the task table says is due, and keeps few messages
+//! unclaimed, so that pause and cancel bite at once and users take turns.
+
+use crate::{broker::Broker, store::Store};
+use contract::UserId;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// A change of another process is seen after this time at the latest.
+const POLL: Duration = Duration::from_millis(100);
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+
+/// A queue, and how many calls its account allows at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    pub name: String,
+    pub concurrency: u16,
+}
+
+impl Queue {
+    /// Messages that may lie in the queue unclaimed.
+    fn window(&self) -> usize {
+        usize::from(self.concurrency).saturating_mul(2).max(4)
+    }
+}
+
+/// Wakes the relay of this process; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Runs until `stop`.
+pub async fn run(
+    store: Store,
+    broker: Arc<dyn Broker>,
+    queues: Vec<Queue>,
+    bell: Bell,
+    stop: CancellationToken,
+) {
+    let mut served: HashMap<String, UserId> = HashMap::new();
+    let mut pause = BACK_OFF[0];
+    loop {
+        let mut published = 0;
+        let mut trouble = false;
+        for queue in &queues {
+            match round(&store, broker.as_ref(), queue, &mut served).await {
+                Ok(count) => published += count,
+                Err(error) => {
+                    tracing::warn!(queue = queue.name, %error, "could not publish");
+                    trouble = true;
+                }
+            }
+        }
+        let wait = if trouble {
+            pause = (pause * 2).min(BACK_OFF[1]);
+            pause
+        } else {
+            pause = BACK_OFF[0];
+            if published > 0 { Duration::ZERO } else { POLL }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = bell.0.notified(), if !trouble => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Why a round did not publish.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    #[error(transparent)]
+    Broker(#[from] crate::broker::Error),
+}
+
+async fn round(
+    store: &Store,
+    broker: &dyn Broker,
+    queue: &Queue,
+    served: &mut HashMap<String, UserId>,
+) -> Result<usize, Error> {
+    let due = store.due(&queue.name, queue.window(), served.get(&queue.name).copied()).await?;
+    let Some(last) = due.last() else { return Ok(0) };
+    served.insert(queue.name.clone(), last.user);
+    let mut confirmed = Vec::with_capacity(due.len());
+    let mut first_error = None;
+    for (dispatch, result) in due.iter().zip(broker.publish(&due).await) {
+        match result {
+            Ok(()) => confirmed.push((dispatch.task, dispatch.fence)),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    store.mark_published(&confirmed).await?;
+    match first_error {
+        Some(error) => Err(error.into()),
+        None => Ok(confirmed.len()),
+    }
+}

@@ -3,7 +3,7 @@
 
 use super::{findings::Findings, header::Column, sku};
 use contract::product::{Price, Product, Variant};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -44,7 +44,7 @@ struct Family {
     /// How many rows name this one, good or bad.
     children: usize,
     /// Lines of bad rows.
-    faulty: Vec<u64>,
+    faulty: BTreeSet<u64>,
 }
 
 struct Child {
@@ -71,7 +71,7 @@ impl Families {
         match member.role {
             Role::VariantOf(_) => self.variants.push(Child { member, family: None }),
             Role::Product | Role::PricedByVariants => self.families.push(Family {
-                faulty: if member.faulty { vec![member.line] } else { Vec::new() },
+                faulty: member.faulty.then_some(member.line).into_iter().collect(),
                 product: member,
                 variants: Vec::new(),
                 children: 0,
@@ -136,7 +136,7 @@ impl Families {
         }
         for (index, line) in broken {
             if let Some(family) = self.families.get_mut(index).filter(|f| f.children > 0) {
-                family.faulty.push(line);
+                family.faulty.insert(line);
             }
         }
     }
@@ -160,7 +160,7 @@ impl Families {
             if let Err(first) = claimed {
                 findings.duplicate(line, Some(&self.sku.name), &sku, first);
                 if let Some(family) = self.families.get_mut(index) {
-                    family.faulty.push(line);
+                    family.faulty.insert(line);
                 }
             }
         }
@@ -171,7 +171,7 @@ impl Families {
             let Some(index) = index else { continue };
             let Some(family) = self.families.get_mut(index) else { continue };
             if member.faulty {
-                family.faulty.push(member.line);
+                family.faulty.insert(member.line);
                 continue;
             }
             let sku = match (member.sku, &family.product.sku) {
@@ -183,7 +183,7 @@ impl Families {
                         Ok(sku) => sku,
                         Err((sku, first)) => {
                             findings.duplicate(line, Some(&self.sku.name), &sku, first);
-                            family.faulty.push(line);
+                            family.faulty.insert(line);
                             continue;
                         }
                     }
@@ -203,17 +203,17 @@ impl Family {
         if of_product.is_none() && self.faulty.is_empty() {
             let reason = "the price is missing, and no variation has one";
             findings.fault(self.product.line, Some(&price.name), reason);
-            self.faulty.push(self.product.line);
+            self.faulty.insert(self.product.line);
         }
-        let sku = self.product.sku?;
         if !self.faulty.is_empty() {
+            let name = self.product.sku.as_ref().unwrap_or(&self.product.title);
             if self.children > 0 {
-                self.faulty.iter().for_each(|line| findings.left_out(*line, &sku));
+                self.faulty.iter().for_each(|line| findings.left_out(*line, name));
             }
             return None;
         }
         Some(Product {
-            sku,
+            sku: self.product.sku?,
             title: self.product.title,
             price: of_product?,
             description: self.product.description,

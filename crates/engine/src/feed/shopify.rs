@@ -3,17 +3,19 @@
 //! more image each.
 //! Source: <https://help.shopify.com/en/manual/products/import-export/using-csv>.
 
+mod group;
+
 use super::{
     Unreadable,
     cell::clipped,
     findings::Findings,
     header::{Column, Header},
     layout::Layout,
-    row::Row,
-    sku,
+    row::{Faulty, Row},
 };
-use contract::product::{Price, Product, Variant};
-use std::collections::HashMap;
+use contract::product::Product;
+use group::{Columns, Draft, Group};
+use std::collections::{BTreeSet, HashMap};
 
 /// Exports up to 2024 say `Handle` and `Variant Price`; later ones `URL handle`
 /// and `Price`.
@@ -35,28 +37,6 @@ pub(super) struct Shopify {
     options: Vec<Column>,
     groups: Vec<Group>,
     by_handle: HashMap<String, usize>,
-}
-
-/// The rows of one handle.
-struct Group {
-    handle: String,
-    line: u64,
-    rows: usize,
-    title: String,
-    description: Option<String>,
-    vendor: Option<String>,
-    image: Option<String>,
-    drafts: Vec<Draft>,
-    /// Lines of bad rows.
-    faulty: Vec<u64>,
-}
-
-/// A variant that may have no SKU yet.
-struct Draft {
-    line: u64,
-    sku: Option<String>,
-    title: String,
-    price: Price,
 }
 
 impl Shopify {
@@ -102,7 +82,10 @@ impl Shopify {
         }
         match self.by_handle.get(handle).copied() {
             None => Some(self.begin(handle, row)),
-            same if same == last => same,
+            Some(same) if Some(same) == last => {
+                self.groups.get_mut(same)?.rows += 1;
+                Some(same)
+            }
             _ if row.cell(&self.title).is_empty() && !self.is_variant(row) => None,
             before => {
                 let first = before.and_then(|index| self.groups.get(index)).map_or(0, |g| g.line);
@@ -124,13 +107,13 @@ impl Shopify {
         self.groups.push(Group {
             handle: handle.to_owned(),
             line: row.line,
-            rows: 0,
+            rows: 1,
             title: String::new(),
             description: row.text(self.description.as_ref()),
             vendor: row.text(self.vendor.as_ref()),
             image: row.text(self.image.as_ref()),
             drafts: Vec::new(),
-            faulty: Vec::new(),
+            faulty: BTreeSet::new(),
         });
         let index = self.groups.len() - 1;
         self.by_handle.insert(handle.to_owned(), index);
@@ -139,53 +122,57 @@ impl Shopify {
 
     fn blame(&mut self, group: Option<usize>, line: u64) {
         if let Some(group) = group.and_then(|index| self.groups.get_mut(index)) {
-            group.faulty.push(line);
+            group.faulty.insert(line);
         }
     }
 
-    fn draft(&self, row: &Row<'_>, findings: &mut Findings) -> Option<Draft> {
+    fn draft(&self, row: &Row<'_>, findings: &mut Findings) -> Result<Draft, Faulty> {
         let title = self.options(row);
         let fits = match self.options.first() {
-            Some(column) => row.check_title(&title, column, findings).is_ok(),
-            None => true,
+            Some(column) => row.check_title(&title, column, findings),
+            None => Ok(()),
         };
         let sku = row.sku(self.sku.as_ref(), findings);
         let price = row.price(&self.price, findings);
-        let (Ok(sku), Ok(price), true) = (sku, price, fits) else { return None };
-        Some(Draft { line: row.line, sku, title, price })
+        fits?;
+        Ok(Draft { line: row.line, sku: sku?, title, price: price? })
     }
+}
 
-    fn name_of(column: Option<&Column>) -> Option<&str> {
-        column.map(|column| column.name.as_str())
-    }
-
-    /// Takes the SKUs that stand in the file, before others are derived.
-    fn claim_given(&mut self, findings: &mut Findings) {
-        for (index, group) in self.groups.iter_mut().enumerate() {
-            if group.drafts.len() > 1 {
-                let sku = group.product_sku();
-                if let Err(reason) = sku::check(&sku) {
-                    let reason = reason.replace("the SKU", "the handle");
-                    findings.fault(group.line, Some(&self.handle.name), &reason);
-                    group.faulty.push(group.line);
-                }
-                if let Err(first) = findings.claim_product(&sku, group.line, index) {
-                    findings.duplicate(group.line, Some(&self.handle.name), &sku, first);
-                    group.faulty.push(group.line);
-                }
-            }
-            let single = group.drafts.len() == 1;
-            for draft in &group.drafts {
-                let Some(sku) = &draft.sku else { continue };
-                let claimed = match single {
-                    true => findings.claim_product(sku, draft.line, index),
-                    false => findings.claim_variant(sku, draft.line, index),
-                };
-                if let Err(first) = claimed {
-                    findings.duplicate(draft.line, Self::name_of(self.sku.as_ref()), sku, first);
-                    group.faulty.push(draft.line);
-                }
-            }
+impl Layout for Shopify {
+    fn row(&mut self, row: &Row<'_>, findings: &mut Findings) {
+        let sound = row.check(findings).is_ok();
+        let Some(index) = self.group_of(row, findings) else { return };
+        if !sound {
+            return self.blame(Some(index), row.line);
         }
+        let is_first = self.groups.get(index).is_some_and(|group| group.line == row.line);
+        let title = match is_first {
+            true => row.title(&self.title, findings).map(Some),
+            false => Ok(None),
+        };
+        let draft = match is_first || self.is_variant(row) {
+            true => self.draft(row, findings).map(Some),
+            false => Ok(None),
+        };
+        let Some(group) = self.groups.get_mut(index) else { return };
+        if title.is_err() || draft.is_err() {
+            group.faulty.insert(row.line);
+        }
+        if let Ok(Some(title)) = title {
+            group.title = title;
+        }
+        group.drafts.extend(draft.ok().flatten());
+    }
+
+    fn finish(self: Box<Self>, findings: &mut Findings) -> Vec<Product> {
+        let Self { handle, sku, options, mut groups, .. } = *self;
+        let columns = Columns { handle: &handle, sku: sku.as_ref(), option: options.first() };
+        // The SKUs that stand in the file go before those that are derived.
+        for (index, group) in groups.iter_mut().enumerate() {
+            group.check(index, &columns, findings);
+        }
+        let groups = groups.into_iter().enumerate();
+        groups.filter_map(|(index, group)| group.finish(index, &columns, findings)).collect()
     }
 }
