@@ -110,15 +110,5 @@ pub fn read(bytes: &[u8]) -> Result<Feed, Unreadable> {
     let variants = products.iter().map(|product| product.variants.len() as u64).sum();
     let (bad, bad_total) = findings.bad_rows(MAX_BAD_LISTED);
     let (notes, notes_total) = findings.notes(MAX_NOTES_LISTED);
-    Ok(Feed {
-        format,
-        delimiter,
-        rows,
-        products,
-        variants,
-        bad,
-        bad_total,
-        notes,
-        notes_total,
-    })
+    Ok(Feed { format, delimiter, rows, products, variants, bad, bad_total, notes, notes_total })
 }

@@ -2,15 +2,22 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`clock`] | time, injected |
+//! | [`engine`] | the use cases: launch, control, resolve |
 //! | [`store`] | the truth: tasks, jobs, journal, people |
 //! | [`broker`] | the doorbell: queues of commands, news for the hubs |
+//! | [`gate`] | pace and calls at once of an external account |
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
+//! | [`feed`] | reads product files |
+//! | [`clock`] | time, injected |
 
 pub mod broker;
 pub mod clock;
+pub mod engine;
+pub mod feed;
 pub mod gate;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+
+pub use engine::Engine;

@@ -22,7 +22,10 @@ pub(super) struct Column {
 }
 
 pub(super) struct Header {
+    /// The line it starts in, from 1.
     pub line: u64,
+    /// Its cells, with the empty ones at the end.
+    cells: usize,
     /// As the file spells them, without empty ones at the end.
     names: Vec<String>,
     /// For comparison: lower case, with single blanks for `_`, `-` and blanks.
@@ -36,6 +39,7 @@ impl Header {
         let cells = cells.into_iter().take(width);
         Self {
             line,
+            cells: record.len(),
             keys: cells.clone().map(key).collect(),
             names: cells.map(|cell| clipped(cell, NAME_SHOWN)).collect(),
         }
@@ -52,8 +56,10 @@ impl Header {
         header.name(place.cell).map(str::to_owned)
     }
 
-    pub(super) fn width(&self) -> usize {
-        self.names.len()
+    /// How many cells a row has under this header: spreadsheets fill rows up
+    /// to the widest with empty cells, the header too.
+    pub(super) fn widths(&self) -> std::ops::RangeInclusive<usize> {
+        self.names.len()..=self.cells
     }
 
     pub(super) fn name(&self, column: usize) -> Option<&str> {

@@ -42,16 +42,25 @@ impl<'r> Row<'r> {
         Faulty
     }
 
+    /// Whether there is a cell for each column, and no more but blank ones
+    /// where the header has blank ones too. A blank one more may be the last
+    /// of a row that a stray delimiter shifts.
+    pub(super) fn is_whole(&self) -> bool {
+        let widths = self.header.widths();
+        let mut surplus = self.cells.iter().skip(*widths.start());
+        widths.contains(&self.cells.len()) && surplus.all(|cell| clean(cell).is_empty())
+    }
+
     /// Whether every cell stands under its column and is fit to be read.
     pub(super) fn check(&self, findings: &mut Findings) -> Result<(), Faulty> {
-        let width = self.header.width();
-        let surplus = self.cells.iter().skip(width).any(|cell| !clean(cell).is_empty());
-        if self.cells.len() < width || surplus {
-            let hint = match surplus {
-                true => format!(": put quotes around a text that holds a {}", self.delimiter.name()),
+        if !self.is_whole() {
+            let (cells, width) = (self.cells.len(), *self.header.widths().start());
+            let hint = match cells > width {
+                true => {
+                    format!(": put quotes around a text that holds a {}", self.delimiter.name())
+                }
                 false => String::new(),
             };
-            let cells = self.cells.len();
             let reason = format!("the row has {cells} cells where the header has {width}{hint}");
             findings.fault(self.line, None, &reason);
             return Err(Faulty);

@@ -49,9 +49,8 @@ impl Shopify {
             description: header.find(&["body (html)", "body html", "description"])?,
             vendor: header.find(&["vendor"])?,
             image: header.find(&["image src", "product image url"])?,
-            options: header.all(|key| {
-                matches!(key, "option1 value" | "option2 value" | "option3 value")
-            }),
+            options: header
+                .all(|key| matches!(key, "option1 value" | "option2 value" | "option3 value")),
             groups: Vec::new(),
             by_handle: HashMap::new(),
         })
@@ -67,40 +66,45 @@ impl Shopify {
         columns.into_iter().any(|column| !row.cell(column).is_empty())
     }
 
-    /// The group that a row goes on with, or a new one. A row of a handle that
-    /// has been left behind is bad; without a title it is a torn off variant,
-    /// so that the product would be half of one.
+    /// The group that a row goes on with, or a new one. A row that belongs to
+    /// none is bad, or one more image. When it has no title it is a variant
+    /// torn off its product, which would be half of one without it.
     fn group_of(&mut self, row: &Row<'_>, findings: &mut Findings) -> Option<usize> {
         let handle = row.cell(&self.handle);
         let last = self.groups.len().checked_sub(1);
-        if handle.is_empty() {
+        let torn_from = if handle.is_empty() {
             row.fault(&self.handle, "the handle is missing", findings);
-            if row.cell(&self.title).is_empty() {
-                self.blame(last, row.line);
+            last
+        } else {
+            let Some(group) = self.by_handle.get(handle).copied() else {
+                return Some(self.begin(handle, row));
+            };
+            let before = self.groups.get_mut(group)?;
+            if last == Some(group) {
+                before.rows += 1;
+                return Some(group);
             }
-            return None;
+            let first = before.line;
+            if self.is_image(row) {
+                return None;
+            }
+            let shown = clipped(handle, 64);
+            let reason = format!(
+                "the handle “{shown}” is already in line {first}: put its rows together, or give \
+                 this product a handle of its own"
+            );
+            row.fault(&self.handle, &reason, findings);
+            Some(group)
+        };
+        if row.cell(&self.title).is_empty() {
+            self.blame(torn_from, row.line);
         }
-        match self.by_handle.get(handle).copied() {
-            None => Some(self.begin(handle, row)),
-            Some(same) if Some(same) == last => {
-                self.groups.get_mut(same)?.rows += 1;
-                Some(same)
-            }
-            _ if row.cell(&self.title).is_empty() && !self.is_variant(row) => None,
-            before => {
-                let first = before.and_then(|index| self.groups.get(index)).map_or(0, |g| g.line);
-                let shown = clipped(handle, 64);
-                let reason = format!(
-                    "the handle “{shown}” is already in line {first}: put its rows together, or \
-                     give this product a handle of its own"
-                );
-                row.fault(&self.handle, &reason, findings);
-                if row.cell(&self.title).is_empty() {
-                    self.blame(before, row.line);
-                }
-                None
-            }
-        }
+        None
+    }
+
+    /// Whether the row only adds an image to its product.
+    fn is_image(&self, row: &Row<'_>) -> bool {
+        row.is_whole() && !self.is_variant(row) && row.cell(&self.title).is_empty()
     }
 
     fn begin(&mut self, handle: &str, row: &Row<'_>) -> usize {

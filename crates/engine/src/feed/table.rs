@@ -77,13 +77,7 @@ impl<'t> Rows<'t> {
             .flexible(true)
             .delimiter(delimiter.byte())
             .from_reader(text.as_bytes());
-        Self {
-            text: text.as_bytes(),
-            reader,
-            record: StringRecord::new(),
-            line: 1,
-            start: 0,
-        }
+        Self { text: text.as_bytes(), reader, record: StringRecord::new(), line: 1, start: 0 }
     }
 
     /// Reads on to the next row with a cell that is not blank, and tells

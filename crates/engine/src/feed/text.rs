@@ -34,9 +34,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, Unreadable> {
         return Err(Unreadable::Binary { what });
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        nul(bytes).unwrap_or_else(|| not_utf8(bytes, error.valid_up_to()))
-    })?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| nul(bytes).unwrap_or_else(|| not_utf8(bytes, error.valid_up_to())))?;
     if text.trim().is_empty() {
         return Err(Unreadable::Empty);
     }

@@ -80,12 +80,7 @@ impl WooCommerce {
     }
 
     /// A variation is called by its options; its name repeats the product's.
-    fn title(
-        &self,
-        row: &Row<'_>,
-        role: &Role,
-        findings: &mut Findings,
-    ) -> Result<String, Faulty> {
+    fn title(&self, row: &Row<'_>, role: &Role, findings: &mut Findings) -> Result<String, Faulty> {
         if let Role::VariantOf(_) = role {
             let options = self.attributes.iter().map(|column| row.cell(column));
             let options: Vec<_> = options.filter(|option| !option.is_empty()).collect();

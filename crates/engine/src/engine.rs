@@ -1,0 +1,285 @@
+//! The use cases: what pages and programs ask for. Each stores, tells the
+//! hubs and wakes the relay.
+
+use crate::{
+    broker::{Broker, News},
+    feed,
+    relay::Bell,
+    store::{self, Accept, Control, NewTask, Store},
+};
+use contract::{
+    JobId, TaskId, UserId,
+    api::{DryRun, Estimate, Job, ResolveAs, RetryWhich},
+    command::{Ec2Start, ProductUpload},
+    fact::Fact,
+    feed::BadRow,
+    state::JobKind,
+};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// A channel that products can be uploaded to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelSpec {
+    pub id: String,
+    pub name: String,
+    /// Requests a second that it allows.
+    pub rate: f64,
+    /// Calls at once.
+    pub concurrency: u16,
+    /// Of one call, ms.
+    pub latency_ms: i64,
+    pub sandbox: bool,
+}
+
+/// Why a launch was not accepted; nothing is stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    Unreadable(#[from] feed::Unreadable),
+    /// Rows that can't be uploaded: the first 1,000 and their number.
+    #[error("{total} rows can't be uploaded")]
+    BadRows { bad: Vec<BadRow>, total: u64 },
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// An upload as it comes in.
+#[derive(Clone, Debug)]
+pub struct Upload<'a> {
+    pub user: UserId,
+    /// The file's name.
+    pub file: &'a str,
+    pub bytes: &'a [u8],
+    /// Ids of channels.
+    pub channels: &'a [String],
+    /// Upload the good rows although there are bad ones.
+    pub skip_bad: bool,
+    pub idempotency_key: Option<String>,
+}
+
+/// A cheap handle to everything that a use case needs.
+#[derive(Clone)]
+pub struct Engine {
+    store: Store,
+    broker: Arc<dyn Broker>,
+    bell: Bell,
+    channels: Arc<[ChannelSpec]>,
+}
+
+impl Engine {
+    pub fn new(
+        store: Store,
+        broker: Arc<dyn Broker>,
+        bell: Bell,
+        channels: Vec<ChannelSpec>,
+    ) -> Self {
+        Self { store, broker, bell, channels: channels.into() }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.broker
+    }
+
+    pub fn channels(&self) -> &[ChannelSpec] {
+        &self.channels
+    }
+
+    /// What would be uploaded, without launching anything.
+    pub fn dry_run(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        channels: &[String],
+    ) -> Result<DryRun, LaunchError> {
+        let channels = self.chosen(channels)?;
+        let feed = feed::read(bytes)?;
+        let products = feed.products.len();
+        Ok(DryRun {
+            file: file.into(),
+            format: feed.format,
+            delimiter: feed.delimiter,
+            rows: feed.rows,
+            products: products as u64,
+            variants: feed.variants,
+            bad: feed.bad,
+            bad_total: feed.bad_total,
+            notes: feed.notes,
+            preview: feed.products.into_iter().take(5).collect(),
+            estimate: estimate(&channels, products),
+        })
+    }
+
+    /// Accepts a batch of product uploads; nothing outside is called.
+    pub async fn upload(&self, upload: Upload<'_>) -> Result<Job, LaunchError> {
+        let channels = self.chosen(upload.channels)?;
+        if channels.is_empty() {
+            return Err(LaunchError::Invalid("Choose at least one channel.".into()));
+        }
+        let feed = feed::read(upload.bytes)?;
+        if feed.bad_total > 0 && !upload.skip_bad {
+            return Err(LaunchError::BadRows { bad: feed.bad, total: feed.bad_total });
+        }
+        if feed.products.is_empty() {
+            return Err(LaunchError::Invalid("The file holds no product to upload.".into()));
+        }
+        let mut tasks = Vec::with_capacity(feed.products.len() * channels.len());
+        for (row, product) in (0..).zip(&feed.products) {
+            for channel in &channels {
+                let command =
+                    ProductUpload { channel: channel.id.clone(), product: product.clone() };
+                let task = NewTask::new(
+                    &command,
+                    Some(channel.id.clone()),
+                    product.sku.clone(),
+                    product.title.clone(),
+                    row,
+                );
+                tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
+            }
+        }
+        let ids: Vec<_> = channels.iter().map(|channel| channel.id.clone()).collect();
+        let mut hash = Sha256::new_with_prefix(upload.bytes);
+        hash.update(ids.join(","));
+        hash.update([u8::from(upload.skip_bad)]);
+        self.accept(Accept {
+            user: upload.user,
+            kind: JobKind::ProductUploads,
+            title: upload.file.into(),
+            channels: ids,
+            tasks,
+            idempotency: upload.idempotency_key.map(|key| (key, hex::encode(hash.finalize()))),
+        })
+        .await
+    }
+
+    /// Accepts starts of machines, given as id and name; nothing outside is
+    /// called.
+    pub async fn start(
+        &self,
+        user: UserId,
+        machines: &[(String, String)],
+        idempotency_key: Option<String>,
+    ) -> Result<Job, LaunchError> {
+        if machines.is_empty() {
+            return Err(LaunchError::Invalid("Choose at least one machine.".into()));
+        }
+        let mut tasks = Vec::with_capacity(machines.len());
+        let mut hash = Sha256::new();
+        for (row, (id, name)) in (0..).zip(machines) {
+            hash.update(id);
+            hash.update(",");
+            let command = Ec2Start { instance_id: id.clone(), name: name.clone() };
+            let task = NewTask::new(&command, None, id.clone(), name.clone(), row);
+            tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
+        }
+        let title = match machines {
+            [(id, name)] => format!("Start {}", if name.is_empty() { id } else { name }),
+            _ => format!("Start {} machines", machines.len()),
+        };
+        self.accept(Accept {
+            user,
+            kind: JobKind::Ec2Starts,
+            title,
+            channels: Vec::new(),
+            tasks,
+            idempotency: idempotency_key.map(|key| (key, hex::encode(hash.finalize()))),
+        })
+        .await
+    }
+
+    /// Cancels, pauses or resumes a job.
+    pub async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+    ) -> Result<Job, store::Error> {
+        let (job, facts) = self.store.control(user, job, control).await?;
+        self.tell(user, facts);
+        Ok(job)
+    }
+
+    /// Queues failed tasks again.
+    pub async fn retry(
+        &self,
+        user: UserId,
+        job: JobId,
+        which: &RetryWhich,
+    ) -> Result<Job, store::Error> {
+        let (job, facts) = self.store.retry(user, job, which).await?;
+        self.tell(user, facts);
+        Ok(job)
+    }
+
+    /// A person's word about a task of which nobody can tell.
+    pub async fn resolve(
+        &self,
+        user: UserId,
+        task: TaskId,
+        how: ResolveAs,
+    ) -> Result<Job, store::Error> {
+        let (job, facts) = self.store.resolve(user, task, how).await?;
+        self.tell(user, facts);
+        Ok(job)
+    }
+
+    /// Marks notifications as read, on every tab.
+    pub async fn mark_read(&self, user: UserId, up_to: i64) -> Result<(), store::Error> {
+        let facts = self.store.mark_read(user, up_to).await?;
+        self.tell(user, facts);
+        Ok(())
+    }
+
+    async fn accept(&self, launch: Accept) -> Result<Job, LaunchError> {
+        let user = launch.user;
+        let accepted = self.store.accept(launch).await?;
+        self.tell(user, accepted.facts);
+        Ok(accepted.job)
+    }
+
+    /// Tells the hubs and wakes the relay.
+    fn tell(&self, user: UserId, facts: Vec<Fact>) {
+        if !facts.is_empty() {
+            self.broker.announce(News::Facts(store::News { user, facts }));
+            self.bell.ring();
+        }
+    }
+
+    fn chosen(&self, ids: &[String]) -> Result<Vec<&ChannelSpec>, LaunchError> {
+        let mut chosen: Vec<&ChannelSpec> = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found = self.channels.iter().find(|channel| channel.id == *id);
+            let known = || self.channels.iter().map(|c| c.id.as_str()).collect::<Vec<_>>();
+            let channel = found.ok_or_else(|| {
+                LaunchError::Invalid(format!(
+                    "There is no channel {id:?}. Known channels: {}.",
+                    known().join(", ")
+                ))
+            })?;
+            if !chosen.contains(&channel) {
+                chosen.push(channel);
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// The slowest channel decides.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+fn estimate(channels: &[&ChannelSpec], products: usize) -> Option<Estimate> {
+    channels
+        .iter()
+        .map(|channel| {
+            let pace = channel.rate * crate::gate::SHARE;
+            let ms = (products as f64 / pace * 1000.0) as i64 + channel.latency_ms;
+            Estimate { ms, limited_by: channel.name.clone() }
+        })
+        .max_by_key(|estimate| estimate.ms)
+}
