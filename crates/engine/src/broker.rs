@@ -35,8 +35,9 @@ pub enum Error {
 pub enum News {
     Facts(store::News),
     Started(UserId, Started),
-    /// The user's sockets are to be closed: signed out, disabled.
-    SignedOut(UserId),
+    /// Sockets are to be closed: those of one session (by the hash of its
+    /// token), or all of the user's.
+    SignedOut { user: UserId, session: Option<String> },
 }
 
 /// One message of a queue. Dropped without [`Delivery::ack`] it comes again.

@@ -85,7 +85,7 @@ impl Store {
         for finish in batch {
             let found = one(
                 &tx,
-                "SELECT user_id, attempt FROM tasks \
+                "SELECT user_id, attempt, unsure FROM tasks \
                  WHERE id = $1 AND fence = $2 AND state = 'running'",
                 [finish.task.0.into(), finish.fence.into()],
             )
@@ -95,7 +95,9 @@ impl Store {
                 continue;
             };
             let attempt: i64 = found.try_get("", "attempt")?;
-            let change = self.change(finish.ending, attempt, now, finish.worker);
+            let mut change = self.change(finish.ending, attempt, now, finish.worker);
+            // A wait told nothing about an earlier call without an answer.
+            change.unsure |= change.free && row::flag(&found, "unsure")?;
             let facts =
                 apply(self, &tx, finish.task, "running", finish.fence, change, now).await?;
             let user = UserId(found.try_get("", "user_id")?);

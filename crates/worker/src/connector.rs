@@ -1,0 +1,105 @@
+//! The outside, over HTTP: the same connectors for sandbox and real services.
+
+pub mod channel;
+pub mod ec2;
+
+use crate::handler::{Answer, outcome};
+use std::time::{Duration, SystemTime};
+
+/// A call's limit; less than a lease.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The HTTP client that all connectors share.
+///
+/// # Errors
+/// The platform has no entropy or no sockets.
+pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("meanwhile/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3):
+/// seconds, or a date. Without a readable one: 5 s.
+pub(crate) fn retry_after(headers: &reqwest::header::HeaderMap, now: SystemTime) -> Duration {
+    let value = headers.get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let wait = value.and_then(|text| {
+        text.parse().map(Duration::from_secs).ok().or_else(|| {
+            let date = httpdate::parse_http_date(text).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        })
+    });
+    wait.unwrap_or(Duration::from_secs(5)).min(Duration::from_secs(3600))
+}
+
+/// What an error status asks for: 429 and 503 close the account, other 4xx
+/// than 408, 409, 425 fail at once, the rest is worth another try.
+pub(crate) fn refused(
+    service: &str,
+    status: u16,
+    headers: &reqwest::header::HeaderMap,
+    said: &str,
+) -> Answer {
+    let code = format!("http_{status}");
+    match status {
+        429 | 503 => {
+            let wait = retry_after(headers, SystemTime::now());
+            let message = format!("{service} is busy and asked us to wait ({status}).");
+            Answer::Closed { outcome: outcome(code, message), wait }
+        }
+        408 | 409 | 425 | 500.. => {
+            let message = format!("{service} answered {status}. It is tried again.");
+            Answer::Retry { outcome: outcome(code, message), unsure: false }
+        }
+        _ => Answer::Failed(outcome(code, format!("{service} refused it: {said}"))),
+    }
+}
+
+/// A call without an answer: unless it was never sent, it may have had its
+/// effect.
+pub(crate) fn no_answer(service: &str, error: &reqwest::Error) -> Answer {
+    let unsure = !error.is_connect();
+    let (code, message) = if error.is_timeout() {
+        ("timeout", format!("{service} did not answer in time."))
+    } else if unsure {
+        ("dropped", format!("{service} closed the connection before it answered."))
+    } else {
+        ("unreachable", format!("{service} can't be reached."))
+    };
+    Answer::Retry { outcome: outcome(code, message), unsure }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (text, expected) in [
+            ("7", 7),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
+            ("Sun, 06 Nov 1994 08:49:07 GMT", 0),
+            ("soon", 5),
+            ("999999", 3600),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, now), Duration::from_secs(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_to_do() {
+        let headers = HeaderMap::new();
+        for (status, retried) in [(400, false), (404, false), (408, true), (409, true), (500, true)]
+        {
+            let answer = refused("Acme", status, &headers, "no");
+            assert_eq!(matches!(answer, Answer::Retry { .. }), retried, "{status}");
+        }
+        assert!(matches!(refused("Acme", 429, &headers, ""), Answer::Closed { .. }));
+    }
+}

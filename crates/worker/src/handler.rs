@@ -1,0 +1,110 @@
+//! What a command's handler is given and what it may answer.
+
+use async_trait::async_trait;
+use contract::{
+    api::{Outcome, WaitReason, WaitingFor},
+    command::Command,
+};
+use engine::{
+    gate::{Embedded, Entry, Permit},
+    store::{Claimed, Ending, NewTask},
+};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// A handler of one command. It makes its calls, and says how they ended;
+/// state, retries, locks and news are the runner's.
+#[async_trait]
+pub trait Handler<C: Command>: Send + Sync + 'static {
+    async fn run(&self, command: C, call: &mut Call<'_>) -> Answer;
+}
+
+/// How a handler's attempt ended.
+#[derive(Debug, PartialEq)]
+pub enum Answer {
+    Done { outcome: Outcome, follow_ups: Vec<NewTask> },
+    /// Another try would end the same.
+    Failed(Outcome),
+    /// Worth another try. `unsure`: the call may have had its effect.
+    Retry { outcome: Outcome, unsure: bool },
+    /// The service said: nobody before `wait`.
+    Closed { outcome: Outcome, wait: Duration },
+    /// Something takes its time and needs no slot meanwhile.
+    Wait { outcome: Outcome, reason: WaitReason, wait: Duration, memo: Value, quiet: bool },
+    /// Can't tell whether the effect happened.
+    NeedsPerson(Outcome),
+}
+
+impl Answer {
+    /// As the store takes it. `now` is UTC ms.
+    pub(crate) fn ending(self, now: i64) -> Ending {
+        let until = |wait: Duration| now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        match self {
+            Self::Done { outcome, follow_ups } => Ending::Succeeded { outcome, follow_ups },
+            Self::Failed(outcome) => Ending::Failed { outcome },
+            Self::Retry { outcome, unsure } => Ending::Retry { outcome, unsure },
+            Self::NeedsPerson(outcome) => Ending::NeedsPerson { outcome },
+            Self::Closed { outcome, wait } => Ending::Wait {
+                waiting_for: WaitingFor {
+                    reason: WaitReason::Closed,
+                    until: Some(until(wait)),
+                    detail: Some(outcome.message.clone()),
+                },
+                outcome,
+                until: until(wait),
+                memo: None,
+                quiet: false,
+            },
+            Self::Wait { outcome, reason, wait, memo, quiet } => Ending::Wait {
+                waiting_for: WaitingFor {
+                    reason,
+                    until: None,
+                    detail: Some(outcome.message.clone()),
+                },
+                outcome,
+                until: until(wait),
+                memo: Some(memo),
+                quiet,
+            },
+        }
+    }
+}
+
+/// One claimed task, and the slot of its account that the runner holds.
+pub struct Call<'a> {
+    pub task: &'a Claimed,
+    pub(crate) gate: &'a Arc<Embedded>,
+    pub(crate) account: &'a str,
+    pub(crate) permit: &'a Permit,
+    pub(crate) used: bool,
+}
+
+impl Call<'_> {
+    /// Leave for one request. The first is the slot that the runner took;
+    /// each further one is waited for.
+    ///
+    /// # Errors
+    /// The account is closed, or its slots are too far ahead: answer with it.
+    pub async fn slot(&mut self) -> Result<(), Answer> {
+        if !std::mem::replace(&mut self.used, true) {
+            return Ok(());
+        }
+        match self.gate.again(self.account, self.permit).await {
+            Ok(()) | Err(Entry::Now(_)) => Ok(()),
+            Err(Entry::Later { wait, .. }) => {
+                let outcome = Outcome {
+                    code: "paced".into(),
+                    message: "The account's next turn is too far ahead.".into(),
+                    reference: None,
+                };
+                // What the task has done so far must be asked again.
+                Err(Answer::Closed { outcome, wait })
+            }
+        }
+    }
+}
+
+/// An outcome in one line.
+pub fn outcome(code: impl Into<String>, message: impl Into<String>) -> Outcome {
+    Outcome { code: code.into(), message: message.into(), reference: None }
+}

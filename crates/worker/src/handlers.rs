@@ -1,0 +1,5 @@
+//! One file a command.
+
+pub mod alarm_create;
+pub mod ec2_start;
+pub mod product_upload;

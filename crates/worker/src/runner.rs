@@ -1,0 +1,284 @@
+//! Takes deliveries, passes the gate, claims, calls, finishes, acknowledges.
+
+use crate::{
+    handler::{Answer, Call, outcome},
+    registry::{AnyHandler, Registry},
+};
+use contract::{
+    api::{WaitReason, WaitingFor},
+    envelope::Dispatch,
+    live::Started,
+};
+use engine::{
+    broker::{Broker, Delivery, News},
+    gate::{Embedded, Entry, Permit},
+    relay::Bell,
+    store::{self, Claim, Claimed, Finish, LEASE_MS, Store},
+};
+use futures_util::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a runner works with.
+pub struct Options {
+    pub store: Store,
+    pub broker: Arc<dyn Broker>,
+    pub gate: Arc<Embedded>,
+    pub bell: Bell,
+    pub registry: Registry,
+    /// This worker's name, as attempts tell it.
+    pub name: String,
+}
+
+/// A handler that takes longer is stopped; less than the lease.
+const LIMIT: Duration = Duration::from_secs(50);
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+
+struct Shared {
+    store: Store,
+    broker: Arc<dyn Broker>,
+    gate: Arc<Embedded>,
+    bell: Bell,
+    name: String,
+}
+
+/// Runs until `stop`, then drains: calls under way finish, nothing new is
+/// claimed.
+pub async fn run(options: Options, stop: CancellationToken) {
+    let Options { store, broker, gate, bell, registry, name } = options;
+    for (account, limits) in &registry.accounts {
+        gate.add(account, limits.clone());
+    }
+    let shared = Arc::new(Shared { store, broker, gate, bell, name });
+    let tracker = TaskTracker::new();
+    for consumer in registry.consumers {
+        let shared = Arc::clone(&shared);
+        let (stop, calls) = (stop.clone(), tracker.clone());
+        tracker.spawn(async move {
+            let consume = Consume {
+                queue: consumer.queue.name,
+                slots: consumer.queue.concurrency,
+                account: consumer.account.into(),
+                handler: consumer.handler,
+            };
+            consume.run(shared, calls, stop).await;
+        });
+    }
+    tracker.close();
+    tracker.wait().await;
+}
+
+struct Consume {
+    queue: String,
+    slots: u16,
+    account: Arc<str>,
+    handler: Arc<dyn AnyHandler>,
+}
+
+impl Consume {
+    async fn run(self, shared: Arc<Shared>, calls: TaskTracker, stop: CancellationToken) {
+        let mut pause = BACK_OFF[0];
+        while !stop.is_cancelled() {
+            let consumed = async {
+                shared.broker.declare(std::slice::from_ref(&self.queue)).await?;
+                shared.broker.consume(&self.queue, self.slots).await
+            };
+            match consumed.await {
+                Ok(mut deliveries) => {
+                    pause = BACK_OFF[0];
+                    loop {
+                        let delivery = tokio::select! {
+                            () = stop.cancelled() => return,
+                            delivery = deliveries.recv() => delivery,
+                        };
+                        // A stream that ends is a cancel: consume anew.
+                        let Some(delivery) = delivery else { break };
+                        let worker = Worker {
+                            shared: Arc::clone(&shared),
+                            account: Arc::clone(&self.account),
+                            handler: Arc::clone(&self.handler),
+                        };
+                        let (queue, stop) = (self.queue.clone(), stop.clone());
+                        calls.spawn(async move { worker.deliver(&queue, delivery, &stop).await });
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(queue = self.queue, %error, "could not consume");
+                    pause = (pause * 2).min(BACK_OFF[1]);
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// What became of a delivery.
+enum Delivered {
+    Handled,
+    /// This worker stops: another one takes it.
+    GivenBack,
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    account: Arc<str>,
+    handler: Arc<dyn AnyHandler>,
+}
+
+impl Worker {
+    /// A delivery that a store's error keeps from its end is dropped
+    /// unacknowledged and comes again.
+    async fn deliver(self, queue: &str, delivery: Delivery, stop: &CancellationToken) {
+        let result = match &delivery.content {
+            Ok(dispatch) => self.work(dispatch, stop).await,
+            Err((bytes, why)) => {
+                tracing::error!(queue, %why, "a message can't be read; it is kept");
+                let kept = self.shared.store.reject_message(queue, bytes, &why.to_string()).await;
+                kept.map(|()| Delivered::Handled)
+            }
+        };
+        match result {
+            Ok(Delivered::Handled) => delivery.ack().await,
+            Ok(Delivered::GivenBack) => {}
+            Err(error) => {
+                tracing::warn!(queue, %error, "a delivery comes again");
+                sleep(BACK_OFF[0]).await;
+            }
+        }
+    }
+
+    async fn work(
+        &self,
+        dispatch: &Dispatch,
+        stop: &CancellationToken,
+    ) -> Result<Delivered, store::Error> {
+        let shared = &self.shared;
+        let entry = tokio::select! {
+            () = stop.cancelled() => return Ok(Delivered::GivenBack),
+            entry = shared.gate.enter(&self.account) => entry,
+        };
+        let permit = match entry {
+            Entry::Now(permit) => permit,
+            Entry::Later { wait, closed } => {
+                let until =
+                    shared.store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                let reason = if closed { WaitReason::Closed } else { WaitReason::Pace };
+                let waiting_for = WaitingFor { reason, until: Some(until), detail: None };
+                shared.store.put_off(dispatch.task, dispatch.fence, until, waiting_for).await?;
+                return Ok(Delivered::Handled);
+            }
+        };
+        match shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await? {
+            Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
+            Claim::Superseded { user, facts } => {
+                shared.broker.announce(News::Facts(store::News { user, facts }));
+            }
+            Claim::Locked | Claim::Nothing => {}
+        }
+        Ok(Delivered::Handled)
+    }
+
+    async fn run(&self, claimed: Claimed, permit: Permit) -> Result<(), store::Error> {
+        let shared = &self.shared;
+        shared.broker.announce(News::Started(
+            claimed.user,
+            Started {
+                task: claimed.task,
+                job: claimed.job,
+                attempt: claimed.attempt,
+                at: claimed.started_at,
+            },
+        ));
+        let answer = tokio::select! {
+            answer = self.call(&claimed, &permit) => answer,
+            () = self.lose(&claimed) => {
+                tracing::warn!(task = %claimed.task, "the lease is lost; the call is dropped");
+                return Ok(());
+            }
+        };
+        drop(permit);
+        if let Answer::Closed { wait, .. } = &answer {
+            shared.gate.close(&self.account, *wait);
+        }
+        let finish = Finish {
+            task: claimed.task,
+            fence: claimed.fence,
+            worker: shared.name.clone(),
+            ending: answer.ending(shared.store.now_ms()),
+        };
+        let news = self.finish(finish).await?;
+        for news in news {
+            shared.broker.announce(News::Facts(news));
+        }
+        shared.bell.ring();
+        Ok(())
+    }
+
+    async fn call(&self, claimed: &Claimed, permit: &Permit) -> Answer {
+        let mut call = Call {
+            task: claimed,
+            gate: &self.shared.gate,
+            account: &self.account,
+            permit,
+            used: false,
+        };
+        let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
+        match timeout(LIMIT, run).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => {
+                let why = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                tracing::error!(task = %claimed.task, why, "a handler panicked");
+                let outcome =
+                    outcome("panic", "Our own code failed at this item. It is tried again.");
+                Answer::Retry { outcome, unsure: true }
+            }
+            Err(_) => {
+                let outcome = outcome("timeout", "No answer in time. The service is asked first.");
+                Answer::Retry { outcome, unsure: true }
+            }
+        }
+    }
+
+    /// Returns when the lease is lost, or could not be renewed before its
+    /// end.
+    async fn lose(&self, claimed: &Claimed) {
+        let third = Duration::from_millis(u64::try_from(LEASE_MS / 3).unwrap_or(20_000));
+        let mut failures = 0;
+        loop {
+            sleep(third).await;
+            match self.shared.store.renew(claimed.task, claimed.fence).await {
+                Ok(true) => failures = 0,
+                Ok(false) => return,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(task = %claimed.task, %error, "could not renew a lease");
+                    if failures == 2 {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The end of a call is worth some tries: without it the call is unsure.
+    async fn finish(&self, finish: Finish) -> Result<Vec<store::News>, store::Error> {
+        let mut pause = BACK_OFF[0];
+        loop {
+            match self.shared.store.finish(vec![finish.clone()]).await {
+                Ok(news) => return Ok(news),
+                Err(error) if pause >= BACK_OFF[1] => return Err(error),
+                Err(error) => tracing::warn!(%error, "could not keep the end of a call"),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(BACK_OFF[1]);
+        }
+    }
+}
