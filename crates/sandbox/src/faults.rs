@@ -61,7 +61,14 @@ impl Dice {
     }
 
     /// The fault of the `nth` (from 0) request to make `sku`; without `on` only a forced one.
-    pub fn fault(&self, on: bool, channel: &str, sku: &str, title: &str, nth: u32) -> Option<Fault> {
+    pub fn fault(
+        &self,
+        on: bool,
+        channel: &str,
+        sku: &str,
+        title: &str,
+        nth: u32,
+    ) -> Option<Fault> {
         let forced = self.forced(channel, sku, title, nth);
         if forced.is_some() || !on {
             return forced;
@@ -143,8 +150,7 @@ mod tests {
     fn a_rejected_sku_stays_rejected_and_a_500_does_not_last() {
         let dice = Dice::new(1);
         let about = |n: i32, nth| dice.fault(true, "corner", &format!("SKU-{n}"), "Lamp", nth);
-        let rejected =
-            (0..5_000).find(|n| matches!(about(*n, 0), Some(Fault::Reject(_)))).unwrap();
+        let rejected = (0..5_000).find(|n| matches!(about(*n, 0), Some(Fault::Reject(_)))).unwrap();
         assert!((0..50).all(|nth| about(rejected, nth) == about(rejected, 0)));
         let failed = (0..5_000).find(|n| about(*n, 0) == Some(Fault::Fail)).unwrap();
         assert!((1..5).any(|nth| about(failed, nth).is_none()));

@@ -75,11 +75,11 @@ impl Ledger {
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        self.each(Record::from)
+        self.each(|kept| kept.into())
     }
 
     pub fn summary(&self) -> BTreeMap<&'static str, Summary> {
-        self.each(Summary::from)
+        self.each(|kept| kept.into())
     }
 
     fn each<T>(&self, view: impl Fn(&Kept) -> T) -> BTreeMap<&'static str, T> {

@@ -45,6 +45,7 @@
 //! that are counted here.
 
 mod answer;
+mod aws;
 mod bucket;
 mod channel;
 mod clock;
@@ -54,7 +55,6 @@ mod door;
 mod ec2;
 mod faults;
 mod ledger;
-mod machine;
 mod query;
 mod retry_after;
 mod routes;
@@ -63,6 +63,6 @@ mod spec;
 mod work;
 mod world;
 
-pub use ledger::{Effect, Record, Request, Snapshot, Summary};
+pub use ledger::{Effect, OpenError as LedgerError, Record, Request, Snapshot, Summary};
 pub use server::{Error, Options, Sandbox};
 pub use spec::{CLOUDWATCH_RATE, ChannelSpec, EC2_RATE, Rate, RetryAfter, channels};

@@ -14,7 +14,8 @@ pub enum Unreadable {
     )]
     TooLarge { bytes: usize },
     #[error(
-        "The file has more than 100,000 rows: line {line} is past them. Split it into several files."
+        "The file has more than 100,000 rows: line {line} is past them. Split it into several \
+         files."
     )]
     TooManyRows { line: u64 },
     #[error("Line {line} has more than 1,000 cells. Check that this is a product file.")]

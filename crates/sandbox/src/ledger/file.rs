@@ -32,10 +32,7 @@ pub struct LedgerFile {
 impl LedgerFile {
     /// Calls `keep` with each row; it answers whether the row makes sense. A last line that a
     /// killed process left unfinished is cut off: nothing was answered on its strength.
-    pub fn open(
-        path: &Path,
-        mut keep: impl FnMut(Row<String>) -> bool,
-    ) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, mut keep: impl FnMut(Row<String>) -> bool) -> Result<Self, OpenError> {
         let path = file_of(path);
         let failed = |source| OpenError::Io { path: path.clone(), source };
         if let Some(folder) = path.parent() {

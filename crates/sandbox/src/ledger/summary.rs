@@ -27,15 +27,9 @@ impl From<&Kept> for Summary {
         let arrived = || kept.requests.iter().map(|(arrived, _)| arrived);
         let made = || kept.effects.iter().filter(|effect| effect.created);
         let mut there = HashSet::new();
-        let mut duplicate_effects = 0;
-        for effect in made() {
-            if &*effect.action == "StopInstances" {
-                there.clear_started(effect);
-            } else if !there.insert((&effect.action, thing(effect))) {
-                duplicate_effects += 1;
-            }
-        }
-        let span = arrived().next().zip(arrived().last());
+        let duplicate_effects =
+            made().filter(|effect| &*effect.action == "POST" && !there.insert(&effect.sku)).count();
+        let span = arrived().next().zip(arrived().next_back());
         let rate_used = span.and_then(|(first, last)| {
             let seconds = last.at_us.saturating_sub(first.at_us) as f64 / 1e6;
             (seconds > 0.0).then(|| (kept.requests.len() - 1) as f64 / seconds)

@@ -23,7 +23,8 @@ fn a_format_is_told_by_its_header_in_any_case_and_order() {
 #[test]
 fn a_plain_row_may_be_a_variant_of_another_in_any_order() {
     let feed = feed(
-        "sku,title,price,parent,vendor\nm-1,Blue,3,mug,\nmug,Mug,2,,Acme\ncup,Cup,1,,\nm-2,Red,4,mug,\n",
+        "sku,title,price,parent,vendor\n\
+         m-1,Blue,3,mug,\nmug,Mug,2,,Acme\ncup,Cup,1,,\nm-2,Red,4,mug,\n",
     );
     let mug = Product {
         vendor: Some("Acme".into()),
@@ -53,6 +54,13 @@ fn a_bad_variant_leaves_its_whole_product_out() {
         assert_eq!(bad(&feed), [format!("5 {reason} {left_out}")], "{row}");
         assert_eq!(skus(&feed), ["cup"], "{row}");
     }
+}
+
+#[test]
+fn the_second_of_two_rows_with_one_sku_is_the_bad_one_whatever_they_are() {
+    let feed = feed("sku,title,price,parent\nm-1,Blue,3,mug\nm-1,Cup,1,\nmug,Mug,2,\n");
+    assert_eq!(bad(&feed), ["3 sku: the SKU “m-1” is already in line 2: use each SKU once"]);
+    assert_eq!(skus(&feed), ["mug"]);
 }
 
 #[test]

@@ -28,7 +28,8 @@ fn blanks_around_cells_are_no_part_of_them() {
 
 #[test]
 fn what_looks_like_a_formula_is_text() {
-    let text = "sku,title,price,description,vendor\n'+1,=1+1,1,'=cmd,'quoted'\n'',''-x,1,'+,'@me\n";
+    let text =
+        "sku,title,price,description,vendor\n'+1,=1+1,1,'=cmd,'quoted'\n'',''-x,1,'\t+,'@me\n";
     let feed = feed(text);
     let texts: Vec<_> = feed
         .products

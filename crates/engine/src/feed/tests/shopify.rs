@@ -55,6 +55,18 @@ fn a_missing_sku_is_derived_and_said_so() {
 }
 
 #[test]
+fn derived_skus_are_short_enough_however_long_the_options_are() {
+    let option = "o".repeat(60);
+    let feed = shopify(&[
+        &format!("mug,Mug,,,Color,{option}b,,,,1,"),
+        &format!("mug,,,,,{option}r,,,,1,"),
+    ]);
+    assert_eq!(skus(&feed), ["mug"]);
+    let [one, other] = &feed.products[0].variants[..] else { panic!("two variants: {feed:#?}") };
+    assert!(one.sku != other.sku && one.sku.len() <= 64 && other.sku.len() <= 64, "{feed:#?}");
+}
+
+#[test]
 fn a_derived_sku_gives_way_to_one_that_stands_in_the_file() {
     let feed = shopify(&["mug,Mug,,,,,,,,1,", "cup,Cup,,,,,,,mug,1,"]);
     assert_eq!(skus(&feed), ["mug"]);

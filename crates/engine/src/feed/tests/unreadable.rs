@@ -58,8 +58,8 @@ fn nothing_is_read_of_what_is_no_product_file() {
         ),
         (
             "Latin-1 in the header",
-            b"sku,Pr\xE9is".to_vec(),
-            Unreadable::NotUtf8 { line: 1, column: None, byte: 0xE9 },
+            b"\n\r\nsku,Pr\xE9is".to_vec(),
+            Unreadable::NotUtf8 { line: 3, column: None, byte: 0xE9 },
         ),
         (
             "a quote left open",

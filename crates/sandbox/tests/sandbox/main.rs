@@ -1,0 +1,11 @@
+//! The sandbox as its clients meet it: over HTTP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod aws;
+mod client;
+mod idempotency;
+mod limits;
+mod products;
+mod repeatability;
+mod restart;
