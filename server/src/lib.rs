@@ -1,1 +1,30 @@
-//! Composition root: CLI, configuration, router, sessions, REST API, hub.
+//! Composition root: command line, configuration, router, sessions, REST API,
+//! hub.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`config`] | flags and variables |
+//! | [`assembly`] | builds everything and runs it until a signal |
+//! | [`router`] | which path leads where |
+//! | [`guard`] | Origin and Host, headers of safety |
+//! | [`session`] | who asks: passwords, cookies |
+//! | [`api`] | `/api/v1` for programs |
+//! | [`form`] | the pages' plain forms |
+//! | [`page`] | the pages themselves |
+//! | [`hub`] | `/ws`: every step to all tabs |
+//! | [`assets`] | the bundle, carried in the binary |
+//! | [`problem`] | errors as RFC 9457 |
+#![recursion_limit = "512"]
+
+pub mod api;
+pub mod assembly;
+pub mod assets;
+pub mod config;
+pub mod form;
+pub mod guard;
+pub mod hub;
+pub mod page;
+pub mod problem;
+pub mod router;
+pub mod session;
+pub mod state;

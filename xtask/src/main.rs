@@ -1,1 +1,39 @@
-fn main() {}
+//! What the repository does with itself. `cargo xtask help` lists it.
+
+mod arrows;
+mod web;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds the pages' bundle into target/site.
+    Web {
+        /// Small and compressed; takes minutes.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Checks which crate may depend on which.
+    Arrows,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Web { release } => web::run(&root(), release),
+        Task::Arrows => arrows::run(&root()),
+    }
+}
+
+/// The repository's folder.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}

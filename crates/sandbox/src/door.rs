@@ -58,7 +58,7 @@ impl Door {
     ) -> io::Result<Arrival> {
         let mut limit = hold(&self.limit);
         let at = self.world.clock.now();
-        let token: Option<Micros> = { let _ = limit.bucket.take(at); None };
+        let token = limit.bucket.take(at).err();
         let closed = (at < limit.closed_until).then_some(limit.closed_until);
         let row = Arrived {
             at_us: at,

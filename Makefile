@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test build check fmt web
+
+help: ## List these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+
+run: ## Set everything up and run Meanwhile on http://127.0.0.1:3000
+	@echo "1/4 Tools"
+	@scripts/setup.sh run
+	@echo "2/4 Pages (some minutes the first time)"
+	@cargo xtask web
+	@echo "3/4 Server (some minutes the first time)"
+	@cargo build --locked --package server
+	@echo "4/4 Running: stop with Ctrl-C"
+	@cargo run --quiet --locked --package server
+
+web: ## Build the pages' bundle
+	@scripts/setup.sh run
+	@cargo xtask web
+
+test: ## Run every test: rules, ports, server, browser
+	@scripts/setup.sh test
+	cargo xtask web
+	cargo test --locked
+	scripts/end2end.sh
+
+build: ## Build the release binary target/release/meanwhile
+	@scripts/setup.sh build
+	cargo xtask web --release
+	cargo build --locked --release --package server
+
+check: ## Formatting, lints, arrows, licences
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo xtask arrows
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences were not checked"; fi
+
+fmt: ## Format the code
+	cargo fmt --all

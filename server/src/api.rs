@@ -1,0 +1,287 @@
+//! `/api/v1` for programs. The same use cases as the pages'.
+
+use crate::{
+    problem::Problem,
+    session::{self, SignedIn},
+    state::State,
+};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{ConnectInfo, Path, Query, State as Extract, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use contract::{
+    JobId, TaskId,
+    api::{
+        Accepted, Channel, Inbox, Job, MarkRead, Page, Resolve, RetryWhich, SignIn, StartInstances,
+        Task, TaskDetail,
+    },
+    fact::Fact,
+};
+use engine::{broker::News, engine::Upload, gate::SHARE, store::Control};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use uuid::Uuid;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+fn id(text: &str) -> Result<Uuid, Problem> {
+    text.parse().map_err(|_| Problem::not_found())
+}
+
+pub async fn sign_in(
+    Extract(state): Extract<State>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Json(who): Json<SignIn>,
+) -> Result<Response, Problem> {
+    let cookie = session::sign_in(&state, address.ip(), &who.email, who.password).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+pub async fn sign_out(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+) -> Result<Response, Problem> {
+    end_session(&state, who).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::no_cookie(&state)?)])
+        .into_response())
+}
+
+/// Ends the session and closes its sockets.
+pub async fn end_session(state: &State, who: SignedIn) -> Result<(), Problem> {
+    state.engine.store().end_session(&who.session).await?;
+    let user = who.identity.user;
+    state.engine.broker().announce(News::SignedOut { user, session: Some(who.session) });
+    Ok(())
+}
+
+#[derive(Deserialize)]
+pub struct UploadQuery {
+    channels: String,
+    #[serde(default)]
+    skip_bad: bool,
+    #[serde(default)]
+    dry_run: bool,
+    file: Option<String>,
+}
+
+pub async fn upload(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Query(query): Query<UploadQuery>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(|_| {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "A file may have up to 32 MiB. Split it.")
+    })?;
+    let channels: Vec<String> =
+        query.channels.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+    let file = query.file.unwrap_or_else(|| "products.csv".into());
+    if query.dry_run {
+        return Ok(Json(state.engine.dry_run(&file, &body, &channels)?).into_response());
+    }
+    let job = state
+        .engine
+        .upload(Upload {
+            user: who.identity.user,
+            file: &file,
+            bytes: &body,
+            channels: &channels,
+            skip_bad: query.skip_bad,
+            idempotency_key: idempotency_key(&headers)?,
+        })
+        .await?;
+    Ok(accepted(job))
+}
+
+pub async fn start(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    headers: HeaderMap,
+    Json(start): Json<StartInstances>,
+) -> Result<Response, Problem> {
+    let machines: Vec<_> =
+        start.instance_ids.into_iter().map(|id| (id, String::new())).collect();
+    let key = idempotency_key(&headers)?;
+    Ok(accepted(state.engine.start(who.identity.user, &machines, key).await?))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= 255 => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "The Idempotency-Key has to be 1 to 255 visible characters.",
+        )),
+    }
+}
+
+fn accepted(job: Job) -> Response {
+    let location = format!("/api/v1/jobs/{}", job.id);
+    (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Accepted { job })).into_response()
+}
+
+#[derive(Deserialize)]
+pub struct ListQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+impl ListQuery {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(50).clamp(1, 200)
+    }
+}
+
+pub async fn jobs(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Query(query): Query<ListQuery>,
+) -> Answer<Page<Job>> {
+    let before = query.cursor.as_deref().map(id).transpose()?.map(JobId);
+    Ok(Json(state.engine.store().jobs(who.identity.user, before, query.limit()).await?))
+}
+
+pub async fn job(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+) -> Answer<Job> {
+    Ok(Json(state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?))
+}
+
+pub async fn tasks(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Answer<Page<Task>> {
+    let store = state.engine.store();
+    let (user, job) = (who.identity.user, JobId(id(&job)?));
+    store.job(user, job).await?;
+    let cursor = query.cursor.as_deref().map(cursor).transpose()?;
+    let items = store.tasks(user, job, cursor, query.limit()).await?;
+    let full = items.len() == query.limit() as usize;
+    let next = items.last().filter(|_| full).map(|task| format!("{}:{}", task.row, task.id));
+    Ok(Json(Page { items, next }))
+}
+
+fn cursor(text: &str) -> Result<(i64, Uuid), Problem> {
+    text.split_once(':')
+        .and_then(|(row, id)| Some((row.parse().ok()?, id.parse().ok()?)))
+        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "This cursor is not one of ours."))
+}
+
+#[derive(Deserialize)]
+pub struct AfterQuery {
+    #[serde(default)]
+    after: i64,
+}
+
+pub async fn journal(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+    Query(query): Query<AfterQuery>,
+) -> Answer<Page<Fact>> {
+    let store = state.engine.store();
+    let (user, job) = (who.identity.user, JobId(id(&job)?));
+    store.job(user, job).await?;
+    let items = store.job_journal(user, job, query.after, 500).await?;
+    let next = items.last().filter(|_| items.len() == 500).map(|fact| fact.seq.to_string());
+    Ok(Json(Page { items, next }))
+}
+
+pub async fn task(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(task): Path<String>,
+) -> Answer<TaskDetail> {
+    Ok(Json(state.engine.store().task(who.identity.user, TaskId(id(&task)?)).await?))
+}
+
+async fn control(
+    state: &State,
+    who: &SignedIn,
+    job: &str,
+    control: Control,
+) -> Result<Response, Problem> {
+    Ok(accepted(state.engine.control(who.identity.user, JobId(id(job)?), control).await?))
+}
+
+pub async fn cancel(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+) -> Result<Response, Problem> {
+    control(&state, &who, &job, Control::Cancel).await
+}
+
+pub async fn pause(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+) -> Result<Response, Problem> {
+    control(&state, &who, &job, Control::Pause).await
+}
+
+pub async fn resume(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+) -> Result<Response, Problem> {
+    control(&state, &who, &job, Control::Resume).await
+}
+
+pub async fn retry(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(job): Path<String>,
+    Json(which): Json<RetryWhich>,
+) -> Result<Response, Problem> {
+    Ok(accepted(state.engine.retry(who.identity.user, JobId(id(&job)?), &which).await?))
+}
+
+pub async fn resolve(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Path(task): Path<String>,
+    Json(resolve): Json<Resolve>,
+) -> Result<Response, Problem> {
+    let task = TaskId(id(&task)?);
+    Ok(accepted(state.engine.resolve(who.identity.user, task, resolve.how).await?))
+}
+
+pub async fn inbox(Extract(state): Extract<State>, who: SignedIn) -> Answer<Inbox> {
+    Ok(Json(state.engine.store().inbox(who.identity.user, 100).await?))
+}
+
+pub async fn mark_read(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    Json(read): Json<MarkRead>,
+) -> Result<StatusCode, Problem> {
+    state.engine.mark_read(who.identity.user, read.up_to).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn channels(
+    Extract(state): Extract<State>,
+    _who: SignedIn,
+) -> Answer<Page<Channel>> {
+    let items = state.engine.channels().iter().map(|spec| Channel {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        rate: spec.rate,
+        pace: spec.rate * SHARE,
+        closed_until: None,
+        in_flight: 0,
+        waiting: 0,
+        sandbox: spec.sandbox,
+    });
+    Ok(Json(Page { items: items.collect(), next: None }))
+}

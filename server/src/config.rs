@@ -1,0 +1,54 @@
+//! Flags and variables; each flag has its variable.
+
+use clap::{Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Launch long-running work from the browser, get on with your day, and be
+/// told what happened to every item.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "meanwhile", version)]
+pub struct Config {
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// Where pages, API and sockets are served.
+    #[arg(long, env = "MEANWHILE_LISTEN", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// Folder of the database and of the sandbox's ledger.
+    #[arg(long, env = "MEANWHILE_DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// `embedded:` or `amqp://user:password@host:port/vhost`.
+    #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:")]
+    pub broker: String,
+    /// Where browsers reach it; repeatable. Allow-list for Origin and Host.
+    #[arg(long, env = "MEANWHILE_PUBLIC_URL", value_delimiter = ',')]
+    pub public_url: Vec<String>,
+    /// Makes the first account, where there is none.
+    #[arg(long, env = "MEANWHILE_ADMIN_EMAIL")]
+    pub admin_email: Option<String>,
+    #[arg(long, env = "MEANWHILE_ADMIN_PASSWORD", hide_env_values = true)]
+    pub admin_password: Option<String>,
+    #[command(flatten)]
+    pub sandbox: Sandbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Role {
+    /// The stand-ins of the outside alone.
+    Sandbox,
+}
+
+/// The stand-ins of the outside.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Sandbox {
+    #[arg(long, env = "MEANWHILE_SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
+    pub sandbox_listen: SocketAddr,
+    /// Divides latencies and multiplies limits.
+    #[arg(long, env = "MEANWHILE_SANDBOX_SPEED", default_value_t = 1.0)]
+    pub sandbox_speed: f64,
+    #[arg(long, env = "MEANWHILE_SANDBOX_SEED", default_value_t = 1)]
+    pub sandbox_seed: u64,
+    /// Whether things go wrong now and then.
+    #[arg(long, env = "MEANWHILE_SANDBOX_FAULTS", default_value_t = true,
+          action = clap::ArgAction::Set)]
+    pub sandbox_faults: bool,
+}

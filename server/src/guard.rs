@@ -1,0 +1,102 @@
+//! Origin and Host: what a browser sends from elsewhere changes nothing here.
+
+use crate::{problem::Problem, state::State};
+use axum::{
+    extract::{Request, State as Extract},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::{net::SocketAddr, sync::Arc};
+
+/// Where browsers reach this server.
+#[derive(Clone, Debug)]
+pub struct Origins(Arc<[String]>);
+
+impl Origins {
+    /// `public` as configured; without it, plain http on the loopback names.
+    pub fn new(public: &[String], listen: SocketAddr) -> Self {
+        if public.is_empty() {
+            let port = listen.port();
+            let hosts = ["127.0.0.1", "localhost", "[::1]"];
+            return Self(hosts.iter().map(|host| format!("http://{host}:{port}")).collect());
+        }
+        Self(public.iter().map(|url| url.trim_end_matches('/').to_ascii_lowercase()).collect())
+    }
+
+    /// Whether cookies are to be sent over TLS only.
+    pub fn secure(&self) -> bool {
+        self.0.iter().all(|origin| origin.starts_with("https://"))
+    }
+
+    fn has_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.0.iter().any(|origin| origin.split_once("://").is_some_and(|(_, own)| own == host))
+    }
+
+    /// Exactly one of ours; `None` where the header is missing.
+    pub fn allows(&self, headers: &HeaderMap) -> Option<bool> {
+        let origin = headers.get(header::ORIGIN)?;
+        Some(origin.to_str().is_ok_and(|origin| self.0.iter().any(|own| own == origin)))
+    }
+}
+
+/// Refuses a foreign Host, a mutation from a foreign Origin, and one that
+/// brings a cookie and no Origin.
+pub async fn check(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !state.origins.has_host(host) {
+        let words = "This server is not known by that name. Set MEANWHILE_PUBLIC_URL.";
+        return Problem::new(StatusCode::MISDIRECTED_REQUEST, words).into_response();
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let allowed = match state.origins.allows(headers) {
+        Some(allowed) => allowed,
+        None => !headers.contains_key(header::COOKIE),
+    };
+    if !reads && !allowed {
+        return Problem::new(StatusCode::FORBIDDEN, "This request came from another site.")
+            .into_response();
+    }
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(origin: Option<&'static str>) -> Option<bool> {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 3000));
+        let mut headers = HeaderMap::new();
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        Origins::new(&[], listen).allows(&headers)
+    }
+
+    #[test]
+    fn an_origin_is_ours_exactly_or_not_at_all() {
+        assert_eq!(allows(None), None);
+        for own in ["http://127.0.0.1:3000", "http://localhost:3000"] {
+            assert_eq!(allows(Some(own)), Some(true), "{own}");
+        }
+        for foreign in [
+            "null",
+            "https://localhost:3000",
+            "http://localhost:3001",
+            "http://localhost:3000.evil.example",
+            "http://localhost",
+        ] {
+            assert_eq!(allows(Some(foreign)), Some(false), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The hub: every step to all tabs of the user.
+//!
+//! News are encoded once and their bytes shared. A socket subscribes before
+//! it reads the head, so that nothing falls between store and live; what it
+//! misses it reads from the store.
+
+mod socket;
+
+use crate::{problem::Problem, session::SignedIn, state::State};
+use axum::{
+    extract::{State as Extract, WebSocketUpgrade, ws::Utf8Bytes},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use contract::{
+    UserId,
+    live::{MAX_INBOUND, ServerFrame},
+};
+use engine::{
+    broker::{Broker, News},
+    store::Store,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+/// Frames that a slow socket may be behind before it reads from the store.
+const BEHIND: usize = 256;
+/// Sockets that one user may have open.
+const PER_USER: usize = 50;
+/// Bytes that wait for a slow socket.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// What a socket is handed.
+#[derive(Clone)]
+enum Live {
+    Fact { seq: i64, text: Utf8Bytes },
+    /// Latest wins: may be lost.
+    Other(Utf8Bytes),
+    /// The session of that token hash ended; `None`: all of the user's.
+    SignedOut(Option<String>),
+    /// This node missed news: read from the store.
+    Resync,
+}
+
+/// A cheap handle to the hub of this node.
+#[derive(Clone)]
+pub struct Hub {
+    store: Store,
+    broker: Arc<dyn Broker>,
+    streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<Live>>>>,
+    stop: CancellationToken,
+}
+
+impl Hub {
+    pub fn new(store: Store, broker: Arc<dyn Broker>, stop: CancellationToken) -> Self {
+        Self { store, broker, streams: Arc::default(), stop }
+    }
+
+    /// Hands news to the sockets until the process stops.
+    pub async fn run(self) {
+        let mut news = self.broker.news();
+        loop {
+            let received = tokio::select! {
+                () = self.stop.cancelled() => return,
+                received = news.recv() => received,
+            };
+            match received {
+                Ok(news) => self.relay(&news),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "the hub was behind; sockets read from the store");
+                    self.to_all(&Live::Resync);
+                }
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn relay(&self, news: &News) {
+        match news {
+            News::Facts(news) => {
+                let Some(stream) = self.listeners(news.user) else { return };
+                for fact in &news.facts {
+                    let seq = fact.seq;
+                    if let Some(text) = encode(&ServerFrame::Fact(fact.clone())) {
+                        let _ = stream.send(Live::Fact { seq, text });
+                    }
+                }
+            }
+            News::Started(user, started) => {
+                let Some(stream) = self.listeners(*user) else { return };
+                if let Some(text) = encode(&ServerFrame::Started(started.clone())) {
+                    let _ = stream.send(Live::Other(text));
+                }
+            }
+            News::SignedOut { user, session } => {
+                if let Some(stream) = self.listeners(*user) {
+                    let _ = stream.send(Live::SignedOut(session.clone()));
+                }
+            }
+        }
+    }
+
+    fn listeners(&self, user: UserId) -> Option<broadcast::Sender<Live>> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.get(&user)?.receiver_count() == 0 {
+            streams.remove(&user);
+            return None;
+        }
+        streams.get(&user).cloned()
+    }
+
+    fn to_all(&self, live: &Live) {
+        for stream in self.streams.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            let _ = stream.send(live.clone());
+        }
+    }
+
+    /// `None`: this user has too many sockets.
+    fn subscribe(&self, user: UserId) -> Option<broadcast::Receiver<Live>> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = streams.entry(user).or_insert_with(|| broadcast::channel(BEHIND).0);
+        (stream.receiver_count() < PER_USER).then(|| stream.subscribe())
+    }
+}
+
+fn encode(frame: &ServerFrame) -> Option<Utf8Bytes> {
+    match serde_json::to_string(frame) {
+        Ok(text) => Some(text.into()),
+        Err(error) => {
+            tracing::error!(%error, "a frame can't be encoded");
+            None
+        }
+    }
+}
+
+/// `GET /ws`: an exact Origin, and a session.
+pub async fn connect(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if state.origins.allows(&headers) != Some(true) {
+        return Problem::new(StatusCode::FORBIDDEN, "This socket was opened from another site.")
+            .into_response();
+    }
+    let hub = state.hub;
+    upgrade
+        .max_message_size(MAX_INBOUND)
+        .max_frame_size(MAX_INBOUND)
+        .read_buffer_size(MAX_INBOUND)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
+        .on_upgrade(move |socket| socket::Connection::run(hub, who, socket))
+}

@@ -1,0 +1,187 @@
+//! One socket, from hello to close.
+
+use super::{Hub, Live, encode};
+use crate::session::SignedIn;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use contract::live::{
+    ClientFrame, Close, HELLO_TIMEOUT_MS, MAX_GAP, PING_S, ServerFrame, VERSION,
+};
+use std::time::Duration;
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, interval_at, timeout},
+};
+
+/// A client that takes longer to read a frame is too slow.
+const WRITE: Duration = Duration::from_secs(10);
+/// Facts of one page from the store.
+const PAGE: i64 = 500;
+
+pub(super) struct Connection {
+    hub: Hub,
+    who: SignedIn,
+    socket: WebSocket,
+    live: broadcast::Receiver<Live>,
+    /// The last `seq` that the client has.
+    sent: i64,
+}
+
+/// Why a connection ends; `None` where there is nobody to tell.
+type End = Option<Close>;
+
+impl Connection {
+    pub(super) async fn run(hub: Hub, who: SignedIn, mut socket: WebSocket) {
+        let Some(live) = hub.subscribe(who.identity.user) else {
+            close(&mut socket, Close::Limit).await;
+            return;
+        };
+        let mut connection = Self { hub, who, socket, live, sent: 0 };
+        let Err(end) = connection.serve().await;
+        if let Some(code) = end {
+            close(&mut connection.socket, code).await;
+        }
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        let (epoch, after) = self.hello().await?;
+        self.welcome(epoch, after).await?;
+        let every = Duration::from_secs(PING_S.into());
+        let mut ping = interval_at(Instant::now() + every, every);
+        let stop = self.hub.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Err(Some(Close::GoingAway)),
+                live = self.live.recv() => self.hand(live).await?,
+                message = self.socket.recv() => self.hear(message)?,
+                _ = ping.tick() => {
+                    // News may be lost: the store has the last word.
+                    let head = self.head().await?;
+                    if head > self.sent {
+                        self.catch_up().await?;
+                    }
+                    self.send_frame(&ServerFrame::Ping { seq: self.sent }).await?;
+                }
+            }
+        }
+    }
+
+    async fn hello(&mut self) -> Result<(Option<String>, Option<i64>), End> {
+        let limit = Duration::from_millis(HELLO_TIMEOUT_MS);
+        let Ok(message) = timeout(limit, self.socket.recv()).await else {
+            return Err(Some(Close::Protocol));
+        };
+        let Some(Ok(Message::Text(text))) = message else {
+            return Err(Some(Close::Protocol));
+        };
+        match serde_json::from_str(&text) {
+            Ok(ClientFrame::Hello { v: VERSION, epoch, after }) => Ok((epoch, after)),
+            _ => Err(Some(Close::Protocol)),
+        }
+    }
+
+    async fn welcome(&mut self, epoch: Option<String>, after: Option<i64>) -> Result<(), End> {
+        let head = self.head().await?;
+        let own = self.hub.store.epoch().to_owned();
+        let recovered = match after {
+            None => true,
+            Some(after) => {
+                epoch.as_ref().is_none_or(|epoch| *epoch == own)
+                    && (0..=head).contains(&after)
+                    && head - after <= MAX_GAP
+            }
+        };
+        let user = self.who.identity.user;
+        let running = self.hub.store.running(user).await.map_err(overloaded)?;
+        self.sent = if recovered { after.unwrap_or(head) } else { head };
+        self.send_frame(&ServerFrame::Welcome {
+            epoch: own,
+            seq: head,
+            recovered,
+            ping_s: PING_S,
+            running,
+        })
+        .await?;
+        self.catch_up().await
+    }
+
+    async fn hand(&mut self, live: Result<Live, RecvError>) -> Result<(), End> {
+        match live {
+            Ok(Live::Fact { seq, .. }) if seq <= self.sent => Ok(()),
+            Ok(Live::Fact { seq, text }) if seq == self.sent + 1 => {
+                self.send(text).await?;
+                self.sent = seq;
+                Ok(())
+            }
+            Ok(Live::Fact { .. } | Live::Resync) | Err(RecvError::Lagged(_)) => {
+                self.catch_up().await
+            }
+            Ok(Live::Other(text)) => self.send(text).await,
+            Ok(Live::SignedOut(session)) => match session {
+                Some(session) if session != self.who.session => Ok(()),
+                _ => Err(Some(Close::SignIn)),
+            },
+            Err(RecvError::Closed) => Err(Some(Close::GoingAway)),
+        }
+    }
+
+    fn hear(&self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        match message {
+            None | Some(Ok(Message::Close(_))) => Err(None),
+            Some(Err(_)) => Err(Some(Close::Protocol)),
+            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                Ok(ClientFrame::Pong) => Ok(()),
+                _ => Err(Some(Close::Protocol)),
+            },
+            Some(Ok(Message::Binary(_))) => Err(Some(Close::Protocol)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+        }
+    }
+
+    /// Reads from the store what lies behind `sent`, page by page as the
+    /// socket drains.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        let user = self.who.identity.user;
+        loop {
+            let facts =
+                self.hub.store.facts_after(user, self.sent, PAGE).await.map_err(overloaded)?;
+            let full = i64::try_from(facts.len()).is_ok_and(|len| len == PAGE);
+            for fact in facts {
+                let seq = fact.seq;
+                self.send_frame(&ServerFrame::Fact(fact)).await?;
+                self.sent = seq;
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn head(&mut self) -> Result<i64, End> {
+        self.hub.store.head(self.who.identity.user).await.map_err(overloaded)
+    }
+
+    async fn send_frame(&mut self, frame: &ServerFrame) -> Result<(), End> {
+        match encode(frame) {
+            Some(text) => self.send(text).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        match timeout(WRITE, self.socket.send(Message::Text(text))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(Close::TooSlow)),
+        }
+    }
+}
+
+fn overloaded(error: engine::store::Error) -> End {
+    tracing::warn!(%error, "a socket can't read from the store");
+    Some(Close::Overloaded)
+}
+
+async fn close(socket: &mut WebSocket, code: Close) {
+    let frame = CloseFrame { code: code.code(), reason: Utf8Bytes::from_static("") };
+    let _ = timeout(WRITE, socket.send(Message::Close(Some(frame)))).await;
+}

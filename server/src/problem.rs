@@ -1,0 +1,109 @@
+//! Errors as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem
+//! details. A person never sees a database's words.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use contract::{api, feed::BadRow};
+use engine::{engine::LaunchError, store};
+
+/// An error that a caller sees.
+#[derive(Debug)]
+pub struct Problem {
+    pub status: StatusCode,
+    pub detail: String,
+    pub bad: Vec<BadRow>,
+    pub bad_total: Option<u64>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), bad: Vec::new(), bad_total: None }
+    }
+
+    pub fn sign_in() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Sign in first.")
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "There is nothing here.")
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::NotFound => Self::not_found(),
+            store::Error::Conflict(why) => Self::new(StatusCode::CONFLICT, why),
+            store::Error::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "This idempotency key was used for a different request. Use a new key.",
+            ),
+            store::Error::TooManyOpen { open, limit } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!("You have {open} open items and may have {limit}. Wait until some end."),
+            ),
+            store::Error::Database(_) | store::Error::Corrupt { .. } => {
+                tracing::error!(%error, "the store failed");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The database did not answer. Nothing was changed; try again soon.",
+                )
+            }
+        }
+    }
+}
+
+impl From<LaunchError> for Problem {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Store(error) => error.into(),
+            LaunchError::BadRows { bad, total } => {
+                let first = bad.first().map(|row| {
+                    let column = row.column.as_ref().map(|c| format!(", {c}")).unwrap_or_default();
+                    format!(" The first: line {}{column}: {}.", row.line, row.reason)
+                });
+                Self {
+                    detail: format!(
+                        "{total} rows can't be uploaded.{} Mend them, or leave them out.",
+                        first.unwrap_or_default()
+                    ),
+                    bad,
+                    bad_total: Some(total),
+                    ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "")
+                }
+            }
+            error @ (LaunchError::Unreadable(_) | LaunchError::Invalid(_)) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = api::Problem {
+            kind: "about:blank".into(),
+            title: self.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            bad: self.bad,
+            bad_total: self.bad_total,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

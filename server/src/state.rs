@@ -1,0 +1,13 @@
+//! What every request may need.
+
+use crate::{assets::Assets, guard::Origins, hub::Hub, session::Limiter};
+use engine::Engine;
+
+#[derive(Clone)]
+pub struct State {
+    pub engine: Engine,
+    pub hub: Hub,
+    pub origins: Origins,
+    pub assets: Assets,
+    pub limiter: Limiter,
+}
