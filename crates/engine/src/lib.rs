@@ -19,5 +19,7 @@ pub mod gate;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use engine::Engine;

@@ -19,7 +19,7 @@ pub fn word(form: RetryAfter, now: Micros, until: Micros) -> (String, Micros) {
             (seconds.to_string(), now.saturating_add(seconds.saturating_mul(SECOND)))
         }
         RetryAfter::Date => {
-            let second = until / SECOND;
+            let second = until.div_ceil(SECOND);
             let date = UNIX_EPOCH + Duration::from_secs(second);
             (httpdate::fmt_http_date(date), second.saturating_mul(SECOND))
         }
