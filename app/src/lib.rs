@@ -1,15 +1,37 @@
 //! The pages: components, routes, server functions.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`data`] | server functions: what pages read |
+//! | [`live`] | the one source of truth for what is shown, fed by `/ws` |
+//! | [`frame`] | what is around every page |
+//! | [`page`] | the pages |
+//! | [`words`] | states in words |
 #![recursion_limit = "512"]
 
-use leptos::prelude::*;
+pub mod data;
+pub mod frame;
+pub mod live;
+pub mod page;
+pub mod words;
 
-/// What the page's head refers to.
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, Title, provide_meta_context};
+use leptos_router::{
+    components::{Route, Router, Routes},
+    path,
+};
+
+/// What the page's head refers to, and what kind of visit it is.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
+    /// Paths of the bundle; empty where there is none.
     pub js: String,
     pub wasm: String,
     pub css: String,
+    /// The outside is a stand-in.
     pub sandbox: bool,
+    /// No account exists yet.
     pub first_visit: bool,
 }
 
@@ -18,12 +40,55 @@ pub struct Assets {
 #[derive(Clone, Debug)]
 pub struct Viewer(pub Option<engine::store::Identity>);
 
-#[component]
-pub fn App() -> impl IntoView {
-    view! { <p>"Meanwhile"</p> }
-}
-
+/// The document around [`App`].
 #[cfg(feature = "ssr")]
 pub fn shell() -> impl IntoView {
-    view! { <App/> }
+    let assets = use_context::<Assets>().unwrap_or_default();
+    let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
+    let start = (!assets.js.is_empty()).then(|| {
+        let (js, wasm) = (&assets.js, &assets.wasm);
+        let code = format!(
+            "import init from '{js}';\
+             init({{module_or_path:'{wasm}'}}).then(wasm => wasm.hydrate());"
+        );
+        view! { <script type="module" nonce=nonce inner_html=code></script> }
+    });
+    let style = (!assets.css.is_empty())
+        .then(|| view! { <link rel="stylesheet" href=assets.css.clone()/> });
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="icon" href="data:,"/>
+                {style}
+                <MetaTags/>
+                {start}
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    live::provide();
+    view! {
+        <Title formatter=live::title text="Meanwhile"/>
+        <Router>
+            <Routes fallback=|| view! { <page::missing::Missing/> }>
+                <Route path=path!("/setup") view=page::door::SetUp/>
+                <Route path=path!("/sign-in") view=page::door::SignIn/>
+                <Route path=path!("/") view=page::launch::Launch/>
+                <Route path=path!("/jobs") view=page::jobs::Jobs/>
+                <Route path=path!("/jobs/:id") view=page::job::Job/>
+                <Route path=path!("/inbox") view=page::inbox::Inbox/>
+            </Routes>
+        </Router>
+    }
 }

@@ -1,1 +1,9 @@
-//! The wasm entry.
+//! The wasm entry: hydrates what the server rendered.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen]
+pub fn hydrate() {
+    console_error_panic_hook::set_once();
+    leptos::mount::hydrate_body(app::App);
+}

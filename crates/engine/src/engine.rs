@@ -283,3 +283,8 @@ fn estimate(channels: &[&ChannelSpec], products: usize) -> Option<Estimate> {
         })
         .max_by_key(|estimate| estimate.ms)
 }
+
+/// A new idempotency key, for a form that has none yet.
+pub fn new_key() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

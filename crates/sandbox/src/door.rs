@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,7 +24,8 @@ pub struct Door {
 
 struct Limit {
     bucket: Bucket,
-    closed_until: Micros,
+    /// From and until when.
+    closed: Range<Micros>,
 }
 
 /// A request that has been written down.
@@ -45,7 +47,7 @@ impl Door {
         }
         let answers = kept.requests.iter().filter_map(|(_, answered)| *answered);
         let closed_until = answers.filter_map(|answered| answered.closed_until_us).max();
-        let limit = Mutex::new(Limit { bucket, closed_until: closed_until.unwrap_or(0) });
+        let limit = Mutex::new(Limit { bucket, closed: 0..closed_until.unwrap_or(0) });
         Self { service, world, limit }
     }
 
@@ -59,17 +61,18 @@ impl Door {
         let mut limit = hold(&self.limit);
         let at = self.world.clock.now();
         let token = limit.bucket.take(at).err();
-        let closed = (at < limit.closed_until).then_some(limit.closed_until);
+        let closed = limit.closed.contains(&at);
         let row = Arrived {
             at_us: at,
             action: action.into(),
             key: key.map(Into::into),
             sku: sku.map(Into::into),
             over: token.is_some(),
-            closed: closed.is_some(),
+            closed_for_us: closed.then(|| at - limit.closed.start),
         };
         let request = self.world.ledger.arrived(self.service, row)?;
-        Ok(Arrival { request, at, refused_until: token.max(closed) })
+        let refused_until = token.max(closed.then_some(limit.closed.end));
+        Ok(Arrival { request, at, refused_until })
     }
 
     pub fn answered(&self, request: usize, status: u16) -> io::Result<()> {
@@ -86,8 +89,9 @@ impl Door {
         let now = self.world.clock.now();
         let until = now + micros(self.world.scaled(pause)).saturating_sub(SLACK);
         let (value, named) = word(form, now, until);
-        limit.closed_until = limit.closed_until.max(named - SLACK);
-        let closed_until_us = Some(limit.closed_until);
+        let start = if limit.closed.contains(&now) { limit.closed.start } else { now };
+        limit.closed = start..limit.closed.end.max(named - SLACK);
+        let closed_until_us = Some(limit.closed.end);
         self.end(Answered { request, status: Some(429), closed_until_us })?;
         Ok(value)
     }

@@ -24,7 +24,8 @@ use crate::spec::services;
 
 /// Rows go to the file first and to memory after, so that what a reader sees is kept.
 pub struct Ledger {
-    file: Mutex<LedgerFile>,
+    /// None once closed.
+    file: Mutex<Option<LedgerFile>>,
     records: BTreeMap<&'static str, Mutex<Kept>>,
 }
 
@@ -44,7 +45,7 @@ impl Ledger {
             kept.get_mut(row.service.as_str()).is_some_and(|kept| kept.add(row.body))
         })?;
         let records = kept.into_iter().map(|(service, kept)| (service, Mutex::new(kept)));
-        Ok(Self { file: Mutex::new(file), records: records.collect() })
+        Ok(Self { file: Mutex::new(Some(file)), records: records.collect() })
     }
 
     /// Writes down a request and gives its number, which [`Ledger::answered`] needs.
@@ -82,6 +83,11 @@ impl Ledger {
         self.each(|kept| kept.into())
     }
 
+    /// Frees the file for the next sandbox, whoever still holds this one.
+    pub fn close(&self) {
+        hold(&self.file).take();
+    }
+
     fn each<T>(&self, view: impl Fn(&Kept) -> T) -> BTreeMap<&'static str, T> {
         let records = self.records.iter();
         records.map(|(service, kept)| (*service, view(&hold(kept)))).collect()
@@ -92,7 +98,10 @@ impl Ledger {
     }
 
     fn append(&self, service: &'static str, body: &Body) -> io::Result<()> {
-        hold(&self.file).append(&Row { service, body })
+        match hold(&self.file).as_mut() {
+            Some(file) => file.append(&Row { service, body }),
+            None => Err(io::Error::other("the ledger is closed")),
+        }
     }
 }
 

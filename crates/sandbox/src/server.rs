@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::DropGuard;
 
 use crate::{
     connection::{Cut, CuttableListener},
@@ -45,7 +44,6 @@ pub struct Sandbox {
     world: Arc<World>,
     work: Work,
     server: JoinHandle<()>,
-    _end: DropGuard,
 }
 
 impl Sandbox {
@@ -64,15 +62,14 @@ impl Sandbox {
         let work = Work::default();
         let outside = Arc::new(Outside::new(Arc::clone(&world), work.clone()));
         let service = router(outside).into_make_service_with_connect_info::<Cut>();
-        let end = work.end().clone();
         let serving = axum::serve(CuttableListener(listener), service)
-            .with_graceful_shutdown(end.clone().cancelled_owned());
+            .with_graceful_shutdown(work.end().clone().cancelled_owned());
         let server = tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the sandbox has stopped serving");
             }
         });
-        Ok(Self { address, world, work, server, _end: end.drop_guard() })
+        Ok(Self { address, world, work, server })
     }
 
     #[must_use]
@@ -111,5 +108,13 @@ impl Sandbox {
         if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
             self.server.abort();
         }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.work.end().cancel();
+        // Connections that linger hold the world, and would hold the file with it.
+        self.world.ledger.close();
     }
 }

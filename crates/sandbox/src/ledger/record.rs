@@ -31,6 +31,9 @@ pub struct Request {
     pub over: bool,
     /// It came before a Retry-After was over.
     pub closed: bool,
+    /// How long before it the closure began, in milliseconds. A client may send a request in the
+    /// moment in which the 429 is on its way to it.
+    pub closed_for_ms: Option<u64>,
     /// It was carried out and its connection dropped without an answer.
     pub dropped: bool,
     /// The HTTP method, or the action of the Query protocol.
@@ -68,7 +71,8 @@ impl From<&(Arrived, Option<Answered>)> for Request {
             sku: arrived.sku.clone(),
             status,
             over: arrived.over,
-            closed: arrived.closed,
+            closed: arrived.closed_for_us.is_some(),
+            closed_for_ms: arrived.closed_for_us.map(|time| time / 1_000),
             dropped: answered.is_some() && status.is_none(),
             action: arrived.action.clone(),
         }

@@ -34,14 +34,15 @@ pub struct Arrived {
     pub sku: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub over: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub closed: bool,
+    /// How long the channel had been closed when it came, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_for_us: Option<Micros>,
 }
 
 impl Arrived {
     /// The limit let it in.
     pub fn admitted(&self) -> bool {
-        !self.over && !self.closed
+        !self.over && self.closed_for_us.is_none()
     }
 }
 

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::Kept;
+use crate::clock::Micros;
+
+const ON_ITS_WAY: Micros = 100_000;
 
 /// `GET /ledger/summary`, of one service.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -12,7 +15,8 @@ pub struct Summary {
     pub requests: usize,
     /// Requests over the limit.
     pub over: usize,
-    /// Requests that came before a Retry-After was over.
+    /// Requests that came before a Retry-After was over and 0.1 s or more after it was said: those
+    /// of a client that did not obey, and not those that were on their way.
     pub while_closed: usize,
     /// Effects that made something.
     pub effects: usize,
@@ -37,7 +41,9 @@ impl From<&Kept> for Summary {
         Self {
             requests: kept.requests.len(),
             over: arrived().filter(|request| request.over).count(),
-            while_closed: arrived().filter(|request| request.closed).count(),
+            while_closed: arrived()
+                .filter(|request| request.closed_for_us >= Some(ON_ITS_WAY))
+                .count(),
             effects: made().count(),
             duplicate_effects,
             rate_used,

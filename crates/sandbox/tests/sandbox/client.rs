@@ -19,12 +19,17 @@ pub async fn sandbox_in(folder: &Path, speed: f64) -> Result<Sandbox, sandbox::E
     Sandbox::start(Options { listen, ledger, speed, seed: 1, faults: false }).await
 }
 
+/// Gives up where an answer should long have come.
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap()
+}
+
 impl Client {
     /// Faults off.
     pub async fn start(speed: f64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = sandbox_in(folder.path(), speed).await.unwrap();
-        Self { sandbox, http: reqwest::Client::new(), folder }
+        Self { sandbox, http: http(), folder }
     }
 
     /// The same ledger in a new sandbox.
@@ -38,7 +43,7 @@ impl Client {
         sandbox.stop().await;
         between(&folder.path().join("ledger.jsonl"));
         let sandbox = sandbox_in(folder.path(), speed).await.unwrap();
-        Self { sandbox, http: reqwest::Client::new(), folder }
+        Self { sandbox, http: http(), folder }
     }
 
     pub fn folder(&self) -> &Path {

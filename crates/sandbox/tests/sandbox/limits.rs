@@ -98,3 +98,20 @@ async fn the_summary_counts() {
     assert_eq!(summary["bazaar"]["requests"], 0);
     assert!(summary["bazaar"]["rate_used"].is_null());
 }
+
+#[tokio::test]
+async fn only_a_client_that_could_know_better_counts_as_disobedient() {
+    let client = Client::start(STANDSTILL).await;
+    client.make("corner", None, "A-SBX-429ONCE").await;
+    let closed = |client: &Client| {
+        let request = client.record("corner").requests.pop().unwrap();
+        request.closed_for_ms.unwrap()
+    };
+    let mut disobedient = 0;
+    while disobedient == 0 {
+        client.make_nothing("corner").await;
+        disobedient += usize::from(closed(&client) >= 100);
+        assert_eq!(client.sandbox.summary()["corner"].while_closed, disobedient);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -101,3 +101,15 @@ async fn a_ledger_that_is_in_use_or_is_none_is_refused() {
     assert!(error.to_string().starts_with("line 1 of"), "{error}");
     assert!(matches!(sandbox_in(folder.path(), 0.0).await, Err(Error::Speed(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_frees_the_ledger_although_clients_stay_connected() {
+    let mut client = Client::start(5_000.0).await;
+    for _ in 0..20 {
+        let calls = (0..10).map(|_| client.make_nothing("acme"));
+        futures_util::future::join_all(calls).await;
+        // Kept, so that its idle connections are.
+        let _http = client.http.clone();
+        client = client.restart(5_000.0).await;
+    }
+}

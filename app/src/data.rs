@@ -1,0 +1,159 @@
+//! What pages read. Identity comes first in every one; mutations are plain
+//! forms of the server's.
+
+use contract::{
+    api::{Inbox, Job, Task, TaskDetail},
+    fact::Fact,
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Where the stream goes on behind what a page shows. Read before the data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Since {
+    pub epoch: String,
+    pub seq: i64,
+    pub unread: u32,
+    pub email: String,
+}
+
+/// A channel to tick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    pub id: String,
+    pub name: String,
+    /// Such as `2 a second`.
+    pub pace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaunchPage {
+    pub since: Since,
+    /// A new idempotency key for the next launch.
+    pub key: String,
+    pub channels: Vec<Choice>,
+    pub running: Vec<Job>,
+    pub sandbox: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobsPage {
+    pub since: Since,
+    pub jobs: Vec<Job>,
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPage {
+    pub since: Since,
+    pub job: Job,
+    /// The first tasks, in the order of the grid.
+    pub tasks: Vec<Task>,
+    pub timeline: Vec<Fact>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InboxPage {
+    pub since: Since,
+    pub inbox: Inbox,
+}
+
+/// Tasks that a job's page shows.
+pub const SHOWN: u32 = 600;
+
+#[server]
+pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
+    let (engine, who) = server::viewer()?;
+    let since = server::since(&engine, &who).await?;
+    let jobs = engine.store().jobs(who.user, None, 10).await.map_err(server::error)?;
+    let channels = engine.channels().iter().map(|channel| Choice {
+        id: channel.id.clone(),
+        name: channel.name.clone(),
+        pace: format!("{} a second", channel.rate),
+    });
+    Ok(LaunchPage {
+        since,
+        key: server::key(),
+        channels: channels.collect(),
+        running: jobs.items,
+        sandbox: engine.channels().iter().any(|channel| channel.sandbox),
+    })
+}
+
+#[server]
+pub async fn read_jobs(before: Option<String>) -> Result<JobsPage, ServerFnError> {
+    let (engine, who) = server::viewer()?;
+    let since = server::since(&engine, &who).await?;
+    let before = before.and_then(|id| id.parse().ok());
+    let page = engine.store().jobs(who.user, before, 50).await.map_err(server::error)?;
+    Ok(JobsPage { since, jobs: page.items, next: page.next })
+}
+
+/// `None`: there is no such job, or it belongs to someone else.
+#[server]
+pub async fn read_job(id: String) -> Result<Option<JobPage>, ServerFnError> {
+    let (engine, who) = server::viewer()?;
+    let since = server::since(&engine, &who).await?;
+    let Ok(id) = id.parse() else { return Ok(None) };
+    let store = engine.store();
+    let job = match store.job(who.user, id).await {
+        Ok(job) => job,
+        Err(engine::store::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(server::error(error)),
+    };
+    let tasks = store.tasks(who.user, id, None, SHOWN).await.map_err(server::error)?;
+    let timeline = store.job_journal(who.user, id, 0, 200).await.map_err(server::error)?;
+    Ok(Some(JobPage { since, job, tasks, timeline }))
+}
+
+#[server]
+pub async fn read_task(id: String) -> Result<Option<TaskDetail>, ServerFnError> {
+    let (engine, who) = server::viewer()?;
+    let Ok(id) = id.parse() else { return Ok(None) };
+    match engine.store().task(who.user, id).await {
+        Ok(detail) => Ok(Some(detail)),
+        Err(engine::store::Error::NotFound) => Ok(None),
+        Err(error) => Err(server::error(error)),
+    }
+}
+
+#[server]
+pub async fn read_inbox() -> Result<InboxPage, ServerFnError> {
+    let (engine, who) = server::viewer()?;
+    let since = server::since(&engine, &who).await?;
+    let inbox = engine.store().inbox(who.user, 100).await.map_err(server::error)?;
+    Ok(InboxPage { since, inbox })
+}
+
+#[cfg(feature = "ssr")]
+mod server {
+    use super::Since;
+    use crate::Viewer;
+    use engine::{Engine, store::Identity};
+    use leptos::prelude::*;
+
+    pub fn viewer() -> Result<(Engine, Identity), ServerFnError> {
+        let who = use_context::<Viewer>().and_then(|viewer| viewer.0);
+        match (use_context::<Engine>(), who) {
+            (Some(engine), Some(who)) => Ok((engine, who)),
+            _ => Err(ServerFnError::ServerError("Sign in first.".into())),
+        }
+    }
+
+    pub async fn since(engine: &Engine, who: &Identity) -> Result<Since, ServerFnError> {
+        let store = engine.store();
+        let seq = store.head(who.user).await.map_err(error)?;
+        let unread = store.inbox(who.user, 100).await.map_err(error)?.unread;
+        Ok(Since { epoch: store.epoch().into(), seq, unread, email: who.email.clone() })
+    }
+
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn error(error: engine::store::Error) -> ServerFnError {
+        leptos::logging::error!("the store failed: {error}");
+        ServerFnError::ServerError("The database did not answer. Try again soon.".into())
+    }
+
+    pub fn key() -> String {
+        engine::engine::new_key()
+    }
+}

@@ -1,0 +1,126 @@
+// Each test has a server process, a data folder and a browser page of its own;
+// a page that logs an error fails its test.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test as base, expect, type Page } from "@playwright/test";
+
+export const EMAIL = "ada@example.com";
+export const PASSWORD = "correct-horse-battery";
+
+export async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
+}
+
+export class Server {
+  private child: ChildProcess | undefined;
+  log = "";
+
+  constructor(
+    readonly port: number,
+    readonly sandboxPort: number,
+    readonly folder: string,
+    readonly settings: Record<string, string>,
+  ) {}
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async start() {
+    const binary = process.env.MEANWHILE_BIN ?? "../target/debug/meanwhile";
+    const child = spawn(binary, [], {
+      env: {
+        ...process.env,
+        MEANWHILE_LISTEN: `127.0.0.1:${this.port}`,
+        MEANWHILE_DATA: this.folder,
+        MEANWHILE_SANDBOX_LISTEN: `127.0.0.1:${this.sandboxPort}`,
+        MEANWHILE_SANDBOX_SPEED: "20",
+        MEANWHILE_SANDBOX_FAULTS: "false",
+        RUST_LOG: "info",
+        ...this.settings,
+      },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    child.stderr?.on("data", (bytes) => (this.log += bytes));
+    this.child = child;
+    await expect
+      .poll(async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.status, {
+        timeout: 30_000,
+        message: "the server did not start",
+      })
+      .toBe(200);
+  }
+
+  async kill() {
+    const child = this.child;
+    this.child = undefined;
+    if (!child || child.exitCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  /** What the outside itself counted. */
+  async ledger(): Promise<Record<string, { over: number; duplicate_effects: number; effects: number }>> {
+    return (await fetch(`http://127.0.0.1:${this.sandboxPort}/ledger/summary`)).json();
+  }
+}
+
+/** Console errors that a lost server brings by itself. */
+const NETWORK = /WebSocket connection|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INTERNET_DISCONNECTED/;
+
+export function watch(page: Page, errors: string[], allowNetwork: () => boolean) {
+  page.on("console", (message) => {
+    if (message.type() !== "error" && !/hydrat/i.test(message.text())) return;
+    if (allowNetwork() && NETWORK.test(message.text())) return;
+    errors.push(message.text());
+  });
+  page.on("pageerror", (error) => errors.push(String(error)));
+}
+
+type Fixtures = {
+  settings: Record<string, string>;
+  server: Server;
+  network: { mayFail: boolean };
+};
+
+export const test = base.extend<Fixtures>({
+  settings: [{ MEANWHILE_ADMIN_EMAIL: EMAIL, MEANWHILE_ADMIN_PASSWORD: PASSWORD }, { option: true }],
+  network: async ({}, use) => use({ mayFail: false }),
+  server: async ({ settings }, use, info) => {
+    const folder = mkdtempSync(join(tmpdir(), "meanwhile-"));
+    const server = new Server(await freePort(), await freePort(), folder, settings);
+    await server.start();
+    await use(server);
+    await server.kill();
+    if (info.status !== info.expectedStatus) {
+      await info.attach("server log", { body: server.log, contentType: "text/plain" });
+    }
+    rmSync(folder, { recursive: true, force: true });
+  },
+  page: async ({ page, network }, use) => {
+    const errors: string[] = [];
+    watch(page, errors, () => network.mayFail);
+    await use(page);
+    expect(errors, "errors on the page's console").toEqual([]);
+  },
+});
+
+export async function signIn(page: Page, server: Server) {
+  await page.goto(`${server.url}/sign-in`);
+  await page.getByLabel("Email").fill(EMAIL);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(`${server.url}/`);
+}
+
+export { expect };
