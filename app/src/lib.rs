@@ -16,7 +16,7 @@ pub mod page;
 pub mod words;
 
 use leptos::prelude::*;
-use leptos_meta::{MetaTags, Title, provide_meta_context};
+use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
     components::{Route, Router, Routes},
     path,
@@ -64,7 +64,7 @@ pub fn shell() -> impl IntoView {
                 <meta name="color-scheme" content="light dark"/>
                 <link rel="icon" href="data:,"/>
                 {style}
-                <MetaTags/>
+                <leptos_meta::MetaTags/>
                 {start}
             </head>
             <body>

@@ -32,6 +32,8 @@ use worker::{
 pub async fn run(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("can't make the data folder {}", config.data.display()))?;
+    // Rendering spawns; an error says that it is set already.
+    let _ = any_spawner::Executor::init_tokio();
     let stop = CancellationToken::new();
     tokio::spawn(signals(stop.clone()));
     let sandbox = start_sandbox(&config).await?;
