@@ -9,6 +9,7 @@ const root = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 export default defineConfig({
   testDir: "tests",
   timeout: 60_000,
+  expect: { timeout: 15_000 },
   workers: 1,
   retries: 0,
   forbidOnly: !!process.env.CI,
@@ -16,6 +17,7 @@ export default defineConfig({
   use: {
     ...devices["Desktop Chrome"],
     trace: "retain-on-failure",
+    actionTimeout: 8_000,
     launchOptions: existsSync(system)
       ? { executablePath: system, args: [...quiet, ...root] }
       : { args: [...quiet, ...root] },

@@ -71,9 +71,8 @@ pub fn Frame(since: Since, sandbox: bool, children: Children) -> impl IntoView {
 pub fn ProblemLine() -> impl IntoView {
     let query = leptos_router::hooks::use_query_map();
     move || {
-        query
-            .read()
-            .get("problem")
-            .map(|words| view! { <p class="problem" role="alert" data-testid="problem">{words}</p> })
+        query.read().get("problem").map(
+            |words| view! { <p class="problem" role="alert" data-testid="problem">{words}</p> },
+        )
     }
 }

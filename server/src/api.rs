@@ -40,10 +40,7 @@ pub async fn sign_in(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
-pub async fn sign_out(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-) -> Result<Response, Problem> {
+pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<Response, Problem> {
     end_session(&state, who).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::no_cookie(&state)?)])
         .into_response())
@@ -103,8 +100,7 @@ pub async fn start(
     headers: HeaderMap,
     Json(start): Json<StartInstances>,
 ) -> Result<Response, Problem> {
-    let machines: Vec<_> =
-        start.instance_ids.into_iter().map(|id| (id, String::new())).collect();
+    let machines: Vec<_> = start.instance_ids.into_iter().map(|id| (id, String::new())).collect();
     let key = idempotency_key(&headers)?;
     Ok(accepted(state.engine.start(who.identity.user, &machines, key).await?))
 }
@@ -269,10 +265,7 @@ pub async fn mark_read(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn channels(
-    Extract(state): Extract<State>,
-    _who: SignedIn,
-) -> Answer<Page<Channel>> {
+pub async fn channels(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Channel>> {
     let items = state.engine.channels().iter().map(|spec| Channel {
         id: spec.id.clone(),
         name: spec.name.clone(),

@@ -152,8 +152,7 @@ fn registry(outside: &str, speed: f64) -> anyhow::Result<Registry> {
     let client = connector::client()?;
     let mut registry = Registry::default();
     for spec in sandbox::channels() {
-        let limits =
-            Limits { rate: spec.rate.per_second * speed, concurrency: concurrency(spec) };
+        let limits = Limits { rate: spec.rate.per_second * speed, concurrency: concurrency(spec) };
         let channel = Channel {
             name: spec.name.into(),
             base_url: format!("{outside}/channels/{}", spec.id),
@@ -161,8 +160,12 @@ fn registry(outside: &str, speed: f64) -> anyhow::Result<Registry> {
             client: client.clone(),
         };
         let handler = product_upload::Upload { channel };
-        registry = registry
-            .on::<contract::command::ProductUpload>(Some(spec.id), spec.id, limits, handler);
+        registry = registry.on::<contract::command::ProductUpload>(
+            Some(spec.id),
+            spec.id,
+            limits,
+            handler,
+        );
     }
     let ec2 = Ec2 {
         ec2_url: format!("{outside}/ec2"),

@@ -50,10 +50,7 @@ pub async fn sign_in(
     signed_in(result, "/sign-in")
 }
 
-pub async fn sign_out(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-) -> Result<Response, Problem> {
+pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<Response, Problem> {
     api::end_session(&state, who).await?;
     let cookie = session::no_cookie(&state)?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
@@ -95,11 +92,7 @@ impl Launch {
     }
 }
 
-pub async fn upload(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    form: Multipart,
-) -> Response {
+pub async fn upload(Extract(state): Extract<State>, who: SignedIn, form: Multipart) -> Response {
     let launched = async {
         let launch = Launch::read(form).await?;
         if launch.file.is_empty() && launch.bytes.is_empty() {
@@ -112,11 +105,7 @@ pub async fn upload(
 }
 
 /// The sample of 150 products, for a first try.
-pub async fn sample(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    form: Multipart,
-) -> Response {
+pub async fn sample(Extract(state): Extract<State>, who: SignedIn, form: Multipart) -> Response {
     let launched = async {
         let mut launch = Launch::read(form).await?;
         launch.file = "sample-150.csv".into();
@@ -127,9 +116,8 @@ pub async fn sample(
 }
 
 fn sample_csv() -> String {
-    const THINGS: [&str; 10] = [
-        "Lamp", "Chair", "Table", "Shelf", "Mirror", "Rug", "Vase", "Clock", "Desk", "Stool",
-    ];
+    const THINGS: [&str; 10] =
+        ["Lamp", "Chair", "Table", "Shelf", "Mirror", "Rug", "Vase", "Clock", "Desk", "Stool"];
     const KINDS: [&str; 15] = [
         "Oak", "Birch", "Walnut", "Brass", "Linen", "Wool", "Cotton", "Slate", "Cork", "Copper",
         "Marble", "Bamboo", "Steel", "Glass", "Ash",

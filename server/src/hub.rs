@@ -37,7 +37,10 @@ const WRITE_BUFFER: usize = 64 * 1024;
 /// What a socket is handed.
 #[derive(Clone)]
 enum Live {
-    Fact { seq: i64, text: Utf8Bytes },
+    Fact {
+        seq: i64,
+        text: Utf8Bytes,
+    },
     /// Latest wins: may be lost.
     Other(Utf8Bytes),
     /// The session of that token hash ended; `None`: all of the user's.

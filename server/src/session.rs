@@ -108,11 +108,7 @@ pub async fn sign_in(
 }
 
 /// Makes the first account and signs it in.
-pub async fn set_up(
-    state: &State,
-    email: &str,
-    password: String,
-) -> Result<HeaderValue, Problem> {
+pub async fn set_up(state: &State, email: &str, password: String) -> Result<HeaderValue, Problem> {
     let email = email.trim().to_lowercase();
     check_new(&email, &password)?;
     let hashed = hash_password(password).await?;
@@ -235,4 +231,3 @@ impl Limiter {
         counts.retain(|key, _| !keys.contains(key));
     }
 }
-

@@ -145,8 +145,7 @@ async fn a_batch_survives_kills_with_nothing_lost_and_nothing_doubled() {
     let mut counted = std::collections::HashMap::<String, u64>::new();
     let mut next = String::new();
     loop {
-        let page =
-            meanwhile.get(&format!("{location}/tasks?limit=100{next}")).await;
+        let page = meanwhile.get(&format!("{location}/tasks?limit=100{next}")).await;
         for task in page["items"].as_array().unwrap() {
             *counted.entry(task["state"].as_str().unwrap().to_owned()).or_default() += 1;
         }

@@ -33,7 +33,9 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         let tree = String::from_utf8_lossy(&output.stdout);
         let names: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
         for name in forbidden.iter().filter(|name| names.contains(name)) {
-            eprintln!("{package} must not depend on {name}: see `cargo tree -p {package} -i {name}`");
+            eprintln!(
+                "{package} must not depend on {name}: see `cargo tree -p {package} -i {name}`"
+            );
             wrong += 1;
         }
     }

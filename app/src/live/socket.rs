@@ -22,13 +22,8 @@ type Shared = Rc<RefCell<Socket>>;
 
 /// Opens the socket once a page has told where its data ends.
 pub fn open_when_known(live: Live) {
-    let socket: Shared = Rc::new(RefCell::new(Socket {
-        live,
-        open: None,
-        failures: 0,
-        retry: None,
-        silence: None,
-    }));
+    let socket: Shared =
+        Rc::new(RefCell::new(Socket { live, open: None, failures: 0, retry: None, silence: None }));
     let started = StoredValue::new(false);
     Effect::new(move |_| {
         if live.since.with(Option::is_some) && !started.get_value() {

@@ -155,7 +155,8 @@ fn Items(
         rows.entry(task.row).or_default().push(task);
     }
     let uploads = !channels.is_empty();
-    let heads = channels.iter().map(|id| view! { <th scope="col">{id.clone()}</th> }).collect_view();
+    let heads =
+        channels.iter().map(|id| view! { <th scope="col">{id.clone()}</th> }).collect_view();
     let place = move |task: &api::Task| {
         let place = task.channel.as_ref().map(|id| channels.iter().position(|c| c == id));
         place.flatten().unwrap_or(usize::MAX)

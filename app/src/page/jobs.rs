@@ -36,8 +36,7 @@ fn content(page: JobsPage) -> impl IntoView {
     let JobsPage { since, jobs, next } = page;
     let seq = since.seq;
     let empty = jobs.is_empty();
-    let lines =
-        jobs.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
+    let lines = jobs.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
     view! {
         <Frame since=since sandbox=false>
             <h1>"Jobs"</h1>

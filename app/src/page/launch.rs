@@ -40,10 +40,7 @@ fn content(page: LaunchPage) -> impl IntoView {
             }
         })
         .collect_view();
-    let lines = running
-        .into_iter()
-        .map(|job| view! { <JobLine job=job seq=seq/> })
-        .collect_view();
+    let lines = running.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
     view! {
         <Frame since=since sandbox=sandbox>
             <h1>"Launch"</h1>

@@ -85,6 +85,8 @@ pub enum ClientFrame {
 /// Server → client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+// A frame lives for one encoding or decoding: boxing would cost more.
+#[allow(clippy::large_enum_variant)]
 pub enum ServerFrame {
     Welcome {
         epoch: String,

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-
 /// A word that is not a state of ours.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown state {0:?}")]

@@ -37,7 +37,10 @@ pub enum News {
     Started(UserId, Started),
     /// Sockets are to be closed: those of one session (by the hash of its
     /// token), or all of the user's.
-    SignedOut { user: UserId, session: Option<String> },
+    SignedOut {
+        user: UserId,
+        session: Option<String>,
+    },
 }
 
 /// One message of a queue. Dropped without [`Delivery::ack`] it comes again.

@@ -18,7 +18,7 @@ use tokio::{
 pub const SHARE: f64 = 0.97;
 /// Slots are reserved at most this far ahead; a longer wait puts the task off.
 pub const AHEAD: Duration = Duration::from_secs(10);
-/// A slot that is missed by more than this is given up.
+/// A slot that is missed by more than this, or by half an interval, is given up.
 const LATE: Duration = Duration::from_millis(50);
 /// A second 429 within this time halves the pace.
 const STORM: Duration = Duration::from_secs(60);
@@ -36,6 +36,7 @@ pub struct Limits {
 /// it is dropped.
 pub struct Permit {
     _place: OwnedSemaphorePermit,
+    slot: Instant,
 }
 
 /// What a caller may do.
@@ -99,30 +100,23 @@ impl Embedded {
         let Ok(place) = Arc::clone(&gate.places).acquire_owned().await else {
             return Entry::Later { wait: AHEAD, closed: false };
         };
-        let permit = Permit { _place: place };
-        loop {
-            match gate.reserve() {
-                Err(later) => return later,
-                Ok(slot) => {
-                    tokio::time::sleep_until(slot).await;
-                    if slot.elapsed() <= LATE && !gate.is_closed() {
-                        return Entry::Now(permit);
-                    }
-                }
-            }
+        match gate.next().await {
+            Ok(slot) => Entry::Now(Permit { _place: place, slot }),
+            Err(later) => later,
         }
+    }
+
+    /// Makes sure, right before a call, that the slot of `held` is still
+    /// fresh: a claim may have taken its time. A stale one is given up.
+    pub async fn fresh(&self, account: &str, held: &Permit) -> Result<(), Entry> {
+        let Some(gate) = self.account(account) else { return Ok(()) };
+        if gate.is_fresh(held.slot) { Ok(()) } else { gate.next().await.map(|_| ()) }
     }
 
     /// Waits for another slot of a place that is held already.
     pub async fn again(&self, account: &str, _held: &Permit) -> Result<(), Entry> {
         let Some(gate) = self.account(account) else { return Ok(()) };
-        loop {
-            let slot = gate.reserve()?;
-            tokio::time::sleep_until(slot).await;
-            if slot.elapsed() <= LATE && !gate.is_closed() {
-                return Ok(());
-            }
-        }
+        gate.next().await.map(|_| ())
     }
 
     /// The service said: not before `wait`. A second refusal within a minute
@@ -150,6 +144,24 @@ impl Pace {
 }
 
 impl Account {
+    /// Waits for the next slot; a missed one is reserved anew.
+    async fn next(&self) -> Result<Instant, Entry> {
+        loop {
+            let slot = self.reserve()?;
+            tokio::time::sleep_until(slot).await;
+            if self.is_fresh(slot) {
+                return Ok(slot);
+            }
+        }
+    }
+
+    /// A service that lets two requests come at once bears a jitter of one
+    /// interval; half of it is ours, the network has the other.
+    fn is_fresh(&self, slot: Instant) -> bool {
+        let half = Duration::from_secs_f64(0.5 / self.limits.rate);
+        slot.elapsed() <= LATE.min(half) && !self.is_closed()
+    }
+
     fn reserve(&self) -> Result<Instant, Entry> {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

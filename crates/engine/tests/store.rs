@@ -80,8 +80,7 @@ impl World {
     }
 
     async fn succeed(&self, claimed: &Claimed) -> Vec<FactKind> {
-        let ending =
-            Ending::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() };
+        let ending = Ending::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() };
         self.finish(claimed, ending).await
     }
 
@@ -194,8 +193,7 @@ async fn pause_and_cancel_bite_at_once_and_tell_the_truth() {
     world.store.control(world.user, job, Control::Resume).await.unwrap();
     assert_eq!(world.store.due(QUEUE, 4, None).await.unwrap().len(), 2);
 
-    let (cancelling, facts) =
-        world.store.control(world.user, job, Control::Cancel).await.unwrap();
+    let (cancelling, facts) = world.store.control(world.user, job, Control::Cancel).await.unwrap();
     assert_eq!(facts[0].data.count, Some(2));
     assert_eq!((cancelling.state, cancelling.counts.open), (JobState::Running, 1));
     assert_eq!(world.succeed(&running).await, [FactKind::TaskSucceeded, FactKind::JobFinished]);

@@ -22,15 +22,30 @@ pub trait Handler<C: Command>: Send + Sync + 'static {
 /// How a handler's attempt ended.
 #[derive(Debug, PartialEq)]
 pub enum Answer {
-    Done { outcome: Outcome, follow_ups: Vec<NewTask> },
+    Done {
+        outcome: Outcome,
+        follow_ups: Vec<NewTask>,
+    },
     /// Another try would end the same.
     Failed(Outcome),
     /// Worth another try. `unsure`: the call may have had its effect.
-    Retry { outcome: Outcome, unsure: bool },
+    Retry {
+        outcome: Outcome,
+        unsure: bool,
+    },
     /// The service said: nobody before `wait`.
-    Closed { outcome: Outcome, wait: Duration },
+    Closed {
+        outcome: Outcome,
+        wait: Duration,
+    },
     /// Something takes its time and needs no slot meanwhile.
-    Wait { outcome: Outcome, reason: WaitReason, wait: Duration, memo: Value, quiet: bool },
+    Wait {
+        outcome: Outcome,
+        reason: WaitReason,
+        wait: Duration,
+        memo: Value,
+        quiet: bool,
+    },
     /// Can't tell whether the effect happened.
     NeedsPerson(Outcome),
 }
@@ -86,10 +101,12 @@ impl Call<'_> {
     /// # Errors
     /// The account is closed, or its slots are too far ahead: answer with it.
     pub async fn slot(&mut self) -> Result<(), Answer> {
-        if !std::mem::replace(&mut self.used, true) {
-            return Ok(());
-        }
-        match self.gate.again(self.account, self.permit).await {
+        let slot = if std::mem::replace(&mut self.used, true) {
+            self.gate.again(self.account, self.permit).await
+        } else {
+            self.gate.fresh(self.account, self.permit).await
+        };
+        match slot {
             Ok(()) | Err(Entry::Now(_)) => Ok(()),
             Err(Entry::Later { wait, .. }) => {
                 let outcome = Outcome {

@@ -3,9 +3,7 @@
 use super::{Hub, Live, encode};
 use crate::session::SignedIn;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use contract::live::{
-    ClientFrame, Close, HELLO_TIMEOUT_MS, MAX_GAP, PING_S, ServerFrame, VERSION,
-};
+use contract::live::{ClientFrame, Close, HELLO_TIMEOUT_MS, MAX_GAP, PING_S, ServerFrame, VERSION};
 use std::time::Duration;
 use tokio::{
     sync::broadcast::{self, error::RecvError},

@@ -2,11 +2,7 @@
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use std::{
-    fs,
-    io::Write,
-    path::Path,
-};
+use std::{fs, io::Write, path::Path};
 
 /// Packs what lies in `raw` into `site`; returns the wasm's size in brotli
 /// where it was compressed.

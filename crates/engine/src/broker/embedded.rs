@@ -33,7 +33,8 @@ impl Queue {
     async fn pop(&self) -> Dispatch {
         loop {
             let filled = self.filled.notified();
-            if let Some(next) = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+            if let Some(next) =
+                self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
             {
                 return next;
             }
@@ -111,8 +112,7 @@ impl Broker for Embedded {
                     dispatch = queue.pop() => dispatch,
                     () = sender.closed() => return,
                 };
-                let held =
-                    Held { queue: Arc::clone(&queue), dispatch: Some(dispatch.clone()) };
+                let held = Held { queue: Arc::clone(&queue), dispatch: Some(dispatch.clone()) };
                 let delivery = Delivery {
                     content: Ok(dispatch),
                     acknowledge: Some(Box::new(move || {

@@ -167,13 +167,15 @@ impl Broker for Rabbit {
         let open = publisher.take().filter(|(_, channel)| channel.status().connected());
         let open = match open {
             Some(open) => Ok(open),
-            None => async {
-                let connection = self.connect().await?;
-                let channel = connection.create_channel().await?;
-                channel.confirm_select(ConfirmSelectOptions::default()).await?;
-                Ok::<_, Error>((connection, channel))
+            None => {
+                async {
+                    let connection = self.connect().await?;
+                    let channel = connection.create_channel().await?;
+                    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+                    Ok::<_, Error>((connection, channel))
+                }
+                .await
             }
-            .await,
         };
         match open {
             Ok((connection, channel)) => {
@@ -235,9 +237,8 @@ impl Broker for Rabbit {
     async fn ready(&self, queue: &str) -> Result<u64, Error> {
         let channel = self.channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-        let declared = channel
-            .queue_declare(ShortString::from(queue), passive, FieldTable::default())
-            .await?;
+        let declared =
+            channel.queue_declare(ShortString::from(queue), passive, FieldTable::default()).await?;
         Ok(declared.message_count().into())
     }
 

@@ -29,7 +29,7 @@ async fn next(deliveries: &mut Deliveries) -> Delivery {
 }
 
 fn fence(delivery: &Delivery) -> i64 {
-    delivery.content.as_ref().ok().expect("a command").fence
+    delivery.content.as_ref().unwrap_or_else(|(_, why)| panic!("not a command: {why}")).fence
 }
 
 /// Runs the whole suite on a broker whose queues are empty.

@@ -46,7 +46,10 @@ pub enum Claim {
     /// Another running task is about the same thing; this one comes again.
     Locked,
     /// A newer task about the same thing has succeeded.
-    Superseded { user: UserId, facts: Vec<Fact> },
+    Superseded {
+        user: UserId,
+        facts: Vec<Fact>,
+    },
     /// A duplicate, paused, cancelled or not due: forget the delivery.
     Nothing,
 }

@@ -19,17 +19,33 @@ use serde_json::Value as Json;
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    Succeeded { outcome: Outcome, follow_ups: Vec<NewTask> },
+    Succeeded {
+        outcome: Outcome,
+        follow_ups: Vec<NewTask>,
+    },
     /// For good: another try would end the same.
-    Failed { outcome: Outcome },
+    Failed {
+        outcome: Outcome,
+    },
     /// Worth another try, until the attempts are spent. `unsure`: the call
     /// may have had its effect.
-    Retry { outcome: Outcome, unsure: bool },
+    Retry {
+        outcome: Outcome,
+        unsure: bool,
+    },
     /// Nobody's fault and no attempt: the account is closed, a machine
     /// starts. `quiet`: not worth an entry among the attempts.
-    Wait { outcome: Outcome, waiting_for: WaitingFor, until: i64, memo: Option<Json>, quiet: bool },
+    Wait {
+        outcome: Outcome,
+        waiting_for: WaitingFor,
+        until: i64,
+        memo: Option<Json>,
+        quiet: bool,
+    },
     /// It can't be told whether the effect happened.
-    NeedsPerson { outcome: Outcome },
+    NeedsPerson {
+        outcome: Outcome,
+    },
 }
 
 /// The end of one claim.
@@ -98,8 +114,7 @@ impl Store {
             let mut change = self.change(finish.ending, attempt, now, finish.worker);
             // A wait told nothing about an earlier call without an answer.
             change.unsure |= change.free && row::flag(&found, "unsure")?;
-            let facts =
-                apply(self, &tx, finish.task, "running", finish.fence, change, now).await?;
+            let facts = apply(self, &tx, finish.task, "running", finish.fence, change, now).await?;
             let user = UserId(found.try_get("", "user_id")?);
             news.extend(facts.map(|facts| News { user, facts }));
         }

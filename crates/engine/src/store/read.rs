@@ -61,8 +61,7 @@ impl Store {
 
     /// One task with what was tried.
     pub async fn task(&self, user: UserId, task: TaskId) -> Result<TaskDetail, Error> {
-        let sql =
-            format!("SELECT {}, body FROM tasks WHERE id = $1 AND user_id = $2", row::TASK);
+        let sql = format!("SELECT {}, body FROM tasks WHERE id = $1 AND user_id = $2", row::TASK);
         let found = one(&self.reader, &sql, [task.0.into(), user.0.into()]).await?;
         let found = found.ok_or(Error::NotFound)?;
         let attempts = all(

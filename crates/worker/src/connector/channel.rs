@@ -49,10 +49,8 @@ impl Channel {
         if status != 200 {
             return Err(still_unsure(refused(&self.name, status, response.headers(), "")));
         }
-        let found: Found = response
-            .json()
-            .await
-            .map_err(|error| still_unsure(no_answer(&self.name, &error)))?;
+        let found: Found =
+            response.json().await.map_err(|error| still_unsure(no_answer(&self.name, &error)))?;
         Ok(found.items.into_iter().next().map(|item| item.id))
     }
 

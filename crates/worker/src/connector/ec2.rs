@@ -87,11 +87,7 @@ struct AwsError {
 impl Ec2 {
     /// Asks EC2 to start a machine; starting a running one changes nothing.
     pub async fn start(&self, id: &str) -> Result<(), Answer> {
-        let form = [
-            ("Action", "StartInstances"),
-            ("Version", "2016-11-15"),
-            ("InstanceId.1", id),
-        ];
+        let form = [("Action", "StartInstances"), ("Version", "2016-11-15"), ("InstanceId.1", id)];
         self.call("EC2", &self.ec2_url, &form).await.map(|_| ())
     }
 
@@ -129,7 +125,12 @@ impl Ec2 {
         self.call("CloudWatch", &self.cloudwatch_url, &form).await.map(|_| ())
     }
 
-    async fn call(&self, service: &str, url: &str, form: &[(&str, &str)]) -> Result<String, Answer> {
+    async fn call(
+        &self,
+        service: &str,
+        url: &str,
+        form: &[(&str, &str)],
+    ) -> Result<String, Answer> {
         let sent = self.client.post(url).form(form).send().await;
         let response = sent.map_err(|error| no_answer(service, &error))?;
         let status = response.status().as_u16();
