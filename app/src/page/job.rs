@@ -107,15 +107,17 @@ fn content(page: JobPage) -> impl IntoView {
     }
 }
 
+/// Picks from a job's counters.
+type Count = fn(&contract::state::Counts) -> u32;
+
 /// Where the job is, segmented by state.
 #[component]
 fn Bar(job: Memo<api::Job>) -> impl IntoView {
-    let part = move |count: fn(&contract::state::Counts) -> u32| {
+    let part = move |count: Count| {
         let counts = job.read().counts;
         format!("{:.2}", f64::from(count(&counts)) / f64::from(counts.total.max(1)) * 100.0)
     };
-    let ends: [(&str, fn(&contract::state::Counts) -> u32, fn(&contract::state::Counts) -> u32);
-        4] = [
+    let ends: [(&str, Count, Count); 4] = [
         ("succeeded", |_| 0, |c| c.succeeded),
         ("failed", |c| c.succeeded, |c| c.failed),
         ("needs_person", |c| c.succeeded + c.failed, |c| c.needs_person),
