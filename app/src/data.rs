@@ -15,6 +15,8 @@ pub struct Since {
     pub seq: i64,
     pub unread: u32,
     pub email: String,
+    /// The outside is a stand-in.
+    pub sandbox: bool,
 }
 
 /// A channel to tick.
@@ -32,8 +34,8 @@ pub struct LaunchPage {
     /// A new idempotency key for the next launch.
     pub key: String,
     pub channels: Vec<Choice>,
-    pub running: Vec<Job>,
-    pub sandbox: bool,
+    /// The latest, newest first.
+    pub jobs: Vec<Job>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +51,15 @@ pub struct JobPage {
     pub job: Job,
     /// The first tasks, in the order of the grid.
     pub tasks: Vec<Task>,
-    pub timeline: Vec<Fact>,
+}
+
+/// What happened to a job, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    pub seq: i64,
+    pub facts: Vec<Fact>,
+    /// Behind which `seq` it goes on; `None` where this is all so far.
+    pub next: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +71,10 @@ pub struct InboxPage {
 /// Tasks that a job's page shows.
 pub const SHOWN: u32 = 600;
 
+/// Facts of one page of a timeline.
+#[cfg(feature = "ssr")]
+const FACTS: usize = 200;
+
 #[server]
 pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
     let (engine, who) = server::viewer()?;
@@ -71,13 +85,7 @@ pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
         name: channel.name.clone(),
         pace: format!("{} a second", channel.rate),
     });
-    Ok(LaunchPage {
-        since,
-        key: server::key(),
-        channels: channels.collect(),
-        running: jobs.items,
-        sandbox: engine.channels().iter().any(|channel| channel.sandbox),
-    })
+    Ok(LaunchPage { since, key: server::key(), channels: channels.collect(), jobs: jobs.items })
 }
 
 #[server]
@@ -102,8 +110,22 @@ pub async fn read_job(id: String) -> Result<Option<JobPage>, ServerFnError> {
         Err(error) => return Err(server::error(error)),
     };
     let tasks = store.tasks(who.user, id, None, SHOWN).await.map_err(server::error)?;
-    let timeline = store.job_journal(who.user, id, 0, 200).await.map_err(server::error)?;
-    Ok(Some(JobPage { since, job, tasks, timeline }))
+    Ok(Some(JobPage { since, job, tasks }))
+}
+
+/// The journal of a job behind `after`; empty where there is no such job.
+#[server]
+pub async fn read_timeline(id: String, after: i64) -> Result<Timeline, ServerFnError> {
+    let (engine, who) = server::viewer()?;
+    let seq = engine.store().head(who.user).await.map_err(server::error)?;
+    let Ok(id) = id.parse() else { return Ok(Timeline { seq, facts: Vec::new(), next: None }) };
+    let one_more = i64::try_from(FACTS).unwrap_or(i64::MAX - 1) + 1;
+    let journal = engine.store().job_journal(who.user, id, after, one_more).await;
+    let mut facts = journal.map_err(server::error)?;
+    let more = facts.len() > FACTS;
+    facts.truncate(FACTS);
+    let next = facts.last().filter(|_| more).map(|fact| fact.seq);
+    Ok(Timeline { seq, facts, next })
 }
 
 #[server]
@@ -144,7 +166,13 @@ mod server {
         let store = engine.store();
         let seq = store.head(who.user).await.map_err(error)?;
         let unread = store.inbox(who.user, 100).await.map_err(error)?.unread;
-        Ok(Since { epoch: store.epoch().into(), seq, unread, email: who.email.clone() })
+        Ok(Since {
+            epoch: store.epoch().into(),
+            seq,
+            unread,
+            email: who.email.clone(),
+            sandbox: engine.channels().iter().any(|channel| channel.sandbox),
+        })
     }
 
     #[allow(clippy::needless_pass_by_value)]

@@ -2,13 +2,15 @@
 
 use crate::{data::Since, live::Live};
 use leptos::prelude::*;
+use leptos_router::hooks::use_location;
 
 /// A page of a signed-in person.
 #[component]
-pub fn Frame(since: Since, sandbox: bool, children: Children) -> impl IntoView {
+pub fn Frame(since: Since, children: Children) -> impl IntoView {
     let live = expect_context::<Live>();
     live.begin(&since);
-    let unread = move || live.unread.get();
+    let unread = move || live.unread();
+    let sandbox = since.sandbox;
     view! {
         <a class="skip" href="#main">"Skip to the page"</a>
         <header class="top">
@@ -20,6 +22,7 @@ pub fn Frame(since: Since, sandbox: bool, children: Children) -> impl IntoView {
                 class="link"
                 data-testid="connection"
                 data-link=move || live.link.get().words()
+                title=move || live.link.get().hint()
                 role="status"
             >
                 {move || live.link.get().words()}
@@ -36,9 +39,9 @@ pub fn Frame(since: Since, sandbox: bool, children: Children) -> impl IntoView {
             </form>
         </header>
         <nav class="rail" aria-label="Pages">
-            <a href="/">"Launch"</a>
-            <a href="/jobs">"Jobs"</a>
-            <a href="/inbox">"Inbox"</a>
+            <Place to="/" name="Launch" drawing="M8 13V3M4 7l4-4 4 4"/>
+            <Place to="/jobs" name="Jobs" drawing="M3 4h10M3 8h10M3 12h6"/>
+            <Place to="/inbox" name="Inbox" drawing="M2 9l2-6h8l2 6v4H2zM2 9h4l1 2h2l1-2h4"/>
         </nav>
         <main id="main">{children()}</main>
         <div class="toasts" aria-live="polite">
@@ -63,6 +66,28 @@ pub fn Frame(since: Since, sandbox: bool, children: Children) -> impl IntoView {
                     })
             }}
         </div>
+    }
+}
+
+/// A way of the rail.
+#[component]
+fn Place(to: &'static str, name: &'static str, drawing: &'static str) -> impl IntoView {
+    let path = use_location().pathname;
+    let here = move || {
+        path.with(|path| {
+            // A job's page is one of the jobs'.
+            let within =
+                to != "/" && path.strip_prefix(to).is_some_and(|rest| rest.starts_with('/'));
+            (path == to || within).then_some("page")
+        })
+    };
+    view! {
+        <a href=to aria-current=here>
+            <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+                <path d=drawing></path>
+            </svg>
+            {name}
+        </a>
     }
 }
 

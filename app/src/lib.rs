@@ -40,6 +40,13 @@ pub struct Assets {
 #[derive(Clone, Debug)]
 pub struct Viewer(pub Option<engine::store::Identity>);
 
+/// Two bars and a dot: work that goes on.
+#[cfg(feature = "ssr")]
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+     %3Crect width='16' height='16' rx='4' fill='%232f5bd0'/%3E\
+     %3Cpath d='M4 6h8M4 10h4' stroke='white' stroke-width='1.6' stroke-linecap='round'/%3E\
+     %3Ccircle cx='11.5' cy='10' r='1.1' fill='white'/%3E%3C/svg%3E";
+
 /// The document around [`App`].
 #[cfg(feature = "ssr")]
 pub fn shell() -> impl IntoView {
@@ -51,7 +58,10 @@ pub fn shell() -> impl IntoView {
             "import init from '{js}';\
              init({{module_or_path:'{wasm}'}}).then(wasm => wasm.hydrate());"
         );
-        view! { <script type="module" nonce=nonce inner_html=code></script> }
+        view! {
+            <link rel="modulepreload" href=js.clone() nonce=nonce.clone()/>
+            <script type="module" nonce=nonce inner_html=code></script>
+        }
     });
     let style = (!assets.css.is_empty())
         .then(|| view! { <link rel="stylesheet" href=assets.css.clone()/> });
@@ -62,7 +72,7 @@ pub fn shell() -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content="light dark"/>
-                <link rel="icon" href="data:,"/>
+                <link rel="icon" type="image/svg+xml" href=ICON/>
                 {style}
                 <leptos_meta::MetaTags/>
                 {start}

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "hydrate")]
 mod socket;
+mod unread;
 
 use crate::data::Since;
 use contract::{
@@ -14,6 +15,10 @@ use contract::{
 };
 use leptos::prelude::*;
 use std::collections::HashMap;
+use unread::Unread;
+
+/// Facts that a page keeps for its timeline.
+const KEPT: usize = 500;
 
 /// How the page hears of news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +28,10 @@ pub enum Link {
     Live,
     /// The browser has no network.
     Offline,
-    /// The server asked not to come back: the session ended.
+    /// The session ended.
     Ended,
+    /// The server asked not to come back, such as for too many open tabs.
+    Refused,
 }
 
 impl Link {
@@ -34,7 +41,24 @@ impl Link {
             Self::Live => "live",
             Self::Offline => "offline",
             Self::Ended => "signed out",
+            Self::Refused => "not connected",
         }
+    }
+
+    /// What it means for whoever looks, and what to do.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Reconnecting => "News may be late. Connecting again by itself.",
+            Self::Live => "What you see is up to date.",
+            Self::Offline => "This device has no network. What you see may be old.",
+            Self::Ended => "Sign in again to see news.",
+            Self::Refused => "Too many tabs may be open. Close some and reload this page.",
+        }
+    }
+
+    #[cfg(feature = "hydrate")]
+    const fn is_final(self) -> bool {
+        matches!(self, Self::Ended | Self::Refused)
     }
 }
 
@@ -46,7 +70,9 @@ pub struct Live {
     tasks: RwSignal<HashMap<TaskId, (i64, Task)>>,
     /// Tasks whose calls began since their last fact, with the attempt.
     running: RwSignal<HashMap<TaskId, u32>>,
-    pub unread: RwSignal<u32>,
+    /// Facts since the page was made, oldest first, at most [`KEPT`].
+    facts: RwSignal<Vec<Fact>>,
+    unread: RwSignal<Unread>,
     pub toast: RwSignal<Option<Notification>>,
     /// Counts up when pages have to be fetched anew.
     pub resync: RwSignal<u32>,
@@ -60,7 +86,8 @@ pub fn provide() {
         jobs: RwSignal::default(),
         tasks: RwSignal::default(),
         running: RwSignal::default(),
-        unread: RwSignal::new(0),
+        facts: RwSignal::default(),
+        unread: RwSignal::default(),
         toast: RwSignal::new(None),
         resync: RwSignal::new(0),
         since: RwSignal::new(None),
@@ -72,7 +99,7 @@ pub fn provide() {
 
 /// The tab's title tells how much is unread.
 pub fn title(text: String) -> String {
-    match use_context::<Live>().map_or(0, |live| live.unread.get()) {
+    match use_context::<Live>().map_or(0, Live::unread) {
         0 => text,
         unread => format!("({unread}) {text}"),
     }
@@ -81,13 +108,14 @@ pub fn title(text: String) -> String {
 impl Live {
     /// A page was made from the store as of `since`.
     pub fn begin(self, since: &Since) {
-        let known = self.since.with_untracked(|known| known.as_ref().map(|known| known.seq));
-        if known.is_none_or(|seq| since.seq > seq) {
-            self.unread.set(since.unread);
-        }
-        if known.is_none() {
+        self.unread.update(|unread| unread.page(since.seq, since.unread));
+        if self.since.with_untracked(Option::is_none) {
             self.since.set(Some(since.clone()));
         }
+    }
+
+    pub fn unread(self) -> usize {
+        self.unread.with(Unread::count)
     }
 
     /// The job as of the newest of page and facts.
@@ -127,8 +155,42 @@ impl Live {
         })
     }
 
+    /// Jobs that were launched since the page was made, newest first.
+    pub fn new_jobs(self, newest: Option<JobId>) -> Vec<Job> {
+        self.jobs.with(|jobs| {
+            let mut new: Vec<_> = jobs
+                .values()
+                .filter(|(_, job)| newest.is_none_or(|newest| job.id > newest))
+                .map(|(_, job)| job.clone())
+                .collect();
+            new.sort_by_key(|job| std::cmp::Reverse(job.id));
+            new
+        })
+    }
+
+    /// What happened to `job` behind `since`, oldest first.
+    pub fn news(self, job: JobId, since: i64) -> Vec<Fact> {
+        self.facts.with(|facts| {
+            facts.iter().filter(|f| f.job == Some(job) && f.seq > since).cloned().collect()
+        })
+    }
+
+    /// Changes whenever something happens to `task`.
+    pub fn version(self, task: TaskId) -> (i64, Option<u32>) {
+        let seq = self.tasks.with(|tasks| tasks.get(&task).map_or(0, |(seq, _)| *seq));
+        (seq, self.running.with(|running| running.get(&task).copied()))
+    }
+
     fn seq(self) -> i64 {
         self.since.with_untracked(|since| since.as_ref().map_or(0, |since| since.seq))
+    }
+
+    /// Nothing that was heard holds any more.
+    fn forget(self) {
+        self.jobs.set(HashMap::new());
+        self.tasks.set(HashMap::new());
+        self.facts.set(Vec::new());
+        self.unread.update(Unread::forget);
     }
 
     fn advance(self, seq: i64) {
@@ -146,6 +208,7 @@ impl Live {
                 self.link.set(Link::Live);
                 self.running.set(running.into_iter().map(|task| (task, 1)).collect());
                 if !recovered {
+                    self.forget();
                     self.since.update_untracked(|since| {
                         if let Some(since) = since {
                             since.epoch = epoch;
@@ -178,8 +241,16 @@ impl Live {
     }
 
     fn fact(self, fact: Fact) {
-        self.advance(fact.seq);
         let seq = fact.seq;
+        self.advance(seq);
+        if fact.job.is_some() {
+            self.facts.update(|facts| {
+                if facts.len() == KEPT {
+                    facts.remove(0);
+                }
+                facts.push(fact.clone());
+            });
+        }
         if let Some(job) = fact.data.job {
             self.jobs.update(|jobs| {
                 jobs.insert(job.id, (seq, job));
@@ -194,14 +265,15 @@ impl Live {
             });
         }
         if let Some(notification) = fact.data.notification {
-            self.unread.update(|unread| *unread += 1);
+            self.unread.update(|unread| unread.told(seq));
             self.toast.set(Some(notification));
         }
-        if fact.data.read_up_to.is_some() {
-            self.unread.set(0);
+        let mut ask = false;
+        if let Some(up_to) = fact.data.read_up_to {
+            self.unread.update(|unread| ask = !unread.read(up_to));
         }
         // One fact for many tasks: the page knows which by asking.
-        if matches!(fact.kind, FactKind::JobCancelling | FactKind::JobReopened) {
+        if ask || matches!(fact.kind, FactKind::JobCancelling | FactKind::JobReopened) {
             self.resync.update(|count| *count += 1);
         }
     }

@@ -1,7 +1,8 @@
 //! States in words, the same on server and browser.
 
 use contract::{
-    api::{Job, Task, WaitReason},
+    api::{Filter, Job, Task, WaitReason},
+    fact::{Fact, FactKind},
     state::{JobState, TaskState},
 };
 
@@ -64,11 +65,96 @@ pub fn sign(task: &Task) -> &'static str {
     }
 }
 
-/// Why the task is in its state, as far as anyone said.
+/// Why the task is in its state, as far as anyone said, and until when.
 pub fn reason(task: &Task) -> String {
-    let said = task.waiting_for.as_ref().and_then(|waiting| waiting.detail.clone());
-    said.or_else(|| task.outcome.as_ref().map(|outcome| outcome.message.clone()))
-        .unwrap_or_default()
+    let waiting = task.waiting_for.as_ref();
+    let said = waiting.and_then(|waiting| waiting.detail.clone());
+    let said = said.or_else(|| task.outcome.as_ref().map(|outcome| outcome.message.clone()));
+    let until = waiting.and_then(|waiting| waiting.until).map(|ms| format!("Until {}.", time(ms)));
+    match (said, until) {
+        (Some(said), Some(until)) => format!("{said} {until}"),
+        (said, until) => said.or(until).unwrap_or_default(),
+    }
+}
+
+/// Whether a row with a task in `state` is shown.
+pub const fn shows(filter: Filter, state: TaskState) -> bool {
+    match filter {
+        Filter::All => true,
+        Filter::Failed => matches!(state, TaskState::Failed),
+        Filter::Running => matches!(state, TaskState::Running),
+        Filter::Waiting => matches!(state, TaskState::Queued),
+        Filter::NeedsPerson => matches!(state, TaskState::NeedsPerson),
+        Filter::Succeeded => matches!(state, TaskState::Succeeded),
+        Filter::Cancelled => matches!(state, TaskState::Cancelled),
+    }
+}
+
+/// A filter as its choice is called.
+pub const fn filter(filter: Filter) -> &'static str {
+    match filter {
+        Filter::All => "All",
+        Filter::Failed => "Failed",
+        Filter::Running => "Running",
+        Filter::Waiting => "Waiting",
+        Filter::NeedsPerson => "Needs you",
+        Filter::Succeeded => "Done",
+        Filter::Cancelled => "Cancelled",
+    }
+}
+
+/// A kind of task, for people.
+pub fn kind(kind: &str) -> String {
+    match kind {
+        "product.upload" => "upload".into(),
+        "ec2.start" => "start".into(),
+        "alarm.create" => "alarm".into(),
+        other => other.into(),
+    }
+}
+
+/// What a task is about, such as `A-1 on bazaar`.
+pub fn about(task: &Task) -> String {
+    match &task.channel {
+        Some(channel) => format!("{} on {channel}", task.sku),
+        None => format!("{}, {}", task.sku, kind(&task.kind)),
+    }
+}
+
+/// A fact in a sentence.
+pub fn fact(fact: &Fact) -> String {
+    let many = |words: &str| match fact.data.count {
+        Some(1) => format!(" 1 item {words}."),
+        Some(count) => format!(" {count} items {words}."),
+        None => String::new(),
+    };
+    if let Some(what) = &fact.data.task {
+        let caused = if fact.kind == FactKind::TaskCreated { "next step, " } else { "" };
+        let said = reason(what);
+        let gap = if said.is_empty() { "" } else { ". " };
+        return format!("{}: {caused}{}{gap}{said}", about(what), task(what));
+    }
+    match (fact.kind, &fact.data.job) {
+        (FactKind::JobAccepted, Some(job)) => format!("Accepted, {} items.", job.counts.total),
+        (FactKind::JobPaused, _) => "Paused. Calls under way still finish.".into(),
+        (FactKind::JobResumed, _) => "Resumed.".into(),
+        (FactKind::JobCancelling, _) => {
+            format!("Cancel asked for. Calls under way still finish.{}", many("cancelled"))
+        }
+        (FactKind::JobReopened, _) => format!("Retry asked for.{}", many("queued again")),
+        (FactKind::JobFinished, Some(done)) => format!("{}. {}.", job(done), counts(done)),
+        (other, _) => other.as_str().replace('.', " "),
+    }
+}
+
+/// ms as `0.4 s`, `12 s` or `2 min 5 s`.
+pub fn duration(ms: i64) -> String {
+    let ms = ms.max(0);
+    match ms / 1000 {
+        0..10 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        s @ 10..60 => format!("{s} s"),
+        s => format!("{} min {} s", s / 60, s % 60),
+    }
 }
 
 /// UTC ms as `2026-11-24 02:38:05 UTC`.
@@ -91,6 +177,28 @@ pub fn time(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn durations_are_short() {
+        for (ms, words) in [
+            (-5, "0.0 s"),
+            (450, "0.4 s"),
+            (9_999, "9.9 s"),
+            (59_999, "59 s"),
+            (125_000, "2 min 5 s"),
+        ] {
+            assert_eq!(super::duration(ms), words);
+        }
+    }
+
+    #[test]
+    fn each_state_is_shown_by_all_and_by_one_more_filter() {
+        use contract::{api::Filter, state::TaskState};
+        for &state in TaskState::ALL {
+            let by: Vec<_> = Filter::ALL.iter().filter(|f| super::shows(**f, state)).collect();
+            assert_eq!(by.len(), 2, "{state}: {by:?}");
+        }
+    }
+
     #[test]
     fn times_are_dates() {
         for (ms, words) in [

@@ -1,4 +1,5 @@
 //! The wasm entry: hydrates what the server rendered.
+#![recursion_limit = "512"]
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

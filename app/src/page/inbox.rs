@@ -18,18 +18,19 @@ pub fn Inbox() -> impl IntoView {
     );
     view! {
         <Title text="Inbox"/>
-        <Suspense fallback=|| view! { <p class="loading">"Reading …"</p> }>
+        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => content(page).into_any(),
+                    Ok(page) => content(page),
                     Err(error) => super::job::failed(&error).into_any(),
                 }
             })}
-        </Suspense>
+        </Transition>
     }
+    .into_any()
 }
 
-fn content(page: InboxPage) -> impl IntoView {
+fn content(page: InboxPage) -> AnyView {
     let InboxPage { since, inbox } = page;
     let newest = inbox.items.first().map(|item| item.seq).unwrap_or_default();
     let lines = inbox
@@ -46,7 +47,7 @@ fn content(page: InboxPage) -> impl IntoView {
         })
         .collect_view();
     view! {
-        <Frame since=since sandbox=false>
+        <Frame since=since>
             <h1>"Inbox"</h1>
             {if newest == 0 {
                 view! { <p>"Nothing yet. You are told here when a job ends."</p> }.into_any()
@@ -62,4 +63,5 @@ fn content(page: InboxPage) -> impl IntoView {
             <div class="lines">{lines}</div>
         </Frame>
     }
+    .into_any()
 }

@@ -1,48 +1,130 @@
 //! One job: what happened to every item, as it happens.
 
+mod details;
+mod items;
+mod timeline;
+
 use crate::{
-    data::{JobPage, SHOWN, read_job},
+    data::{JobPage, SHOWN, read_job, read_task, read_timeline},
     frame::{Frame, ProblemLine},
     live::Live,
     words,
 };
-use contract::{
-    api,
-    fact::Fact,
-    state::{JobState, TaskState},
-};
-use leptos::prelude::*;
+use contract::{JobId, TaskId, api, state::JobState};
+use leptos::{ev, prelude::*};
 use leptos_meta::Title;
-use leptos_router::hooks::{use_params_map, use_query_map};
-use std::collections::BTreeMap;
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_params_map, use_query_map},
+};
 
+/// What of the page the address asks for.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// The task whose details are open.
+    task: Memo<Option<String>>,
+    timeline: Memo<bool>,
+}
+
+/// All that the page reads is asked for here, so that server and browser
+/// number it alike.
 #[component]
 pub fn Job() -> impl IntoView {
     let live = expect_context::<Live>();
-    let params = use_params_map();
-    let page = Resource::new(
-        move || (params.read().get("id").unwrap_or_default(), live.resync.get()),
-        |(id, _)| read_job(id),
+    let (params, query) = (use_params_map(), use_query_map());
+    let id = Memo::new(move |_| params.read().get("id").unwrap_or_default());
+    let asked = Asked {
+        task: Memo::new(move |_| query.read().get("task")),
+        timeline: Memo::new(move |_| query.read().get("view").as_deref() == Some("timeline")),
+    };
+    let after = move || query.read().get("after").and_then(|seq| seq.parse().ok()).unwrap_or(0);
+    let page = Resource::new(move || (id.get(), live.resync.get()), |(id, _)| read_job(id));
+    let timeline = Resource::new(
+        move || asked.timeline.get().then(|| (id.get(), after(), live.resync.get())),
+        async |asked| match asked {
+            Some((id, after, _)) => read_timeline(id, after).await.map(Some),
+            None => Ok(None),
+        },
     );
+    let detail = Resource::new(
+        move || {
+            asked.task.get().map(|task| {
+                let version = task.parse().map(|task: TaskId| live.version(task));
+                (task, version.unwrap_or_default(), live.resync.get())
+            })
+        },
+        async |asked| match asked {
+            Some((task, ..)) => read_task(task).await,
+            None => Ok(None),
+        },
+    );
+    close_by_key(id, asked.task);
     view! {
-        <Suspense fallback=|| view! { <p class="loading">"Reading …"</p> }>
+        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(Some(page)) => content(page).into_any(),
+                    Ok(Some(page)) => {
+                        let job = page.job.id;
+                        let more = move || {
+                            view! { <timeline::Timeline job=job timeline=timeline/> }.into_any()
+                        };
+                        let aside = view! {
+                            <details::Details job=job detail=detail asked=asked.task.into()/>
+                        };
+                        content(page, asked, more, aside.into_any())
+                    }
                     Ok(None) => view! { <super::missing::Missing/> }.into_any(),
                     Err(error) => failed(&error).into_any(),
                 }
             })}
-        </Suspense>
+        </Transition>
+    }
+    .into_any()
+}
+
+/// The id of the element that opens the details of a task.
+fn cell_id(task: &str) -> String {
+    format!("cell-{task}")
+}
+
+/// Escape closes the details; the focus goes back to where they were opened.
+fn close_by_key(id: Memo<String>, task: Memo<Option<String>>) {
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        let navigate = navigate.clone();
+        let keys = window_event_listener(ev::keydown, move |event| {
+            if event.key() == "Escape" && task.get_untracked().is_some() {
+                let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
+                navigate(&format!("/jobs/{}", id.get_untracked()), options);
+            }
+        });
+        on_cleanup(move || keys.remove());
+    });
+    Effect::new(move |before: Option<Option<String>>| {
+        let now = task.get();
+        if let (Some(Some(before)), None) = (before, &now)
+            && let Some(cell) = document().get_element_by_id(&cell_id(&before))
+        {
+            use wasm_bindgen::JsCast;
+            if let Some(cell) = cell.dyn_ref::<web_sys::HtmlElement>() {
+                let _ = cell.focus();
+            }
+        }
+        now
+    });
+}
+
+/// What a person reads where the server could not answer.
+fn sentence(error: &ServerFnError) -> String {
+    match error {
+        ServerFnError::ServerError(words) => words.clone(),
+        _ => "The server did not answer. Try again soon.".into(),
     }
 }
 
 /// The page could not be read.
 pub fn failed(error: &ServerFnError) -> impl IntoView + use<> {
-    let words = match error {
-        ServerFnError::ServerError(words) => words.clone(),
-        _ => "The server did not answer. Try again soon.".into(),
-    };
+    let words = sentence(error);
     view! {
         <main class="door">
             <h1>"This page could not be read"</h1>
@@ -52,25 +134,35 @@ pub fn failed(error: &ServerFnError) -> impl IntoView + use<> {
     }
 }
 
-fn content(page: JobPage) -> impl IntoView {
+fn content(
+    page: JobPage,
+    asked: Asked,
+    timeline: impl Fn() -> AnyView + Send + Sync + 'static,
+    details: AnyView,
+) -> AnyView {
     let live = expect_context::<Live>();
-    let JobPage { since, job, tasks, timeline } = page;
-    let seq = since.seq;
+    let JobPage { since, job, tasks } = page;
+    let (id, seq) = (job.id, since.seq);
     let query = use_query_map();
     let accepted = move || query.read().get("accepted").is_some();
     let title = job.title.clone();
     let at = words::time(job.created_at);
-    let id = job.id;
     let more = job.counts.total > SHOWN;
     let channels = job.channels.clone();
     let now = Memo::new(move |_| live.job(&job, seq));
-    let action = move |what: &str| format!("/jobs/{id}/{what}");
-    let running = move || now.read().state == JobState::Running && !now.read().cancel_requested;
-    let (cancel, pause, resume, retry) =
-        (action("cancel"), action("pause"), action("resume"), action("retry"));
+    let current = move |tab: bool| (asked.timeline.get() == tab).then_some("page");
+    let buttons = view! { <Buttons id=id job=now channels=channels.clone()/> }.into_any();
+    // Hidden rather than taken away: filter and search stay as they are.
+    let items = view! {
+        <div hidden=move || asked.timeline.get()>
+            {more.then(|| view! { <p>{format!("The first {SHOWN} items are shown.")}</p> })}
+            <items::Items job=id channels=channels tasks=tasks seq=seq/>
+        </div>
+    }
+    .into_any();
     view! {
         <Title text=title.clone()/>
-        <Frame since=since sandbox=false>
+        <Frame since=since>
             <ProblemLine/>
             <Show when=accepted>
                 <p class="good">"Accepted. You can leave this page; we'll tell you."</p>
@@ -84,26 +176,64 @@ fn content(page: JobPage) -> impl IntoView {
                 {at}
             </p>
             <Bar job=now/>
-            <div class="buttons">
-                <form method="post" action=cancel>
-                    <button disabled=move || !running()>"Cancel"</button>
-                </form>
-                <form method="post" action=pause>
-                    <button disabled=move || !running() || now.read().paused>"Pause"</button>
-                </form>
-                <form method="post" action=resume>
-                    <button disabled=move || !running() || !now.read().paused>"Resume"</button>
-                </form>
-                <form method="post" action=retry>
-                    <button disabled=move || now.read().counts.failed == 0>"Retry failed"</button>
-                </form>
-            </div>
-            <h2>"Items"</h2>
-            {more.then(|| view! { <p>{format!("The first {SHOWN} items are shown.")}</p> })}
-            <Items job=id channels=channels tasks=tasks seq=seq/>
-            <h2>"Timeline"</h2>
-            <ol class="timeline">{timeline.iter().map(moment).collect_view()}</ol>
+            {buttons}
+            <nav class="tabs" aria-label="Of this job">
+                <a href=format!("/jobs/{id}") data-noscroll="" aria-current=move || current(false)>
+                    "Items"
+                </a>
+                <a
+                    href=format!("/jobs/{id}?view=timeline")
+                    data-noscroll=""
+                    aria-current=move || current(true)
+                >
+                    "Timeline"
+                </a>
+            </nav>
+            {items}
+            {timeline()}
+            {details}
         </Frame>
+    }
+    .into_any()
+}
+
+#[component]
+fn Buttons(id: JobId, job: Memo<api::Job>, channels: Vec<String>) -> impl IntoView {
+    let action = move |what: &str| format!("/jobs/{id}/{what}");
+    let running = move || job.read().state == JobState::Running && !job.read().cancel_requested;
+    let which = (channels.len() > 1).then(|| {
+        let choices = channels
+            .into_iter()
+            .map(|id| view! { <option value=id.clone()>{format!("of {id}")}</option> })
+            .collect_view();
+        view! {
+            <select name="channel" aria-label="Channel to retry">
+                <option value="">"of all channels"</option>
+                {choices}
+            </select>
+        }
+    });
+    view! {
+        <div class="buttons">
+            <form method="post" action=action("cancel")>
+                <button disabled=move || !running()>"Cancel"</button>
+            </form>
+            <form method="post" action=action("pause")>
+                <button disabled=move || !running() || job.read().paused>"Pause"</button>
+            </form>
+            <form method="post" action=action("resume")>
+                <button disabled=move || !running() || !job.read().paused>"Resume"</button>
+            </form>
+            <form
+                class="buttons"
+                method="post"
+                action=action("retry")
+                hidden=move || job.read().counts.failed == 0
+            >
+                <button>"Retry failed"</button>
+                {which}
+            </form>
+        </div>
     }
 }
 
@@ -141,111 +271,4 @@ fn Bar(job: Memo<api::Job>) -> impl IntoView {
                 .collect_view()}
         </svg>
     }
-}
-
-#[component]
-fn Items(
-    job: contract::JobId,
-    channels: Vec<String>,
-    tasks: Vec<api::Task>,
-    seq: i64,
-) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let known = StoredValue::new(tasks.clone());
-    let mut rows: BTreeMap<u32, Vec<api::Task>> = BTreeMap::new();
-    for task in tasks {
-        rows.entry(task.row).or_default().push(task);
-    }
-    let uploads = !channels.is_empty();
-    let heads =
-        channels.iter().map(|id| view! { <th scope="col">{id.clone()}</th> }).collect_view();
-    let place = move |task: &api::Task| {
-        let place = task.channel.as_ref().map(|id| channels.iter().position(|c| c == id));
-        place.flatten().unwrap_or(usize::MAX)
-    };
-    let lines = rows
-        .into_values()
-        .map(|mut tasks| {
-            tasks.sort_by_key(|task| (place(task), task.cause.is_some()));
-            let name = tasks.first().map(|task| (task.sku.clone(), task.title.clone()));
-            let (sku, title) = name.unwrap_or_default();
-            let cells =
-                tasks.into_iter().map(|task| view! { <Cell task=task seq=seq/> }).collect_view();
-            view! {
-                <tr>
-                    <th scope="row">{sku} " " <small>{title}</small></th>
-                    {cells}
-                </tr>
-            }
-        })
-        .collect_view();
-    view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Items">
-            <table class="grid">
-                <thead>
-                    <tr>
-                        <th scope="col">{if uploads { "Product" } else { "Machine" }}</th>
-                        {heads}
-                        {(!uploads).then(|| view! { <th scope="col">"Start"</th><th scope="col">"Alarm"</th> })}
-                    </tr>
-                </thead>
-                <tbody>{lines}</tbody>
-            </table>
-        </div>
-        <ul class="caused">
-            {move || {
-                known
-                    .with_value(|known| live.new_tasks(job, known))
-                    .into_iter()
-                    .map(|task| {
-                        view! {
-                            <li data-testid="caused" data-state=task.state.as_str()>
-                                {task.kind.clone()}
-                                " "
-                                {task.sku.clone()}
-                                ": "
-                                {words::task(&task)}
-                            </li>
-                        }
-                    })
-                    .collect_view()
-            }}
-        </ul>
-    }
-}
-
-/// One task: a sign, and words for whoever can't see it.
-#[component]
-fn Cell(task: api::Task, seq: i64) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let (sku, channel) = (task.sku.clone(), task.channel.clone().unwrap_or_default());
-    let resolve = format!("/tasks/{}/resolve", task.id);
-    let now = Memo::new(move |_| live.task(&task, seq));
-    view! {
-        <td
-            data-testid="cell"
-            data-sku=sku
-            data-channel=channel
-            data-state=move || now.read().state.as_str()
-            title=move || words::reason(&now.read())
-        >
-            <span aria-hidden="true">{move || words::sign(&now.read())}</span>
-            <span class="word">{move || words::task(&now.read())}</span>
-            <Show when=move || now.read().state == TaskState::NeedsPerson>
-                <form method="post" action=resolve.clone()>
-                    <button name="as" value="done">"It is done"</button>
-                    <button name="as" value="again">"Do it again"</button>
-                </form>
-            </Show>
-        </td>
-    }
-}
-
-fn moment(fact: &Fact) -> impl IntoView + use<> {
-    let what = fact.data.task.as_ref().map(|task| {
-        let at = task.channel.as_ref().map(|id| format!(" on {id}")).unwrap_or_default();
-        format!("{}{at}: {}. {}", task.sku, words::task(task), words::reason(task))
-    });
-    let words = what.unwrap_or_else(|| fact.kind.as_str().replace('.', " "));
-    view! { <li><time>{words::time(fact.at)}</time> " " {words}</li> }
 }

@@ -21,35 +21,55 @@ pub fn Jobs() -> impl IntoView {
     );
     view! {
         <Title text="Jobs"/>
-        <Suspense fallback=|| view! { <p class="loading">"Reading …"</p> }>
+        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => content(page).into_any(),
+                    Ok(page) => content(page, query.read_untracked().get("before").is_none()),
                     Err(error) => super::job::failed(&error).into_any(),
                 }
             })}
-        </Suspense>
+        </Transition>
     }
+    .into_any()
 }
 
-fn content(page: JobsPage) -> impl IntoView {
+/// `newest`: the page begins with the newest job.
+fn content(page: JobsPage, newest: bool) -> AnyView {
     let JobsPage { since, jobs, next } = page;
     let seq = since.seq;
-    let empty = jobs.is_empty();
-    let lines = jobs.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
     view! {
-        <Frame since=since sandbox=false>
+        <Frame since=since>
             <h1>"Jobs"</h1>
-            {empty.then(|| view! { <p>"No job yet. " <a href="/">"Launch one."</a></p> })}
-            <div class="lines">{lines}</div>
+            <JobLines jobs=jobs seq=seq newest=newest/>
             {next.map(|next| view! { <p><a href=format!("/jobs?before={next}")>"Older jobs"</a></p> })}
         </Frame>
+    }
+    .into_any()
+}
+
+/// Jobs as lines; where they begin with the newest, those that come are put
+/// before them.
+#[component]
+pub fn JobLines(jobs: Vec<Job>, seq: i64, newest: bool) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let first = jobs.first().map(|job| job.id);
+    let empty = jobs.is_empty();
+    let new = Memo::new(move |_| if newest { live.new_jobs(first) } else { Vec::new() });
+    let lines = jobs.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
+    view! {
+        <Show when=move || empty && new.read().is_empty()>
+            <p>"No job yet. What you launch appears here. " <a href="/">"Launch one."</a></p>
+        </Show>
+        <div class="lines">
+            <For each=move || new.get() key=|job| job.id children=|job| view! { <JobLine job=job seq=0/> }/>
+            {lines}
+        </div>
     }
 }
 
 /// One job in a line, live.
 #[component]
-pub fn JobLine(job: Job, seq: i64) -> impl IntoView {
+fn JobLine(job: Job, seq: i64) -> impl IntoView {
     let live = expect_context::<Live>();
     let href = format!("/jobs/{}", job.id);
     let title = job.title.clone();

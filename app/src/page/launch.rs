@@ -3,7 +3,7 @@
 use crate::{
     data::{LaunchPage, read_launch},
     frame::{Frame, ProblemLine},
-    page::jobs::JobLine,
+    page::jobs::JobLines,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -14,19 +14,20 @@ pub fn Launch() -> impl IntoView {
     let page = Resource::new(move || live.resync.get(), |_| read_launch());
     view! {
         <Title text="Launch"/>
-        <Suspense fallback=|| view! { <p class="loading">"Reading …"</p> }>
+        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => content(page).into_any(),
+                    Ok(page) => content(page),
                     Err(error) => super::job::failed(&error).into_any(),
                 }
             })}
-        </Suspense>
+        </Transition>
     }
+    .into_any()
 }
 
-fn content(page: LaunchPage) -> impl IntoView {
-    let LaunchPage { since, key, channels, running, sandbox } = page;
+fn content(page: LaunchPage) -> AnyView {
+    let LaunchPage { since, key, channels, jobs } = page;
     let seq = since.seq;
     let choices = channels
         .into_iter()
@@ -40,9 +41,8 @@ fn content(page: LaunchPage) -> impl IntoView {
             }
         })
         .collect_view();
-    let lines = running.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
     view! {
-        <Frame since=since sandbox=sandbox>
+        <Frame since=since>
             <h1>"Launch"</h1>
             <ProblemLine/>
             <section class="panel" aria-labelledby="upload">
@@ -69,8 +69,9 @@ fn content(page: LaunchPage) -> impl IntoView {
             </section>
             <section aria-labelledby="recent">
                 <h2 id="recent">"Latest jobs"</h2>
-                <div class="lines">{lines}</div>
+                <JobLines jobs=jobs seq=seq newest=true/>
             </section>
         </Frame>
     }
+    .into_any()
 }

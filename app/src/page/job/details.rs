@@ -1,0 +1,107 @@
+//! One task: every attempt, and what a person can do about it.
+
+use crate::words;
+use contract::{
+    JobId,
+    api::{Attempt, Task, TaskDetail},
+    state::TaskState,
+};
+use leptos::{html, prelude::*};
+
+type Found = Result<Option<TaskDetail>, ServerFnError>;
+
+/// Beside the grid, while the address names a task.
+#[component]
+pub fn Details(
+    job: JobId,
+    detail: Resource<Found>,
+    asked: Signal<Option<String>>,
+) -> impl IntoView {
+    // Taken once a task, not at each piece of news about it.
+    let focused = StoredValue::new(None);
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                let found = detail.await;
+                // A task that nobody asks for any more is not shown meanwhile.
+                let open = asked.get().is_some();
+                match found {
+                    Ok(Some(found)) if open => panel(job, found, focused).into_any(),
+                    Ok(_) => ().into_any(),
+                    Err(error) => {
+                        view! { <p class="problem" role="alert">{super::sentence(&error)}</p> }
+                            .into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+}
+
+fn panel(job: JobId, found: TaskDetail, focused: StoredValue<Option<String>>) -> impl IntoView {
+    let TaskDetail { task, attempts, .. } = found;
+    let heading = NodeRef::<html::H2>::new();
+    let id = task.id.to_string();
+    heading.on_load(move |heading| {
+        if focused.with_value(|last| last.as_ref() != Some(&id)) {
+            focused.set_value(Some(id));
+            let _ = heading.focus();
+        }
+    });
+    let none = attempts.is_empty();
+    let tries = attempts.iter().map(attempt).collect_view();
+    let made = task.outcome.as_ref().and_then(|outcome| outcome.reference.clone());
+    view! {
+        <aside class="details" data-testid="details" aria-labelledby="details">
+            <a class="close" href=format!("/jobs/{job}") data-noscroll="">"Close"</a>
+            <h2 id="details" tabindex="-1" node_ref=heading>{words::about(&task)}</h2>
+            <p>{task.title.clone()}</p>
+            <p>
+                <strong data-state=task.state.as_str()>{words::task(&task)}</strong>
+                " "
+                {words::reason(&task)}
+            </p>
+            {made.map(|made| view! { <p>"The service calls it " <code>{made}</code></p> })}
+            <div class="buttons">{actions(job, &task)}</div>
+            <h3>"Attempts"</h3>
+            {none.then(|| view! { <p>"None has ended yet."</p> })}
+            <ol class="attempts">{tries}</ol>
+        </aside>
+    }
+}
+
+fn actions(job: JobId, task: &Task) -> AnyView {
+    let id = task.id.to_string();
+    match task.state {
+        TaskState::Failed => view! {
+            <form method="post" action=format!("/jobs/{job}/retry")>
+                <input type="hidden" name="task" value=id/>
+                <button>"Retry"</button>
+            </form>
+        }
+        .into_any(),
+        TaskState::NeedsPerson => view! {
+            <form class="buttons" method="post" action=format!("/tasks/{id}/resolve")>
+                <button name="as" value="done">"It is done"</button>
+                <button name="as" value="again">"Do it again"</button>
+            </form>
+        }
+        .into_any(),
+        _ => ().into_any(),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> impl IntoView + use<> {
+    let took = words::duration(attempt.ended_at - attempt.started_at);
+    let when = words::time(attempt.started_at);
+    view! {
+        <li data-testid="attempt">
+            <strong>{format!("Attempt {}", attempt.number)}</strong>
+            " "
+            {attempt.outcome.message.clone()}
+            " "
+            <code>{attempt.outcome.code.clone()}</code>
+            <small>{format!("{when}, took {took}")}</small>
+        </li>
+    }
+}
