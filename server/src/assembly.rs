@@ -95,6 +95,7 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
         origins: Origins::new(&config.public_url, address),
         assets: Assets::load(),
         limiter: session::Limiter::default(),
+        set_up_by_visitor: address.ip().is_loopback(),
     };
     tracing::info!("Meanwhile is ready: http://{address}");
     let service =

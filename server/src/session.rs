@@ -108,7 +108,19 @@ pub async fn sign_in(
 }
 
 /// Makes the first account and signs it in.
+///
+/// # Errors
+/// 403 where the listener is not loopback; 422 for an address or a password
+/// that won't do; 409 where there is an account.
 pub async fn set_up(state: &State, email: &str, password: String) -> Result<HeaderValue, Problem> {
+    if !state.set_up_by_visitor {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "This server can be reached from other machines, so the first account is made by \
+             whoever runs it: set MEANWHILE_ADMIN_EMAIL and MEANWHILE_ADMIN_PASSWORD and start \
+             it again.",
+        ));
+    }
     let email = email.trim().to_lowercase();
     check_new(&email, &password)?;
     let hashed = hash_password(password).await?;

@@ -10,4 +10,7 @@ pub struct State {
     pub origins: Origins,
     pub assets: Assets,
     pub limiter: Limiter,
+    /// Whether the first visitor may make the first account: only where no
+    /// stranger can be the first, on a loopback listener.
+    pub set_up_by_visitor: bool,
 }

@@ -14,6 +14,8 @@ struct Meanwhile {
     child: Option<Child>,
     port: u16,
     sandbox: u16,
+    /// Address that is listened on.
+    listen: &'static str,
     folder: TempDir,
     client: Client,
     cookie: String,
@@ -25,15 +27,8 @@ fn free_port() -> u16 {
 
 impl Meanwhile {
     async fn start() -> Self {
-        let mut meanwhile = Self {
-            child: None,
-            port: free_port(),
-            sandbox: free_port(),
-            folder: tempfile::tempdir().unwrap(),
-            client: Client::new(),
-            cookie: String::new(),
-        };
-        meanwhile.spawn().await;
+        let mut meanwhile = Self::new("127.0.0.1");
+        meanwhile.spawn(true).await;
         let who = json!({ "email": "ada@example.com", "password": "correct-horse" });
         let response = meanwhile.post("/api/v1/session").json(&who).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
@@ -42,20 +37,34 @@ impl Meanwhile {
         meanwhile
     }
 
-    async fn spawn(&mut self) {
-        let child = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
-            .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.port))
+    fn new(listen: &'static str) -> Self {
+        Self {
+            listen,
+            child: None,
+            port: free_port(),
+            sandbox: free_port(),
+            folder: tempfile::tempdir().unwrap(),
+            client: Client::new(),
+            cookie: String::new(),
+        }
+    }
+
+    async fn spawn(&mut self, account: bool) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meanwhile"));
+        command
+            .env("MEANWHILE_LISTEN", format!("{}:{}", self.listen, self.port))
             .env("MEANWHILE_DATA", self.folder.path())
-            .env("MEANWHILE_ADMIN_EMAIL", "ada@example.com")
-            .env("MEANWHILE_ADMIN_PASSWORD", "correct-horse")
             .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.sandbox))
             .env("MEANWHILE_SANDBOX_SPEED", "20")
             .env("MEANWHILE_SANDBOX_SEED", "7")
             .env("RUST_LOG", "warn")
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+            .stderr(Stdio::inherit());
+        if account {
+            command
+                .env("MEANWHILE_ADMIN_EMAIL", "ada@example.com")
+                .env("MEANWHILE_ADMIN_PASSWORD", "correct-horse");
+        }
+        self.child = Some(command.spawn().unwrap());
         let start = Instant::now();
         while !matches!(self.client.get(self.url("/readyz")).send().await, Ok(r) if r.status() == 200)
         {
@@ -126,7 +135,7 @@ async fn a_batch_survives_kills_with_nothing_lost_and_nothing_doubled() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         meanwhile.kill();
-        meanwhile.spawn().await;
+        meanwhile.spawn(true).await;
     }
     // The client that never saw its 202 asks again with the same key.
     let again = meanwhile.post(UPLOAD).header("Idempotency-Key", "k").body(csv(60));
@@ -216,4 +225,18 @@ async fn bad_input_is_named_and_nothing_is_stored() {
     let huge = meanwhile.post(UPLOAD).body(vec![b'a'; 33 * 1024 * 1024]);
     assert_eq!(huge.send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(meanwhile.get("/api/v1/jobs").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_make_the_first_account() {
+    for (listen, made) in [("127.0.0.1", true), ("0.0.0.0", false)] {
+        let mut meanwhile = Meanwhile::new(listen);
+        meanwhile.spawn(false).await;
+        let who = [("email", "eve@example.com"), ("password", "correct-horse")];
+        let response = meanwhile.post("/setup").form(&who).send().await.unwrap();
+        let signed_in = json!({ "email": "eve@example.com", "password": "correct-horse" });
+        let status = meanwhile.post("/api/v1/session").json(&signed_in).send().await.unwrap();
+        assert_eq!(status.status() == StatusCode::NO_CONTENT, made, "{listen}");
+        assert_eq!(response.url().query().unwrap_or_default().contains("problem"), !made);
+    }
 }
