@@ -12,7 +12,7 @@ run: ## Set everything up and run Meanwhile on http://127.0.0.1:3000
 	@echo "3/4 Server (some minutes the first time)"
 	@cargo build --locked --package server
 	@echo "4/4 Running: stop with Ctrl-C"
-	@cargo run --quiet --locked --package server
+	@exec $${CARGO_TARGET_DIR:-target}/debug/meanwhile
 
 web: ## Build the pages' bundle
 	@scripts/setup.sh run
@@ -32,9 +32,9 @@ build: ## Build the release binary target/release/meanwhile
 check: ## Formatting, lints, arrows, licences
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo xtask web --lint
 	cargo xtask arrows
-	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
-	else echo "cargo-deny is not installed: licences were not checked"; fi
+	scripts/deny.sh
 
 fmt: ## Format the code
 	cargo fmt --all

@@ -20,6 +20,9 @@ enum Task {
         /// Small and compressed; takes minutes.
         #[arg(long)]
         release: bool,
+        /// Runs clippy over the pages for wasm and builds nothing.
+        #[arg(long, conflicts_with = "release")]
+        lint: bool,
     },
     /// Checks which crate may depend on which.
     Arrows,
@@ -27,7 +30,8 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
-        Task::Web { release } => web::run(&root(), release),
+        Task::Web { lint: true, .. } => web::lint(&root()),
+        Task::Web { release, .. } => web::run(&root(), release),
         Task::Arrows => arrows::run(&root()),
     }
 }

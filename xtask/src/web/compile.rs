@@ -20,30 +20,55 @@ enum Way {
 /// Builds `frontend` and returns the path of its wasm.
 pub fn wasm(root: &Path, release: bool) -> anyhow::Result<PathBuf> {
     let profile = if release { "wasm" } else { "wasm-dev" };
-    let (cargo, more, target_dir) = match way()? {
-        Way::Present => ("cargo", &[][..], "target/wasm"),
-        Way::Debian => {
-            ("/usr/bin/cargo", &["-Z", "build-std=std,panic_abort"][..], "target/wasm-debian")
-        }
+    let (mut command, target_dir) = match way()? {
+        Way::Present => (Command::new("cargo"), target_dir(root, "wasm")?),
+        Way::Debian => (debian_cargo(), target_dir(root, "wasm-debian")?),
     };
-    let mut command = Command::new(cargo);
-    command
-        .current_dir(root)
-        .args(["build", "--locked", "--package", "frontend", "--target", TARGET])
-        .args(["--profile", profile, "--target-dir", target_dir])
-        .args(more)
-        .env_remove("CARGO_TARGET_DIR");
-    if !more.is_empty() {
-        // Another compiler than rustup's: its own flags, its own linker.
-        command
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTC", "/usr/bin/rustc")
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld");
-    }
-    let status = command.status().with_context(|| format!("can't run {cargo}"))?;
+    command.arg("build").args(frontend(profile)).arg("--target-dir").arg(&target_dir);
+    let status = command.current_dir(root).status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "the pages did not compile");
-    Ok(root.join(target_dir).join(TARGET).join(profile).join("frontend.wasm"))
+    Ok(target_dir.join(TARGET).join(profile).join("frontend.wasm"))
+}
+
+/// Clippy over the pages as the browser gets them: the server's build leaves
+/// the `hydrate` half of `app` unseen.
+pub fn lint(root: &Path) -> anyhow::Result<()> {
+    if !matches!(way()?, Way::Present) {
+        println!("The pages were not linted for wasm: this toolchain lacks the target {TARGET}.");
+        return Ok(());
+    }
+    let mut command = Command::new("cargo");
+    command.arg("clippy").args(frontend("wasm-dev"));
+    command.arg("--target-dir").arg(target_dir(root, "wasm")?).args(["--", "-D", "warnings"]);
+    let status = command.current_dir(root).status().context("can't run cargo clippy")?;
+    ensure!(status.success(), "clippy found something in the pages");
+    Ok(())
+}
+
+fn frontend(profile: &str) -> [&str; 7] {
+    ["--locked", "--package", "frontend", "--target", TARGET, "--profile", profile]
+}
+
+/// Beside the other artefacts, apart from the server's: two compilers must
+/// never share one folder.
+fn target_dir(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let all = match env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => std::path::absolute(folder)?,
+        None => root.join("target"),
+    };
+    Ok(all.join(name))
+}
+
+/// Another compiler than rustup's: its own flags, its own linker.
+fn debian_cargo() -> Command {
+    let mut command = Command::new("/usr/bin/cargo");
+    command
+        .args(["-Z", "build-std=std,panic_abort"])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTC", "/usr/bin/rustc")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld");
+    command
 }
 
 fn way() -> anyhow::Result<Way> {
@@ -58,7 +83,7 @@ fn way() -> anyhow::Result<Way> {
     if sysroot.join("lib/rustlib").join(TARGET).exists() {
         return Ok(Way::Present);
     }
-    if Path::new("/usr/lib/rustlib/src").exists() || Path::new("/usr/bin/cargo").exists() {
+    if Path::new("/usr/bin/cargo").exists() && Path::new("/usr/lib/rustlib/src").exists() {
         return Ok(Way::Debian);
     }
     bail!("the target {TARGET} is missing: run scripts/setup.sh")

@@ -1,0 +1,38 @@
+//! Takes out of the wasm what this program never runs but its linker keeps.
+
+use anyhow::Context;
+use std::{fs, path::Path};
+use walrus::{FunctionBuilder, FunctionKind, Module};
+
+/// Hydration that awaits, which Leptos needs for islands and lazily loaded
+/// routes alone. Every `AnyView` points to its own, so that no linker can tell
+/// that nobody calls it; with all that hangs on it, it is a fifth of the wasm.
+const NEVER_RUN: &str = "13hydrate_async";
+
+/// Reads `wasm` and makes each function of [`NEVER_RUN`] a trap, which lets
+/// `wasm-opt` drop whatever only those call.
+///
+/// # Errors
+/// The file can't be read, is no wasm, or has no such function: then Leptos
+/// has changed, and so must this.
+pub fn run(wasm: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = fs::read(wasm).with_context(|| format!("can't read {}", wasm.display()))?;
+    let mut module = Module::from_buffer(&bytes)?;
+    let never: Vec<_> = module
+        .funcs
+        .iter_local()
+        .map(|(id, _)| id)
+        .filter(|id| module.funcs.get(*id).name.as_ref().is_some_and(|n| n.contains(NEVER_RUN)))
+        .collect();
+    anyhow::ensure!(!never.is_empty(), "the wasm has no function {NEVER_RUN}");
+    for id in never {
+        let kind = module.funcs.get(id).ty();
+        let (params, results) = module.types.params_results(kind);
+        let (params, results) = (params.to_vec(), results.to_vec());
+        let mut trap = FunctionBuilder::new(&mut module.types, &params, &results);
+        trap.func_body().unreachable();
+        let arguments = params.iter().map(|kind| module.locals.add(*kind)).collect();
+        module.funcs.get_mut(id).kind = FunctionKind::Local(trap.local_func(arguments));
+    }
+    Ok(module.emit_wasm())
+}
