@@ -1,16 +1,20 @@
 //! The pages, rendered here and hydrated in the browser. One provider gives
 //! pages, server functions and the fallback what they need.
 
-use crate::{form, session::Visitor, state::State};
+use crate::{form, router::Routes, session::Visitor, state::State};
 use axum::{
     Router,
     extract::{Request, State as Extract},
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
-use leptos::{context::provide_context, nonce::use_nonce};
+use leptos::{
+    context::provide_context,
+    nonce::use_nonce,
+    prelude::{FromServerFnError, ServerFnError},
+};
 use leptos_axum::handle_server_fns_with_context;
 
 /// What a request's pages see; made by [`gate`].
@@ -30,8 +34,8 @@ impl Context {
 }
 
 /// Routes of the pages, their forms and the server functions.
-pub fn routes(state: &State) -> Router<State> {
-    Router::new()
+pub fn routes() -> Routes {
+    Routes::default()
         .route("/api/{*name}", any(server_fn))
         .route("/setup", get(render).post(form::set_up))
         .route("/sign-in", get(render).post(form::sign_in))
@@ -41,7 +45,12 @@ pub fn routes(state: &State) -> Router<State> {
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
         .route("/notifications/read", post(form::mark_read))
-        .fallback(render)
+}
+
+/// Serves `routes`, and on every other path the pages themselves.
+pub fn serve(routes: Router<State>, state: &State) -> Router<State> {
+    routes
+        .fallback(get(render))
         .layer(middleware::from_fn(gate))
         .layer(middleware::from_fn_with_state(state.clone(), context))
 }
@@ -50,6 +59,11 @@ async fn server_fn(request: Request) -> Response {
     let Some(context) = request.extensions().get::<Context>().cloned() else {
         return crate::problem::Problem::not_found().into_response();
     };
+    // Functions read what is somebody's; each asks for the viewer itself too.
+    if context.viewer.0.is_none() {
+        let error: ServerFnError = ServerFnError::ServerError("Sign in first.".into());
+        return (StatusCode::UNAUTHORIZED, error.ser()).into_response();
+    }
     handle_server_fns_with_context(move || context.provide(), request).await.into_response()
 }
 

@@ -6,40 +6,91 @@ use axum::{
     extract::{DefaultBodyLimit, State as Extract},
     http::StatusCode,
     middleware,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 /// The largest file that is taken, bytes.
 pub const MAX_UPLOAD: usize = 32 * 1024 * 1024;
 
+/// Routes that know their paths.
+#[derive(Default)]
+pub struct Routes {
+    router: Router<State>,
+    paths: Vec<&'static str>,
+}
+
+impl Routes {
+    #[must_use]
+    #[allow(clippy::disallowed_methods)]
+    pub fn route(mut self, path: &'static str, methods: MethodRouter<State>) -> Self {
+        self.paths.push(path);
+        self.router = self.router.route(path, methods);
+        self
+    }
+}
+
+/// Every route there is: [`router`] is made of these alone, so that whoever
+/// reads [`Table::paths`] forgets none.
+struct Table {
+    pages: Routes,
+    api: Routes,
+    streams: Routes,
+    probes: Routes,
+}
+
+const API: &str = "/api/v1";
+
+impl Table {
+    fn new() -> Self {
+        let api = Routes::default()
+            .route("/session", post(api::sign_in).delete(api::sign_out))
+            .route("/jobs/product-uploads", post(api::upload))
+            .route("/jobs/ec2-starts", post(api::start))
+            .route("/jobs", get(api::jobs))
+            .route("/jobs/{id}", get(api::job))
+            .route("/jobs/{id}/tasks", get(api::tasks))
+            .route("/jobs/{id}/journal", get(api::journal))
+            .route("/jobs/{id}/cancel", post(api::cancel))
+            .route("/jobs/{id}/pause", post(api::pause))
+            .route("/jobs/{id}/resume", post(api::resume))
+            .route("/jobs/{id}/retry", post(api::retry))
+            .route("/tasks/{id}", get(api::task))
+            .route("/tasks/{id}/resolve", post(api::resolve))
+            .route("/notifications", get(api::inbox))
+            .route("/notifications/read", post(api::mark_read))
+            .route("/channels", get(api::channels));
+        let streams = Routes::default()
+            .route("/ws", get(hub::connect))
+            .route("/pkg/{*name}", get(assets::serve));
+        let probes = Routes::default()
+            .route("/healthz", get(async || StatusCode::OK))
+            .route("/readyz", get(ready));
+        Self { pages: page::routes(), api, streams, probes }
+    }
+
+    fn paths(self) -> Vec<String> {
+        let Self { pages, api, streams, probes } = self;
+        let api = api.paths.iter().map(|path| format!("{API}{path}"));
+        let others = [pages, streams, probes].into_iter().flat_map(|routes| routes.paths);
+        others.map(str::to_owned).chain(api).collect()
+    }
+}
+
+/// Every path that is routed here. Pages are the app's to list, and server
+/// functions the inventory's.
+pub fn paths() -> Vec<String> {
+    Table::new().paths()
+}
+
 pub fn router(state: State) -> Router {
-    let api = Router::new()
-        .route("/session", post(api::sign_in).delete(api::sign_out))
-        .route("/jobs/product-uploads", post(api::upload))
-        .route("/jobs/ec2-starts", post(api::start))
-        .route("/jobs", get(api::jobs))
-        .route("/jobs/{id}", get(api::job))
-        .route("/jobs/{id}/tasks", get(api::tasks))
-        .route("/jobs/{id}/journal", get(api::journal))
-        .route("/jobs/{id}/cancel", post(api::cancel))
-        .route("/jobs/{id}/pause", post(api::pause))
-        .route("/jobs/{id}/resume", post(api::resume))
-        .route("/jobs/{id}/retry", post(api::retry))
-        .route("/tasks/{id}", get(api::task))
-        .route("/tasks/{id}/resolve", post(api::resolve))
-        .route("/notifications", get(api::inbox))
-        .route("/notifications/read", post(api::mark_read))
-        .route("/channels", get(api::channels))
-        .fallback(async || Problem::not_found());
-    page::routes(&state)
-        .nest("/api/v1", api)
-        .route("/ws", get(hub::connect))
-        .route("/pkg/{*name}", get(assets::serve))
+    let Table { pages, api, streams, probes } = Table::new();
+    page::serve(pages.router, &state)
+        .nest(API, api.router.fallback(async || Problem::not_found()))
+        .merge(streams.router)
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
-        .route("/healthz", get(async || StatusCode::OK))
-        .route("/readyz", get(ready))
+        .merge(probes.router)
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http())
         .with_state(state)

@@ -1,0 +1,435 @@
+//! Every route and every server function, tried by those who may not.
+//!
+//! The lists are the router's own table, the app's own routes and the
+//! inventory of server functions, so that none is forgotten.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use contract::{
+    UserId,
+    api::Outcome,
+    command::ProductUpload,
+    product::{Price, Product},
+    state::JobKind,
+};
+use engine::{
+    clock::System,
+    store::{Accept, Claim, Control, Ending, Finish, NewTask, Store},
+};
+use reqwest::{Client, Method, Response, StatusCode, header, redirect};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, sync::Arc};
+use support::Meanwhile;
+use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest, http::HeaderValue};
+use uuid::Uuid;
+
+/// In the file's name, the SKUs and the titles of all that is Ada's.
+const CANARY: &str = "canary";
+const METHODS: [Method; 5] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+/// Paths that answer whoever asks, and tell nothing of anybody.
+const OPEN: [&str; 6] =
+    ["/healthz", "/readyz", "/pkg/{*name}", "/setup", "/sign-in", "/api/v1/session"];
+
+struct World {
+    meanwhile: Meanwhile,
+    client: Client,
+    /// Jobs and tasks of Ada's: some wait, some failed, one needs a person.
+    jobs: Vec<String>,
+    tasks: Vec<String>,
+}
+
+fn cookie(token: &str) -> String {
+    format!("meanwhile_session={token}")
+}
+
+async fn sign_in(store: &Store, user: UserId, token: &str) {
+    let expires_at = store.now_ms() + 3_600_000;
+    store.add_session(&hex::encode(Sha256::digest(token)), user, expires_at).await.unwrap();
+}
+
+fn upload(user: UserId, name: &str) -> Accept {
+    let task = |row| {
+        let sku = format!("{name}-{row}");
+        let product = Product {
+            sku: sku.clone(),
+            title: sku.clone(),
+            price: Price(1990),
+            description: None,
+            vendor: None,
+            image: None,
+            variants: Vec::new(),
+        };
+        let command = ProductUpload { channel: "acme".into(), product };
+        NewTask::new(&command, Some("acme".into()), sku.clone(), sku, row).unwrap()
+    };
+    Accept {
+        user,
+        kind: JobKind::ProductUploads,
+        title: format!("{name}.csv"),
+        channels: vec!["acme".into()],
+        tasks: (0..2).map(task).collect(),
+        idempotency: None,
+    }
+}
+
+/// Ends a job of two: one failed, one needs a person.
+async fn end(store: &Store) {
+    for ending in [|outcome| Ending::Failed { outcome }, |outcome| Ending::NeedsPerson { outcome }]
+    {
+        let due = store.due("meanwhile.q.product.upload.acme.v1", 1, None).await.unwrap();
+        let (task, fence) = (due[0].task, due[0].fence);
+        let Claim::Claimed(claimed) = store.claim(task, fence, "w").await.unwrap() else {
+            panic!("not claimed");
+        };
+        let outcome = Outcome { code: "x".into(), message: CANARY.into(), reference: None };
+        let finish =
+            Finish { task, fence: claimed.fence, worker: "w".into(), ending: ending(outcome) };
+        store.finish(vec![finish]).await.unwrap();
+    }
+}
+
+impl World {
+    /// Ada has two jobs, Bob has one; both are signed in, Bob many times.
+    async fn start() -> Self {
+        let mut meanwhile = Meanwhile::new("127.0.0.1");
+        let path = meanwhile.folder.path().join("meanwhile.sqlite");
+        let url = format!("sqlite://{}", path.display());
+        let store = Store::open(&url, Arc::new(System), 1.0).await.unwrap();
+        let ada = store.add_first_account("ada-canary@example.com", "hash").await.unwrap().user;
+        let bob = UserId(Uuid::now_v7());
+        let db = Database::connect(&url).await.unwrap();
+        let insert = "INSERT INTO users (id, email, role, created_at) VALUES ($1, $2, 'user', 0)";
+        let values = [bob.0.into(), "bob@example.com".into()];
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, insert, values))
+            .await
+            .unwrap();
+        sign_in(&store, ada, "ada").await;
+        for n in 0..200 {
+            sign_in(&store, bob, &format!("bob-{n}")).await;
+        }
+        for user in [ada, bob] {
+            let name = if user == ada { CANARY } else { "bobs" };
+            store.accept(upload(user, name)).await.unwrap();
+            end(&store).await;
+        }
+        let paused = store.accept(upload(ada, CANARY)).await.unwrap().job;
+        store.control(ada, paused.id, Control::Pause).await.unwrap();
+        let jobs = store.jobs(ada, None, 10).await.unwrap().items;
+        let mut tasks = Vec::new();
+        for job in &jobs {
+            let of_job = store.tasks(ada, job.id, None, 10).await.unwrap();
+            tasks.extend(of_job.iter().map(|task| task.id.to_string()));
+        }
+        meanwhile.spawn(false).await;
+        let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+        let jobs = jobs.iter().map(|job| job.id.to_string()).collect();
+        Self { meanwhile, client, jobs, tasks }
+    }
+
+    async fn send(&self, call: &Call, who: Option<&str>, origin: Option<&str>) -> Response {
+        let mut request = self.client.request(call.method.clone(), self.meanwhile.url(&call.path));
+        if let Some(token) = who {
+            request = request.header(header::COOKIE, cookie(token));
+        }
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        if let Some((media_type, body)) = &call.body {
+            request = request.header(header::CONTENT_TYPE, *media_type).body(body.clone());
+        }
+        request.send().await.unwrap()
+    }
+
+    /// All that can be read of Ada's.
+    async fn snapshot(&self) -> Vec<Value> {
+        let mut paths = vec!["/api/v1/jobs".to_owned(), "/api/v1/notifications".to_owned()];
+        for job in &self.jobs {
+            paths.extend(["", "/tasks", "/journal"].map(|end| format!("/api/v1/jobs/{job}{end}")));
+        }
+        paths.extend(self.tasks.iter().map(|task| format!("/api/v1/tasks/{task}")));
+        let mut read = Vec::new();
+        for path in paths {
+            let response = self.send(&Call::get(path), Some("ada"), None).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            read.push(response.json().await.unwrap());
+        }
+        read
+    }
+
+    /// Every call that can be made of a path, with Ada's ids in it.
+    fn calls(&self, path: &str, methods: &[Method]) -> Vec<Call> {
+        let mut paths = BTreeSet::new();
+        for id in self.jobs.iter().chain(&self.tasks) {
+            for what in ["cancel", "pause", "resume", "retry"] {
+                let parts = path.split('/').map(|part| match part {
+                    "{what}" => what,
+                    part if part.starts_with('{') => id,
+                    part => part,
+                });
+                paths.insert(parts.collect::<Vec<_>>().join("/"));
+            }
+        }
+        let mut calls = Vec::new();
+        for path in paths {
+            for method in methods {
+                if method == Method::GET {
+                    calls.push(Call::get(path.clone()));
+                    continue;
+                }
+                for body in self.bodies() {
+                    let (method, path) = (method.clone(), path.clone());
+                    calls.push(Call { method, path, body: Some(body) });
+                }
+            }
+        }
+        calls
+    }
+
+    fn bodies(&self) -> Vec<(&'static str, String)> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        const JSON: &str = "application/json";
+        let part = |name: &str, rest: &str, value: &str| {
+            format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"{rest}\r\n\r\n{value}\r\n"
+            )
+        };
+        let file = part("file", "; filename=\"f.csv\"", "sku,title,price\nA,Lamp,1\n");
+        let launch = format!("{file}{}--b--\r\n", part("channels", "", "acme"));
+        vec![
+            (FORM, "as=done&up_to=1".into()),
+            (JSON, "{}".into()),
+            (JSON, r#"{"as":"done","up_to":1}"#.into()),
+            (JSON, format!(r#"{{"tasks":["{}"]}}"#, self.tasks.join(r#"",""#))),
+            (JSON, r#"{"instance_ids":["i-0001"]}"#.into()),
+            ("multipart/form-data; boundary=b", launch),
+        ]
+    }
+
+    /// Calls of every server function, with `id` wherever one is asked for.
+    fn functions(&self, id: &str) -> Vec<Call> {
+        let functions = leptos::server_fn::axum::server_fn_paths();
+        let calls = functions.map(|(path, method)| {
+            let mut arguments = String::from("after=0&offset=0&limit=10&filter=all&q=");
+            for name in ["id", "job", "task"] {
+                arguments.push_str(&format!("&{name}={id}"));
+            }
+            let body = ("application/x-www-form-urlencoded", arguments);
+            if method == Method::GET {
+                return Call::get(format!("{path}?{}", body.1));
+            }
+            Call { method, path: path.to_owned(), body: Some(body) }
+        });
+        calls.collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    method: Method,
+    path: String,
+    body: Option<(&'static str, String)>,
+}
+
+impl Call {
+    fn get(path: String) -> Self {
+        Self { method: Method::GET, path, body: None }
+    }
+}
+
+/// Paths of the router's table and of the pages.
+fn paths() -> BTreeSet<String> {
+    let pages = leptos_axum::generate_route_list(app::App);
+    let pages = pages.iter().map(|page| page.path().to_owned());
+    server::router::paths().into_iter().chain(pages).collect()
+}
+
+fn leads_to_the_door(response: &Response) -> bool {
+    let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    response.status().is_redirection()
+        && to.is_some_and(|to| ["/sign-in", "/setup"].contains(&to.split('?').next().unwrap()))
+}
+
+#[tokio::test]
+async fn the_lists_are_whole() {
+    let paths = paths();
+    for known in ["/", "/jobs/{id}", "/jobs/{id}/{what}", "/ws", "/api/v1/jobs/{id}/tasks"] {
+        assert!(paths.contains(known), "{known} is not in {paths:?}");
+    }
+    let functions: Vec<_> = leptos::server_fn::axum::server_fn_paths().collect();
+    assert!(functions.iter().any(|(path, _)| path.contains("read_task")), "{functions:?}");
+}
+
+#[tokio::test]
+async fn who_is_signed_out_is_told_nothing_and_changes_nothing() {
+    let world = World::start().await;
+    let before = world.snapshot().await;
+    for path in paths() {
+        let open = OPEN.contains(&path.as_str());
+        for call in world.calls(&path, &METHODS) {
+            for who in [None, Some("not-a-session")] {
+                let origin = world.meanwhile.url("");
+                let response = world.send(&call, who, Some(&origin)).await;
+                let status = response.status();
+                let kept_out = status == StatusCode::UNAUTHORIZED
+                    || status == StatusCode::METHOD_NOT_ALLOWED
+                    || leads_to_the_door(&response);
+                let absent = path.contains("{*") && status == StatusCode::NOT_FOUND;
+                assert!(kept_out || absent || open, "{call:?}: {status}");
+                assert!(!response.headers().contains_key(header::SET_COOKIE), "{call:?}");
+                let text = response.text().await.unwrap();
+                assert!(!text.contains(CANARY), "{call:?}: {text}");
+            }
+        }
+    }
+    for call in world.functions(&world.jobs[0]) {
+        let response = world.send(&call, None, Some(&world.meanwhile.url(""))).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{call:?}");
+    }
+    assert_eq!(world.snapshot().await, before);
+}
+
+#[tokio::test]
+async fn what_is_anothers_is_not_found() {
+    let world = World::start().await;
+    let before = world.snapshot().await;
+    let origin = world.meanwhile.url("");
+    for (n, path) in paths().into_iter().enumerate() {
+        // A session for each path: one of them signs out.
+        let bob = format!("bob-{n}");
+        for method in METHODS {
+            let mut statuses = BTreeSet::new();
+            for call in world.calls(&path, &[method]) {
+                let response = world.send(&call, Some(&bob), Some(&origin)).await;
+                let status = response.status();
+                assert!(!status.is_server_error(), "{call:?}: {status}");
+                statuses.insert(status.as_u16());
+                let text = response.text().await.unwrap();
+                assert!(!text.contains(CANARY), "{call:?}: {text}");
+                if path.contains('{') {
+                    assert!(
+                        status.is_client_error() && status != StatusCode::FORBIDDEN,
+                        "{call:?}"
+                    );
+                }
+            }
+            let absent = statuses == BTreeSet::from([405]);
+            let named = path.contains('{') && !path.contains("{*") && !absent;
+            assert!(!named || statuses.contains(&404), "{path}: {statuses:?}");
+        }
+    }
+    for id in world.jobs.iter().chain(&world.tasks) {
+        for call in world.functions(id) {
+            let response = world.send(&call, Some("bob-150"), Some(&origin)).await;
+            let text = response.text().await.unwrap();
+            assert!(!text.contains(CANARY), "{call:?}: {text}");
+            assert!(!text.starts_with("Args|"), "this test has to learn {call:?}: {text}");
+        }
+    }
+    // In a job of his own he can't name another's items.
+    let own: Value = world
+        .send(&Call::get("/api/v1/jobs".into()), Some("bob-150"), None)
+        .await
+        .json()
+        .await
+        .unwrap();
+    let path = format!("/api/v1/jobs/{}/retry", own["items"][0]["id"].as_str().unwrap());
+    for body in world.bodies().into_iter().filter(|(_, body)| body.contains("tasks")) {
+        let call = Call { method: Method::POST, path: path.clone(), body: Some(body) };
+        let response = world.send(&call, Some("bob-150"), Some(&origin)).await;
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+    }
+    assert_eq!(world.snapshot().await, before);
+    // Ada sees it all in the same places.
+    let mut seen = 0;
+    for path in paths() {
+        for call in world.calls(&path, &[Method::GET]) {
+            let response = world.send(&call, Some("ada"), None).await;
+            seen += usize::from(response.text().await.unwrap().contains(CANARY));
+        }
+    }
+    for call in world.functions(&world.jobs[0]) {
+        let response = world.send(&call, Some("ada"), Some(&origin)).await;
+        seen += usize::from(response.text().await.unwrap().contains(CANARY));
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[tokio::test]
+async fn nothing_changes_from_another_site() {
+    let world = World::start().await;
+    let before = world.snapshot().await;
+    let port = world.meanwhile.port;
+    let origins = [
+        None,
+        Some("null".to_owned()),
+        Some(format!("https://127.0.0.1:{port}")),
+        Some("http://127.0.0.1:1".to_owned()),
+        Some(format!("http://127.0.0.1:{port}.evil.example")),
+        Some(format!("http://evil.example/http://127.0.0.1:{port}")),
+    ];
+    for path in paths() {
+        let probe = ["/healthz", "/readyz"].contains(&path.as_str());
+        for call in world.calls(&path, &METHODS[1..]) {
+            for origin in &origins {
+                let response = world.send(&call, Some("ada"), origin.as_deref()).await;
+                let expected =
+                    if probe { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::FORBIDDEN };
+                assert_eq!(response.status(), expected, "{call:?} from {origin:?}");
+            }
+        }
+    }
+    for call in world.functions(&world.jobs[0]) {
+        for origin in &origins {
+            let response = world.send(&call, Some("ada"), origin.as_deref()).await;
+            let read = call.method == Method::GET;
+            assert!(read || response.status() == StatusCode::FORBIDDEN, "{call:?}: {origin:?}");
+        }
+    }
+    assert_eq!(world.snapshot().await, before);
+}
+
+#[tokio::test]
+async fn a_socket_opens_for_our_own_pages_and_a_session_alone() {
+    let world = World::start().await;
+    let port = world.meanwhile.port;
+    let own = format!("http://127.0.0.1:{port}");
+    let open = async |who: Option<&str>, origin: Option<&str>| -> u16 {
+        let mut request = format!("ws://127.0.0.1:{port}/ws").into_client_request().unwrap();
+        if let Some(token) = who {
+            let value = HeaderValue::from_str(&cookie(token)).unwrap();
+            request.headers_mut().insert("cookie", value);
+        }
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
+        }
+        match tokio_tungstenite::connect_async(request).await {
+            Ok((_, response)) => response.status().as_u16(),
+            Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(open(Some("ada"), Some(&own)).await, 101);
+    assert_eq!(open(Some("ada"), Some(&format!("http://localhost:{port}"))).await, 101);
+    assert_eq!(open(None, Some(&own)).await, 401);
+    assert_eq!(open(Some("not-a-session"), Some(&own)).await, 401);
+    assert_eq!(open(Some("ada"), None).await, 403);
+    for foreign in [
+        "null".to_owned(),
+        "https://evil.example".to_owned(),
+        format!("https://127.0.0.1:{port}"),
+        "http://127.0.0.1:1".to_owned(),
+        "http://127.0.0.1".to_owned(),
+        format!("{own}.evil.example"),
+        format!("{own}@evil.example"),
+        format!("{own}/"),
+        format!("{own}, {own}"),
+        format!("http://evil.example?{own}"),
+        format!("ws://127.0.0.1:{port}"),
+    ] {
+        assert_eq!(open(Some("ada"), Some(&foreign)).await, 403, "{foreign}");
+    }
+}
