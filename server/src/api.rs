@@ -2,13 +2,14 @@
 
 use crate::{
     problem::Problem,
+    request::{Body, Params},
     session::{self, SignedIn},
     state::State,
 };
 use axum::{
     Json,
     body::Bytes,
-    extract::{ConnectInfo, Path, Query, State as Extract, rejection::BytesRejection},
+    extract::{ConnectInfo, Path, State as Extract, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -19,9 +20,14 @@ use contract::{
         Task, TaskDetail,
     },
     fact::Fact,
+    state::{JobKind, JobState, TaskState},
 };
-use engine::{broker::News, engine::Upload, gate::SHARE, store::Control};
-use serde::Deserialize;
+use engine::{
+    broker::News,
+    engine::Upload,
+    gate::SHARE,
+    store::{Control, JobQuery, TaskQuery},
+};
 use std::net::SocketAddr;
 use uuid::Uuid;
 
@@ -34,7 +40,7 @@ fn id(text: &str) -> Result<Uuid, Problem> {
 pub async fn sign_in(
     Extract(state): Extract<State>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
-    Json(who): Json<SignIn>,
+    Body(who): Body<SignIn>,
 ) -> Result<Response, Problem> {
     let cookie = session::sign_in(&state, address.ip(), &who.email, who.password).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
@@ -54,40 +60,32 @@ pub async fn end_session(state: &State, who: SignedIn) -> Result<(), Problem> {
     Ok(())
 }
 
-#[derive(Deserialize)]
-pub struct UploadQuery {
-    channels: String,
-    #[serde(default)]
-    skip_bad: bool,
-    #[serde(default)]
-    dry_run: bool,
-    file: Option<String>,
-}
-
 pub async fn upload(
     Extract(state): Extract<State>,
     who: SignedIn,
-    Query(query): Query<UploadQuery>,
+    params: Params,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|_| {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "A file may have up to 32 MiB. Split it.")
     })?;
-    let channels: Vec<String> =
-        query.channels.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
-    let file = query.file.unwrap_or_else(|| "products.csv".into());
-    if query.dry_run {
-        return Ok(Json(state.engine.dry_run(&file, &body, &channels)?).into_response());
+    let params = params.only(&["channels", "skip_bad", "dry_run", "file"])?;
+    let channels = params.text("channels").unwrap_or_default().split(',');
+    let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
+    let file = params.text("file").unwrap_or("products.csv");
+    let skip_bad = params.flag("skip_bad")?;
+    if params.flag("dry_run")? {
+        return Ok(Json(state.engine.dry_run(file, &body, &channels)?).into_response());
     }
     let job = state
         .engine
         .upload(Upload {
             user: who.identity.user,
-            file: &file,
+            file,
             bytes: &body,
             channels: &channels,
-            skip_bad: query.skip_bad,
+            skip_bad,
             idempotency_key: idempotency_key(&headers)?,
         })
         .await?;
@@ -98,7 +96,7 @@ pub async fn start(
     Extract(state): Extract<State>,
     who: SignedIn,
     headers: HeaderMap,
-    Json(start): Json<StartInstances>,
+    Body(start): Body<StartInstances>,
 ) -> Result<Response, Problem> {
     let machines: Vec<_> = start.instance_ids.into_iter().map(|id| (id, String::new())).collect();
     let key = idempotency_key(&headers)?;
@@ -121,26 +119,22 @@ fn accepted(job: Job) -> Response {
     (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Accepted { job })).into_response()
 }
 
-#[derive(Deserialize)]
-pub struct ListQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
-impl ListQuery {
-    fn limit(&self) -> u32 {
-        self.limit.unwrap_or(50).clamp(1, 200)
-    }
-}
-
 pub async fn jobs(
     Extract(state): Extract<State>,
     who: SignedIn,
-    Query(query): Query<ListQuery>,
+    params: Params,
 ) -> Answer<Page<Job>> {
-    let before = query.cursor.as_deref().map(id).transpose()?.map(JobId);
-    Ok(Json(state.engine.store().jobs(who.identity.user, before, query.limit()).await?))
+    let params = params.only(&["cursor", "limit", "state", "kind"])?;
+    let query = JobQuery {
+        before: params.read("cursor", CURSOR, |text| text.parse().ok())?,
+        limit: params.limit()?,
+        state: params.word("state", JobState::ALL)?,
+        kind: params.word("kind", JobKind::ALL)?,
+    };
+    Ok(Json(state.engine.store().find_jobs(who.identity.user, query).await?))
 }
+
+const CURSOR: &str = "what `next` of the page before says";
 
 pub async fn job(
     Extract(state): Extract<State>,
@@ -154,40 +148,44 @@ pub async fn tasks(
     Extract(state): Extract<State>,
     who: SignedIn,
     Path(job): Path<String>,
-    Query(query): Query<ListQuery>,
+    params: Params,
 ) -> Answer<Page<Task>> {
     let store = state.engine.store();
     let (user, job) = (who.identity.user, JobId(id(&job)?));
-    store.job(user, job).await?;
-    let cursor = query.cursor.as_deref().map(cursor).transpose()?;
-    let items = store.tasks(user, job, cursor, query.limit()).await?;
-    let full = items.len() == query.limit() as usize;
+    let channels = store.job(user, job).await?.channels;
+    let params = params.only(&["cursor", "limit", "state", "channel", "q"])?;
+    let limit = params.limit()?;
+    let query = TaskQuery {
+        after: params.read("cursor", CURSOR, place)?,
+        limit,
+        state: params.word("state", TaskState::ALL)?,
+        channel: params.read("channel", channels.join(", "), |id| {
+            channels.iter().find(|channel| *channel == id).cloned()
+        })?,
+        words: params.text("q").map(str::to_owned),
+    };
+    let items = store.find_tasks(user, job, query).await?;
+    let full = items.len() == limit as usize;
     let next = items.last().filter(|_| full).map(|task| format!("{}:{}", task.row, task.id));
     Ok(Json(Page { items, next }))
 }
 
-fn cursor(text: &str) -> Result<(i64, Uuid), Problem> {
-    text.split_once(':')
-        .and_then(|(row, id)| Some((row.parse().ok()?, id.parse().ok()?)))
-        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "This cursor is not one of ours."))
-}
-
-#[derive(Deserialize)]
-pub struct AfterQuery {
-    #[serde(default)]
-    after: i64,
+fn place(cursor: &str) -> Option<(i64, Uuid)> {
+    let (row, id) = cursor.split_once(':')?;
+    Some((row.parse().ok()?, id.parse().ok()?))
 }
 
 pub async fn journal(
     Extract(state): Extract<State>,
     who: SignedIn,
     Path(job): Path<String>,
-    Query(query): Query<AfterQuery>,
+    params: Params,
 ) -> Answer<Page<Fact>> {
     let store = state.engine.store();
     let (user, job) = (who.identity.user, JobId(id(&job)?));
     store.job(user, job).await?;
-    let items = store.job_journal(user, job, query.after, 500).await?;
+    let after = params.only(&["after"])?.number("after", 0..=i64::MAX)?.unwrap_or(0);
+    let items = store.job_journal(user, job, after, 500).await?;
     let next = items.last().filter(|_| items.len() == 500).map(|fact| fact.seq.to_string());
     Ok(Json(Page { items, next }))
 }
@@ -237,7 +235,7 @@ pub async fn retry(
     Extract(state): Extract<State>,
     who: SignedIn,
     Path(job): Path<String>,
-    Json(which): Json<RetryWhich>,
+    Body(which): Body<RetryWhich>,
 ) -> Result<Response, Problem> {
     Ok(accepted(state.engine.retry(who.identity.user, JobId(id(&job)?), &which).await?))
 }
@@ -246,7 +244,7 @@ pub async fn resolve(
     Extract(state): Extract<State>,
     who: SignedIn,
     Path(task): Path<String>,
-    Json(resolve): Json<Resolve>,
+    Body(resolve): Body<Resolve>,
 ) -> Result<Response, Problem> {
     let task = TaskId(id(&task)?);
     Ok(accepted(state.engine.resolve(who.identity.user, task, resolve.how).await?))
@@ -259,7 +257,7 @@ pub async fn inbox(Extract(state): Extract<State>, who: SignedIn) -> Answer<Inbo
 pub async fn mark_read(
     Extract(state): Extract<State>,
     who: SignedIn,
-    Json(read): Json<MarkRead>,
+    Body(read): Body<MarkRead>,
 ) -> Result<StatusCode, Problem> {
     state.engine.mark_read(who.identity.user, read.up_to).await?;
     Ok(StatusCode::NO_CONTENT)

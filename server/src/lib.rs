@@ -13,6 +13,7 @@
 //! | [`page`] | the pages themselves |
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
+//! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
 
@@ -25,6 +26,7 @@ pub mod guard;
 pub mod hub;
 pub mod page;
 pub mod problem;
+pub mod request;
 pub mod router;
 pub mod session;
 pub mod state;

@@ -6,25 +6,15 @@
 
 mod support;
 
-use contract::{
-    UserId,
-    api::Outcome,
-    command::ProductUpload,
-    product::{Price, Product},
-    state::JobKind,
-};
-use engine::{
-    clock::System,
-    store::{Accept, Claim, Control, Ending, Finish, NewTask, Store},
-};
+use engine::store::Control;
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
-use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, sync::Arc};
-use support::Meanwhile;
+use std::collections::BTreeSet;
+use support::{
+    Meanwhile,
+    seed::{self, cookie, end, sign_in, upload},
+};
 use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest, http::HeaderValue};
-use uuid::Uuid;
 
 /// In the file's name, the SKUs and the titles of all that is Ada's.
 const CANARY: &str = "canary";
@@ -42,81 +32,23 @@ struct World {
     tasks: Vec<String>,
 }
 
-fn cookie(token: &str) -> String {
-    format!("meanwhile_session={token}")
-}
-
-async fn sign_in(store: &Store, user: UserId, token: &str) {
-    let expires_at = store.now_ms() + 3_600_000;
-    store.add_session(&hex::encode(Sha256::digest(token)), user, expires_at).await.unwrap();
-}
-
-fn upload(user: UserId, name: &str) -> Accept {
-    let task = |row| {
-        let sku = format!("{name}-{row}");
-        let product = Product {
-            sku: sku.clone(),
-            title: sku.clone(),
-            price: Price(1990),
-            description: None,
-            vendor: None,
-            image: None,
-            variants: Vec::new(),
-        };
-        let command = ProductUpload { channel: "acme".into(), product };
-        NewTask::new(&command, Some("acme".into()), sku.clone(), sku, row).unwrap()
-    };
-    Accept {
-        user,
-        kind: JobKind::ProductUploads,
-        title: format!("{name}.csv"),
-        channels: vec!["acme".into()],
-        tasks: (0..2).map(task).collect(),
-        idempotency: None,
-    }
-}
-
-/// Ends a job of two: one failed, one needs a person.
-async fn end(store: &Store) {
-    for ending in [|outcome| Ending::Failed { outcome }, |outcome| Ending::NeedsPerson { outcome }]
-    {
-        let due = store.due("meanwhile.q.product.upload.acme.v1", 1, None).await.unwrap();
-        let (task, fence) = (due[0].task, due[0].fence);
-        let Claim::Claimed(claimed) = store.claim(task, fence, "w").await.unwrap() else {
-            panic!("not claimed");
-        };
-        let outcome = Outcome { code: "x".into(), message: CANARY.into(), reference: None };
-        let finish =
-            Finish { task, fence: claimed.fence, worker: "w".into(), ending: ending(outcome) };
-        store.finish(vec![finish]).await.unwrap();
-    }
-}
-
 impl World {
     /// Ada has two jobs, Bob has one; both are signed in, Bob many times.
     async fn start() -> Self {
         let mut meanwhile = Meanwhile::new("127.0.0.1");
-        let path = meanwhile.folder.path().join("meanwhile.sqlite");
-        let url = format!("sqlite://{}", path.display());
-        let store = Store::open(&url, Arc::new(System), 1.0).await.unwrap();
+        let store = seed::store(&meanwhile).await;
         let ada = store.add_first_account("ada-canary@example.com", "hash").await.unwrap().user;
-        let bob = UserId(Uuid::now_v7());
-        let db = Database::connect(&url).await.unwrap();
-        let insert = "INSERT INTO users (id, email, role, created_at) VALUES ($1, $2, 'user', 0)";
-        let values = [bob.0.into(), "bob@example.com".into()];
-        db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, insert, values))
-            .await
-            .unwrap();
+        let bob = seed::user(&meanwhile, "bob@example.com").await;
         sign_in(&store, ada, "ada").await;
         for n in 0..200 {
             sign_in(&store, bob, &format!("bob-{n}")).await;
         }
         for user in [ada, bob] {
             let name = if user == ada { CANARY } else { "bobs" };
-            store.accept(upload(user, name)).await.unwrap();
-            end(&store).await;
+            store.accept(upload(user, name, &["acme"])).await.unwrap();
+            end(&store, CANARY).await;
         }
-        let paused = store.accept(upload(ada, CANARY)).await.unwrap().job;
+        let paused = store.accept(upload(ada, CANARY, &["acme"])).await.unwrap().job;
         store.control(ada, paused.id, Control::Pause).await.unwrap();
         let jobs = store.jobs(ada, None, 10).await.unwrap().items;
         let mut tasks = Vec::new();

@@ -21,6 +21,7 @@ pub use claim::{Claim, Claimed};
 pub use control::Control;
 pub use finish::{Ending, Finish};
 pub use people::{Account, Identity};
+pub use read::{JobQuery, TaskQuery};
 
 use crate::clock;
 use contract::{UserId, fact::Fact};

@@ -1,6 +1,8 @@
 //! The binary as a process of a test's own.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod seed;
+
 use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
 use std::{

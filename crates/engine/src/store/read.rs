@@ -4,9 +4,34 @@ use super::{Error, Store, all, one, row};
 use contract::{
     JobId, TaskId, UserId,
     api::{Attempt, Job, Page, Task, TaskDetail},
+    state::{JobKind, JobState, TaskState},
 };
 use sea_orm::Value;
 use uuid::Uuid;
+
+/// Which jobs a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct JobQuery {
+    /// Older than this one.
+    pub before: Option<JobId>,
+    /// At most so many.
+    pub limit: u32,
+    pub state: Option<JobState>,
+    pub kind: Option<JobKind>,
+}
+
+/// Which tasks of a job a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct TaskQuery {
+    /// Behind this row and id.
+    pub after: Option<(i64, Uuid)>,
+    /// At most so many.
+    pub limit: u32,
+    pub state: Option<TaskState>,
+    pub channel: Option<String>,
+    /// Somewhere in SKU or title, in upper or lower case.
+    pub words: Option<String>,
+}
 
 impl Store {
     /// One job of the user.
@@ -23,39 +48,76 @@ impl Store {
         before: Option<JobId>,
         limit: u32,
     ) -> Result<Page<Job>, Error> {
-        let sql = format!(
-            "SELECT {} FROM jobs WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-            row::JOB
-        );
-        let before = before.map_or(Uuid::max(), |job| job.0);
-        let values: [Value; 3] = [user.0.into(), before.into(), i64::from(limit).into()];
+        self.find_jobs(user, JobQuery { before, limit, ..JobQuery::default() }).await
+    }
+
+    /// The user's jobs that match, newest first.
+    pub async fn find_jobs(&self, user: UserId, query: JobQuery) -> Result<Page<Job>, Error> {
+        let before = query.before.map_or(Uuid::max(), |job| job.0);
+        let mut sql = format!("SELECT {} FROM jobs WHERE user_id = $1 AND id < $2", row::JOB);
+        let mut values: Vec<Value> = vec![user.0.into(), before.into()];
+        let words = [
+            ("state", query.state.map(JobState::as_str)),
+            ("kind", query.kind.map(JobKind::as_str)),
+        ];
+        for (column, word) in words {
+            if let Some(word) = word {
+                values.push(word.into());
+                sql.push_str(&format!(" AND {column} = ${}", values.len()));
+            }
+        }
+        values.push(i64::from(query.limit).into());
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));
         let items = all(&self.reader, &sql, values)
             .await?
             .iter()
             .map(row::job)
             .collect::<Result<Vec<_>, _>>()?;
-        let full = items.len() == limit as usize;
+        let full = items.len() == query.limit as usize;
         let next = items.last().filter(|_| full).map(|job| job.id.to_string());
         Ok(Page { items, next })
     }
 
     /// Tasks of a job in the order of the grid, behind the row and id of
-    /// `cursor`.
+    /// `after`.
     pub async fn tasks(
         &self,
         user: UserId,
         job: JobId,
-        cursor: Option<(i64, Uuid)>,
+        after: Option<(i64, Uuid)>,
         limit: u32,
     ) -> Result<Vec<Task>, Error> {
-        let (row_no, id) = cursor.unwrap_or((-1, Uuid::nil()));
-        let sql = format!(
-            "SELECT {} FROM tasks WHERE job_id = $1 AND user_id = $2 AND (row_no, id) > ($3, $4) \
-             ORDER BY row_no, id LIMIT $5",
+        self.find_tasks(user, job, TaskQuery { after, limit, ..TaskQuery::default() }).await
+    }
+
+    /// Tasks of a job that match, in the order of the grid.
+    pub async fn find_tasks(
+        &self,
+        user: UserId,
+        job: JobId,
+        query: TaskQuery,
+    ) -> Result<Vec<Task>, Error> {
+        let (row_no, id) = query.after.unwrap_or((-1, Uuid::nil()));
+        let mut sql = format!(
+            "SELECT {} FROM tasks WHERE job_id = $1 AND user_id = $2 AND (row_no, id) > ($3, $4)",
             row::TASK
         );
-        let values: [Value; 5] =
-            [job.0.into(), user.0.into(), row_no.into(), id.into(), i64::from(limit).into()];
+        let mut values: Vec<Value> = vec![job.0.into(), user.0.into(), row_no.into(), id.into()];
+        if let Some(state) = query.state {
+            values.push(state.as_str().into());
+            sql.push_str(&format!(" AND state = ${}", values.len()));
+        }
+        if let Some(channel) = query.channel {
+            values.push(channel.into());
+            sql.push_str(&format!(" AND channel = ${}", values.len()));
+        }
+        if let Some(words) = query.words {
+            values.push(containing(&words).into());
+            let like = format!("LIKE LOWER(${}) ESCAPE '\\'", values.len());
+            sql.push_str(&format!(" AND (LOWER(sku) {like} OR LOWER(title) {like})"));
+        }
+        values.push(i64::from(query.limit).into());
+        sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
         all(&self.reader, &sql, values).await?.iter().map(row::task).collect()
     }
 
@@ -98,4 +160,17 @@ impl Store {
         .map(|found| Ok(TaskId(found.try_get("", "id")?)))
         .collect()
     }
+}
+
+/// A pattern for `LIKE … ESCAPE '\'` of what contains `words` literally.
+fn containing(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in words.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
