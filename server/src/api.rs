@@ -3,7 +3,7 @@
 use crate::{
     problem::Problem,
     request::{Body, Params},
-    session::{self, SignedIn},
+    session::{self, By, SignedIn},
     state::State,
 };
 use axum::{
@@ -54,6 +54,10 @@ pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<R
 
 /// Ends the session and closes its sockets.
 pub async fn end_session(state: &State, who: SignedIn) -> Result<(), Problem> {
+    if who.by == By::Token {
+        let words = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
+        return Err(Problem::new(StatusCode::CONFLICT, words));
+    }
     state.engine.store().end_session(&who.session).await?;
     let user = who.identity.user;
     state.engine.broker().announce(News::SignedOut { user, session: Some(who.session) });

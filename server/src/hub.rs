@@ -6,7 +6,11 @@
 
 mod socket;
 
-use crate::{problem::Problem, session::SignedIn, state::State};
+use crate::{
+    problem::Problem,
+    session::{By, SignedIn},
+    state::State,
+};
 use axum::{
     extract::{State as Extract, WebSocketUpgrade, ws::Utf8Bytes},
     http::{HeaderMap, StatusCode},
@@ -140,14 +144,14 @@ fn encode(frame: &ServerFrame) -> Option<Utf8Bytes> {
     }
 }
 
-/// `GET /ws`: an exact Origin, and a session.
+/// `GET /ws`: an exact Origin and a session, or a token.
 pub async fn connect(
     Extract(state): Extract<State>,
     who: SignedIn,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if state.origins.allows(&headers) != Some(true) {
+    if !state.origins.allows(&headers).unwrap_or(who.by == By::Token) {
         return Problem::new(StatusCode::FORBIDDEN, "This socket was opened from another site.")
             .into_response();
     }

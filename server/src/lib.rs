@@ -8,6 +8,7 @@
 //! | [`router`] | which path leads where |
 //! | [`guard`] | Origin and Host, headers of safety |
 //! | [`session`] | who asks: passwords, cookies |
+//! | [`token`] | programs: bearer tokens |
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | the pages' plain forms |
 //! | [`page`] | the pages themselves |
@@ -30,3 +31,4 @@ pub mod request;
 pub mod router;
 pub mod session;
 pub mod state;
+pub mod token;

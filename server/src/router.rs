@@ -1,12 +1,12 @@
 //! Which path leads where.
 
-use crate::{api, assets, guard, hub, page, problem::Problem, state::State};
+use crate::{api, assets, guard, hub, page, problem::Problem, state::State, token};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State as Extract},
     http::StatusCode,
     middleware,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
@@ -59,7 +59,9 @@ impl Table {
             .route("/tasks/{id}/resolve", post(api::resolve))
             .route("/notifications", get(api::inbox))
             .route("/notifications/read", post(api::mark_read))
-            .route("/channels", get(api::channels));
+            .route("/channels", get(api::channels))
+            .route("/tokens", get(token::list).post(token::add))
+            .route("/tokens/{id}", delete(token::delete));
         let streams = Routes::default()
             .route("/ws", get(hub::connect))
             .route("/pkg/{*name}", get(assets::serve));

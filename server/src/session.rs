@@ -27,8 +27,18 @@ static HASHERS: Semaphore = Semaphore::const_new(2);
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub identity: Identity,
-    /// Hash of the session's token.
+    pub by: By,
+    /// Hash of the cookie's or the token's secret.
     pub session: String,
+}
+
+/// What a request brought to say who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A cookie: the browser sends it whoever asked for the request.
+    Cookie,
+    /// A program's token.
+    Token,
 }
 
 /// The signed-in person, if any.
@@ -38,10 +48,21 @@ impl FromRequestParts<State> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let store = state.engine.store();
+        // Whoever sends a token means it, so a bad one is not made good by a
+        // cookie: without an Origin that could be another site's request.
+        if let Some(secret) = bearer(&parts.headers) {
+            let session = hash(secret);
+            let Some(identity) = store.token(&session).await? else {
+                let words = "This token is not known here, or was revoked.";
+                return Err(Problem::new(StatusCode::UNAUTHORIZED, words));
+            };
+            return Ok(Self(Some(SignedIn { identity, by: By::Token, session })));
+        }
         let Some(token) = token(&parts.headers) else { return Ok(Self(None)) };
         let session = hash(&token);
-        let identity = state.engine.store().session(&session).await?;
-        Ok(Self(identity.map(|identity| SignedIn { identity, session })))
+        let identity = store.session(&session).await?;
+        Ok(Self(identity.map(|identity| SignedIn { identity, by: By::Cookie, session })))
     }
 }
 
@@ -61,6 +82,12 @@ pub fn admin(who: &SignedIn) -> Result<(), Problem> {
     }
 }
 
+/// The secret of `Authorization: Bearer …`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
 fn token(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies
@@ -70,7 +97,13 @@ fn token(headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-fn hash(token: &str) -> String {
+/// 256 bits that nobody can guess.
+pub fn secret() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+/// As the store keeps a secret. One of 256 bits needs no slow hash.
+pub fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
@@ -140,7 +173,7 @@ fn check_new(email: &str, password: &str) -> Result<(), Problem> {
 }
 
 async fn open(state: &State, identity: &Identity) -> Result<HeaderValue, Problem> {
-    let token = hex::encode(rand::random::<[u8; 32]>());
+    let token = secret();
     let store = state.engine.store();
     store.add_session(&hash(&token), identity.user, store.now_ms() + LIFE_S * 1000).await?;
     cookie(state, &token, LIFE_S)

@@ -30,6 +30,7 @@ struct World {
     /// Jobs and tasks of Ada's: some wait, some failed, one needs a person.
     jobs: Vec<String>,
     tasks: Vec<String>,
+    token: String,
 }
 
 impl World {
@@ -40,6 +41,7 @@ impl World {
         let ada = store.add_first_account("ada-canary@example.com", "hash").await.unwrap().user;
         let bob = seed::user(&meanwhile, "bob@example.com").await;
         sign_in(&store, ada, "ada").await;
+        let token = seed::token(&store, ada, "canary-token").await.to_string();
         for n in 0..200 {
             sign_in(&store, bob, &format!("bob-{n}")).await;
         }
@@ -59,7 +61,12 @@ impl World {
         meanwhile.spawn(false).await;
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
         let jobs = jobs.iter().map(|job| job.id.to_string()).collect();
-        Self { meanwhile, client, jobs, tasks }
+        Self { meanwhile, client, jobs, tasks, token }
+    }
+
+    /// Ids of all that is Ada's.
+    fn ids(&self) -> impl Iterator<Item = &String> {
+        self.jobs.iter().chain(&self.tasks).chain([&self.token])
     }
 
     async fn send(&self, call: &Call, who: Option<&str>, origin: Option<&str>) -> Response {
@@ -78,7 +85,8 @@ impl World {
 
     /// All that can be read of Ada's.
     async fn snapshot(&self) -> Vec<Value> {
-        let mut paths = vec!["/api/v1/jobs".to_owned(), "/api/v1/notifications".to_owned()];
+        let lists = ["/api/v1/jobs", "/api/v1/notifications", "/api/v1/tokens"];
+        let mut paths = lists.map(str::to_owned).to_vec();
         for job in &self.jobs {
             paths.extend(["", "/tasks", "/journal"].map(|end| format!("/api/v1/jobs/{job}{end}")));
         }
@@ -95,7 +103,7 @@ impl World {
     /// Every call that can be made of a path, with Ada's ids in it.
     fn calls(&self, path: &str, methods: &[Method]) -> Vec<Call> {
         let mut paths = BTreeSet::new();
-        for id in self.jobs.iter().chain(&self.tasks) {
+        for id in self.ids() {
             for what in ["cancel", "pause", "resume", "retry"] {
                 let parts = path.split('/').map(|part| match part {
                     "{what}" => what,
@@ -137,6 +145,7 @@ impl World {
             (JSON, r#"{"as":"done","up_to":1}"#.into()),
             (JSON, format!(r#"{{"tasks":["{}"]}}"#, self.tasks.join(r#"",""#))),
             (JSON, r#"{"instance_ids":["i-0001"]}"#.into()),
+            (JSON, r#"{"name":"x"}"#.into()),
             ("multipart/form-data; boundary=b", launch),
         ]
     }
@@ -253,7 +262,7 @@ async fn what_is_anothers_is_not_found() {
             assert!(!named || statuses.contains(&404), "{path}: {statuses:?}");
         }
     }
-    for id in world.jobs.iter().chain(&world.tasks) {
+    for id in world.ids() {
         for call in world.functions(id) {
             let response = world.send(&call, Some("bob-150"), Some(&origin)).await;
             let text = response.text().await.unwrap();

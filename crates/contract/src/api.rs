@@ -2,7 +2,7 @@
 //! 1970, by the database's clock.
 
 use crate::{
-    JobId, TaskId, UserId,
+    JobId, TaskId, TokenId, UserId,
     feed::{BadRow, Delimiter, Format, Note},
     product::Product,
     state::{Counts, JobKind, JobState, TaskState, words},
@@ -344,6 +344,32 @@ pub struct User {
 pub struct SignIn {
     pub email: String,
     pub password: String,
+}
+
+/// A program's right to act as its user, until it is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    pub id: TokenId,
+    pub name: String,
+    pub created_at: i64,
+    /// To the minute; `null`: never.
+    #[serde(default)]
+    pub last_used_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// What it is for, 1 to 80 characters.
+    pub name: String,
+}
+
+/// A token with its secret, which is told this once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeToken {
+    #[serde(flatten)]
+    pub token: Token,
+    /// For `Authorization: Bearer …`.
+    pub secret: String,
 }
 
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details.

@@ -47,6 +47,10 @@ id!(
     /// A person with an account.
     UserId
 );
+id!(
+    /// A program's right to act as its user.
+    TokenId
+);
 
 impl TaskId {
     /// The id of the task that `self` causes: UUIDv5 of cause, kind and key,

@@ -24,4 +24,4 @@ pub mod live;
 pub mod product;
 pub mod state;
 
-pub use id::{JobId, TaskId, UserId};
+pub use id::{JobId, TaskId, TokenId, UserId};

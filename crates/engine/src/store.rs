@@ -15,6 +15,7 @@ mod publish;
 mod read;
 mod row;
 mod schema;
+mod tokens;
 
 pub use accept::{Accept, Accepted, NewTask};
 pub use claim::{Claim, Claimed};
@@ -22,6 +23,7 @@ pub use control::Control;
 pub use finish::{Ending, Finish};
 pub use people::{Account, Identity};
 pub use read::{JobQuery, TaskQuery};
+pub use tokens::MAX_TOKENS;
 
 use crate::clock;
 use contract::{UserId, fact::Fact};

@@ -2,7 +2,7 @@
 
 use super::Meanwhile;
 use contract::{
-    UserId,
+    TokenId, UserId,
     api::Outcome,
     command::ProductUpload,
     product::{Price, Product},
@@ -45,6 +45,11 @@ pub fn cookie(token: &str) -> String {
 pub async fn sign_in(store: &Store, user: UserId, token: &str) {
     let expires_at = store.now_ms() + 3_600_000;
     store.add_session(&hex::encode(Sha256::digest(token)), user, expires_at).await.unwrap();
+}
+
+/// Makes a program's token of that secret, named after it.
+pub async fn token(store: &Store, user: UserId, secret: &str) -> TokenId {
+    store.add_token(user, secret, &hex::encode(Sha256::digest(secret))).await.unwrap().id
 }
 
 /// Two products, `{name}-0` and `{name}-1`.

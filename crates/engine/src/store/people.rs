@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn identity(found: &sea_orm::QueryResult) -> Result<Identity, Error> {
+pub(super) fn identity(found: &sea_orm::QueryResult) -> Result<Identity, Error> {
     Ok(Identity {
         user: UserId(found.try_get("", "id")?),
         email: found.try_get("", "email")?,

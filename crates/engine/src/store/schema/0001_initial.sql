@@ -8,6 +8,12 @@ CREATE TABLE sessions (
   token_hash TEXT PRIMARY KEY, user_id {uuid} NOT NULL REFERENCES users (id),
   created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL
 );
+CREATE TABLE api_tokens (
+  id {uuid} PRIMARY KEY, user_id {uuid} NOT NULL REFERENCES users (id), name TEXT NOT NULL,
+  token_hash TEXT NOT NULL UNIQUE, created_at BIGINT NOT NULL, last_used_at BIGINT,
+  revoked_at BIGINT
+);
+CREATE INDEX api_tokens_by_user ON api_tokens (user_id, id) WHERE revoked_at IS NULL;
 CREATE TABLE jobs (
   id {uuid} PRIMARY KEY, user_id {uuid} NOT NULL REFERENCES users (id),
   kind TEXT NOT NULL, title TEXT NOT NULL, channels TEXT NOT NULL, state TEXT NOT NULL,

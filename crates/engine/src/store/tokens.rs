@@ -1,0 +1,98 @@
+//! Tokens of programs. Like sessions they are kept as hashes of a secret.
+
+use super::{Error, Identity, Store, all, execute, one, people};
+use contract::{TokenId, UserId, api::Token};
+use sea_orm::QueryResult;
+use uuid::Uuid;
+
+/// Tokens that one user may have.
+pub const MAX_TOKENS: i64 = 50;
+/// How exactly the last use is known, ms.
+const USED_WITHIN_MS: i64 = 60_000;
+
+impl Store {
+    /// Keeps a token. `hash` is of the secret that the program holds.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the user has [`MAX_TOKENS`].
+    pub async fn add_token(&self, user: UserId, name: &str, hash: &str) -> Result<Token, Error> {
+        let (id, now) = (Uuid::now_v7(), self.now_ms());
+        let made = execute(
+            &self.writer,
+            "INSERT INTO api_tokens (id, user_id, name, token_hash, created_at) \
+             SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM api_tokens \
+             WHERE user_id = $2 AND revoked_at IS NULL) < $6",
+            [id.into(), user.0.into(), name.into(), hash.into(), now.into(), MAX_TOKENS.into()],
+        )
+        .await?;
+        if made == 0 {
+            return Err(Error::Conflict(format!(
+                "You have {MAX_TOKENS} tokens. Revoke one that is not used any more."
+            )));
+        }
+        Ok(Token { id: TokenId(id), name: name.into(), created_at: now, last_used_at: None })
+    }
+
+    /// The user's tokens that are not revoked, newest first.
+    pub async fn tokens(&self, user: UserId) -> Result<Vec<Token>, Error> {
+        all(
+            &self.reader,
+            "SELECT id, name, created_at, last_used_at FROM api_tokens \
+             WHERE user_id = $1 AND revoked_at IS NULL ORDER BY id DESC",
+            [user.0.into()],
+        )
+        .await?
+        .iter()
+        .map(token)
+        .collect()
+    }
+
+    /// Whose token it is, until it is revoked and while the account is
+    /// enabled. Marks it as used.
+    pub async fn token(&self, hash: &str) -> Result<Option<Identity>, Error> {
+        let found = one(
+            &self.reader,
+            "SELECT u.id, u.email, u.role, t.last_used_at FROM api_tokens t \
+             JOIN users u ON u.id = t.user_id \
+             WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND u.disabled = 0",
+            [hash.into()],
+        )
+        .await?;
+        let Some(found) = found else { return Ok(None) };
+        let now = self.now_ms();
+        let used: Option<i64> = found.try_get("", "last_used_at")?;
+        if used.is_none_or(|used| used + USED_WITHIN_MS <= now) {
+            execute(
+                &self.writer,
+                "UPDATE api_tokens SET last_used_at = $2 WHERE token_hash = $1",
+                [hash.into(), now.into()],
+            )
+            .await?;
+        }
+        people::identity(&found).map(Some)
+    }
+
+    /// Revokes a token; the hash of its secret.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also where it was revoked before.
+    pub async fn revoke_token(&self, user: UserId, id: TokenId) -> Result<String, Error> {
+        let revoked = one(
+            &self.writer,
+            "UPDATE api_tokens SET revoked_at = $3 \
+             WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash",
+            [id.0.into(), user.0.into(), self.now_ms().into()],
+        )
+        .await?;
+        Ok(revoked.ok_or(Error::NotFound)?.try_get("", "token_hash")?)
+    }
+}
+
+fn token(found: &QueryResult) -> Result<Token, Error> {
+    Ok(Token {
+        id: TokenId(found.try_get("", "id")?),
+        name: found.try_get("", "name")?,
+        created_at: found.try_get("", "created_at")?,
+        last_used_at: found.try_get("", "last_used_at")?,
+    })
+}
