@@ -33,6 +33,8 @@ pub struct Assets {
     pub sandbox: bool,
     /// No account exists yet.
     pub first_visit: bool,
+    /// The first account is made with the token of the server's log.
+    pub set_up_token: bool,
 }
 
 /// Who looks at the page.

@@ -82,7 +82,7 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
     tasks.spawn(reaper::run(s, b, queues, bell.clone(), stop.clone()));
     let gate = Arc::new(gate::Embedded::default());
     let name = format!("{}-{}", hostname(), std::process::id());
-    let options = worker::Options { store, broker, gate, bell, registry, name };
+    let options = worker::Options { store: store.clone(), broker, gate, bell, registry, name };
     tasks.spawn(worker::run(options, stop.clone()));
 
     let listener = TcpListener::bind(config.listen)
@@ -95,7 +95,7 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
         origins: Origins::new(&config.public_url, address),
         assets: Assets::load(),
         limiter: session::Limiter::default(),
-        set_up_by_visitor: address.ip().is_loopback(),
+        set_up_token: session::set_up_token(&store, address).await?,
     };
     tracing::info!("Meanwhile is ready: http://{address}");
     let service =

@@ -37,8 +37,16 @@ fn signed_in(result: Result<axum::http::HeaderValue, Problem>, page: &str) -> Re
     }
 }
 
-pub async fn set_up(Extract(state): Extract<State>, Form(who): Form<SignIn>) -> Response {
-    signed_in(session::set_up(&state, &who.email, who.password).await, "/setup")
+#[derive(Deserialize)]
+pub struct SetUp {
+    email: String,
+    password: String,
+    #[serde(default)]
+    token: String,
+}
+
+pub async fn set_up(Extract(state): Extract<State>, Form(who): Form<SetUp>) -> Response {
+    signed_in(session::set_up(&state, &who.email, who.password, &who.token).await, "/setup")
 }
 
 pub async fn sign_in(

@@ -117,6 +117,7 @@ async fn context(
         css: state.assets.css.clone(),
         sandbox: true,
         first_visit,
+        set_up_token: state.set_up_token.is_some(),
     };
     request.extensions_mut().insert(Context {
         viewer: app::Viewer(visitor.map(|visitor| visitor.identity)),

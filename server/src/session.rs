@@ -12,7 +12,7 @@ use engine::store::{Identity, Store};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -143,15 +143,20 @@ pub async fn sign_in(
 /// Makes the first account and signs it in.
 ///
 /// # Errors
-/// 403 where the listener is not loopback; 422 for an address or a password
-/// that won't do; 409 where there is an account.
-pub async fn set_up(state: &State, email: &str, password: String) -> Result<HeaderValue, Problem> {
-    if !state.set_up_by_visitor {
+/// 403 without the token of the log, where one is asked for; 422 for an
+/// address or a password that won't do; 409 where there is an account.
+pub async fn set_up(
+    state: &State,
+    email: &str,
+    password: String,
+    token: &str,
+) -> Result<HeaderValue, Problem> {
+    // Hashes are compared, so that the time it takes tells nothing.
+    if state.set_up_token.as_ref().is_some_and(|own| hash(own) != hash(token.trim())) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "This server can be reached from other machines, so the first account is made by \
-             whoever runs it: set MEANWHILE_ADMIN_EMAIL and MEANWHILE_ADMIN_PASSWORD and start \
-             it again.",
+             whoever runs it. Copy the set-up token from the server's log.",
         ));
     }
     let email = email.trim().to_lowercase();
@@ -190,6 +195,19 @@ fn cookie(state: &State, token: &str, life_s: i64) -> Result<HeaderValue, Proble
         "{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life_s}{secure}"
     ))
     .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "No cookie could be made."))
+}
+
+/// What the first visitor is asked for, where a stranger could be the first.
+/// It is told in the log, for whoever runs the server.
+pub async fn set_up_token(store: &Store, listen: SocketAddr) -> anyhow::Result<Option<Arc<str>>> {
+    if listen.ip().is_loopback() {
+        return Ok(None);
+    }
+    let token = secret();
+    if !store.has_accounts().await? {
+        tracing::warn!("no account yet: make the first one at /setup; set-up token: {token}");
+    }
+    Ok(Some(token.into()))
 }
 
 /// Makes the account of the configuration, where there is none.

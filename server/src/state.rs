@@ -2,6 +2,7 @@
 
 use crate::{assets::Assets, guard::Origins, hub::Hub, session::Limiter};
 use engine::Engine;
+use std::sync::Arc;
 
 #[derive(Clone)]
 pub struct State {
@@ -10,7 +11,7 @@ pub struct State {
     pub origins: Origins,
     pub assets: Assets,
     pub limiter: Limiter,
-    /// Whether the first visitor may make the first account: only where no
-    /// stranger can be the first, on a loopback listener.
-    pub set_up_by_visitor: bool,
+    /// What the first visitor has to know to make the first account; `None`
+    /// on a loopback listener, where no stranger can be the first.
+    pub set_up_token: Option<Arc<str>>,
 }

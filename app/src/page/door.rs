@@ -1,11 +1,13 @@
 //! Set-up and sign-in.
 
-use crate::frame::ProblemLine;
+use crate::{Assets, frame::ProblemLine};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn SetUp() -> impl IntoView {
+    // The browser has no `Assets`: it is told what the server saw.
+    let token = SharedValue::new(|| use_context::<Assets>().is_some_and(|it| it.set_up_token));
     view! {
         <Door
             title="Welcome to Meanwhile"
@@ -13,6 +15,7 @@ pub fn SetUp() -> impl IntoView {
             action="/setup"
             button="Make the account"
             password="new-password"
+            token=token.into_inner()
         />
     }
 }
@@ -37,6 +40,7 @@ fn Door(
     action: &'static str,
     button: &'static str,
     password: &'static str,
+    #[prop(optional)] token: bool,
 ) -> impl IntoView {
     view! {
         <Title text=title/>
@@ -59,6 +63,15 @@ fn Door(
                         autocomplete=password
                     />
                 </label>
+                {token
+                    .then(|| {
+                        view! {
+                            <label>
+                                "Set-up token, from the server's log"
+                                <input type="text" name="token" required autocomplete="off"/>
+                            </label>
+                        }
+                    })}
                 <button class="main">{button}</button>
             </form>
         </main>

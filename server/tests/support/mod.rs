@@ -6,6 +6,7 @@ pub mod seed;
 use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
 use std::{
+    fs::OpenOptions,
     net::TcpListener,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -66,7 +67,7 @@ impl Meanwhile {
             .env("MEANWHILE_SANDBOX_SEED", "7")
             .env("RUST_LOG", "warn")
             .envs(self.env.iter().cloned())
-            .stderr(Stdio::inherit());
+            .stderr(self.log_file());
         if account {
             command
                 .env("MEANWHILE_ADMIN_EMAIL", "ada@example.com")
@@ -79,6 +80,16 @@ impl Meanwhile {
             assert!(start.elapsed() < Duration::from_secs(30), "the server did not start");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    fn log_file(&self) -> Stdio {
+        let path = self.folder.path().join("log");
+        OpenOptions::new().create(true).append(true).open(path).unwrap().into()
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     pub fn kill(&mut self) {
@@ -109,6 +120,9 @@ impl Drop for Meanwhile {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
         }
     }
 }
