@@ -1,6 +1,7 @@
 //! `/api/v1` for programs. The same use cases as the pages'.
 
 use crate::{
+    client::Client,
     problem::Problem,
     request::{Body, Params},
     session::{self, By, SignedIn},
@@ -9,7 +10,7 @@ use crate::{
 use axum::{
     Json,
     body::Bytes,
-    extract::{ConnectInfo, Path, State as Extract, rejection::BytesRejection},
+    extract::{Path, State as Extract, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -28,7 +29,6 @@ use engine::{
     gate::SHARE,
     store::{Control, JobQuery, TaskQuery},
 };
-use std::net::SocketAddr;
 use uuid::Uuid;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -39,10 +39,10 @@ fn id(text: &str) -> Result<Uuid, Problem> {
 
 pub async fn sign_in(
     Extract(state): Extract<State>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Client(address): Client,
     Body(who): Body<SignIn>,
 ) -> Result<Response, Problem> {
-    let cookie = session::sign_in(&state, address.ip(), &who.email, who.password).await?;
+    let cookie = session::sign_in(&state, address, &who.email, who.password).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 

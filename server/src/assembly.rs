@@ -2,6 +2,7 @@
 
 use crate::{
     assets::Assets,
+    client::Proxies,
     config::{Config, Role},
     guard::Origins,
     hub::Hub,
@@ -93,6 +94,7 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
         engine,
         hub,
         origins: Origins::new(&config.public_url, address),
+        proxies: Proxies::new(&config.trusted_proxy),
         assets: Assets::load(),
         limiter: session::Limiter::default(),
         set_up_token: session::set_up_token(&store, address).await?,

@@ -1,6 +1,8 @@
 //! Flags and variables; each flag has its variable.
 
+use crate::client;
 use clap::{Parser, Subcommand};
+use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Launch long-running work from the browser, get on with your day, and be
@@ -22,6 +24,10 @@ pub struct Config {
     /// Where browsers reach it; repeatable. Allow-list for Origin and Host.
     #[arg(long, env = "MEANWHILE_PUBLIC_URL", value_delimiter = ',')]
     pub public_url: Vec<String>,
+    /// Address or network of a proxy whose X-Forwarded-For is believed;
+    /// repeatable.
+    #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::network)]
+    pub trusted_proxy: Vec<IpNet>,
     /// Makes the first account, where there is none.
     #[arg(long, env = "MEANWHILE_ADMIN_EMAIL")]
     pub admin_email: Option<String>,

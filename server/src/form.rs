@@ -1,10 +1,10 @@
 //! The pages' plain forms: they work with and without scripts, and answer
 //! with where to go next.
 
-use crate::{api, problem::Problem, session, session::SignedIn, state::State};
+use crate::{api, client::Client, problem::Problem, session, session::SignedIn, state::State};
 use axum::{
     Form,
-    extract::{ConnectInfo, Multipart, Path, State as Extract},
+    extract::{Multipart, Path, State as Extract},
     http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -14,7 +14,6 @@ use contract::{
 };
 use engine::{engine::Upload, store::Control};
 use serde::Deserialize;
-use std::net::SocketAddr;
 
 /// Back to `page`, which shows the problem.
 fn back(page: &str, problem: &Problem) -> Response {
@@ -51,10 +50,10 @@ pub async fn set_up(Extract(state): Extract<State>, Form(who): Form<SetUp>) -> R
 
 pub async fn sign_in(
     Extract(state): Extract<State>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Client(address): Client,
     Form(who): Form<SignIn>,
 ) -> Response {
-    let result = session::sign_in(&state, address.ip(), &who.email, who.password).await;
+    let result = session::sign_in(&state, address, &who.email, who.password).await;
     signed_in(result, "/sign-in")
 }
 

@@ -7,6 +7,7 @@
 mod socket;
 
 use crate::{
+    client::Client,
     problem::Problem,
     session::{By, SignedIn},
     state::State,
@@ -18,7 +19,7 @@ use axum::{
 };
 use contract::{
     UserId,
-    live::{MAX_INBOUND, ServerFrame},
+    live::{Close, MAX_INBOUND, ServerFrame},
 };
 use engine::{
     broker::{Broker, News},
@@ -26,6 +27,7 @@ use engine::{
 };
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::broadcast;
@@ -35,6 +37,8 @@ use tokio_util::sync::CancellationToken;
 const BEHIND: usize = 256;
 /// Sockets that one user may have open.
 const PER_USER: usize = 50;
+/// Sockets from one address: many people may share it.
+const PER_ADDRESS: usize = 500;
 /// Bytes that wait for a slow socket.
 const WRITE_BUFFER: usize = 64 * 1024;
 
@@ -59,12 +63,14 @@ pub struct Hub {
     store: Store,
     broker: Arc<dyn Broker>,
     streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<Live>>>>,
+    /// One clone for each socket of the address, and one here.
+    places: Arc<Mutex<HashMap<IpAddr, Arc<()>>>>,
     stop: CancellationToken,
 }
 
 impl Hub {
     pub fn new(store: Store, broker: Arc<dyn Broker>, stop: CancellationToken) -> Self {
-        Self { store, broker, streams: Arc::default(), stop }
+        Self { store, broker, streams: Arc::default(), places: Arc::default(), stop }
     }
 
     /// Hands news to the sockets until the process stops.
@@ -126,6 +132,14 @@ impl Hub {
         }
     }
 
+    /// A place of the address until it is dropped; `None`: it has too many.
+    fn place(&self, address: IpAddr) -> Option<Arc<()>> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, place| Arc::strong_count(place) > 1);
+        let place = places.entry(address).or_default();
+        (Arc::strong_count(place) <= PER_ADDRESS).then(|| Arc::clone(place))
+    }
+
     /// `None`: this user has too many sockets.
     fn subscribe(&self, user: UserId) -> Option<broadcast::Receiver<Live>> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,6 +162,7 @@ fn encode(frame: &ServerFrame) -> Option<Utf8Bytes> {
 pub async fn connect(
     Extract(state): Extract<State>,
     who: SignedIn,
+    Client(address): Client,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -162,5 +177,8 @@ pub async fn connect(
         .read_buffer_size(MAX_INBOUND)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER)
-        .on_upgrade(move |socket| socket::Connection::run(hub, who, socket))
+        .on_upgrade(async move |mut socket| match hub.place(address) {
+            Some(_place) => socket::Connection::run(hub, who, socket).await,
+            None => socket::close(&mut socket, Close::Limit).await,
+        })
 }

@@ -7,6 +7,7 @@
 //! | [`assembly`] | builds everything and runs it until a signal |
 //! | [`router`] | which path leads where |
 //! | [`guard`] | Origin and Host, headers of safety |
+//! | [`client`] | where a request came from, proxies aside |
 //! | [`session`] | who asks: passwords, cookies |
 //! | [`token`] | programs: bearer tokens |
 //! | [`api`] | `/api/v1` for programs |
@@ -21,6 +22,7 @@
 pub mod api;
 pub mod assembly;
 pub mod assets;
+pub mod client;
 pub mod config;
 pub mod form;
 pub mod guard;

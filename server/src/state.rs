@@ -1,6 +1,6 @@
 //! What every request may need.
 
-use crate::{assets::Assets, guard::Origins, hub::Hub, session::Limiter};
+use crate::{assets::Assets, client::Proxies, guard::Origins, hub::Hub, session::Limiter};
 use engine::Engine;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ pub struct State {
     pub engine: Engine,
     pub hub: Hub,
     pub origins: Origins,
+    pub proxies: Proxies,
     pub assets: Assets,
     pub limiter: Limiter,
     /// What the first visitor has to know to make the first account; `None`

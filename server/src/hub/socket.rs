@@ -179,7 +179,7 @@ fn overloaded(error: engine::store::Error) -> End {
     Some(Close::Overloaded)
 }
 
-async fn close(socket: &mut WebSocket, code: Close) {
+pub(super) async fn close(socket: &mut WebSocket, code: Close) {
     let frame = CloseFrame { code: code.code(), reason: Utf8Bytes::from_static("") };
     let _ = timeout(WRITE, socket.send(Message::Close(Some(frame)))).await;
 }
