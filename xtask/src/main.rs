@@ -1,6 +1,7 @@
 //! What the repository does with itself. `cargo xtask help` lists it.
 
 mod arrows;
+mod bench;
 mod web;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,12 @@ enum Task {
     },
     /// Checks which crate may depend on which.
     Arrows,
+    /// Measures the release server: accept, batch, relay, kills, cuts, large.
+    Bench {
+        /// Which, and its options; `cargo xtask bench help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Task::Web { lint: true, .. } => web::lint(&root()),
         Task::Web { release, .. } => web::run(&root(), release),
         Task::Arrows => arrows::run(&root()),
+        Task::Bench { arguments } => bench::run(&root(), &arguments),
     }
 }
 

@@ -1,0 +1,184 @@
+//! `/api/v1` as a program uses it, and the sandbox's ledger.
+
+use anyhow::{Context, bail};
+use contract::{
+    JobId,
+    api::{Accepted, Channel, Job, Page, SignIn, StartInstances, Task},
+    fact::Fact,
+};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fmt::Write};
+
+pub const WHO: &str = "ada@example.com";
+pub const PASSWORD: &str = "correct-horse";
+pub const CHANNELS: &str = "acme,bazaar,corner";
+/// How many channels these are.
+pub const WIDTH: usize = 3;
+
+/// One service in the ledger's summary.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Summary {
+    pub requests: usize,
+    pub over: usize,
+    pub while_closed: usize,
+    pub duplicate_effects: usize,
+    pub rate_used: Option<f64>,
+}
+
+/// One service in the ledger.
+#[derive(Deserialize)]
+pub struct Record {
+    pub effects: Vec<Effect>,
+}
+
+#[derive(Deserialize)]
+pub struct Effect {
+    pub sku: String,
+    pub created: bool,
+}
+
+/// A signed-in program.
+#[derive(Clone)]
+pub struct Api {
+    pub port: u16,
+    pub sandbox: u16,
+    pub cookie: String,
+    client: Client,
+}
+
+impl Api {
+    pub fn new(port: u16, sandbox: u16) -> Self {
+        Self { port, sandbox, cookie: String::new(), client: Client::new() }
+    }
+
+    /// Also the Origin of everything that changes something.
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub async fn ready(&self) -> bool {
+        let answer = self.client.get(format!("{}/readyz", self.base())).send().await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    }
+
+    pub async fn sign_in(&mut self) -> anyhow::Result<()> {
+        let who = SignIn { email: WHO.into(), password: PASSWORD.into() };
+        let answer = self.post("/session").json(&who).send().await?;
+        let answer = expect(answer, StatusCode::NO_CONTENT).await?;
+        let cookie = answer.headers().get(header::SET_COOKIE).context("no cookie")?.to_str()?;
+        self.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(())
+    }
+
+    fn post(&self, path: &str) -> RequestBuilder {
+        self.client
+            .post(format!("{}/api/v1{path}", self.base()))
+            .header(header::ORIGIN, self.base())
+            .header(header::COOKIE, &self.cookie)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let url = format!("{}/api/v1{path}", self.base());
+        let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
+        Ok(expect(answer, StatusCode::OK).await?.json().await?)
+    }
+
+    /// Uploads `csv` to [`CHANNELS`].
+    pub async fn upload(&self, csv: String, key: &str) -> anyhow::Result<Job> {
+        let path = format!("/jobs/product-uploads?channels={CHANNELS}");
+        let request = self.post(&path).header("Idempotency-Key", key).body(csv);
+        launched(request.send().await?).await
+    }
+
+    pub async fn start_machine(&self, id: &str, key: &str) -> anyhow::Result<Job> {
+        let machines = StartInstances { instance_ids: vec![id.into()] };
+        let request = self.post("/jobs/ec2-starts").header("Idempotency-Key", key).json(&machines);
+        launched(request.send().await?).await
+    }
+
+    pub async fn cancel(&self, job: JobId) -> anyhow::Result<Job> {
+        launched(self.post(&format!("/jobs/{job}/cancel")).send().await?).await
+    }
+
+    pub async fn job(&self, job: JobId) -> anyhow::Result<Job> {
+        self.get(&format!("/jobs/{job}")).await
+    }
+
+    pub async fn jobs(&self) -> anyhow::Result<Page<Job>> {
+        self.get("/jobs?limit=200").await
+    }
+
+    pub async fn channels(&self) -> anyhow::Result<Vec<Channel>> {
+        Ok(self.get::<Page<Channel>>("/channels").await?.items)
+    }
+
+    /// One page of a job's tasks, behind `cursor`.
+    pub async fn tasks_page(&self, job: JobId, cursor: Option<&str>) -> anyhow::Result<Page<Task>> {
+        let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        self.get(&format!("/jobs/{job}/tasks?limit=200{cursor}")).await
+    }
+
+    pub async fn tasks(&self, job: JobId) -> anyhow::Result<Vec<Task>> {
+        let mut page = self.tasks_page(job, None).await?;
+        let mut tasks = page.items;
+        while let Some(next) = page.next {
+            page = self.tasks_page(job, Some(&next)).await?;
+            tasks.append(&mut page.items);
+        }
+        Ok(tasks)
+    }
+
+    pub async fn journal(&self, job: JobId) -> anyhow::Result<Vec<Fact>> {
+        let mut facts: Vec<Fact> = Vec::new();
+        loop {
+            let after = facts.last().map_or(0, |fact| fact.seq);
+            let page: Page<Fact> = self.get(&format!("/jobs/{job}/journal?after={after}")).await?;
+            facts.extend(page.items);
+            if page.next.is_none() {
+                return Ok(facts);
+            }
+        }
+    }
+
+    /// What the channels themselves counted, by channel.
+    pub async fn ledger_summary(&self) -> anyhow::Result<BTreeMap<String, Summary>> {
+        self.ledger_at("/ledger/summary").await
+    }
+
+    /// Everything that the channels saw, by channel.
+    pub async fn ledger(&self) -> anyhow::Result<BTreeMap<String, Record>> {
+        self.ledger_at("/ledger").await
+    }
+
+    async fn ledger_at<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<BTreeMap<String, T>> {
+        let url = format!("http://127.0.0.1:{}{path}", self.sandbox);
+        let mut all: BTreeMap<String, T> = self.client.get(url).send().await?.json().await?;
+        all.retain(|service, _| CHANNELS.split(',').any(|channel| channel == service));
+        Ok(all)
+    }
+}
+
+async fn launched(answer: Response) -> anyhow::Result<Job> {
+    Ok(expect(answer, StatusCode::ACCEPTED).await?.json::<Accepted>().await?.job)
+}
+
+async fn expect(answer: Response, status: StatusCode) -> anyhow::Result<Response> {
+    if answer.status() != status {
+        bail!("{} instead of {status}: {}", answer.status(), answer.text().await?);
+    }
+    Ok(answer)
+}
+
+/// A plain file of so many products.
+pub fn csv(products: usize) -> String {
+    let mut csv = String::from("sku,title,price,description\n");
+    for n in 1..=products {
+        // Writing to a string can't fail.
+        let _ = writeln!(csv, "MW-{n:05},Lamp {n},19.90,A lamp for desk and wall with a dimmer");
+    }
+    csv
+}

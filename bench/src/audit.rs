@@ -1,0 +1,126 @@
+//! What must hold after every run, as seen from outside.
+
+use crate::{
+    api::{Api, WIDTH},
+    report::Report,
+};
+use contract::{
+    JobId,
+    api::Task,
+    state::{Counts, TaskState},
+};
+use std::collections::HashMap;
+
+/// Checks a finished upload of `products`: every item has come to an end,
+/// the job's counters are those of its rows, and the channels themselves saw
+/// one product for each item that is told to be there.
+pub async fn finished(
+    api: &Api,
+    job: JobId,
+    products: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let (found, tasks) = (api.job(job).await?, api.tasks(job).await?);
+    let total = products * WIDTH;
+    let open = tasks.iter().filter(|task| !task.state.is_end()).count();
+    let things = things(&tasks);
+    report.check(
+        "accepted − terminal = ∅",
+        open == 0 && tasks.len() == total && things == total,
+        format!("{} of {total} items, {things} different, {open} open", tasks.len()),
+    );
+    let counted = count(&tasks);
+    let detail = if found.counts == counted {
+        format!(
+            "{} succeeded, {} failed, {} need a person",
+            counted.succeeded, counted.failed, counted.needs_person
+        )
+    } else {
+        format!("the job says {:?}, its rows {counted:?}", found.counts)
+    };
+    report.check("counters equal the rows", found.counts == counted, detail);
+    told_is_there(api, &tasks, report).await?;
+    ledger(api, report).await
+}
+
+fn things(tasks: &[Task]) -> usize {
+    let things: std::collections::HashSet<_> =
+        tasks.iter().map(|task| (&task.channel, &task.sku)).collect();
+    things.len()
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn count(tasks: &[Task]) -> Counts {
+    let mut counts = Counts { total: tasks.len() as u32, ..Counts::default() };
+    for task in tasks {
+        match task.state {
+            TaskState::Queued | TaskState::Running => counts.open += 1,
+            TaskState::Succeeded => counts.succeeded += 1,
+            TaskState::Failed => counts.failed += 1,
+            TaskState::Cancelled => counts.cancelled += 1,
+            TaskState::NeedsPerson => counts.needs_person += 1,
+        }
+    }
+    counts
+}
+
+/// An item that is told as succeeded has exactly one product at its channel.
+async fn told_is_there(api: &Api, tasks: &[Task], report: &mut Report) -> anyhow::Result<()> {
+    let ledger = api.ledger().await?;
+    let mut made: HashMap<(&str, &str), usize> = HashMap::new();
+    for (channel, record) in &ledger {
+        for effect in record.effects.iter().filter(|effect| effect.created) {
+            *made.entry((channel, &effect.sku)).or_default() += 1;
+        }
+    }
+    let wrong: Vec<_> = tasks
+        .iter()
+        .filter(|task| task.state == TaskState::Succeeded)
+        .filter(|task| {
+            let channel = task.channel.as_deref().unwrap_or_default();
+            made.get(&(channel, &*task.sku)) != Some(&1)
+        })
+        .map(|task| &task.key)
+        .collect();
+    let detail = match wrong.first() {
+        None => "each item that succeeded is one product".to_owned(),
+        Some(first) => format!("{} items are not, such as {first}", wrong.len()),
+    };
+    report.check("told = there", wrong.is_empty(), detail);
+    Ok(())
+}
+
+/// What the channels counted: requests over a limit or while they were
+/// closed, and products made twice.
+pub async fn ledger(api: &Api, report: &mut Report) -> anyhow::Result<()> {
+    for (channel, seen) in api.ledger_summary().await? {
+        report.check(
+            format!("ledger of {channel}"),
+            seen.over == 0 && seen.while_closed == 0 && seen.duplicate_effects == 0,
+            format!(
+                "{} requests, {} over, {} while closed, {} made twice",
+                seen.requests, seen.over, seen.while_closed, seen.duplicate_effects
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// The bar for [`rate_used`].
+const USED: f64 = 0.95;
+
+/// How much of what the gate may use was used, as the channels counted it.
+pub async fn rate_used(api: &Api, report: &mut Report) -> anyhow::Result<()> {
+    let channels = api.channels().await?;
+    for (id, seen) in api.ledger_summary().await? {
+        let channel = channels.iter().find(|channel| channel.id == id);
+        let (Some(channel), Some(rate)) = (channel, seen.rate_used) else { continue };
+        let used = rate / channel.pace;
+        report.figure(
+            format!("{id}: used of 0.97 × {:.1} a second", channel.rate),
+            format!("{:.1} %", used * 100.0),
+            Some(("≥ 95 %", used >= USED)),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The binary as a child process.
+
+use crate::api::{Api, PASSWORD, WHO};
+use anyhow::{Context, bail};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+const START: Duration = Duration::from_secs(60);
+
+/// How the sandbox behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside {
+    pub speed: f64,
+    pub seed: u64,
+    /// Whether things go wrong now and then.
+    pub faults: bool,
+}
+
+impl Outside {
+    /// Nothing goes wrong.
+    pub fn calm(speed: f64) -> Self {
+        Self { speed, seed: 1, faults: false }
+    }
+}
+
+/// Meanwhile with a folder and ports of its own; ends with this value.
+pub struct Meanwhile {
+    binary: PathBuf,
+    outside: Outside,
+    folder: TempDir,
+    child: Option<Child>,
+    pub api: Api,
+}
+
+/// Of a process, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pub now: u64,
+    pub peak: u64,
+}
+
+impl Meanwhile {
+    /// Starts it and signs in.
+    pub async fn start(binary: &Path, outside: Outside) -> anyhow::Result<Self> {
+        let binary = std::path::absolute(binary)?;
+        let folder = tempfile::tempdir().context("can't make a data folder")?;
+        let api = Api::new(free_port()?, free_port()?);
+        let mut meanwhile = Self { binary, outside, folder, child: None, api };
+        meanwhile.spawn().await?;
+        meanwhile.api.sign_in().await?;
+        Ok(meanwhile)
+    }
+
+    /// Where its data lies.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the process, and returns when it is ready.
+    pub async fn spawn(&mut self) -> anyhow::Result<()> {
+        let child = Command::new(&self.binary)
+            .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.api.port))
+            .env("MEANWHILE_DATA", self.folder.path())
+            .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.api.sandbox))
+            .env("MEANWHILE_SANDBOX_SPEED", self.outside.speed.to_string())
+            .env("MEANWHILE_SANDBOX_SEED", self.outside.seed.to_string())
+            .env("MEANWHILE_SANDBOX_FAULTS", self.outside.faults.to_string())
+            .env("MEANWHILE_ADMIN_EMAIL", WHO)
+            .env("MEANWHILE_ADMIN_PASSWORD", PASSWORD)
+            .env("RUST_LOG", "error")
+            .stderr(Stdio::inherit())
+            .spawn()
+            .with_context(|| format!("can't start {}", self.binary.display()))?;
+        let child = self.child.insert(child);
+        let start = Instant::now();
+        while !self.api.ready().await {
+            if let Some(status) = child.try_wait()? {
+                bail!("the server ended at once: {status}");
+            }
+            if start.elapsed() > START {
+                bail!("the server was not ready within {START:?}");
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// As the kernel tells it.
+    pub fn memory(&self) -> anyhow::Result<Memory> {
+        let child = self.child.as_ref().context("the server does not run")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let bytes = |name: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find(|line| line.starts_with(name));
+            let kib = line.and_then(|line| line.split_whitespace().nth(1));
+            Ok(kib.with_context(|| format!("no {name}"))?.parse::<u64>()? * 1024)
+        };
+        Ok(Memory { now: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+    }
+
+    /// Of the database with its log, bytes.
+    pub fn stored(&self) -> anyhow::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(self.folder.path())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("meanwhile.sqlite") {
+                bytes += entry.metadata()?.len();
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl Drop for Meanwhile {
+    fn drop(&mut self) {
+        // Nobody is left to tell that it could not be killed.
+        let _ = self.kill();
+    }
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

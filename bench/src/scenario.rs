@@ -1,0 +1,40 @@
+//! One file each; all start from an empty folder.
+
+mod accept;
+mod batch;
+mod cuts;
+mod kills;
+mod large;
+mod relay;
+
+use crate::report::Report;
+use std::path::Path;
+
+#[derive(clap::Subcommand)]
+pub enum Scenario {
+    /// From a launch to its 202, beside one flush to the same disk.
+    Accept(accept::Accept),
+    /// A batch at real speed against what the channels allow.
+    Batch(batch::Batch),
+    /// From a worker's commit to the frame in a client.
+    Relay(relay::Relay),
+    /// `kill -9` again and again in one batch.
+    Kills(kills::Kills),
+    /// A client whose connection is cut again and again in one batch.
+    Cuts(cuts::Cuts),
+    /// A file of 10,000 rows.
+    Large(large::Large),
+}
+
+impl Scenario {
+    pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
+        match self {
+            Self::Accept(scenario) => scenario.run(binary).await,
+            Self::Batch(scenario) => scenario.run(binary).await,
+            Self::Relay(scenario) => scenario.run(binary).await,
+            Self::Kills(scenario) => scenario.run(binary).await,
+            Self::Cuts(scenario) => scenario.run(binary).await,
+            Self::Large(scenario) => scenario.run(binary).await,
+        }
+    }
+}
