@@ -10,6 +10,7 @@ use crate::{
     state::State,
 };
 use anyhow::{Context, bail};
+use axum::serve::ListenerExt;
 use engine::{
     broker::{Broker, News, embedded::Embedded, rabbit::Rabbit},
     clock::System,
@@ -99,6 +100,13 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
         limiter: session::Limiter::default(),
         set_up_token: session::set_up_token(&store, address).await?,
     };
+    // Facts are small and follow each other closely: Nagle's algorithm would
+    // hold each back until the one before is acknowledged, up to 40 ms.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's delay");
+        }
+    });
     tracing::info!("Meanwhile is ready: http://{address}");
     let service =
         router::router(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
