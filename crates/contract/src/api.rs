@@ -9,6 +9,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// What a user launched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -335,9 +336,29 @@ pub struct User {
     pub email: String,
     pub role: Role,
     pub disabled: bool,
-    /// False: invited, and has not chosen a password yet.
-    pub active: bool,
     pub created_at: i64,
+    /// The last request, to the minute; `None` before the first.
+    pub seen_at: Option<i64>,
+}
+
+/// A one-time link to an account of one's own, which nobody has used yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    pub id: Uuid,
+    pub email: String,
+    pub role: Role,
+    pub created_at: i64,
+    pub expires_at: i64,
+}
+
+/// A browser or program in which someone is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub created_at: i64,
+    /// The last request, to the minute.
+    pub seen_at: i64,
+    /// The one that asks.
+    pub own: bool,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! The use cases: what pages and programs ask for. Each stores, tells the
 //! hubs and wakes the relay.
 
+mod people;
+
 use crate::{
     broker::{Broker, News},
     feed,

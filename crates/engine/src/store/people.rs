@@ -1,7 +1,11 @@
-//! Accounts and who is signed in. Session tokens are kept as hashes.
+//! Accounts: who may do what.
 
-use super::{Error, Store, execute, one, row};
-use contract::{UserId, api::Role};
+use super::{Error, Store, all, execute, link::void_resets, one, row, session};
+use contract::{
+    UserId,
+    api::{Role, User},
+};
+use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 /// Who asks.
@@ -65,47 +69,151 @@ impl Store {
             .transpose()
     }
 
-    /// Keeps a session until `expires_at` (UTC ms). `token_hash` is a hash of
-    /// the secret that the browser holds.
-    pub async fn add_session(
-        &self,
-        token_hash: &str,
-        user: UserId,
-        expires_at: i64,
-    ) -> Result<(), Error> {
-        execute(
-            &self.writer,
-            "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4)",
-            [token_hash.into(), user.0.into(), self.now_ms().into(), expires_at.into()],
-        )
-        .await
-        .map(|_| ())
-    }
-
-    /// Whose session it is, while it lasts and the account is enabled.
-    pub async fn session(&self, token_hash: &str) -> Result<Option<Identity>, Error> {
-        let found = one(
+    /// Accounts in the order of their addresses, at most `limit`.
+    pub async fn users(&self, limit: i64) -> Result<Vec<User>, Error> {
+        let found = all(
             &self.reader,
-            "SELECT u.id, u.email, u.role FROM sessions s JOIN users u ON u.id = s.user_id \
-             WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.disabled = 0",
-            [token_hash.into(), self.now_ms().into()],
+            "SELECT id, email, role, disabled, created_at, seen_at FROM users \
+             ORDER BY email LIMIT $1",
+            [limit.into()],
         )
         .await?;
-        found.map(|found| identity(&found)).transpose()
+        found.iter().map(user).collect()
     }
 
-    pub async fn end_session(&self, token_hash: &str) -> Result<(), Error> {
-        execute(&self.writer, "DELETE FROM sessions WHERE token_hash = $1", [token_hash.into()])
-            .await
-            .map(|_| ())
+    /// One account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn user(&self, id: UserId) -> Result<User, Error> {
+        let found = one(
+            &self.reader,
+            "SELECT id, email, role, disabled, created_at, seen_at FROM users WHERE id = $1",
+            [id.0.into()],
+        )
+        .await?;
+        user(&found.ok_or(Error::NotFound)?)
+    }
+
+    /// Gives `person` a role.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where `by` would demote themselves, or nobody would
+    /// be left who can manage people.
+    pub async fn set_role(&self, by: UserId, person: UserId, role: Role) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        if role != Role::Admin {
+            if by == person {
+                return Err(Error::Conflict(
+                    "You can't take the admin's role from yourself. Ask another admin.".into(),
+                ));
+            }
+            self.keep_an_admin(&tx, person).await?;
+        }
+        let changed = execute(
+            &tx,
+            "UPDATE users SET role = $2 WHERE id = $1",
+            [person.0.into(), role.as_str().into()],
+        )
+        .await?;
+        tx.commit().await?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Locks `person` out: no session, no link to a new password.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where `by` would disable themselves, or nobody would
+    /// be left who can manage people.
+    pub async fn disable(&self, by: UserId, person: UserId) -> Result<(), Error> {
+        if by == person {
+            return Err(Error::Conflict(
+                "You can't disable your own account. Ask another admin.".into(),
+            ));
+        }
+        let tx = self.begin().await?;
+        self.keep_an_admin(&tx, person).await?;
+        let changed =
+            execute(&tx, "UPDATE users SET disabled = 1 WHERE id = $1", [person.0.into()]).await?;
+        execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [person.0.into()]).await?;
+        void_resets(&tx, person).await?;
+        tx.commit().await?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Lets `person` sign in again.
+    pub async fn enable(&self, person: UserId) -> Result<(), Error> {
+        let changed =
+            execute(&self.writer, "UPDATE users SET disabled = 0 WHERE id = $1", [person.0.into()])
+                .await?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Keeps the new password's hash and ends the other sessions; returns their
+    /// hashes.
+    pub async fn change_password(
+        &self,
+        user: UserId,
+        hash: &str,
+        own_session: &str,
+    ) -> Result<Vec<String>, Error> {
+        let tx = self.begin().await?;
+        let changed = execute(
+            &tx,
+            "UPDATE users SET password_hash = $2 WHERE id = $1 AND disabled = 0",
+            [user.0.into(), hash.into()],
+        )
+        .await?;
+        if changed == 0 {
+            return Err(Error::NotFound);
+        }
+        let ended = session::end_others(&tx, user, own_session).await?;
+        void_resets(&tx, user).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Somebody else than `person` has to be an admin who can sign in.
+    async fn keep_an_admin<C: ConnectionTrait>(&self, c: &C, person: UserId) -> Result<(), Error> {
+        // All admins are locked: of two who disable each other, one comes late.
+        let admins = all(
+            c,
+            &format!(
+                "SELECT id FROM users WHERE role = 'admin' AND disabled = 0 ORDER BY id{}",
+                self.for_update()
+            ),
+            [],
+        )
+        .await?;
+        let mut others = false;
+        for admin in &admins {
+            others |= admin.try_get::<Uuid>("", "id")? != person.0;
+        }
+        if others {
+            return Ok(());
+        }
+        Err(Error::Conflict("This is the last admin. Make somebody else an admin first.".into()))
     }
 }
 
+<<<<<<< HEAD
 pub(super) fn identity(found: &sea_orm::QueryResult) -> Result<Identity, Error> {
+=======
+pub(super) fn identity(found: &QueryResult) -> Result<Identity, Error> {
     Ok(Identity {
         user: UserId(found.try_get("", "id")?),
         email: found.try_get("", "email")?,
         role: row::word(found, "role")?,
+    })
+}
+
+fn user(found: &QueryResult) -> Result<User, Error> {
+    Ok(User {
+        id: UserId(found.try_get("", "id")?),
+        email: found.try_get("", "email")?,
+        role: row::word(found, "role")?,
+        disabled: row::flag(found, "disabled")?,
+        created_at: found.try_get("", "created_at")?,
+        seen_at: found.try_get("", "seen_at")?,
     })
 }

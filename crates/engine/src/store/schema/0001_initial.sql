@@ -2,11 +2,17 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE users (
   id {uuid} PRIMARY KEY, email TEXT NOT NULL UNIQUE, role TEXT NOT NULL,
   password_hash TEXT, disabled BIGINT NOT NULL DEFAULT 0,
-  seq BIGINT NOT NULL DEFAULT 0, created_at BIGINT NOT NULL
+  seq BIGINT NOT NULL DEFAULT 0, created_at BIGINT NOT NULL, seen_at BIGINT
 );
 CREATE TABLE sessions (
   token_hash TEXT PRIMARY KEY, user_id {uuid} NOT NULL REFERENCES users (id),
-  created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL
+  created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, seen_at BIGINT NOT NULL
+);
+CREATE INDEX sessions_by_user ON sessions (user_id);
+CREATE TABLE one_time_links (
+  id {uuid} PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE,
+  user_id {uuid} REFERENCES users (id), email TEXT NOT NULL, role TEXT NOT NULL,
+  created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, used_at BIGINT
 );
 CREATE TABLE api_tokens (
   id {uuid} PRIMARY KEY, user_id {uuid} NOT NULL REFERENCES users (id), name TEXT NOT NULL,

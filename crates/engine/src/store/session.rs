@@ -1,0 +1,117 @@
+//! Who is signed in, and where. Tokens are kept as hashes.
+
+use super::{Error, Store, all, execute, one, people, people::Identity};
+use contract::{UserId, api::Session};
+use sea_orm::ConnectionTrait;
+
+/// How old `seen_at` may be before a request renews it, ms: a request a minute
+/// writes, the others only read.
+const SEEN_EVERY_MS: i64 = 60_000;
+
+impl Store {
+    /// Keeps a session until `expires_at` (UTC ms). `token_hash` is a hash of
+    /// the secret that the browser holds.
+    pub async fn add_session(
+        &self,
+        token_hash: &str,
+        user: UserId,
+        expires_at: i64,
+    ) -> Result<(), Error> {
+        execute(
+            &self.writer,
+            "INSERT INTO sessions (token_hash, user_id, created_at, expires_at, seen_at) \
+             VALUES ($1, $2, $3, $4, $5)",
+            [
+                token_hash.into(),
+                user.0.into(),
+                self.now_ms().into(),
+                expires_at.into(),
+                // The first request is still to come, and is to be seen.
+                0.into(),
+            ],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    /// Whose session it is, while it lasts and the account is enabled. Keeps
+    /// when it was last asked for.
+    pub async fn session(&self, token_hash: &str) -> Result<Option<Identity>, Error> {
+        let now = self.now_ms();
+        let found = one(
+            &self.reader,
+            "SELECT u.id, u.email, u.role, s.seen_at FROM sessions s \
+             JOIN users u ON u.id = s.user_id \
+             WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.disabled = 0",
+            [token_hash.into(), now.into()],
+        )
+        .await?;
+        let Some(found) = found else { return Ok(None) };
+        let identity = people::identity(&found)?;
+        if found.try_get::<i64>("", "seen_at")? <= now - SEEN_EVERY_MS
+            && let Err(error) = self.seen(token_hash, identity.user, now).await
+        {
+            tracing::warn!(%error, "when a session was last seen was not kept");
+        }
+        Ok(Some(identity))
+    }
+
+    async fn seen(&self, token_hash: &str, user: UserId, now: i64) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        execute(
+            &tx,
+            "UPDATE sessions SET seen_at = $2 WHERE token_hash = $1",
+            [token_hash.into(), now.into()],
+        )
+        .await?;
+        execute(&tx, "UPDATE users SET seen_at = $2 WHERE id = $1", [user.0.into(), now.into()])
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The user's sessions that last, the one last seen first; `own` is the
+    /// hash of the one that asks.
+    pub async fn sessions(&self, user: UserId, own: &str) -> Result<Vec<Session>, Error> {
+        let found = all(
+            &self.reader,
+            "SELECT token_hash, created_at, seen_at FROM sessions \
+             WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC, created_at DESC",
+            [user.0.into(), self.now_ms().into()],
+        )
+        .await?;
+        let session = |row: &sea_orm::QueryResult| {
+            let created_at: i64 = row.try_get("", "created_at")?;
+            Ok(Session {
+                created_at,
+                seen_at: row.try_get::<i64>("", "seen_at")?.max(created_at),
+                own: row.try_get::<String>("", "token_hash")? == own,
+            })
+        };
+        found.iter().map(session).collect()
+    }
+
+    pub async fn end_session(&self, token_hash: &str) -> Result<(), Error> {
+        execute(&self.writer, "DELETE FROM sessions WHERE token_hash = $1", [token_hash.into()])
+            .await
+            .map(|_| ())
+    }
+
+    /// Ends all sessions of the user but `own`; returns their hashes.
+    pub async fn end_other_sessions(&self, user: UserId, own: &str) -> Result<Vec<String>, Error> {
+        end_others(&self.writer, user, own).await
+    }
+}
+
+pub(super) async fn end_others<C: ConnectionTrait>(
+    c: &C,
+    user: UserId,
+    own: &str,
+) -> Result<Vec<String>, Error> {
+    let ended = all(
+        c,
+        "DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2 RETURNING token_hash",
+        [user.0.into(), own.into()],
+    )
+    .await?;
+    ended.iter().map(|row| Ok(row.try_get("", "token_hash")?)).collect()
+}
