@@ -1,6 +1,8 @@
 //! What pages read. Identity comes first in every one; mutations are plain
 //! forms of the server's.
 
+pub mod people;
+
 use contract::{
     api::{Inbox, Job, Task, TaskDetail},
     fact::Fact,
@@ -15,6 +17,8 @@ pub struct Since {
     pub seq: i64,
     pub unread: u32,
     pub email: String,
+    /// Whether they may manage people.
+    pub admin: bool,
     /// The outside is a stand-in.
     pub sandbox: bool,
 }
@@ -171,6 +175,7 @@ mod server {
             seq,
             unread,
             email: who.email.clone(),
+            admin: who.role == contract::api::Role::Admin,
             sandbox: engine.channels().iter().any(|channel| channel.sandbox),
         })
     }

@@ -33,7 +33,10 @@ pub fn Frame(since: Since, children: Children) -> impl IntoView {
                     {unread}
                 </span>
             </a>
-            <span class="account">{since.email.clone()}</span>
+            <a class="me" href="/account" aria-label=format!("Account: {}", since.email)>
+                <Icon drawing="M8 8.2a2.7 2.7 0 100-5.4 2.7 2.7 0 000 5.4zM2.8 13.5c.5-2.4 2.6-3.6 5.2-3.6s4.7 1.2 5.2 3.6"/>
+                <span class="account">{since.email.clone()}</span>
+            </a>
             <form method="post" action="/sign-out">
                 <button class="quiet">"Sign out"</button>
             </form>
@@ -42,6 +45,17 @@ pub fn Frame(since: Since, children: Children) -> impl IntoView {
             <Place to="/" name="Launch" drawing="M8 13V3M4 7l4-4 4 4"/>
             <Place to="/jobs" name="Jobs" drawing="M3 4h10M3 8h10M3 12h6"/>
             <Place to="/inbox" name="Inbox" drawing="M2 9l2-6h8l2 6v4H2zM2 9h4l1 2h2l1-2h4"/>
+            {since
+                .admin
+                .then(|| {
+                    view! {
+                        <Place
+                            to="/people"
+                            name="People"
+                            drawing="M6 7.5a2.3 2.3 0 100-4.6 2.3 2.3 0 000 4.6zM1.6 13c.3-2.2 2-3.4 4.4-3.4s4.1 1.2 4.4 3.4M10.6 3.2a2.3 2.3 0 010 4.1M12 9.9c1.4.5 2.2 1.5 2.4 3.1"
+                        />
+                    }
+                })}
         </nav>
         <main id="main">{children()}</main>
         <div class="toasts" aria-live="polite">
@@ -83,11 +97,18 @@ fn Place(to: &'static str, name: &'static str, drawing: &'static str) -> impl In
     };
     view! {
         <a href=to aria-current=here>
-            <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
-                <path d=drawing></path>
-            </svg>
+            <Icon drawing=drawing/>
             {name}
         </a>
+    }
+}
+
+#[component]
+fn Icon(drawing: &'static str) -> impl IntoView {
+    view! {
+        <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+            <path d=drawing></path>
+        </svg>
     }
 }
 

@@ -42,6 +42,17 @@ pub struct Assets {
 #[derive(Clone, Debug)]
 pub struct Viewer(pub Option<engine::store::Identity>);
 
+/// What a request says of its browser.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, Default)]
+pub struct Browser {
+    /// Hash of the session's token; empty where nobody is signed in.
+    pub session: String,
+    pub theme: data::people::Theme,
+    /// A one-time link that was made by the request before.
+    pub new_link: Option<data::people::NewLink>,
+}
+
 /// Two bars and a dot: work that goes on.
 #[cfg(feature = "ssr")]
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
@@ -65,23 +76,35 @@ pub fn shell() -> impl IntoView {
             <script type="module" nonce=nonce inner_html=code></script>
         }
     });
+    document(start, view! { <App/> }.into_any())
+}
+
+/// A page with its head. The theme is the cookie's, so that the first paint is
+/// right.
+#[cfg(feature = "ssr")]
+pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
+    use data::people::Theme;
+    let assets = use_context::<Assets>().unwrap_or_default();
+    let theme = use_context::<Browser>().map(|browser| browser.theme).unwrap_or_default();
+    let (named, schemes) = match theme {
+        Theme::System => (None, "light dark"),
+        Theme::Light | Theme::Dark => (Some(theme.as_str()), theme.as_str()),
+    };
     let style = (!assets.css.is_empty())
         .then(|| view! { <link rel="stylesheet" href=assets.css.clone()/> });
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang="en" data-theme=named>
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
-                <meta name="color-scheme" content="light dark"/>
+                <meta name="color-scheme" content=schemes/>
                 <link rel="icon" type="image/svg+xml" href=ICON/>
                 {style}
                 <leptos_meta::MetaTags/>
                 {start}
             </head>
-            <body>
-                <App/>
-            </body>
+            <body>{body}</body>
         </html>
     }
 }
@@ -100,6 +123,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/jobs") view=page::jobs::Jobs/>
                 <Route path=path!("/jobs/:id") view=page::job::Job/>
                 <Route path=path!("/inbox") view=page::inbox::Inbox/>
+                <Route path=path!("/people") view=page::people::People/>
+                <Route path=path!("/account") view=page::account::Account/>
             </Routes>
         </Router>
     }

@@ -1,8 +1,12 @@
 //! The pages.
 
+pub mod account;
 pub mod door;
 pub mod inbox;
 pub mod job;
 pub mod jobs;
 pub mod launch;
+#[cfg(feature = "ssr")]
+pub mod link;
 pub mod missing;
+pub mod people;

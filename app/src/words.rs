@@ -1,7 +1,7 @@
 //! States in words, the same on server and browser.
 
 use contract::{
-    api::{Filter, Job, Task, WaitReason},
+    api::{Filter, Job, Role, Task, WaitReason},
     fact::{Fact, FactKind},
     state::{JobState, TaskState},
 };
@@ -154,6 +154,25 @@ pub fn duration(ms: i64) -> String {
         0..10 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         s @ 10..60 => format!("{s} s"),
         s => format!("{} min {} s", s / 60, s % 60),
+    }
+}
+
+/// UTC ms as `2026-11-24`.
+pub fn day(ms: i64) -> String {
+    time(ms).chars().take(10).collect()
+}
+
+/// UTC ms as `2026-11-24 02:38 UTC`.
+pub fn minute(ms: i64) -> String {
+    let at: String = time(ms).chars().take(16).collect();
+    at + " UTC"
+}
+
+/// A role as people say it.
+pub const fn role(role: Role) -> &'static str {
+    match role {
+        Role::User => "User",
+        Role::Admin => "Admin",
     }
 }
 

@@ -1,6 +1,8 @@
 //! The pages' plain forms: they work with and without scripts, and answer
 //! with where to go next.
 
+pub mod people;
+
 use crate::{api, client::Client, problem::Problem, session, session::SignedIn, state::State};
 use axum::{
     Form,

@@ -29,9 +29,11 @@ impl Origins {
         self.0.iter().all(|origin| origin.starts_with("https://"))
     }
 
-    fn has_host(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        self.0.iter().any(|origin| origin.split_once("://").is_some_and(|(_, own)| own == host))
+    /// The origin of ours that a request was sent to.
+    pub fn of(&self, headers: &HeaderMap) -> Option<&str> {
+        let host = headers.get(header::HOST)?.to_str().ok()?.to_ascii_lowercase();
+        let own = |origin: &&String| origin.split_once("://").is_some_and(|(_, own)| own == host);
+        self.0.iter().find(own).map(String::as_str)
     }
 
     /// Exactly one of ours; `None` where the header is missing.
@@ -45,8 +47,7 @@ impl Origins {
 /// brings a cookie and no Origin. No browser sends a token by itself.
 pub async fn check(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !state.origins.has_host(host) {
+    if state.origins.of(headers).is_none() {
         let words = "This server is not known by that name. Set MEANWHILE_PUBLIC_URL.";
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, words).into_response();
     }

@@ -8,8 +8,10 @@
 //! | [`router`] | which path leads where |
 //! | [`guard`] | Origin and Host, headers of safety |
 //! | [`client`] | where a request came from, proxies aside |
-//! | [`session`] | who asks: passwords, cookies |
+//! | [`session`] | who asks, and how often one may guess |
+//! | [`password`], [`cookie`] | what sessions are opened by and kept in |
 //! | [`token`] | programs: bearer tokens |
+//! | [`trace`] | what the log says of a request |
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | the pages' plain forms |
 //! | [`page`] | the pages themselves |
@@ -24,13 +26,16 @@ pub mod assembly;
 pub mod assets;
 pub mod client;
 pub mod config;
+pub mod cookie;
 pub mod form;
 pub mod guard;
 pub mod hub;
 pub mod page;
+pub mod password;
 pub mod problem;
 pub mod request;
 pub mod router;
 pub mod session;
 pub mod state;
 pub mod token;
+pub mod trace;

@@ -1,10 +1,11 @@
 //! The pages, rendered here and hydrated in the browser. One provider gives
 //! pages, server functions and the fallback what they need.
 
-use crate::{form, router::Routes, session::Visitor, state::State};
+use crate::{cookie, form, router::Routes, session, session::Visitor, state::State};
+use app::data::people::Theme;
 use axum::{
     Router,
-    extract::{Request, State as Extract},
+    extract::{Path, Query, Request, State as Extract},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -21,6 +22,7 @@ use leptos_axum::handle_server_fns_with_context;
 #[derive(Clone)]
 struct Context {
     viewer: app::Viewer,
+    browser: app::Browser,
     engine: engine::Engine,
     assets: app::Assets,
 }
@@ -28,6 +30,7 @@ struct Context {
 impl Context {
     fn provide(&self) {
         provide_context(self.viewer.clone());
+        provide_context(self.browser.clone());
         provide_context(self.engine.clone());
         provide_context(self.assets.clone());
     }
@@ -40,6 +43,17 @@ pub fn routes() -> Routes {
         .route("/setup", get(render).post(form::set_up))
         .route("/sign-in", get(render).post(form::sign_in))
         .route("/sign-out", post(form::sign_out))
+        .route("/invite/{token}", get(link).post(form::people::redeem))
+        .route("/reset/{token}", get(link).post(form::people::redeem))
+        .route("/people", get(people).post(form::people::invite))
+        .route("/people/{id}/role", post(form::people::set_role))
+        .route("/people/{id}/reset", post(form::people::reset))
+        .route("/people/{id}/disable", post(form::people::disable))
+        .route("/people/{id}/enable", post(form::people::enable))
+        .route("/invitations/{id}/revoke", post(form::people::revoke))
+        .route("/account/password", post(form::people::change_password))
+        .route("/account/sessions/end", post(form::people::sign_out_elsewhere))
+        .route("/account/theme", post(form::people::choose_theme))
         .route("/launch/upload", post(form::upload))
         .route("/launch/sample", post(form::sample))
         .route("/jobs/{id}/{what}", post(form::control))
@@ -77,6 +91,58 @@ async fn render(request: Request) -> Response {
     };
     let handler = leptos_axum::render_app_async_with_context(provide, app::shell);
     handler(request).await.into_response()
+}
+
+/// The accounts, and once the one-time link that was just made.
+async fn people(Extract(state): Extract<State>, mut request: Request) -> Response {
+    let Some((link, gone)) = form::people::new_link(&state, request.headers()).await else {
+        return render(request).await;
+    };
+    if let Some(context) = request.extensions_mut().get_mut::<Context>() {
+        context.browser.new_link = Some(link);
+    }
+    let mut response = render(request).await;
+    response.headers_mut().append(header::SET_COOKIE, gone);
+    response
+}
+
+#[derive(serde::Deserialize)]
+struct Told {
+    problem: Option<String>,
+}
+
+/// The page of a one-time link. It has no scripts, so nothing of it is sent
+/// anywhere but by its form.
+async fn link(
+    Extract(state): Extract<State>,
+    Path(token): Path<String>,
+    Query(told): Query<Told>,
+    request: Request,
+) -> Response {
+    let Some(context) = request.extensions().get::<Context>().cloned() else {
+        return crate::problem::Problem::not_found().into_response();
+    };
+    let (status, offer) = match session::link(&state, &token).await {
+        Ok(link) => {
+            let offer = app::page::link::Offer::Good {
+                invitation: link.purpose == engine::store::Purpose::Invitation,
+                email: link.email,
+                action: request.uri().path().to_owned(),
+                problem: told.problem,
+            };
+            (StatusCode::OK, offer)
+        }
+        Err(problem) => (problem.status, app::page::link::Offer::Dead(problem.detail)),
+    };
+    let provide = move || {
+        context.provide();
+        provide_context(offer.clone());
+        content_security_policy();
+    };
+    let handler = leptos_axum::render_app_async_with_context(provide, app::page::link::document);
+    let mut response = handler(request).await.into_response();
+    *response.status_mut() = status;
+    response
 }
 
 /// Scripts run by the nonce alone; `'wasm-unsafe-eval'` compiles the bundle.
@@ -119,8 +185,15 @@ async fn context(
         first_visit,
         set_up_token: state.set_up_token.is_some(),
     };
+    let theme = cookie::get(request.headers(), form::people::THEME);
+    let browser = app::Browser {
+        session: visitor.as_ref().map(|visitor| visitor.session.clone()).unwrap_or_default(),
+        theme: theme.as_deref().map(Theme::from_word).unwrap_or_default(),
+        new_link: None,
+    };
     request.extensions_mut().insert(Context {
         viewer: app::Viewer(visitor.map(|visitor| visitor.identity)),
+        browser,
         engine: state.engine.clone(),
         assets,
     });
@@ -141,6 +214,7 @@ async fn gate(request: Request, next: Next) -> Response {
         "/sign-in" if signed_in => Some("/"),
         _ if first && reads => Some("/setup"),
         "/sign-in" => None,
+        _ if path.starts_with("/invite/") || path.starts_with("/reset/") => None,
         _ if !signed_in && reads && !path.starts_with("/api/") => Some("/sign-in"),
         _ => None,
     };

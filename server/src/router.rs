@@ -1,6 +1,6 @@
 //! Which path leads where.
 
-use crate::{api, assets, guard, hub, page, problem::Problem, state::State, token};
+use crate::{api, assets, guard, hub, page, problem::Problem, state::State, token, trace};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State as Extract},
@@ -94,7 +94,7 @@ pub fn router(state: State) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .merge(probes.router)
         .layer(CatchPanicLayer::new())
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(trace::span))
         .with_state(state)
 }
 

@@ -1,14 +1,13 @@
-//! Who asks: passwords, sessions, and how often one may guess.
+//! Who asks: sessions, what opens one, and how often one may guess.
 
-use crate::{config::Config, problem::Problem, state::State};
+use crate::{config::Config, cookie, password, problem::Problem, state::State};
 use anyhow::Context;
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
-use contract::api::Role;
-use engine::store::{Identity, Store};
+use contract::{UserId, api::Role};
+use engine::store::{self, Identity, Link, Store};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -16,12 +15,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
 
 const COOKIE: &str = "meanwhile_session";
 const LIFE_S: i64 = 30 * 24 * 3600;
-/// Hashing takes some 20 MiB and a core for a while: few at once.
-static HASHERS: Semaphore = Semaphore::const_new(2);
 
 /// The signed-in person.
 #[derive(Clone, Debug)]
@@ -59,7 +55,7 @@ impl FromRequestParts<State> for Visitor {
             };
             return Ok(Self(Some(SignedIn { identity, by: By::Token, session })));
         }
-        let Some(token) = token(&parts.headers) else { return Ok(Self(None)) };
+        let Some(token) = cookie::get(&parts.headers, COOKIE) else { return Ok(Self(None)) };
         let session = hash(&token);
         let identity = store.session(&session).await?;
         Ok(Self(identity.map(|identity| SignedIn { identity, by: By::Cookie, session })))
@@ -74,11 +70,19 @@ impl FromRequestParts<State> for SignedIn {
     }
 }
 
-/// Refuses everyone who is not an admin.
-pub fn admin(who: &SignedIn) -> Result<(), Problem> {
-    match who.identity.role {
-        Role::Admin => Ok(()),
-        Role::User => Err(Problem::new(StatusCode::FORBIDDEN, "Only admins may do this.")),
+/// The signed-in admin, in a browser: a program's token manages no people.
+/// Nobody else is told that anything is here.
+pub struct Admin(pub SignedIn);
+
+impl FromRequestParts<State> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let who = SignedIn::from_request_parts(parts, state).await?;
+        match (who.identity.role, who.by) {
+            (Role::Admin, By::Cookie) => Ok(Self(who)),
+            _ => Err(Problem::not_found()),
+        }
     }
 }
 
@@ -86,15 +90,6 @@ pub fn admin(who: &SignedIn) -> Result<(), Problem> {
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
-}
-
-fn token(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value.to_owned())
 }
 
 /// 256 bits that nobody can guess.
@@ -124,11 +119,11 @@ pub async fn sign_in(
     let account = state.engine.store().account(&email).await?;
     let account = account.filter(|account| !account.disabled);
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = verify(password, stored).await?;
+    let right = password::verify(password, stored).await?;
     match account {
         Some(account) if right => {
             state.limiter.forget(&keys);
-            open(state, &account.identity).await
+            open(state, account.identity.user).await
         }
         _ => {
             state.limiter.count(&keys);
@@ -160,41 +155,107 @@ pub async fn set_up(
         ));
     }
     let email = email.trim().to_lowercase();
-    check_new(&email, &password)?;
-    let hashed = hash_password(password).await?;
+    check_email(&email)?;
+    password::check(&password)?;
+    let hashed = password::hash(password).await?;
     let identity = state.engine.store().add_first_account(&email, &hashed).await?;
-    open(state, &identity).await
+    open(state, identity.user).await
 }
 
-fn check_new(email: &str, password: &str) -> Result<(), Problem> {
-    let words = if !email.contains('@') || email.len() > 254 {
-        "Write an email address, such as ada@example.com."
-    } else if password.chars().count() < 10 {
-        "Choose a password of at least 10 characters."
-    } else {
-        return Ok(());
-    };
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
+/// What the one-time link of `token` is good for.
+///
+/// # Errors
+/// 404 where there is no such link (any more); 409 where it was used or is too
+/// old.
+pub async fn link(state: &State, token: &str) -> Result<Link, Problem> {
+    state.engine.store().link(&hash(token)).await.map_err(|error| match error {
+        store::Error::NotFound => Problem::new(
+            StatusCode::NOT_FOUND,
+            "This link is not valid. Check that it was copied whole; if it was, it has been taken \
+             back or replaced: ask an admin for a new one.",
+        ),
+        error => error.into(),
+    })
 }
 
-async fn open(state: &State, identity: &Identity) -> Result<HeaderValue, Problem> {
+/// Uses a one-time link: keeps the password and signs in.
+///
+/// # Errors
+/// As [`link`]; 422 for a password that won't do; 429 after ten failures of an
+/// address within a quarter of an hour.
+pub async fn redeem(
+    state: &State,
+    address: IpAddr,
+    token: &str,
+    password: String,
+) -> Result<HeaderValue, Problem> {
+    let keys = [format!("address {address}")];
+    state.limiter.check(&keys)?;
+    // Looked at before anything is hashed: a wrong link costs little.
+    if let Err(problem) = link(state, token).await {
+        state.limiter.count(&keys);
+        return Err(problem);
+    }
+    password::check(&password)?;
+    let hashed = password::hash(password).await?;
+    let user = state.engine.redeem(&hash(token), &hashed).await?;
+    open(state, user).await
+}
+
+/// Changes the password of whoever knows the old one, and ends their other
+/// sessions.
+///
+/// # Errors
+/// 422 for a wrong old password or a new one that won't do; 429 after ten
+/// failures of the account within a quarter of an hour.
+pub async fn change_password(
+    state: &State,
+    who: &SignedIn,
+    old: String,
+    new: String,
+) -> Result<(), Problem> {
+    let email = &who.identity.email;
+    let keys = [format!("account {email}")];
+    state.limiter.check(&keys)?;
+    password::check(&new)?;
+    let account = state.engine.store().account(email).await?;
+    let stored = account.and_then(|account| account.password_hash);
+    if !password::verify(old, stored).await? {
+        state.limiter.count(&keys);
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The current password is not right. Nothing was changed.",
+        ));
+    }
+    state.limiter.forget(&keys);
+    let hashed = password::hash(new).await?;
+    Ok(state.engine.change_password(who.identity.user, &hashed, &who.session).await?)
+}
+
+/// Refuses what is no address.
+///
+/// # Errors
+/// 422, with what to do.
+pub fn check_email(email: &str) -> Result<(), Problem> {
+    let parts =
+        email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if !parts || email.len() > 254 || email.contains(char::is_whitespace) {
+        let words = "Write an email address, such as ada@example.com.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
+    }
+    Ok(())
+}
+
+async fn open(state: &State, user: UserId) -> Result<HeaderValue, Problem> {
     let token = secret();
     let store = state.engine.store();
-    store.add_session(&hash(&token), identity.user, store.now_ms() + LIFE_S * 1000).await?;
-    cookie(state, &token, LIFE_S)
+    store.add_session(&hash(&token), user, store.now_ms() + LIFE_S * 1000).await?;
+    cookie::set(state, COOKIE, &token, "/", LIFE_S)
 }
 
 /// A cookie that takes the session's cookie away.
 pub fn no_cookie(state: &State) -> Result<HeaderValue, Problem> {
-    cookie(state, "", 0)
-}
-
-fn cookie(state: &State, token: &str, life_s: i64) -> Result<HeaderValue, Problem> {
-    let secure = if state.origins.secure() { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!(
-        "{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life_s}{secure}"
-    ))
-    .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "No cookie could be made."))
+    cookie::set(state, COOKIE, "", "/", 0)
 }
 
 /// What the first visitor is asked for, where a stranger could be the first.
@@ -219,47 +280,13 @@ pub async fn first_account(store: &Store, config: &Config) -> anyhow::Result<()>
         return Ok(());
     }
     let email = email.trim().to_lowercase();
-    let hashed = match check_new(&email, password) {
-        Ok(()) => hash_password(password.clone()).await,
+    let hashed = match check_email(&email).and_then(|()| password::check(password)) {
+        Ok(()) => password::hash(password.clone()).await,
         Err(problem) => Err(problem),
     };
     let hashed = hashed.map_err(|problem| anyhow::anyhow!(problem.detail))?;
     store.add_first_account(&email, &hashed).await.context("can't make the first account")?;
     Ok(())
-}
-
-async fn hash_password(password: String) -> Result<String, Problem> {
-    blocking(move || {
-        Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).ok()
-    })
-    .await?
-    .ok_or_else(busy)
-}
-
-/// Takes as long without an account as with one.
-async fn verify(password: String, stored: Option<String>) -> Result<bool, Problem> {
-    blocking(move || {
-        let argon = Argon2::default();
-        match stored.as_deref().and_then(|stored| PasswordHash::new(stored).ok()) {
-            Some(hash) => argon.verify_password(password.as_bytes(), &hash).is_ok(),
-            None => {
-                let _ = argon.hash_password(password.as_bytes());
-                false
-            }
-        }
-    })
-    .await
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let _place = HASHERS.acquire().await.map_err(|_| busy())?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| busy())
-}
-
-fn busy() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Try again soon.")
 }
 
 /// How often one may guess: per account and per address.

@@ -21,8 +21,16 @@ const CANARY: &str = "canary";
 const METHODS: [Method; 5] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// Paths that answer whoever asks, and tell nothing of anybody.
-const OPEN: [&str; 6] =
-    ["/healthz", "/readyz", "/pkg/{*name}", "/setup", "/sign-in", "/api/v1/session"];
+const OPEN: [&str; 8] = [
+    "/healthz",
+    "/readyz",
+    "/pkg/{*name}",
+    "/setup",
+    "/sign-in",
+    "/api/v1/session",
+    "/invite/{token}",
+    "/reset/{token}",
+];
 
 struct World {
     meanwhile: Meanwhile,

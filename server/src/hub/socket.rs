@@ -42,6 +42,8 @@ impl Connection {
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
         let (epoch, after) = self.hello().await?;
+        // It may have ended before this socket listened.
+        self.check_session().await?;
         self.welcome(epoch, after).await?;
         let every = Duration::from_secs(PING_S.into());
         let mut ping = interval_at(Instant::now() + every, every);
@@ -53,6 +55,7 @@ impl Connection {
                 message = self.socket.recv() => self.hear(message)?,
                 _ = ping.tick() => {
                     // News may be lost: the store has the last word.
+                    self.check_session().await?;
                     let head = self.head().await?;
                     if head > self.sent {
                         self.catch_up().await?;
@@ -151,6 +154,13 @@ impl Connection {
             if !full {
                 return Ok(());
             }
+        }
+    }
+
+    async fn check_session(&mut self) -> Result<(), End> {
+        match self.hub.store.session(&self.who.session).await.map_err(overloaded)? {
+            Some(_) => Ok(()),
+            None => Err(Some(Close::SignIn)),
         }
     }
 

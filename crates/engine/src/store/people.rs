@@ -196,9 +196,6 @@ impl Store {
     }
 }
 
-<<<<<<< HEAD
-pub(super) fn identity(found: &sea_orm::QueryResult) -> Result<Identity, Error> {
-=======
 pub(super) fn identity(found: &QueryResult) -> Result<Identity, Error> {
     Ok(Identity {
         user: UserId(found.try_get("", "id")?),
