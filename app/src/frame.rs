@@ -37,7 +37,7 @@ pub fn Frame(since: Since, children: Children) -> impl IntoView {
                 <Icon drawing="M8 8.2a2.7 2.7 0 100-5.4 2.7 2.7 0 000 5.4zM2.8 13.5c.5-2.4 2.6-3.6 5.2-3.6s4.7 1.2 5.2 3.6"/>
                 <span class="account">{since.email.clone()}</span>
             </a>
-            <form method="post" action="/sign-out">
+            <form class="out" method="post" action="/sign-out">
                 <button class="quiet">"Sign out"</button>
             </form>
         </header>

@@ -127,14 +127,19 @@ fn list(sessions: Vec<Session>) -> AnyView {
     view! {
         <h2 id="sessions">"Where you are signed in"</h2>
         <ul class="people sessions" aria-labelledby="sessions">{lines}</ul>
-        {others
-            .then(|| {
-                view! {
-                    <form method="post" action="/account/sessions/end">
-                        <p><button>"Sign out everywhere else"</button></p>
-                    </form>
-                }
-            })}
+        <div class="buttons">
+            {others
+                .then(|| {
+                    view! {
+                        <form method="post" action="/account/sessions/end">
+                            <button>"Sign out everywhere else"</button>
+                        </form>
+                    }
+                })}
+            <form method="post" action="/sign-out">
+                <button>"Sign out here"</button>
+            </form>
+        </div>
     }
     .into_any()
 }

@@ -48,7 +48,7 @@ fn form(email: String, invitation: bool, action: String, problem: Option<String>
         .map(|who| who.email)
         .filter(|signed_in| *signed_in != email)
         .map(|who| {
-            view! { <p class="problem">{format!("This browser is signed in as {who}, and won't be after this.")}</p> }
+            view! { <p class="note">{format!("This browser is signed in as {who}, and won't be after this.")}</p> }
         });
     let problem = problem
         .map(|words| view! { <p class="problem" role="alert" data-testid="problem">{words}</p> });

@@ -78,8 +78,8 @@ fn invite() -> AnyView {
                 <label>
                     "Role"
                     <select name="role">
-                        <option value="user">"User: sees their own jobs"</option>
-                        <option value="admin">"Admin: manages people too"</option>
+                        <option value="user">"User"</option>
+                        <option value="admin">"Admin: manages people"</option>
                     </select>
                 </label>
                 <button class="main">"Make the link"</button>
@@ -156,7 +156,7 @@ fn actions(user: &User) -> AnyView {
                 <form method="post" action=action>
                     <p>{words}</p>
                     {role.map(|role| view! { <input type="hidden" name="role" value=role.as_str()/> })}
-                    <button>{format!("{name}: {email}")}</button>
+                    <button>{name.to_owned()}</button>
                 </form>
             </details>
         }
