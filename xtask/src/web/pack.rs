@@ -7,9 +7,9 @@ use std::{fs, io::Write, path::Path};
 /// Packs what lies in `raw` into `site`; returns the wasm's size in brotli
 /// where it was compressed.
 pub fn run(root: &Path, raw: &Path, site: &Path, release: bool) -> anyhow::Result<Option<usize>> {
-    let js = put(site, raw, "meanwhile", "js", release)?;
-    let wasm = put(site, raw, "meanwhile_bg", "wasm", release)?;
-    let css = put(site, &root.join("style"), "main", "css", release)?;
+    let js = put(site, "meanwhile.js", read(&raw.join("meanwhile.js"))?, release)?;
+    let wasm = put(site, "meanwhile_bg.wasm", read(&raw.join("meanwhile_bg.wasm"))?, release)?;
+    let css = put(site, "main.css", sheet(&root.join("style"))?.into_bytes(), release)?;
     let snippets = raw.join("snippets");
     if snippets.exists() {
         copy(&snippets, &site.join("pkg/snippets"))?;
@@ -19,16 +19,33 @@ pub fn run(root: &Path, raw: &Path, site: &Path, release: bool) -> anyhow::Resul
     Ok(wasm.1)
 }
 
+/// `main.css` with each sheet that it imports in the import's place: one
+/// request, and no tool but this for what the sheets use.
+fn sheet(folder: &Path) -> anyhow::Result<String> {
+    let mut sheet = String::new();
+    for line in String::from_utf8(read(&folder.join("main.css"))?)?.lines() {
+        let import = line.strip_prefix("@import \"").and_then(|rest| rest.strip_suffix("\";"));
+        match import {
+            Some(name) => sheet.push_str(&String::from_utf8(read(&folder.join(name))?)?),
+            None => sheet.push_str(line),
+        }
+        sheet.push('\n');
+    }
+    Ok(sheet)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("can't read {}", path.display()))
+}
+
 fn put(
     site: &Path,
-    folder: &Path,
-    stem: &str,
-    ending: &str,
+    name: &str,
+    bytes: Vec<u8>,
     release: bool,
 ) -> anyhow::Result<(String, Option<usize>)> {
-    let from = folder.join(format!("{stem}.{ending}"));
-    let bytes = fs::read(&from).with_context(|| format!("can't read {}", from.display()))?;
     let hash = hex::encode(&Sha256::digest(&bytes)[..8]);
+    let (stem, ending) = name.split_once('.').context("a name without an ending")?;
     let path = format!("pkg/{stem}.{hash}.{ending}");
     fs::write(site.join(&path), &bytes)?;
     if !release {
