@@ -21,7 +21,8 @@ pub mod gate;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+/// Real servers of a test's own.
 #[cfg(feature = "testing")]
-pub mod testing;
+pub use servers as testing;
 
 pub use engine::Engine;
