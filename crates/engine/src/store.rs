@@ -6,6 +6,7 @@
 //! commit. Lock order: task, job, user.
 
 mod accept;
+mod apply;
 mod claim;
 mod control;
 mod finish;
@@ -22,7 +23,7 @@ mod tokens;
 pub use accept::{Accept, Accepted, NewTask};
 pub use claim::{Claim, Claimed};
 pub use control::Control;
-pub use finish::{Ending, Finish};
+pub use finish::{Ending, Finish, Finished};
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
 pub use people::{Account, Identity};
 pub use read::{JobQuery, TaskQuery};
@@ -51,7 +52,7 @@ pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
 pub const MAX_LOST: i64 = 5;
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The database can't be reached, or refused a statement.
     #[error("database: {0}")]
@@ -71,6 +72,13 @@ pub enum Error {
     /// Too many open tasks; try again when some are done.
     #[error("{open} tasks are open already, and {limit} is the limit")]
     TooManyOpen { open: i64, limit: i64 },
+}
+
+impl Error {
+    /// No connection to the database: it may be better in a moment.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
 }
 
 /// Facts that a commit brought about, for the hubs of their user.

@@ -1,8 +1,9 @@
 //! What a person does to a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Error, Store, execute,
-    finish::save_job,
+    Error, Store,
+    apply::save_job,
+    execute,
     journal::{self, Draft},
     one, row,
 };
@@ -61,17 +62,13 @@ impl Store {
             Control::Pause => {
                 job.paused = true;
                 // What lies in a queue would hold places that others need.
-                execute(
-                    &tx,
-                    "UPDATE tasks SET published_at = NULL, fence = fence + 1 WHERE job_id = $1 \
-                     AND state = 'queued' AND published_at IS NOT NULL",
-                    [job.id.0.into()],
-                )
-                .await?;
+                unpublish(&tx, job.id).await?;
                 Some(Draft::of_job(FactKind::JobPaused, job.clone()))
             }
             Control::Resume => {
                 job.paused = false;
+                // What was published before the pause may have been refused.
+                unpublish(&tx, job.id).await?;
                 Some(Draft::of_job(FactKind::JobResumed, job.clone()))
             }
         };
@@ -140,7 +137,8 @@ impl Store {
     /// A person's word about a task of which nobody can tell.
     ///
     /// # Errors
-    /// [`Error::Conflict`] unless the task needs a person.
+    /// [`Error::Conflict`] unless the task needs a person, and for *again*
+    /// while the job is being cancelled.
     pub async fn resolve(
         &self,
         user: UserId,
@@ -149,17 +147,18 @@ impl Store {
     ) -> Result<(Job, Vec<Fact>), Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let owner = one(
-            &tx,
-            "SELECT job_id, state FROM tasks WHERE id = $1 AND user_id = $2",
-            [task.0.into(), user.0.into()],
-        )
-        .await?
-        .ok_or(Error::NotFound)?;
+        let sql = format!(
+            "SELECT job_id, state FROM tasks WHERE id = $1 AND user_id = $2{}",
+            self.for_update()
+        );
+        let owner = one(&tx, &sql, [task.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?;
         if row::word::<TaskState>(&owner, "state")? != TaskState::NeedsPerson {
             return Err(Error::Conflict("This item does not wait for a decision.".into()));
         }
         let mut job = self.own_job(&tx, user, JobId(owner.try_get("", "job_id")?)).await?;
+        if how == ResolveAs::Again && job.cancel_requested && job.state == JobState::Running {
+            return Err(Error::Conflict("This job is being cancelled.".into()));
+        }
         job.counts.needs_person -= 1;
         let (state, outcome, kind) = match how {
             ResolveAs::Done => {
@@ -214,6 +213,17 @@ impl Store {
         );
         row::job(&one(tx, &sql, [job.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?)
     }
+}
+
+/// Messages of the job that lie in a queue are stale from now on.
+async fn unpublish<C: ConnectionTrait>(c: &C, job: JobId) -> Result<u64, Error> {
+    execute(
+        c,
+        "UPDATE tasks SET published_at = NULL, fence = fence + 1 WHERE job_id = $1 \
+         AND state = 'queued' AND published_at IS NOT NULL",
+        [job.0.into()],
+    )
+    .await
 }
 
 async fn cancel_queued<C: ConnectionTrait>(c: &C, job: JobId, now: i64) -> Result<u32, Error> {
