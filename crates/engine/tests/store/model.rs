@@ -1,0 +1,49 @@
+//! The state machine, against what must always hold: random steps of people,
+//! relay, workers, reaper, crashes and time on a real database, with every
+//! invariant checked after every step.
+//!
+//! `PROPTEST_CASES=2000 cargo test -p engine --test store model` looks longer.
+
+mod invariants;
+mod machine;
+mod snapshot;
+mod step;
+
+use crate::world::World;
+use machine::Machine;
+use proptest::test_runner::{Config, TestRunner};
+use step::Step;
+
+/// Steps of one case.
+const STEPS: std::ops::Range<usize> = 10..90;
+/// Cases, where `PROPTEST_CASES` does not say.
+const CASES: u32 = 40;
+
+/// `fresh` makes a store in an empty database.
+pub fn holds(fresh: impl AsyncFn() -> World) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut config =
+        Config { max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    let steps = proptest::collection::vec(step::arbitrary(), STEPS);
+    let tried = TestRunner::new(config).run(&steps, |steps: Vec<Step>| {
+        runtime.block_on(async {
+            let mut machine = Machine::new(fresh().await).await;
+            for step in steps {
+                machine.step(step).await;
+            }
+            machine.drain().await;
+        });
+        Ok(())
+    });
+    if let Err(error) = tried {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn holds_on_sqlite() {
+    holds(World::sqlite_in_memory);
+}
