@@ -84,7 +84,9 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
     tasks.spawn(reaper::run(s, b, queues, bell.clone(), stop.clone()));
     let gate = Arc::new(gate::Embedded::default());
     let name = format!("{}-{}", hostname(), std::process::id());
-    let options = worker::Options { store: store.clone(), broker, gate, bell, registry, name };
+    let times = worker::Times::default();
+    let options =
+        worker::Options { store: store.clone(), broker, gate, bell, registry, name, times };
     tasks.spawn(worker::run(options, stop.clone()));
 
     let listener = TcpListener::bind(config.listen)

@@ -29,10 +29,25 @@ pub struct Options {
     pub registry: Registry,
     /// This worker's name, as attempts tell it.
     pub name: String,
+    pub times: Times,
 }
 
-/// A handler that takes longer is stopped; less than the lease.
-const LIMIT: Duration = Duration::from_secs(50);
+/// How long things take; shorter in tests alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// A handler that takes longer is stopped; less than a lease.
+    pub limit: Duration,
+    /// A lease is renewed this often.
+    pub renew: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let lease = Duration::from_millis(LEASE_MS.unsigned_abs());
+        Self { limit: lease * 5 / 6, renew: lease / 3 }
+    }
+}
+
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 struct Shared {
@@ -41,16 +56,17 @@ struct Shared {
     gate: Arc<Embedded>,
     bell: Bell,
     name: String,
+    times: Times,
 }
 
 /// Runs until `stop`, then drains: calls under way finish, nothing new is
 /// claimed.
 pub async fn run(options: Options, stop: CancellationToken) {
-    let Options { store, broker, gate, bell, registry, name } = options;
+    let Options { store, broker, gate, bell, registry, name, times } = options;
     for (account, limits) in &registry.accounts {
         gate.add(account, limits.clone());
     }
-    let shared = Arc::new(Shared { store, broker, gate, bell, name });
+    let shared = Arc::new(Shared { store, broker, gate, bell, name, times });
     let tracker = TaskTracker::new();
     for consumer in registry.consumers {
         let shared = Arc::clone(&shared);
@@ -224,7 +240,7 @@ impl Worker {
             used: false,
         };
         let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
-        match timeout(LIMIT, run).await {
+        match timeout(self.shared.times.limit, run).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => {
                 let why = panic
@@ -247,10 +263,9 @@ impl Worker {
     /// Returns when the lease is lost, or could not be renewed before its
     /// end.
     async fn lose(&self, claimed: &Claimed) {
-        let third = Duration::from_millis(u64::try_from(LEASE_MS / 3).unwrap_or(20_000));
         let mut failures = 0;
         loop {
-            sleep(third).await;
+            sleep(self.shared.times.renew).await;
             match self.shared.store.renew(claimed.task, claimed.fence).await {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
