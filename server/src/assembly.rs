@@ -16,7 +16,7 @@ use engine::{
     clock::System,
     engine::{ChannelSpec, Engine},
     gate::{self, Limits},
-    reaper,
+    pruner, reaper,
     relay::{self, Bell},
     store::Store,
 };
@@ -82,6 +82,7 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
     tasks.spawn(relay::run(s, b, q, bell.clone(), stop.clone()));
     let (s, b) = (store.clone(), Arc::clone(&broker));
     tasks.spawn(reaper::run(s, b, queues, bell.clone(), stop.clone()));
+    tasks.spawn(pruner::run(store.clone(), config.keep.into(), stop.clone()));
     let gate = Arc::new(gate::Embedded::default());
     let name = format!("{}-{}", hostname(), std::process::id());
     let times = worker::Times::default();

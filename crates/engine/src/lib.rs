@@ -8,6 +8,7 @@
 //! | [`gate`] | pace and calls at once of an external account |
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
+//! | [`pruner`] | deletes what is not kept for ever |
 //! | [`feed`] | reads product files |
 //! | [`clock`] | time, injected |
 
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod engine;
 pub mod feed;
 pub mod gate;
+pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;

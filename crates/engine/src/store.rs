@@ -13,6 +13,7 @@ mod finish;
 mod journal;
 mod link;
 mod people;
+mod prune;
 mod publish;
 mod read;
 mod row;
@@ -26,6 +27,7 @@ pub use control::Control;
 pub use finish::{Ending, Finish, Finished};
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
 pub use people::{Account, Identity};
+pub use prune::{Pruned, Retention};
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
 

@@ -9,6 +9,7 @@ use contract::{
     state::{JobKind, JobState},
 };
 use sea_orm::ConnectionTrait;
+use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 /// A fact to be written; its `seq` comes from the user's row.
@@ -137,6 +138,23 @@ impl Store {
     pub async fn head(&self, user: UserId) -> Result<i64, Error> {
         let row = one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
         Ok(row.ok_or(Error::NotFound)?.try_get("", "seq")?)
+    }
+
+    /// From where to where a user's journal can be replayed: the lowest and
+    /// the highest `after` of which all that came later is kept. The highest
+    /// is the head.
+    pub async fn span(&self, user: UserId) -> Result<RangeInclusive<i64>, Error> {
+        let row = one(
+            &self.reader,
+            "SELECT u.seq, (SELECT MIN(j.seq) FROM journal j WHERE j.user_id = u.id) AS first \
+             FROM users u WHERE u.id = $1",
+            [user.0.into()],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+        let head: i64 = row.try_get("", "seq")?;
+        let first: Option<i64> = row.try_get("", "first")?;
+        Ok(first.map_or(head, |first| first - 1)..=head)
     }
 
     /// Facts of a user with `seq > after`, in order, at most `limit`.

@@ -4,6 +4,7 @@
 mod batch;
 mod model;
 mod people;
+mod prune;
 mod races;
 mod tasks;
 mod world;
@@ -48,6 +49,11 @@ suite! {
         one_key_sent_twice_at_once_is_one_job
         two_people_who_decide_at_once_are_one_decision
         many_workers_lose_no_count_and_no_fact;
+    prune:
+        the_journal_loses_its_beginning_after_30_days_and_never_its_middle
+        a_job_goes_90_days_after_its_end_with_all_that_is_its_own
+        a_job_that_was_taken_up_again_stays
+        what_has_run_out_is_deleted;
     people:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

@@ -73,6 +73,13 @@ impl World {
         raw.execute_raw(statement).await.unwrap();
     }
 
+    /// The column `n` of one row.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let raw = self.raw().await;
+        let statement = Statement::from_string(raw.get_database_backend(), sql);
+        raw.query_one_raw(statement).await.unwrap().unwrap().try_get("", "n").unwrap()
+    }
+
     pub async fn claim_next(&self) -> Option<Claimed> {
         let due = self.store.due(QUEUE, 4, None).await.unwrap();
         let first = due.first()?;
