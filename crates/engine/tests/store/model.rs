@@ -14,10 +14,8 @@ use machine::Machine;
 use proptest::test_runner::{Config, TestRunner};
 use step::Step;
 
-/// Steps of one case.
-const STEPS: std::ops::Range<usize> = 10..90;
 /// Cases, where `PROPTEST_CASES` does not say.
-const CASES: u32 = 40;
+const CASES: u32 = 60;
 
 /// `fresh` makes a store in an empty database.
 pub fn holds(fresh: impl AsyncFn() -> World) {
@@ -27,8 +25,7 @@ pub fn holds(fresh: impl AsyncFn() -> World) {
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = CASES;
     }
-    let steps = proptest::collection::vec(step::arbitrary(), STEPS);
-    let tried = TestRunner::new(config).run(&steps, |steps: Vec<Step>| {
+    let tried = TestRunner::new(config).run(&step::case(), |steps: Vec<Step>| {
         runtime.block_on(async {
             let mut machine = Machine::new(fresh().await).await;
             for step in steps {

@@ -15,7 +15,8 @@ use contract::{
     state::{JobKind, JobState, TaskState},
 };
 use engine::store::{
-    Accept, BACK_OFF_MS, Claim, Claimed, Control, Ending, Error, LEASE_MS, MAX_ATTEMPTS, NewTask,
+    Accept, BACK_OFF_MS, Claim, Claimed, Control, Ending, Error, LEASE_MS, MAX_ATTEMPTS, MAX_LOST,
+    NewTask,
 };
 use sea_orm::DatabaseConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -89,6 +90,14 @@ impl Machine {
             }
             Step::Publish { marks } => self.publish(marks).await,
             Step::Mark => self.mark().await,
+            Step::Flow => {
+                self.publish(true).await;
+                let count = self.messages.len();
+                for _ in 0..count {
+                    self.look().await;
+                    self.deliver(0, false).await;
+                }
+            }
             Step::Deliver { message, again } => self.deliver(message, again).await,
             Step::PutOff { message } => self.put_off(message).await,
             Step::Renew { claim } => self.renew(claim).await,
@@ -367,9 +376,20 @@ impl Machine {
 
     async fn reap(&self) {
         let now = self.world.store.now_ms();
-        let out = |task: &&Task| task.lease_until.is_some_and(|until| until <= now);
-        let expected = self.now.tasks.values().filter(out).count();
-        assert_eq!(self.world.store.reap(false).await.unwrap().len(), expected);
+        let out = |(_, task): &(&Uuid, &Task)| task.lease_until.is_some_and(|until| until <= now);
+        let lost: Vec<_> = self.now.tasks.iter().filter(out).collect();
+        assert_eq!(self.world.store.reap(false).await.unwrap().len(), lost.len());
+        let after = Snapshot::read(&self.db).await;
+        for (id, old) in lost {
+            let new = &after.tasks[id];
+            let state = match self.now.jobs[&old.job].cancel_requested {
+                _ if old.lost + 1 == MAX_LOST => TaskState::Failed,
+                true => TaskState::Cancelled,
+                false => TaskState::Queued,
+            };
+            let told = (new.state, new.lost, new.attempt, new.unsure, new.tried);
+            assert_eq!(told, (state, old.lost + 1, old.attempt - 1, true, old.tried + 1));
+        }
     }
 
     async fn unpublish(&self) {

@@ -19,6 +19,8 @@ pub enum Step {
         marks: bool,
     },
     Mark,
+    /// The relay publishes and marks, and workers take all that lies there.
+    Flow,
     /// A worker takes a message; `again`: it will be delivered once more.
     Deliver {
         message: u8,
@@ -85,12 +87,12 @@ pub enum End {
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![
-        3 => Just(End::Succeed),
-        2 => Just(End::Chain),
+        2 => Just(End::Succeed),
+        3 => Just(End::Chain),
         2 => Just(End::Fail),
         2 => any::<bool>().prop_map(|unsure| End::Retry { unsure }),
         1 => any::<bool>().prop_map(|quiet| End::Wait { quiet }),
-        2 => Just(End::NeedsPerson),
+        3 => Just(End::NeedsPerson),
     ]
 }
 
@@ -98,31 +100,44 @@ fn control() -> impl Strategy<Value = Control> {
     prop_oneof![Just(Control::Cancel), Just(Control::Pause), Just(Control::Resume)]
 }
 
-pub fn arbitrary() -> impl Strategy<Value = Step> {
-    let keys = prop::collection::vec(0..6_u8, 1..5);
-    let accept = (0..2_u8, prop::bool::weighted(0.3), keys, prop::option::weighted(0.3, 0..3_u8));
+fn accept() -> impl Strategy<Value = Step> {
+    let keys = prop::collection::vec(0..5_u8, 1..5);
+    (0..2_u8, prop::bool::weighted(0.3), keys, prop::option::weighted(0.3, 0..3_u8)).prop_map(
+        |(user, machines, keys, idempotency)| Step::Accept { user, machines, keys, idempotency },
+    )
+}
+
+fn one() -> impl Strategy<Value = Step> {
     let times = prop::sample::select(vec![1, 1_999, 2_000, 20_000, 60_000, 120_001, 600_000]);
     prop_oneof![
-        3 => accept.prop_map(|(user, machines, keys, idempotency)| {
-            Step::Accept { user, machines, keys, idempotency }
-        }),
-        6 => prop::bool::weighted(0.7).prop_map(|marks| Step::Publish { marks }),
-        1 => Just(Step::Mark),
-        10 => (any::<u8>(), prop::bool::weighted(0.2))
+        1 => accept(),
+        3 => any::<bool>().prop_map(|marks| Step::Publish { marks }),
+        2 => Just(Step::Mark),
+        5 => Just(Step::Flow),
+        6 => (any::<u8>(), prop::bool::weighted(0.3))
             .prop_map(|(message, again)| Step::Deliver { message, again }),
         1 => any::<u8>().prop_map(|message| Step::PutOff { message }),
-        2 => any::<u8>().prop_map(|claim| Step::Renew { claim }),
+        1 => any::<u8>().prop_map(|claim| Step::Renew { claim }),
         10 => (any::<u8>(), prop::collection::vec(end(), 1..4))
             .prop_map(|(claim, ends)| Step::Finish { claim, ends }),
-        2 => (any::<u8>(), end()).prop_map(|(claim, end)| Step::FinishStale { claim, end }),
-        3 => Just(Step::Reap),
+        1 => (any::<u8>(), end()).prop_map(|(claim, end)| Step::FinishStale { claim, end }),
+        2 => Just(Step::Reap),
         1 => Just(Step::Unpublish),
         1 => Just(Step::LoseMessages),
         1 => Just(Step::Restart),
-        5 => (any::<u8>(), control()).prop_map(|(job, control)| Step::Control { job, control }),
+        6 => (any::<u8>(), control()).prop_map(|(job, control)| Step::Control { job, control }),
         3 => (any::<u8>(), 0..3_u8).prop_map(|(job, which)| Step::Retry { job, which }),
-        3 => (any::<u8>(), any::<bool>()).prop_map(|(task, done)| Step::Resolve { task, done }),
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(task, done)| Step::Resolve { task, done }),
         1 => (0..2_u8).prop_map(|user| Step::MarkRead { user }),
-        6 => times.prop_map(|ms| Step::Advance { ms }),
+        4 => times.prop_map(|ms| Step::Advance { ms }),
     ]
+}
+
+/// One case: few jobs and much that happens to them.
+pub fn case() -> impl Strategy<Value = Vec<Step>> {
+    let launches = prop::collection::vec(accept(), 1..4);
+    (launches, prop::collection::vec(one(), 10..80)).prop_map(|(mut steps, more)| {
+        steps.extend(more);
+        steps
+    })
 }
