@@ -15,4 +15,4 @@ pub mod registry;
 pub mod runner;
 
 pub use registry::Registry;
-pub use runner::{Options, Times, run};
+pub use runner::{Options, run};

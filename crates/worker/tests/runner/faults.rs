@@ -2,8 +2,7 @@
 
 use crate::world::{Script, Setup, World, codes, nothing};
 use contract::state::{JobState, TaskState};
-use std::{sync::Arc, time::Duration};
-use worker::Times;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_panic_is_a_failed_attempt_and_takes_nobody_with_it() {
@@ -12,7 +11,7 @@ async fn a_panic_is_a_failed_attempt_and_takes_nobody_with_it() {
         let panics = claimed.sku == "PANICS" && claimed.attempt == 1;
         Box::pin(async move { assert!(!panics, "a bug of ours") })
     });
-    let _worker = world.work("w", Times::default(), &script);
+    let _worker = world.work("w", &script);
     let job = world.upload(&["acme"], &["PANICS", "FINE"]).await;
     assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
     let tasks = world.tasks(job).await;
@@ -23,7 +22,7 @@ async fn a_panic_is_a_failed_attempt_and_takes_nobody_with_it() {
 
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_stopped_and_its_place_is_free() {
-    let world = World::new(Setup::default()).await;
+    let world = World::new(Setup { lease_ms: 3_000, ..Setup::default() }).await;
     // As many as there are places: were one not free again, nobody else would come in.
     let script: Script = Arc::new(|claimed| {
         let hangs = claimed.sku.starts_with("HANGS") && claimed.attempt == 1;
@@ -33,8 +32,7 @@ async fn a_handler_that_takes_too_long_is_stopped_and_its_place_is_free() {
             }
         })
     });
-    let times = Times { limit: Duration::from_millis(500), ..Times::default() };
-    let _worker = world.work("w", times, &script);
+    let _worker = world.work("w", &script);
     let hanging: Vec<_> = (0..8).map(|n| format!("HANGS-{n}")).collect();
     let mut skus: Vec<_> = hanging.iter().map(String::as_str).collect();
     skus.push("FINE");
@@ -51,7 +49,7 @@ async fn a_handler_that_takes_too_long_is_stopped_and_its_place_is_free() {
 #[tokio::test]
 async fn spent_attempts_are_a_failure_that_keeps_them_all_and_can_be_retried() {
     let world = World::new(Setup { hurry: 10_000.0, ..Setup::default() }).await;
-    let _worker = world.work("w", Times::default(), &nothing());
+    let _worker = world.work("w", &nothing());
     let job = world.upload(&["bazaar"], &["A-SBX-500ALWAYS", "FINE", "B-SBX-REJECT"]).await;
     let ended = world.end_of(job).await;
     assert_eq!((ended.state, ended.counts.failed), (JobState::PartlyFailed, 2));
@@ -72,7 +70,7 @@ async fn spent_attempts_are_a_failure_that_keeps_them_all_and_can_be_retried() {
 #[tokio::test]
 async fn a_storm_of_429_spends_no_attempt_and_is_obeyed() {
     let world = World::new(Setup::default()).await;
-    let _worker = world.work("w", Times::default(), &nothing());
+    let _worker = world.work("w", &nothing());
     let skus: Vec<_> = (0..12)
         .map(|n| if n % 4 == 0 { format!("{n}-SBX-429ONCE") } else { format!("{n}-FINE") })
         .collect();
@@ -98,7 +96,7 @@ async fn a_storm_of_429_spends_no_attempt_and_is_obeyed() {
 #[tokio::test]
 async fn a_call_whose_answer_is_lost_is_reconciled_to_one_effect() {
     let world = World::new(Setup::default()).await;
-    let _worker = world.work("w", Times::default(), &nothing());
+    let _worker = world.work("w", &nothing());
     let channels = ["acme", "bazaar", "corner"];
     let skus = ["A-SBX-DROPONCE", "B", "C-SBX-DROPONCE"];
     let job = world.upload(&channels, &skus).await;

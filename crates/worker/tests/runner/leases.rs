@@ -9,9 +9,8 @@ use engine::{
     clock::Steered,
     store::{LEASE_MS, MAX_LOST},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
-use worker::Times;
 
 const START: i64 = 1_000_000_000;
 
@@ -33,7 +32,7 @@ async fn the_late_result_of_a_frozen_worker_is_discarded() {
             })
         })
     };
-    let worker = world.work("w", Times::default(), &script);
+    let worker = world.work("w", &script);
     let job = world.upload(&["acme"], &["LAMP"]).await;
     until("the freeze", async || seen.len() == 1).await;
     clock.advance(LEASE_MS);
@@ -64,8 +63,10 @@ impl Drop for Falls {
 
 #[tokio::test]
 async fn a_worker_that_finds_its_lease_lost_drops_the_call() {
+    const LEASE: i64 = 9_000;
     let clock = Steered::at(START);
-    let world = World::new(Setup { clock: clock.clone(), ..Setup::default() }).await;
+    let setup = Setup { clock: clock.clone(), lease_ms: LEASE, ..Setup::default() };
+    let world = World::new(setup).await;
     let seen = Seen::default();
     let script: Script = {
         let seen = seen.clone();
@@ -80,13 +81,11 @@ async fn a_worker_that_finds_its_lease_lost_drops_the_call() {
             })
         })
     };
-    let times = Times { renew: Duration::from_millis(50), ..Times::default() };
-    let _worker = world.work("w", times, &script);
+    let _worker = world.work("w", &script);
     let job = world.upload(&["acme"], &["LAMP"]).await;
     until("the call", async || seen.count("hangs") == 1).await;
-    // It is renewed as long as nobody has taken it back, however late.
-    clock.advance(LEASE_MS / 2);
-    until("a renewal", async || lease_until(&world).await == START + LEASE_MS * 3 / 2).await;
+    clock.advance(LEASE / 2);
+    until("a renewal", async || lease_until(&world).await == START + LEASE * 3 / 2).await;
     assert_eq!(seen.count("dropped"), 0);
     assert_eq!(world.store.reap(true).await.unwrap().len(), 1);
     until("the end of the call", async || seen.count("dropped") == 1).await;
@@ -116,7 +115,7 @@ async fn what_kills_five_workers_is_poison_and_its_neighbours_finish() {
             })
         })
     };
-    let _worker = world.work("w", Times::default(), &script);
+    let _worker = world.work("w", &script);
     let job = world.upload(&["acme"], &["POISON", "A", "B", "C"]).await;
     until("the neighbours", async || world.job(job).await.counts.succeeded == 3).await;
     for lost in 1..=usize::try_from(MAX_LOST).unwrap() {

@@ -6,13 +6,13 @@ use contract::{
     envelope::Dispatch,
     state::{JobState, TaskState},
 };
-use engine::broker::{Broker, Deliveries, Delivery, Error, News, embedded::Embedded};
+use engine::broker::{Broker, Deliveries, Delivery, Depth, Error, News, embedded::Embedded};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 use tokio::sync::{broadcast, mpsc};
-use worker::Times;
+use tokio_util::sync::CancellationToken;
 
 const GARBAGE: &[u8] = b"{\"specversion\":\"1.0\",\0";
 
@@ -55,8 +55,8 @@ impl Broker for Littered {
         Ok(deliveries)
     }
 
-    async fn ready(&self, queue: &str) -> Result<u64, Error> {
-        self.embedded.ready(queue).await
+    async fn depth(&self, queue: &str) -> Result<Depth, Error> {
+        self.embedded.depth(queue).await
     }
 
     fn announce(&self, news: News) {
@@ -66,13 +66,17 @@ impl Broker for Littered {
     fn news(&self) -> broadcast::Receiver<Arc<News>> {
         self.embedded.news()
     }
+
+    async fn run(&self, stop: CancellationToken) {
+        self.embedded.run(stop).await;
+    }
 }
 
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_kept_and_its_neighbours_finish() {
     let broker = Arc::new(Littered::default());
     let world = World::new(Setup { broker: broker.clone(), ..Setup::default() }).await;
-    let _worker = world.work("w", Times::default(), &nothing());
+    let _worker = world.work("w", &nothing());
     let job = world.upload(&["acme"], &["A", "B"]).await;
     assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
     let consumers = sandbox::channels().len();
@@ -91,7 +95,7 @@ async fn a_command_that_cannot_be_read_fails_where_people_see_it() {
     let world = World::new(Setup::default()).await;
     let job = world.upload(&["acme"], &["A", "B"]).await;
     world.rows("UPDATE tasks SET body = '{\"channel\": 7}' WHERE sku = 'A' RETURNING id").await;
-    let _worker = world.work("w", Times::default(), &nothing());
+    let _worker = world.work("w", &nothing());
     assert_eq!(world.end_of(job).await.state, JobState::PartlyFailed);
     let tasks = world.tasks(job).await;
     assert_eq!((tasks[0].task.state, codes(&tasks[0])), (TaskState::Failed, vec!["unreadable"]));

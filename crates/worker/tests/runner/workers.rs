@@ -4,7 +4,6 @@ use crate::world::{Script, Seen, Setup, World, codes, nothing, until};
 use contract::state::{JobState, TaskState};
 use std::{collections::HashSet, sync::Arc};
 use tokio::sync::Semaphore;
-use worker::Times;
 
 #[tokio::test]
 async fn a_worker_that_stops_finishes_its_calls_and_claims_no_other() {
@@ -20,7 +19,7 @@ async fn a_worker_that_stops_finishes_its_calls_and_claims_no_other() {
             })
         })
     };
-    let worker = world.work("first", Times::default(), &script);
+    let worker = world.work("first", &script);
     let skus: Vec<_> = (0..20).map(|n| format!("SKU-{n}")).collect();
     let skus: Vec<_> = skus.iter().map(String::as_str).collect();
     let job = world.upload(&["corner"], &skus).await;
@@ -35,7 +34,7 @@ async fn a_worker_that_stops_finishes_its_calls_and_claims_no_other() {
     assert_eq!((count(TaskState::Succeeded), count(TaskState::Queued)), (8, 12));
     assert!(tasks.iter().all(|task| task.attempts.len() <= 1));
 
-    let _second = world.work("second", Times::default(), &nothing());
+    let _second = world.work("second", &nothing());
     assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
     for task in world.tasks(job).await {
         assert_eq!(codes(&task), ["created"], "what it gave back cost nothing");
@@ -46,7 +45,7 @@ async fn a_worker_that_stops_finishes_its_calls_and_claims_no_other() {
 #[tokio::test]
 async fn two_workers_share_the_work_without_a_double_effect() {
     let world = World::new(Setup::default()).await;
-    let _workers = ["left", "right"].map(|name| world.work(name, Times::default(), &nothing()));
+    let _workers = ["left", "right"].map(|name| world.work(name, &nothing()));
     let skus: Vec<_> = (0..60).map(|n| format!("SKU-{n}")).collect();
     let skus: Vec<_> = skus.iter().map(String::as_str).collect();
     let job = world.upload(&["acme", "corner"], &skus).await;

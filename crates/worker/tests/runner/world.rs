@@ -9,13 +9,14 @@ use contract::{
 };
 use engine::{
     Engine,
-    broker::{Broker, embedded},
+    broker::{self, Broker},
     clock,
+    election::Seat,
     engine::{ChannelSpec, Upload},
-    gate::{self, Limits},
+    gate::{Gates, Limits, embedded::Embedded},
     reaper,
     relay::{self, Bell},
-    store::{Claimed, Store},
+    store::{Claimed, LEASE_MS, Store},
 };
 use futures_util::future::BoxFuture;
 use sandbox::{Effect, Sandbox};
@@ -28,7 +29,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::{
-    Options, Registry, Times,
+    Options, Registry,
     connector::{self, channel::Channel},
     handler::{Answer, Call, Handler},
     handlers::product_upload,
@@ -66,6 +67,8 @@ pub struct Setup {
     /// Divides back-offs.
     pub hurry: f64,
     pub broker: Arc<dyn Broker>,
+    /// A call may take five sixths of it, and it is renewed every third.
+    pub lease_ms: i64,
 }
 
 impl Default for Setup {
@@ -73,7 +76,8 @@ impl Default for Setup {
         Self {
             clock: Arc::new(clock::System),
             hurry: SPEED,
-            broker: Arc::new(embedded::Embedded::default()),
+            broker: Arc::new(broker::embedded::Embedded::default()),
+            lease_ms: LEASE_MS,
         }
     }
 }
@@ -84,7 +88,7 @@ pub struct World {
     pub engine: Engine,
     pub user: UserId,
     broker: Arc<dyn Broker>,
-    gate: Arc<gate::Embedded>,
+    gates: Gates,
     bell: Bell,
     stop: CancellationToken,
     url: String,
@@ -123,8 +127,9 @@ impl World {
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-        let Setup { clock, hurry, broker } = setup;
-        let store = Store::open(&url, clock, hurry).await.unwrap();
+        let Setup { clock, hurry, broker, lease_ms } = setup;
+        let store = Store::open(&url, clock, hurry).await.unwrap().with_lease(lease_ms);
+        let gates = Gates::new(Arc::new(Embedded::default()), Some(store.clone()));
         let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
         let bell = Bell::default();
         let channel = |spec: &sandbox::ChannelSpec| ChannelSpec {
@@ -136,31 +141,35 @@ impl World {
             sandbox: true,
         };
         let channels = sandbox::channels().iter().map(channel).collect();
-        let engine = Engine::new(store.clone(), Arc::clone(&broker), bell.clone(), channels);
+        let (s, b) = (store.clone(), Arc::clone(&broker));
+        let engine = Engine::new(s, b, bell.clone(), gates.clone(), channels);
         let stop = CancellationToken::new();
-        let world = Self {
-            sandbox,
-            store,
-            engine,
-            user,
-            broker,
-            gate: Arc::default(),
-            bell,
-            stop,
-            url,
-            _folder: folder,
-        };
-        let queues = world.registry(&nothing()).queues();
-        let (s, b) = (world.store.clone(), Arc::clone(&world.broker));
-        let (bell, stop) = (world.bell.clone(), world.stop.clone());
-        tokio::spawn(relay::run(s, b, queues.clone(), bell, stop));
-        let (s, b) = (world.store.clone(), Arc::clone(&world.broker));
-        tokio::spawn(reaper::run(s, b, queues, world.bell.clone(), world.stop.clone()));
+        let world =
+            Self { sandbox, store, engine, user, broker, gates, bell, stop, url, _folder: folder };
+        let registry = world.registry(&nothing());
+        registry.open(&world.gates);
+        let seat = |name| Seat::new(world.store.clone(), name, "here");
+        tokio::spawn(relay::run(
+            world.store.clone(),
+            Arc::clone(&world.broker),
+            registry.queues(),
+            world.bell.clone(),
+            seat("relay"),
+            world.stop.clone(),
+        ));
+        tokio::spawn(reaper::run(
+            world.store.clone(),
+            Arc::clone(&world.broker),
+            registry.queues(),
+            world.bell.clone(),
+            seat("reaper"),
+            world.stop.clone(),
+        ));
         world
     }
 
     fn registry(&self, script: &Script) -> Registry {
-        let client = connector::client().unwrap();
+        let client = connector::client(Duration::from_secs(30)).unwrap();
         sandbox::channels().iter().fold(Registry::default(), |registry, spec| {
             let limits = Limits { rate: spec.rate.per_second * SPEED, concurrency: CALLS };
             let channel = Channel {
@@ -175,16 +184,15 @@ impl World {
         })
     }
 
-    pub fn work(&self, name: &str, times: Times, script: &Script) -> Worker {
+    pub fn work(&self, name: &str, script: &Script) -> Worker {
         let stop = self.stop.child_token();
         let options = Options {
             store: self.store.clone(),
             broker: Arc::clone(&self.broker),
-            gate: Arc::clone(&self.gate),
+            gates: self.gates.clone(),
             bell: self.bell.clone(),
             registry: self.registry(script),
             name: name.into(),
-            times,
         };
         let run = tokio::spawn(worker::run(options, stop.clone()));
         Worker { stop, run }
