@@ -39,8 +39,8 @@ use crate::clock;
 use contract::{UserId, fact::Fact};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    Value,
+    DbErr, QueryResult, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait, Value,
 };
 use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
@@ -82,6 +82,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// The database turned a transaction away for the sake of another one: a
+    /// deadlock, a serialisation failure, a lock that was not free in time.
+    fn is_contention(&self) -> bool {
+        let Self::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error))
+            | DbErr::Conn(RuntimeErr::SqlxError(error)),
+        ) = self
+        else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        // PostgreSQL's SQLSTATE, SQLite's result code.
+        matches!(code.as_deref(), Some("40001" | "40P01" | "55P03" | "5" | "6" | "517"))
+    }
+
     /// No connection to the database: it may be better in a moment.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
@@ -250,6 +266,34 @@ fn postgres(url: &str) -> ConnectOptions {
         .acquire_timeout(Duration::from_secs(5))
         .sqlx_logging(false);
     options
+}
+
+/// So often, and between two of them so long, ms.
+const TRIES: u32 = 5;
+const TRY_AGAIN_MS: u64 = 20;
+
+/// Does a transaction anew that the database turned away for the sake of
+/// another one.
+macro_rules! persist {
+    ($transaction:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $transaction.await {
+                Err(error) if tries < $crate::store::TRIES && error.is_contention() => {
+                    tracing::debug!(%error, "a transaction is tried anew");
+                    $crate::store::pause(tries).await;
+                    tries += 1;
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+use persist;
+
+async fn pause(tries: u32) {
+    let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
+    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 async fn one<C: ConnectionTrait>(

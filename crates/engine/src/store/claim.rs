@@ -3,7 +3,7 @@
 use super::{
     Error, News, Store,
     apply::{self, Change},
-    execute, one, row,
+    execute, one, persist, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -56,6 +56,10 @@ const LOCKED_MS: i64 = 2_000;
 impl Store {
     /// Claims `task` while its fence is `fence`.
     pub async fn claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
+        persist!(self.try_claim(task, fence, worker))
+    }
+
+    async fn try_claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let newer = one(

@@ -5,7 +5,7 @@ use super::{
     apply::save_job,
     execute,
     journal::{self, Draft},
-    one, row,
+    one, persist, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -31,6 +31,15 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Conflict`] where the job has ended, or
     /// is being cancelled and can't be paused.
     pub async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        persist!(self.try_control(user, job, control))
+    }
+
+    async fn try_control(
         &self,
         user: UserId,
         job: JobId,
@@ -95,6 +104,15 @@ impl Store {
         job: JobId,
         which: &RetryWhich,
     ) -> Result<(Job, Vec<Fact>), Error> {
+        persist!(self.try_retry(user, job, which))
+    }
+
+    async fn try_retry(
+        &self,
+        user: UserId,
+        job: JobId,
+        which: &RetryWhich,
+    ) -> Result<(Job, Vec<Fact>), Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let mut job = self.own_job(&tx, user, job).await?;
@@ -140,6 +158,15 @@ impl Store {
     /// [`Error::Conflict`] unless the task needs a person, and for *again*
     /// while the job is being cancelled.
     pub async fn resolve(
+        &self,
+        user: UserId,
+        task: TaskId,
+        how: ResolveAs,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        persist!(self.try_resolve(user, task, how))
+    }
+
+    async fn try_resolve(
         &self,
         user: UserId,
         task: TaskId,

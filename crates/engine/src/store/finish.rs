@@ -3,6 +3,7 @@
 use super::{
     Error, MAX_ATTEMPTS, MAX_LOST, NewTask, News, Store, all,
     apply::{self, Change, Held},
+    persist,
 };
 use contract::{
     TaskId,
@@ -94,7 +95,7 @@ impl Store {
     }
 
     async fn end(&self, batch: Vec<End>) -> Vec<Finished> {
-        match self.end_together(&batch).await {
+        match persist!(self.end_together(&batch)) {
             Ok(ended) => ended.into_iter().map(Ok).collect(),
             // Nobody's end would fare better alone.
             Err(error) if batch.len() == 1 || error.is_unreachable() => {
@@ -104,7 +105,7 @@ impl Store {
                 tracing::debug!(%error, "a batch of ends is kept one by one");
                 let mut ended = Vec::with_capacity(batch.len());
                 for end in &batch {
-                    let alone = self.end_together(std::slice::from_ref(end)).await;
+                    let alone = persist!(self.end_together(std::slice::from_ref(end)));
                     ended.push(alone.map(|mut news| news.pop().flatten()));
                 }
                 ended

@@ -1,7 +1,7 @@
 //! The journal: each fact gets its user's next `seq` in the commit of the
 //! change that it tells of.
 
-use super::{Error, Store, all, execute, one, row};
+use super::{Error, Store, all, execute, one, persist, row};
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification},
@@ -225,6 +225,10 @@ impl Store {
 
     /// Marks all notifications up to `up_to` as read, and tells every tab.
     pub async fn mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
+        persist!(self.try_mark_read(user, up_to))
+    }
+
+    async fn try_mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let changed = execute(

@@ -21,6 +21,17 @@ macro_rules! suite {
                 })*
             })*
         }
+
+        /// One server for all; each test has a database of its own.
+        #[tokio::test]
+        async fn postgres() {
+            let node = engine::testing::PostgresNode::start();
+            $($(
+                eprintln!("{}", stringify!($module::$test));
+                let world = crate::world::World::at(node.url()).await;
+                Box::pin(crate::$module::$test(world)).await;
+            )*)*
+        }
     };
 }
 
@@ -48,7 +59,9 @@ suite! {
         a_retry_and_a_cancel_leave_one_truth
         one_key_sent_twice_at_once_is_one_job
         two_people_who_decide_at_once_are_one_decision
-        many_workers_lose_no_count_and_no_fact;
+        many_workers_lose_no_count_and_no_fact
+        a_deadlock_turns_nobody_away
+        of_two_candidates_one_has_the_seat;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle
         a_job_goes_90_days_after_its_end_with_all_that_is_its_own

@@ -14,16 +14,14 @@ use machine::Machine;
 use proptest::test_runner::{Config, TestRunner};
 use step::Step;
 
-/// Cases, where `PROPTEST_CASES` does not say.
-const CASES: u32 = 60;
-
-/// `fresh` makes a store in an empty database.
-pub fn holds(fresh: impl AsyncFn() -> World) {
+/// `fresh` makes a store in an empty database; `cases`, where
+/// `PROPTEST_CASES` does not say.
+fn holds(cases: u32, fresh: impl AsyncFn() -> World) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut config =
         Config { max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
+        config.cases = cases;
     }
     let tried = TestRunner::new(config).run(&step::case(), |steps: Vec<Step>| {
         runtime.block_on(async {
@@ -42,5 +40,11 @@ pub fn holds(fresh: impl AsyncFn() -> World) {
 
 #[test]
 fn holds_on_sqlite() {
-    holds(World::sqlite_in_memory);
+    holds(60, World::sqlite_in_memory);
+}
+
+#[test]
+fn holds_on_postgres() {
+    let node = engine::testing::PostgresNode::start();
+    holds(15, async || World::at(node.url()).await);
 }

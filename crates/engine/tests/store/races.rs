@@ -164,3 +164,37 @@ pub async fn many_workers_lose_no_count_and_no_fact(world: World) {
     assert_eq!(job.state, JobState::PartlyFailed);
     world.check().await;
 }
+
+pub async fn a_deadlock_turns_nobody_away(world: World) {
+    let job = world.store.accept(upload(world.user, 60)).await.unwrap().job.id;
+    for _ in 0..ROUNDS {
+        let due = world.store.due(QUEUE, 60, None).await.unwrap();
+        let mut published: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
+        world.store.mark_published(&published).await.unwrap();
+        // A pause goes through the tasks one way, these marks the other.
+        published.reverse();
+        let (marked, marked_too, paused) = tokio::join!(
+            world.store.mark_published(&published),
+            world.other.mark_published(&published),
+            world.other.control(world.user, job, Control::Pause)
+        );
+        marked.unwrap();
+        marked_too.unwrap();
+        paused.unwrap();
+        world.store.control(world.user, job, Control::Resume).await.unwrap();
+    }
+    world.check().await;
+}
+
+pub async fn of_two_candidates_one_has_the_seat(world: World) {
+    assert!(world.store.take_seat("relay", "a", 1_000).await.unwrap());
+    assert!(!world.other.take_seat("relay", "b", 1_000).await.unwrap());
+    world.store.leave_seat("relay", "a").await.unwrap();
+    assert!(world.other.take_seat("relay", "b", 1_000).await.unwrap());
+    world.clock.advance(1_001);
+    let (a, b) = tokio::join!(
+        world.store.take_seat("relay", "a", 1_000),
+        world.other.take_seat("relay", "c", 1_000)
+    );
+    assert!(a.unwrap() != b.unwrap());
+}
