@@ -23,7 +23,8 @@ pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+/// Real servers of a test's own.
 #[cfg(feature = "testing")]
-pub mod testing;
+pub use servers as testing;
 
 pub use engine::Engine;
