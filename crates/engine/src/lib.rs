@@ -9,6 +9,7 @@
 //! | [`election`] | which process relays and reaps |
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
+//! | [`pruner`] | deletes what is not kept for ever |
 //! | [`feed`] | reads product files |
 //! | [`clock`] | time, injected |
 
@@ -18,6 +19,7 @@ pub mod election;
 pub mod engine;
 pub mod feed;
 pub mod gate;
+pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;
