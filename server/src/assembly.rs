@@ -26,7 +26,11 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{
     Registry,
-    connector::{self, channel::Channel, ec2::Ec2},
+    connector::{
+        self,
+        channel::Channel,
+        ec2::{Ec2, account::Account},
+    },
     handlers::{alarm_create, ec2_start, product_upload},
 };
 
@@ -59,7 +63,8 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
     let store = Store::open(&url, Arc::new(System), speed).await.context("can't open the store")?;
     let broker = broker(&config.broker)?;
     let bell = Bell::default();
-    let registry = registry(outside, speed)?;
+    let ec2 = ec2(outside)?;
+    let registry = registry(outside, speed, &ec2)?;
     let queues = registry.queues();
     let names: Vec<_> = queues.iter().map(|queue| queue.name.clone()).collect();
     if let Err(error) = broker.declare(&names).await {
@@ -72,7 +77,10 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
     for queue in &queues {
         store.unpublish(&queue.name, i64::MAX).await?;
     }
-    let engine = Engine::new(store.clone(), Arc::clone(&broker), bell.clone(), channels(speed));
+    let gate = Arc::new(gate::Embedded::default());
+    let account = Account { ec2, gate: Arc::clone(&gate), name: EC2.into() };
+    let engine = Engine::new(store.clone(), Arc::clone(&broker), bell.clone(), channels(speed))
+        .with_machines(Arc::new(account));
     session::first_account(&store, config).await?;
 
     let tasks = TaskTracker::new();
@@ -82,7 +90,6 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
     tasks.spawn(relay::run(s, b, q, bell.clone(), stop.clone()));
     let (s, b) = (store.clone(), Arc::clone(&broker));
     tasks.spawn(reaper::run(s, b, queues, bell.clone(), stop.clone()));
-    let gate = Arc::new(gate::Embedded::default());
     let name = format!("{}-{}", hostname(), std::process::id());
     let options = worker::Options { store: store.clone(), broker, gate, bell, registry, name };
     tasks.spawn(worker::run(options, stop.clone()));
@@ -158,8 +165,19 @@ fn channels(speed: f64) -> Vec<ChannelSpec> {
     sandbox::channels().iter().map(spec).collect()
 }
 
+/// The account of EC2, as the gate knows it.
+const EC2: &str = "ec2";
+
+fn ec2(outside: &str) -> anyhow::Result<Ec2> {
+    Ok(Ec2 {
+        ec2_url: format!("{outside}/ec2"),
+        cloudwatch_url: format!("{outside}/cloudwatch"),
+        client: connector::client()?,
+    })
+}
+
 /// Every command that this binary consumes.
-fn registry(outside: &str, speed: f64) -> anyhow::Result<Registry> {
+fn registry(outside: &str, speed: f64, ec2: &Ec2) -> anyhow::Result<Registry> {
     let client = connector::client()?;
     let mut registry = Registry::default();
     for spec in sandbox::channels() {
@@ -178,17 +196,12 @@ fn registry(outside: &str, speed: f64) -> anyhow::Result<Registry> {
             handler,
         );
     }
-    let ec2 = Ec2 {
-        ec2_url: format!("{outside}/ec2"),
-        cloudwatch_url: format!("{outside}/cloudwatch"),
-        client,
-    };
     let poll = Duration::from_secs_f64(5.0 / speed);
     let limits = |rate: f64| Limits { rate: rate * speed, concurrency: 8 };
     Ok(registry
         .on::<contract::command::Ec2Start>(
             None,
-            "ec2",
+            EC2,
             limits(sandbox::EC2_RATE.per_second),
             ec2_start::Start { ec2: ec2.clone(), poll },
         )
@@ -196,7 +209,7 @@ fn registry(outside: &str, speed: f64) -> anyhow::Result<Registry> {
             None,
             "cloudwatch",
             limits(sandbox::CLOUDWATCH_RATE.per_second),
-            alarm_create::Create { ec2 },
+            alarm_create::Create { ec2: ec2.clone() },
         ))
 }
 

@@ -6,12 +6,14 @@ mod people;
 use crate::{
     broker::{Broker, News},
     feed,
+    gate::SHARE,
+    machines::{Machines, Source},
     relay::Bell,
     store::{self, Accept, Control, NewTask, Store},
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{DryRun, Estimate, Job, ResolveAs, RetryWhich},
+    api::{Channel, DryRun, Estimate, Job, ResolveAs, RetryWhich},
     command::{Ec2Start, ProductUpload},
     fact::Fact,
     feed::BadRow,
@@ -19,6 +21,9 @@ use contract::{
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+
+/// The longest id of a machine, bytes; EC2's have 19.
+const MAX_MACHINE_ID: usize = 64;
 
 /// A channel that products can be uploaded to.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,22 @@ pub struct ChannelSpec {
     /// Of one call, ms.
     pub latency_ms: i64,
     pub sandbox: bool,
+}
+
+impl ChannelSpec {
+    /// The channel with nothing to do.
+    pub fn at_rest(&self) -> Channel {
+        Channel {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            rate: self.rate,
+            pace: self.rate * SHARE,
+            closed_until: None,
+            in_flight: 0,
+            waiting: 0,
+            sandbox: self.sandbox,
+        }
+    }
 }
 
 /// Why a launch was not accepted; nothing is stored then.
@@ -69,6 +90,7 @@ pub struct Engine {
     broker: Arc<dyn Broker>,
     bell: Bell,
     channels: Arc<[ChannelSpec]>,
+    machines: Machines,
 }
 
 impl Engine {
@@ -78,7 +100,17 @@ impl Engine {
         bell: Bell,
         channels: Vec<ChannelSpec>,
     ) -> Self {
-        Self { store, broker, bell, channels: channels.into() }
+        Self { store, broker, bell, channels: channels.into(), machines: Machines::default() }
+    }
+
+    /// With an account whose machines can be seen and started.
+    #[must_use]
+    pub fn with_machines(self, source: Arc<dyn Source>) -> Self {
+        Self { machines: Machines::of(source), ..self }
+    }
+
+    pub fn machines(&self) -> &Machines {
+        &self.machines
     }
 
     pub fn store(&self) -> &Store {
@@ -100,21 +132,23 @@ impl Engine {
         bytes: &[u8],
         channels: &[String],
     ) -> Result<DryRun, LaunchError> {
-        let channels = self.chosen(channels)?;
+        let chosen = self.chosen(channels)?;
+        let channels: Vec<_> = chosen.iter().map(|c| (c.at_rest(), c.latency_ms)).collect();
         let feed = feed::read(bytes)?;
-        let products = feed.products.len();
+        let products = feed.products.len() as u64;
+        let paces = channels.iter().map(|(channel, latency)| (channel, *latency));
         Ok(DryRun {
             file: file.into(),
             format: feed.format,
             delimiter: feed.delimiter,
             rows: feed.rows,
-            products: products as u64,
+            products,
             variants: feed.variants,
             bad: feed.bad,
             bad_total: feed.bad_total,
             notes: feed.notes,
             preview: feed.products.into_iter().take(5).collect(),
-            estimate: estimate(&channels, products),
+            estimate: Estimate::of(paces, products, self.store.now_ms()),
         })
     }
 
@@ -161,28 +195,40 @@ impl Engine {
         .await
     }
 
-    /// Accepts starts of machines, given as id and name; nothing outside is
-    /// called.
+    /// Accepts starts of machines by their ids, each once; nothing outside is
+    /// called. Names are those that were seen last: a machine that was not
+    /// seen yet has none, and the account has the last word about its id.
     pub async fn start(
         &self,
         user: UserId,
-        machines: &[(String, String)],
+        ids: &[String],
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
-        if machines.is_empty() {
+        if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
+        }
+        let mut machines: Vec<(&str, String)> = Vec::with_capacity(ids.len());
+        for id in ids {
+            if id.is_empty() || id.len() > MAX_MACHINE_ID {
+                let words = format!("A machine's id has 1 to {MAX_MACHINE_ID} characters.");
+                return Err(LaunchError::Invalid(words));
+            }
+            if machines.iter().all(|(known, _)| known != id) {
+                machines.push((id, self.machines.name(id).unwrap_or_default()));
+            }
         }
         let mut tasks = Vec::with_capacity(machines.len());
         let mut hash = Sha256::new();
-        for (row, (id, name)) in (0..).zip(machines) {
+        for (row, (id, name)) in (0..).zip(&machines) {
             hash.update(id);
             hash.update(",");
-            let command = Ec2Start { instance_id: id.clone(), name: name.clone() };
-            let task = NewTask::new(&command, None, id.clone(), name.clone(), row);
+            let command = Ec2Start { instance_id: (*id).into(), name: name.clone() };
+            let task = NewTask::new(&command, None, (*id).into(), name.clone(), row);
             tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
         }
-        let title = match machines {
-            [(id, name)] => format!("Start {}", if name.is_empty() { id } else { name }),
+        let title = match machines.as_slice() {
+            [(id, name)] if name.is_empty() => format!("Start {id}"),
+            [(_, name)] => format!("Start {name}"),
             _ => format!("Start {} machines", machines.len()),
         };
         self.accept(Accept {
@@ -271,19 +317,6 @@ impl Engine {
         }
         Ok(chosen)
     }
-}
-
-/// The slowest channel decides.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn estimate(channels: &[&ChannelSpec], products: usize) -> Option<Estimate> {
-    channels
-        .iter()
-        .map(|channel| {
-            let pace = channel.rate * crate::gate::SHARE;
-            let ms = (products as f64 / pace * 1000.0) as i64 + channel.latency_ms;
-            Estimate { ms, limited_by: channel.name.clone() }
-        })
-        .max_by_key(|estimate| estimate.ms)
 }
 
 /// A new idempotency key, for a form that has none yet.

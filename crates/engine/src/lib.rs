@@ -9,6 +9,7 @@
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
 //! | [`feed`] | reads product files |
+//! | [`machines`] | the machines of an account, seen through a port |
 //! | [`clock`] | time, injected |
 
 pub mod broker;
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod engine;
 pub mod feed;
 pub mod gate;
+pub mod machines;
 pub mod reaper;
 pub mod relay;
 pub mod store;
