@@ -1,5 +1,5 @@
 // Lists of jobs: what runs, what ended, and all of them by choice.
-import AxeBuilder from "@axe-core/playwright";
+import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { csv, expect, signIn, test, upload } from "../fixtures.ts";
 

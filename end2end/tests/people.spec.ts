@@ -1,4 +1,4 @@
-import AxeBuilder from "@axe-core/playwright";
+import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "@playwright/test";
 import { EMAIL, PASSWORD, type Server, expect, signIn, test, upload, watch } from "../fixtures.ts";
 

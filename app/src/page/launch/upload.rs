@@ -190,12 +190,20 @@ fn Launch(panel: Panel, check: RwSignal<Check>, ticked: RwSignal<Vec<String>>) -
     };
     let others = (!looked_at).then(|| {
         view! {
-            <button formaction="/launch/sample" formnovalidate>
-                "Upload the sample of 150"
-            </button>
-            <button class="quiet" formaction="/launch/check" name="sample" value="true" formnovalidate>
-                "Look at the sample"
-            </button>
+            <span class="buttons" hidden=move || check.with(|check| *check != Check::Nothing)>
+                <button formaction="/launch/sample" formnovalidate>
+                    "Upload the sample of 150"
+                </button>
+                <button
+                    class="quiet"
+                    formaction="/launch/check"
+                    name="sample"
+                    value="true"
+                    formnovalidate
+                >
+                    "Look at the sample"
+                </button>
+            </span>
         }
     });
     view! {
