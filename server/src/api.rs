@@ -92,7 +92,7 @@ pub async fn upload(
     let name = params.text("file").unwrap_or("products.csv");
     let skip_bad = params.flag("skip_bad")?;
     if params.flag("dry_run")? {
-        return Ok(Json(state.engine.dry_run(name, &body, &channels)?).into_response());
+        return Ok(Json(state.engine.dry_run(name, &body, &channels).await?).into_response());
     }
     let job = state
         .engine
@@ -162,7 +162,8 @@ pub async fn job(
     who: SignedIn,
     Path(job): Path<String>,
 ) -> Answer<Job> {
-    Ok(Json(state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?))
+    let job = state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?;
+    Ok(Json(state.engine.with_time_left(job).await?))
 }
 
 pub async fn tasks(
@@ -285,6 +286,5 @@ pub async fn mark_read(
 }
 
 pub async fn channels(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Channel>> {
-    let items = state.engine.channels().iter().map(engine::engine::ChannelSpec::at_rest);
-    Ok(Json(Page { items: items.collect(), next: None }))
+    Ok(Json(Page { items: state.engine.channels_now().await?, next: None }))
 }

@@ -66,7 +66,9 @@ impl From<machines::Error> for Problem {
         let status = match error {
             machines::Error::Absent => StatusCode::NOT_FOUND,
             machines::Error::Refused(_) => StatusCode::BAD_GATEWAY,
-            machines::Error::Unreachable | machines::Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            machines::Error::Unreachable | machines::Error::Busy | machines::Error::Unpaced => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Self::new(status, error.to_string())
     }

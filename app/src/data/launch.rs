@@ -126,10 +126,14 @@ pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
     let since = super::server::since(&engine, &who).await?;
     let answered = use_context::<Answered>();
     let ticked = answered.as_ref().map(|answered| answered.ticked.clone());
-    let choices = engine.channels().iter().map(|spec| Choice {
-        channel: spec.at_rest(),
-        latency_ms: spec.latency_ms,
-        ticked: ticked.as_ref().is_none_or(|ticked| ticked.contains(&spec.id)),
+    let channels = engine.channels_now().await.map_err(super::server::error)?;
+    let choices = channels.into_iter().map(|channel| {
+        let spec = engine.channels().iter().find(|spec| spec.id == channel.id);
+        Choice {
+            latency_ms: spec.map_or(0, |spec| spec.latency_ms),
+            ticked: ticked.as_ref().is_none_or(|ticked| ticked.contains(&channel.id)),
+            channel,
+        }
     });
     let (key, sent, problem) = match answered {
         Some(answered) => (answered.key, answered.sent, answered.problem),
@@ -143,13 +147,10 @@ pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
 /// The jobs that run now, and the latest of the others.
 #[server]
 pub async fn read_recent() -> Result<Recent, ServerFnError> {
-    use contract::state::JobState;
-    use engine::store::JobQuery;
     let (engine, who) = super::server::viewer()?;
     let store = engine.store();
     let seq = store.head(who.user).await.map_err(super::server::error)?;
-    let running = JobQuery { limit: MANY, state: Some(JobState::Running), ..JobQuery::default() };
-    let running = store.find_jobs(who.user, running).await.map_err(super::server::error)?.items;
+    let running = store.running_jobs(who.user, MANY).await.map_err(super::server::error)?;
     let mut jobs = store.jobs(who.user, None, LATEST).await.map_err(super::server::error)?.items;
     jobs.retain(|job| running.iter().all(|running| running.id != job.id));
     jobs.extend(running);

@@ -45,6 +45,8 @@ words!(
         Pace = "pace",
         /// The account is closed until `until` (429 or 503 with Retry-After).
         Closed = "closed",
+        /// The gates can't be reached, so nobody may call.
+        Gate = "gate",
         /// A machine that starts; no slot is held meanwhile.
         Machine = "machine",
         /// Another running task is about the same thing.
@@ -293,20 +295,22 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The slowest channel decides: until it opens, what waits there already,
-    /// `products` more, and the last one's answer. `channels` come with the
-    /// latency of a call, ms; `now` is UTC ms.
+    /// The slowest channel decides: until it opens, the calls before the last
+    /// one, and that one's answer. `channels` come with the latency of a call,
+    /// ms; `now` is UTC ms.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     pub fn of<'a>(
         channels: impl IntoIterator<Item = (&'a Channel, i64)>,
         products: u64,
         now: i64,
     ) -> Option<Self> {
-        let slowest = channels.into_iter().filter(|(channel, _)| channel.pace > 0.0);
-        let times = slowest.map(|(channel, latency)| {
+        let times = channels.into_iter().map(|(channel, latency)| {
             let closed = channel.closed_until.map_or(0, |until| (until - now).max(0));
-            let calls = (u64::from(channel.waiting) + products) as f64;
-            let ms = closed + (calls / channel.pace * 1000.0) as i64 + latency;
+            // Users take turns: of what waits already, as much again as one's
+            // own goes before it at the most.
+            let calls = products + u64::from(channel.waiting).min(products);
+            let pace = channel.pace.max(0.001);
+            let ms = closed + (calls as f64 / pace * 1000.0) as i64 + latency;
             Self { ms, limited_by: channel.name.clone() }
         });
         times.max_by_key(|estimate| estimate.ms)

@@ -1,19 +1,22 @@
 //! The use cases: what pages and programs ask for. Each stores, tells the
 //! hubs and wakes the relay.
 
+mod forecast;
 mod people;
+
+pub use forecast::{Forecast, Left};
 
 use crate::{
     broker::{Broker, News},
     feed,
-    gate::SHARE,
+    gate::Gates,
     machines::{Machines, Source},
     relay::Bell,
     store::{self, Accept, Control, NewTask, Store},
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{Channel, DryRun, Estimate, Job, ResolveAs, RetryWhich},
+    api::{DryRun, Job, ResolveAs, RetryWhich},
     command::{Ec2Start, ProductUpload},
     fact::Fact,
     feed::BadRow,
@@ -37,22 +40,6 @@ pub struct ChannelSpec {
     /// Of one call, ms.
     pub latency_ms: i64,
     pub sandbox: bool,
-}
-
-impl ChannelSpec {
-    /// The channel with nothing to do.
-    pub fn at_rest(&self) -> Channel {
-        Channel {
-            id: self.id.clone(),
-            name: self.name.clone(),
-            rate: self.rate,
-            pace: self.rate * SHARE,
-            closed_until: None,
-            in_flight: 0,
-            waiting: 0,
-            sandbox: self.sandbox,
-        }
-    }
 }
 
 /// Why a launch was not accepted; nothing is stored then.
@@ -89,7 +76,9 @@ pub struct Engine {
     store: Store,
     broker: Arc<dyn Broker>,
     bell: Bell,
+    gates: Gates,
     channels: Arc<[ChannelSpec]>,
+    forecast: forecast::Last,
     machines: Machines,
 }
 
@@ -98,9 +87,18 @@ impl Engine {
         store: Store,
         broker: Arc<dyn Broker>,
         bell: Bell,
+        gates: Gates,
         channels: Vec<ChannelSpec>,
     ) -> Self {
-        Self { store, broker, bell, channels: channels.into(), machines: Machines::default() }
+        Self {
+            store,
+            broker,
+            bell,
+            gates,
+            channels: channels.into(),
+            forecast: forecast::Last::default(),
+            machines: Machines::default(),
+        }
     }
 
     /// With an account whose machines can be seen and started.
@@ -126,29 +124,28 @@ impl Engine {
     }
 
     /// What would be uploaded, without launching anything.
-    pub fn dry_run(
+    pub async fn dry_run(
         &self,
         file: &str,
         bytes: &[u8],
         channels: &[String],
     ) -> Result<DryRun, LaunchError> {
-        let chosen = self.chosen(channels)?;
-        let channels: Vec<_> = chosen.iter().map(|c| (c.at_rest(), c.latency_ms)).collect();
+        self.chosen(channels)?;
         let feed = feed::read(bytes)?;
-        let products = feed.products.len() as u64;
-        let paces = channels.iter().map(|(channel, latency)| (channel, *latency));
+        let products = feed.products.len();
+        let estimate = self.estimate(channels, products as u64).await?;
         Ok(DryRun {
             file: file.into(),
             format: feed.format,
             delimiter: feed.delimiter,
             rows: feed.rows,
-            products,
+            products: products as u64,
             variants: feed.variants,
             bad: feed.bad,
             bad_total: feed.bad_total,
             notes: feed.notes,
             preview: feed.products.into_iter().take(5).collect(),
-            estimate: Estimate::of(paces, products, self.store.now_ms()),
+            estimate,
         })
     }
 

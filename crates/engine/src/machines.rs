@@ -28,6 +28,9 @@ pub enum Error {
     /// Every turn of the account is taken, or it asked us to wait.
     #[error("EC2 is busy with other calls of this account. Try again in some seconds.")]
     Busy,
+    /// Without the gates there is no pace, so nobody may call.
+    #[error("What keeps our pace at EC2 can't be reached. Try again soon.")]
+    Unpaced,
     /// What the service said.
     #[error("{0}")]
     Refused(String),

@@ -192,18 +192,10 @@ async fn answered(state: &State, fields: Fields, problem: Option<String>) -> Ans
     Answered { key: fields.key.unwrap_or_else(new_key), ticked, sent, problem }
 }
 
-/// Reading a large file takes its time, which is not the server's to wait.
 async fn understand(state: &State, fields: &Fields) -> Understood {
-    let (engine, name, bytes) = (state.engine.clone(), fields.name.clone(), fields.bytes.clone());
-    let read = tokio::task::spawn_blocking(move || engine.dry_run(&name, &bytes, &[])).await;
-    match read {
-        Ok(Ok(run)) => Understood::Read(run),
-        Ok(Err(error)) => Understood::Refused(Problem::from(error).detail),
-        Err(error) => {
-            tracing::error!(%error, "a file could not be looked at");
-            let words = "Our own code failed at this file. Nothing was launched.";
-            Understood::Refused(words.into())
-        }
+    match state.engine.dry_run(&fields.name, &fields.bytes, &[]).await {
+        Ok(run) => Understood::Read(run),
+        Err(error) => Understood::Refused(Problem::from(error).detail),
     }
 }
 
