@@ -6,7 +6,7 @@ const machine = (page: Page, name: string) => page.locator(`[data-testid=machine
 
 test("machines are started, seen running, and get their alarms", async ({ page, server, browser }) => {
   await signIn(page, server);
-  await page.getByRole("link", { name: "Machines" }).click();
+  await page.getByRole("link", { name: "Machines", exact: true }).click();
   await expect(page.getByTestId("machine")).toHaveCount(8);
   await expect(machine(page, "web-1")).toContainText("running");
   await expect(machine(page, "web-1").getByRole("checkbox")).toBeDisabled();
@@ -27,7 +27,7 @@ test("machines are started, seen running, and get their alarms", async ({ page, 
     await expect(machine(elsewhere, name), "told, not loaded again").toHaveAttribute("data-state", "running");
     await expect(machine(elsewhere, name)).toContainText("Start done, alarm done");
   }
-  await page.getByRole("link", { name: "Machines" }).click();
+  await page.getByRole("link", { name: "Machines", exact: true }).click();
   await expect(machine(page, "web-2")).toHaveAttribute("data-state", "running");
   await expect(machine(page, "web-2").getByRole("link")).toHaveText("Start done, alarm done");
   expect(await server.ledger()).toMatchObject({ ec2: { over: 0 }, cloudwatch: { effects: 2, over: 0 } });

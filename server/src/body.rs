@@ -78,9 +78,8 @@ mod tests {
     fn a_length_that_is_said_is_believed_and_none_is_waited_for() {
         for (length, over) in [(None, false), (Some("10"), false), (Some("11"), true)] {
             let length = length.map(|length| (header::CONTENT_LENGTH, length));
-            let headers = length.into_iter().filter_map(|(name, text)| {
-                Some((name, text.parse().ok()?))
-            });
+            let headers =
+                length.into_iter().filter_map(|(name, text)| Some((name, text.parse().ok()?)));
             assert_eq!(is_over(&headers.collect(), 10), over);
         }
     }

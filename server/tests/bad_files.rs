@@ -105,7 +105,10 @@ async fn the_form_answers_with_the_rows_and_nothing_is_stored() {
             assert!(page.contains("data-testid=\"problem\""), "{name}: {page}");
             // On the page line and column are cells of a table.
             for word in words.iter().filter(|word| !word.starts_with("line") && **word != "A-1") {
-                assert!(text.contains(&word.to_lowercase()), "{name} to {path}: the page lacks {word:?}");
+                assert!(
+                    text.contains(&word.to_lowercase()),
+                    "{name} to {path}: the page lacks {word:?}"
+                );
             }
         }
     }

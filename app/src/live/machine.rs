@@ -7,13 +7,7 @@ use leptos::prelude::*;
 impl Live {
     /// The last task of `kind` about `id`: `page`'s as it is now, or one that
     /// was heard of since `since`.
-    pub fn last_about(
-        self,
-        kind: &str,
-        id: &str,
-        page: Option<&Task>,
-        since: i64,
-    ) -> Option<Task> {
+    pub fn last_about(self, kind: &str, id: &str, page: Option<&Task>, since: i64) -> Option<Task> {
         let known = page.map(|task| task.id);
         let newer = self.tasks.with(|tasks| {
             let heard = tasks.values().filter(|(seq, task)| {

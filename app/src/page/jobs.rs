@@ -102,7 +102,8 @@ fn teach() -> AnyView {
 /// Jobs as lines.
 #[component]
 fn Lines(jobs: Memo<Vec<Job>>, nothing: AnyView) -> impl IntoView {
-    let ids = Memo::new(move |_| jobs.with(|jobs| jobs.iter().map(|job| job.id).collect::<Vec<_>>()));
+    let ids =
+        Memo::new(move |_| jobs.with(|jobs| jobs.iter().map(|job| job.id).collect::<Vec<_>>()));
     let any = Memo::new(move |_| ids.with(|ids| !ids.is_empty()));
     view! {
         <div hidden=move || any.get()>{nothing}</div>

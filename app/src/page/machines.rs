@@ -30,7 +30,9 @@ pub fn Machines() -> impl IntoView {
                             <Frame since=read.since.clone()>
                                 <h1>"Machines"</h1>
                                 <ProblemLine/>
-                                {list(read, page, ticked)}
+                                <section class="panel all" aria-label="All machines">
+                                    {list(read, page, ticked)}
+                                </section>
                             </Frame>
                         }
                             .into_any()

@@ -62,7 +62,9 @@ pub async fn check(
             let refused = Understood::Refused(problem.detail.clone());
             return (problem.status, Json(refused)).into_response();
         }
-        Err(problem) => return refuse(&state, context, CHECK, Fields::default(), problem.into()).await,
+        Err(problem) => {
+            return refuse(&state, context, CHECK, Fields::default(), problem.into()).await;
+        }
     };
     if data {
         return Json(understand(&state, &fields).await).into_response();

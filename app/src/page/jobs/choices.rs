@@ -26,8 +26,12 @@ impl Asked {
 
     /// The address that asks for this.
     pub fn href(&self) -> String {
-        let parts =
-            [("before", &self.before), ("state", &self.state), ("kind", &self.kind), ("q", &self.q)];
+        let parts = [
+            ("before", &self.before),
+            ("state", &self.state),
+            ("kind", &self.kind),
+            ("q", &self.q),
+        ];
         let mut query = ParamsMap::new();
         for (name, value) in parts {
             if let Some(value) = value {
@@ -67,7 +71,9 @@ fn choice(name: &'static str, to: &Asked, asked: &Asked) -> impl IntoView + use<
 #[component]
 pub fn Choices(asked: Asked) -> impl IntoView {
     let states = std::iter::once((None, "All states"))
-        .chain(JobState::ALL.iter().map(|state| (Some(state.to_string()), words::job_state(*state))))
+        .chain(
+            JobState::ALL.iter().map(|state| (Some(state.to_string()), words::job_state(*state))),
+        )
         .map(|(state, name)| choice(name, &Asked { state, ..asked.clone() }, &asked))
         .collect_view();
     let kinds = std::iter::once((None, "All kinds"))

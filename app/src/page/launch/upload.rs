@@ -69,7 +69,7 @@ pub fn Upload(panel: Panel) -> impl IntoView {
                     <small>"Choose it, or drop it here. Up to 32 MiB."</small>
                 </label>
             }
-                .into_any()
+            .into_any()
         }
     };
     let launch = view! { <Launch panel=panel check=check ticked=ticked/> }.into_any();
@@ -181,11 +181,7 @@ fn Launch(panel: Panel, check: RwSignal<Check>, ticked: RwSignal<Vec<String>>) -
         };
         let estimate = ticked.with(|ticked| panel.estimate(products, ticked))?;
         (products > 0).then(|| {
-            format!(
-                "{what}{}, limited by {}.",
-                words::roughly(estimate.ms),
-                estimate.limited_by
-            )
+            format!("{what}{}, limited by {}.", words::roughly(estimate.ms), estimate.limited_by)
         })
     };
     let others = (!looked_at).then(|| {
