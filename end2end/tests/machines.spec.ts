@@ -90,15 +90,16 @@ test.describe("at EC2's own pace", () => {
         headers: { "Content-Type": "application/x-www-form-urlencoded" },
         body: "Action=DescribeInstances&Version=2016-11-15",
       });
+    const others = setInterval(() => void describe().catch(() => {}), 15);
     const problem = page.getByTestId("machines-problem");
     await expect(async () => {
-      await Promise.all(Array.from({ length: 40 }, describe));
       await page.goto(`${server.url}/machines`);
-      await expect(problem).toBeVisible({ timeout: 100 });
+      await expect(problem).toBeVisible({ timeout: 500 });
     }).toPass({ timeout: 30_000 });
     await expect(problem).toHaveText("EC2 is busy with other calls of this account. Try again in some seconds.");
     const { violations } = await new AxeBuilder({ page }).analyze();
     expect(violations.map((violation) => violation.id)).toEqual([]);
+    clearInterval(others);
     await expect(async () => {
       await page.getByRole("link", { name: "Refresh" }).click();
       await expect(page.getByTestId("machine")).toHaveCount(8, { timeout: 1_000 });

@@ -9,6 +9,7 @@
 //! | [`election`] | which process relays and reaps |
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
+//! | [`pruner`] | deletes what is not kept for ever |
 //! | [`feed`] | reads product files |
 //! | [`machines`] | the machines of an account, seen through a port |
 //! | [`clock`] | time, injected |
@@ -20,10 +21,12 @@ pub mod engine;
 pub mod feed;
 pub mod gate;
 pub mod machines;
+pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+/// Real servers of a test's own.
 #[cfg(feature = "testing")]
-pub mod testing;
+pub use servers as testing;
 
 pub use engine::Engine;

@@ -175,9 +175,7 @@ impl Worker {
         };
         match shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await? {
             Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
-            Claim::Superseded { user, facts } => {
-                shared.broker.announce(News::Facts(store::News { user, facts }));
-            }
+            Claim::Superseded(news) => shared.broker.announce(News::Facts(news)),
             Claim::Locked | Claim::Nothing => {}
         }
         Ok(Delivered::Handled)
@@ -211,8 +209,7 @@ impl Worker {
             worker: shared.name.clone(),
             ending: answer.ending(shared.store.now_ms()),
         };
-        let news = self.finish(finish).await?;
-        for news in news {
+        if let Some(news) = self.finish(finish).await? {
             shared.broker.announce(News::Facts(news));
         }
         shared.bell.ring();
@@ -264,10 +261,11 @@ impl Worker {
     }
 
     /// The end of a call is worth some tries: without it the call is unsure.
-    async fn finish(&self, finish: Finish) -> Result<Vec<store::News>, store::Error> {
+    async fn finish(&self, finish: Finish) -> store::Finished {
         let mut pause = BACK_OFF[0];
         loop {
-            match self.shared.store.finish(vec![finish.clone()]).await {
+            let ended = self.shared.store.finish(vec![finish.clone()]).await.pop();
+            match ended.unwrap_or(Ok(None)) {
                 Ok(news) => return Ok(news),
                 Err(error) if pause >= BACK_OFF[1] => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),

@@ -8,6 +8,7 @@ use crate::{
 use contract::{
     JobId, UserId,
     api::{self, Estimate},
+    state::JobState,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -64,6 +65,9 @@ impl Engine {
 
     /// A job with the time that is left of it, where that can be told.
     pub async fn with_time_left(&self, job: api::Job) -> Result<api::Job, store::Error> {
+        if job.state != JobState::Running {
+            return Ok(job);
+        }
         let left = self.forecast().await?.jobs.get(&job.id).and_then(|left| left.eta_ms);
         Ok(api::Job { eta_ms: left, ..job })
     }
