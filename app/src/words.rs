@@ -22,13 +22,26 @@ pub fn job(job: &Job) -> &'static str {
 /// A job's counters in one sentence.
 pub fn counts(job: &Job) -> String {
     let c = &job.counts;
-    let mut words = format!("{} of {} done", c.done(), c.total);
+    let mut words = format!("{} of {} done", number(c.done()), number(c.total));
     for (count, word) in
         [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_person, "need you")]
     {
         if count > 0 {
-            words.push_str(&format!(", {count} {word}"));
+            words.push_str(&format!(", {} {word}", number(count)));
         }
+    }
+    words
+}
+
+/// With a comma before each group of three digits.
+pub fn number(number: u32) -> String {
+    let digits = number.to_string();
+    let mut words = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            words.push(',');
+        }
+        words.push(digit);
     }
     words
 }
@@ -53,18 +66,6 @@ pub fn task(task: &Task) -> &'static str {
     }
 }
 
-/// A sign that reads without colour.
-pub fn sign(task: &Task) -> &'static str {
-    match task.state {
-        TaskState::Queued => "·",
-        TaskState::Running => "▸",
-        TaskState::Succeeded => "✓",
-        TaskState::Failed => "✕",
-        TaskState::Cancelled => "–",
-        TaskState::NeedsPerson => "?",
-    }
-}
-
 /// Why the task is in its state, as far as anyone said, and until when.
 pub fn reason(task: &Task) -> String {
     let waiting = task.waiting_for.as_ref();
@@ -74,19 +75,6 @@ pub fn reason(task: &Task) -> String {
     match (said, until) {
         (Some(said), Some(until)) => format!("{said} {until}"),
         (said, until) => said.or(until).unwrap_or_default(),
-    }
-}
-
-/// Whether a row with a task in `state` is shown.
-pub const fn shows(filter: Filter, state: TaskState) -> bool {
-    match filter {
-        Filter::All => true,
-        Filter::Failed => matches!(state, TaskState::Failed),
-        Filter::Running => matches!(state, TaskState::Running),
-        Filter::Waiting => matches!(state, TaskState::Queued),
-        Filter::NeedsPerson => matches!(state, TaskState::NeedsPerson),
-        Filter::Succeeded => matches!(state, TaskState::Succeeded),
-        Filter::Cancelled => matches!(state, TaskState::Cancelled),
     }
 }
 
@@ -157,6 +145,22 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
+/// Time left, ms, rounded up: nobody minds what ends sooner.
+pub fn left(ms: i64) -> String {
+    let seconds = ms.max(0).div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0);
+    match (seconds, (seconds + 59) / 60) {
+        (0..=10, _) => "a few seconds left".into(),
+        (11..=55, _) => format!("about {} s left", (seconds + 4) / 5 * 5),
+        (_, minutes @ ..=60) => format!("about {minutes} min left"),
+        (_, minutes) => format!("about {} h {} min left", minutes / 60, minutes % 60),
+    }
+}
+
+/// UTC ms as `14:32:10 UTC`.
+pub fn clock(ms: i64) -> String {
+    time(ms).split_off(11)
+}
+
 /// UTC ms as `2026-11-24`.
 pub fn day(ms: i64) -> String {
     time(ms).chars().take(10).collect()
@@ -210,11 +214,27 @@ mod tests {
     }
 
     #[test]
-    fn each_state_is_shown_by_all_and_by_one_more_filter() {
-        use contract::{api::Filter, state::TaskState};
-        for &state in TaskState::ALL {
-            let by: Vec<_> = Filter::ALL.iter().filter(|f| super::shows(**f, state)).collect();
-            assert_eq!(by.len(), 2, "{state}: {by:?}");
+    fn numbers_are_grouped() {
+        for (number, words) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (30_000, "30,000"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(super::number(number), words);
+        }
+    }
+
+    #[test]
+    fn time_left_is_rounded_up() {
+        for (ms, words) in [
+            (0, "a few seconds left"),
+            (9_999, "a few seconds left"),
+            (41_000, "about 45 s left"),
+            (58_000, "about 1 min left"),
+            (61_000, "about 2 min left"),
+            (3_599_000, "about 60 min left"),
+            (3_601_000, "about 1 h 1 min left"),
+            (5_400_000, "about 1 h 30 min left"),
+        ] {
+            assert_eq!(super::left(ms), words);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The pages, rendered here and hydrated in the browser. One provider gives
 //! pages, server functions and the fallback what they need.
 
-use crate::{cookie, form, router::Routes, session, session::Visitor, state::State};
+use crate::{cookie, failed, form, router::Routes, session, session::Visitor, state::State};
 use app::data::people::Theme;
 use axum::{
     Router,
@@ -56,6 +56,7 @@ pub fn routes() -> Routes {
         .route("/account/theme", post(form::people::choose_theme))
         .route("/launch/upload", post(form::upload))
         .route("/launch/sample", post(form::sample))
+        .route("/jobs/{id}/failed.csv", get(failed::download))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
         .route("/notifications/read", post(form::mark_read))
