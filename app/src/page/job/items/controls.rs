@@ -78,25 +78,28 @@ const fn state(filter: Filter) -> Option<TaskState> {
 fn search(asked: Asked) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
     let navigate = use_navigate();
+    // What was last searched for from here.
+    let sought = StoredValue::new(asked.words.get_untracked());
     let seek = move || {
         let Some(field) = field.get_untracked() else { return };
-        let words = field.value();
-        if words.trim() != asked.words.get_untracked() {
-            let to = untrack(move || asked.rows(asked.filter.get(), words.trim(), 0));
+        let words = field.value().trim().to_owned();
+        if words != asked.words.get_untracked() {
+            let to = untrack(|| asked.rows(asked.filter.get(), &words, 0));
+            sought.set_value(words);
             let options =
                 NavigateOptions { scroll: false, replace: true, ..NavigateOptions::default() };
             navigate(&to, options);
         }
     };
-    // Whoever goes back finds the words of that address in the field; who is
-    // typing is let alone.
+    // Whoever goes back finds the words of that address in the field; who
+    // typed on meanwhile is let alone.
     Effect::new(move |_| {
         let words = asked.words.get();
         if let Some(field) = field.get()
-            && field.value().trim() != words
-            && document().active_element().is_none_or(|active| active.id() != "search-items")
+            && sought.with_value(|sought| *sought != words)
         {
             field.set_value(&words);
+            sought.set_value(words);
         }
     });
     let at_once = seek.clone();
