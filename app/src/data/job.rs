@@ -62,11 +62,14 @@ pub async fn read_job(
         Err(engine::store::Error::NotFound) => return Ok(None),
         Err(error) => return Err(super::server::error(error)),
     };
-    let running = store.running_of(who.user, id).await.map_err(super::server::error)?;
+    let forecast = engine.forecast().await.map_err(super::server::error)?;
     let query = engine::store::GridQuery { filter, words: q, offset, limit: FIRST };
     let grid = store.grid(who.user, id, &query).await.map_err(super::server::error)?;
-    let channels = server::channels(&engine, &job);
-    Ok(Some(JobPage { since, job, running, limited_by: None, channels, grid }))
+    let channels = server::channels(&forecast, &job);
+    let left = forecast.jobs.get(&id).cloned().unwrap_or_default();
+    let job = Job { eta_ms: left.eta_ms, ..job };
+    let (running, limited_by) = (left.running, left.limited_by);
+    Ok(Some(JobPage { since, job, running, limited_by, channels, grid }))
 }
 
 /// Rows of a job that match, at most 200 from place `offset` on.
@@ -129,7 +132,7 @@ mod server {
         JobId,
         api::{Channel, Job},
     };
-    use engine::{Engine, store::Error};
+    use engine::{engine::Forecast, store::Error};
     use leptos::prelude::ServerFnError;
 
     pub fn id(id: &str) -> Result<JobId, ServerFnError> {
@@ -143,19 +146,9 @@ mod server {
         }
     }
 
-    pub fn channels(engine: &Engine, job: &Job) -> Vec<Channel> {
-        let known = engine.channels();
-        let own = job.channels.iter().filter_map(|id| known.iter().find(|spec| spec.id == *id));
-        own.map(|spec| Channel {
-            id: spec.id.clone(),
-            name: spec.name.clone(),
-            rate: spec.rate,
-            pace: spec.rate,
-            closed_until: None,
-            in_flight: 0,
-            waiting: 0,
-            sandbox: spec.sandbox,
-        })
-        .collect()
+    pub fn channels(forecast: &Forecast, job: &Job) -> Vec<Channel> {
+        let known = &forecast.channels;
+        let own = job.channels.iter().filter_map(|id| known.iter().find(|c| c.id == *id));
+        own.cloned().collect()
     }
 }

@@ -6,6 +6,7 @@
 //! | [`store`] | the truth: tasks, jobs, journal, people |
 //! | [`broker`] | the doorbell: queues of commands, news for the hubs |
 //! | [`gate`] | pace and calls at once of an external account |
+//! | [`election`] | which process relays and reaps |
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
 //! | [`feed`] | reads product files |
@@ -13,6 +14,7 @@
 
 pub mod broker;
 pub mod clock;
+pub mod election;
 pub mod engine;
 pub mod feed;
 pub mod gate;

@@ -7,17 +7,20 @@
 
 mod accept;
 mod claim;
+mod closed;
 mod control;
 mod finish;
 mod flow;
 mod grid;
 mod journal;
 mod link;
+mod open;
 mod people;
 mod publish;
 mod read;
 mod row;
 mod schema;
+mod seat;
 mod session;
 mod tokens;
 
@@ -27,6 +30,7 @@ pub use control::Control;
 pub use finish::{Ending, Finish};
 pub use grid::GridQuery;
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
+pub use open::OpenTasks;
 pub use people::{Account, Identity};
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
@@ -42,7 +46,8 @@ use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A lease lasts this long, ms; it is renewed every third of it.
+/// A lease lasts this long unless it is set otherwise, ms; it is renewed every
+/// third of it.
 pub const LEASE_MS: i64 = 60_000;
 /// Open tasks that one user may have.
 pub const MAX_OPEN: i64 = 100_000;
@@ -93,6 +98,7 @@ pub struct Store {
     clock: clock::Shared,
     epoch: String,
     time_scale: f64,
+    lease_ms: i64,
 }
 
 impl Store {
@@ -105,15 +111,50 @@ impl Store {
             schema::Migrator::up(&writer, None).await?;
             (writer, Database::connect(sqlite(url, 4)).await?)
         } else {
-            let mut options = ConnectOptions::new(url);
-            options.max_connections(16).sqlx_logging(false);
-            let pool = Database::connect(options).await?;
+            let pool = Database::connect(postgres(url)).await?;
+            // Of processes that start together one migrates, the others wait.
+            let alone = pool.begin().await?;
+            one(&alone, "SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]).await?;
             schema::Migrator::up(&pool, None).await?;
+            alone.commit().await?;
             (pool.clone(), pool)
         };
-        let mut store = Self { reader, writer, clock, epoch: String::new(), time_scale };
+        let epoch = String::new();
+        let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms: LEASE_MS };
+        store.follow_clock().await?;
         store.epoch = store.read_epoch().await?;
         Ok(store)
+    }
+
+    /// With leases of another length, ms.
+    #[must_use]
+    pub fn with_lease(self, lease_ms: i64) -> Self {
+        Self { lease_ms, ..self }
+    }
+
+    /// How long a lease lasts, ms.
+    pub fn lease_ms(&self) -> i64 {
+        self.lease_ms
+    }
+
+    /// Whether one process alone can use this database.
+    pub fn has_one_process(&self) -> bool {
+        self.is_sqlite()
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// Asks a database that several machines share what time it is.
+    pub async fn follow_clock(&self) -> Result<(), Error> {
+        if self.is_sqlite() {
+            return Ok(());
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
+        let row = one(&self.reader, sql, []).await?.ok_or(Error::NotFound)?;
+        self.clock.follow(row.try_get("", "now")?);
+        Ok(())
     }
 
     /// The random value made with the database; another one means another
@@ -155,7 +196,7 @@ impl Store {
 
     /// Locks the row that is read. SQLite's one writer needs no such word.
     fn for_update(&self) -> &'static str {
-        if self.writer.get_database_backend() == DbBackend::Sqlite { "" } else { " FOR UPDATE" }
+        if self.is_sqlite() { "" } else { " FOR UPDATE" }
     }
 
     /// Full jitter on the back-off that follows attempt number `attempt`.
@@ -187,6 +228,20 @@ fn sqlite(url: &str, connections: u32) -> ConnectOptions {
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "FULL")
         });
+    options
+}
+
+/// Any number that no other user of the database takes.
+const MIGRATION_LOCK: i64 = 0x6d65_616e_7768_696c;
+
+fn postgres(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(16)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(5))
+        .sqlx_logging(false);
     options
 }
 

@@ -1,7 +1,7 @@
 //! Claim, renew, put off: the right to work on one task for a while.
 
 use super::{
-    Error, LEASE_MS, Store, execute,
+    Error, Store, execute,
     finish::{self, Change},
     one, row,
 };
@@ -92,7 +92,7 @@ impl Store {
              AND j.cancel_requested = 0) \
              RETURNING id, job_id, user_id, kind, key, channel, sku, title, row_no, body, memo, \
              attempt, unsure, fence",
-            [task.0.into(), fence.into(), worker.into(), (now + LEASE_MS).into(), now.into()],
+            [task.0.into(), fence.into(), worker.into(), (now + self.lease_ms).into(), now.into()],
         )
         .await;
         let claimed = match claimed {
@@ -138,7 +138,7 @@ impl Store {
         let renewed = execute(
             &self.writer,
             "UPDATE tasks SET lease_until = $3 WHERE id = $1 AND fence = $2 AND state = 'running'",
-            [task.0.into(), fence.into(), (self.now_ms() + LEASE_MS).into()],
+            [task.0.into(), fence.into(), (self.now_ms() + self.lease_ms).into()],
         )
         .await?;
         Ok(renewed == 1)

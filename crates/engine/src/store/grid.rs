@@ -48,18 +48,6 @@ impl Store {
         Ok(Grid { matching, offset: query.offset, rows: rows(&job, tasks) })
     }
 
-    /// How many of a job's calls are under way.
-    pub async fn running_of(&self, user: UserId, job: JobId) -> Result<u32, Error> {
-        let found = one(
-            &self.reader,
-            "SELECT COUNT(*) AS running FROM tasks \
-             WHERE job_id = $1 AND user_id = $2 AND state = 'running'",
-            [job.0.into(), user.0.into()],
-        )
-        .await?;
-        row::count(&found.ok_or(Error::NotFound)?, "running")
-    }
-
     /// Uploads of a job that failed, in the order of the grid, each with its
     /// reason; of one channel, or of all.
     ///

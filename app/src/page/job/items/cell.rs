@@ -12,7 +12,7 @@ use leptos::prelude::*;
 /// A sign that reads without colour, drawn in 16 by 16.
 pub const fn sign(state: TaskState) -> &'static str {
     match state {
-        TaskState::Queued => "M8 6.2a1.8 1.8 0 100 3.6 1.8 1.8 0 000-3.6z",
+        TaskState::Queued => "M8 5.2a2.8 2.8 0 100 5.6 2.8 2.8 0 000-5.6z",
         TaskState::Running => "M5.5 4v8l6.5-4z",
         TaskState::Succeeded => "M3.5 8.5l3 3 6-7",
         TaskState::Failed => "M4.5 4.5l7 7M11.5 4.5l-7 7",
