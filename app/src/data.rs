@@ -2,6 +2,7 @@
 //! forms of the server's.
 
 pub mod people;
+pub mod search;
 
 use contract::{
     api::{Inbox, Job, Task, TaskDetail},
@@ -21,6 +22,7 @@ pub struct Since {
     pub admin: bool,
     /// The outside is a stand-in.
     pub sandbox: bool,
+    pub theme: people::Theme,
 }
 
 /// A channel to tick.
@@ -177,6 +179,7 @@ mod server {
             email: who.email.clone(),
             admin: who.role == contract::api::Role::Admin,
             sandbox: engine.channels().iter().any(|channel| channel.sandbox),
+            theme: use_context::<crate::Browser>().map(|it| it.theme).unwrap_or_default(),
         })
     }
 

@@ -112,7 +112,8 @@ pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    live::provide();
+    let live = live::provide();
+    frame::listen(live);
     view! {
         <Title formatter=live::title text="Meanwhile"/>
         <Router>
@@ -123,6 +124,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/jobs") view=page::jobs::Jobs/>
                 <Route path=path!("/jobs/:id") view=page::job::Job/>
                 <Route path=path!("/inbox") view=page::inbox::Inbox/>
+                <Route path=path!("/search") view=page::search::Search/>
                 <Route path=path!("/people") view=page::people::People/>
                 <Route path=path!("/account") view=page::account::Account/>
             </Routes>

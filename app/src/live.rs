@@ -2,19 +2,23 @@
 //! overlaid by the facts that came since.
 
 #[cfg(feature = "hydrate")]
+pub mod browser;
+#[cfg(feature = "hydrate")]
 mod socket;
+pub mod told;
 mod unread;
 
 use crate::data::Since;
 use contract::{
     JobId, TaskId,
-    api::{Job, Notification, Task},
+    api::{Job, Task},
     fact::{Fact, FactKind},
     live::ServerFrame,
     state::TaskState,
 };
 use leptos::prelude::*;
 use std::collections::HashMap;
+use told::Told;
 use unread::Unread;
 
 /// Facts that a page keeps for its timeline.
@@ -48,11 +52,13 @@ impl Link {
     /// What it means for whoever looks, and what to do.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::Reconnecting => "News may be late. Connecting again by itself.",
+            Self::Reconnecting => "News may be late. The page connects again by itself.",
             Self::Live => "What you see is up to date.",
             Self::Offline => "This device has no network. What you see may be old.",
             Self::Ended => "Sign in again to see news.",
-            Self::Refused => "Too many tabs may be open. Close some and reload this page.",
+            Self::Refused => {
+                "News can't reach this page. Close some tabs if many are open, then reload it."
+            }
         }
     }
 
@@ -73,14 +79,14 @@ pub struct Live {
     /// Facts since the page was made, oldest first, at most [`KEPT`].
     facts: RwSignal<Vec<Fact>>,
     unread: RwSignal<Unread>,
-    pub toast: RwSignal<Option<Notification>>,
+    pub told: Told,
     /// Counts up when pages have to be fetched anew.
     pub resync: RwSignal<u32>,
     since: RwSignal<Option<Since>>,
 }
 
 /// Gives every page its [`Live`]; the browser opens the socket.
-pub fn provide() {
+pub fn provide() -> Live {
     let live = Live {
         link: RwSignal::new(Link::Reconnecting),
         jobs: RwSignal::default(),
@@ -88,13 +94,17 @@ pub fn provide() {
         running: RwSignal::default(),
         facts: RwSignal::default(),
         unread: RwSignal::default(),
-        toast: RwSignal::new(None),
+        told: Told::default(),
         resync: RwSignal::new(0),
         since: RwSignal::new(None),
     };
     provide_context(live);
     #[cfg(feature = "hydrate")]
-    socket::open_when_known(live);
+    {
+        socket::open_when_known(live);
+        browser::start(live);
+    }
+    live
 }
 
 /// The tab's title tells how much is unread.
@@ -266,11 +276,16 @@ impl Live {
         }
         if let Some(notification) = fact.data.notification {
             self.unread.update(|unread| unread.told(seq));
-            self.toast.set(Some(notification));
+            #[cfg(feature = "hydrate")]
+            browser::told(self, &notification);
+            self.told.hear(notification);
         }
         let mut ask = false;
         if let Some(up_to) = fact.data.read_up_to {
             self.unread.update(|unread| ask = !unread.read(up_to));
+            #[cfg(feature = "hydrate")]
+            browser::read(self, up_to);
+            self.told.read(up_to);
         }
         // One fact for many tasks: the page knows which by asking.
         if ask || matches!(fact.kind, FactKind::JobCancelling | FactKind::JobReopened) {

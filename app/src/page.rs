@@ -10,3 +10,4 @@ pub mod launch;
 pub mod link;
 pub mod missing;
 pub mod people;
+pub mod search;

@@ -1,4 +1,4 @@
-import AxeBuilder from "@axe-core/playwright";
+import { AxeBuilder } from "@axe-core/playwright";
 import { expect, signIn, test } from "../fixtures.ts";
 
 const CSV = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\nB-SBX-REJECT,Odd lamp,5.00\n";

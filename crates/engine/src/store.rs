@@ -16,6 +16,7 @@ mod publish;
 mod read;
 mod row;
 mod schema;
+mod search;
 mod session;
 mod tokens;
 
