@@ -90,19 +90,14 @@ fn listen(socket: &Shared) {
         if document().hidden() {
             return;
         }
-        if silent_ms(&again) > SILENCE_MS as f64 {
+        // It may have slept, and its timers with it.
+        if left_ms(&again).is_none() {
             abandon(&again);
         }
         connect(&again);
     });
     // They live as long as the page.
     std::mem::forget((online, offline, seen));
-}
-
-/// How long the open socket has said nothing, ms; 0 where none is open.
-fn silent_ms(shared: &Shared) -> f64 {
-    let socket = shared.borrow();
-    socket.open.as_ref().map_or(0.0, |_| js_sys::Date::now() - socket.heard_at)
 }
 
 fn connect(shared: &Shared) {
@@ -120,8 +115,12 @@ fn connect(shared: &Shared) {
     let scheme = if protocol == "https:" { "wss" } else { "ws" };
     let Ok(open) = WebSocket::new(&format!("{scheme}://{host}/ws")) else { return };
     let opened = attach(shared, open);
-    shared.borrow_mut().open = Some(opened);
-    watch_silence(shared);
+    {
+        let mut socket = shared.borrow_mut();
+        socket.open = Some(opened);
+        socket.heard_at = js_sys::Date::now();
+    }
+    watch_silence(shared, SILENCE_MS as f64);
 }
 
 fn attach(shared: &Shared, socket: WebSocket) -> Open {
@@ -136,7 +135,7 @@ fn attach(shared: &Shared, socket: WebSocket) -> Open {
 
     let (speaker, heard) = (socket.clone(), Rc::clone(shared));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        watch_silence(&heard);
+        heard.borrow_mut().heard_at = js_sys::Date::now();
         let Some(text) = event.data().as_string() else { return };
         match serde_json::from_str::<ServerFrame>(&text) {
             Ok(frame) => {
@@ -201,20 +200,26 @@ fn after_close(shared: &Shared, code: u16) {
             .ok();
 }
 
-/// Something was heard, or a connection is asked for.
-fn watch_silence(shared: &Shared) {
+/// Closes the open socket once it has been silent for too long. One timer
+/// looks again, rather than one for each of many frames a second.
+fn watch_silence(shared: &Shared, wait_ms: f64) {
     let silent = Rc::clone(shared);
-    let limit = Duration::from_millis(SILENCE_MS);
-    let watch = move || {
-        abandon(&silent);
-        after_close(&silent, ABNORMAL);
+    let watch = move || match left_ms(&silent) {
+        Some(left) => watch_silence(&silent, left),
+        None => {
+            abandon(&silent);
+            after_close(&silent, ABNORMAL);
+        }
     };
-    let mut socket = shared.borrow_mut();
-    socket.heard_at = js_sys::Date::now();
-    if let Some(silence) = socket.silence.take() {
-        silence.clear();
-    }
-    socket.silence = set_timeout_with_handle(watch, limit).ok();
+    let wait = Duration::from_secs_f64(wait_ms / 1000.0);
+    shared.borrow_mut().silence = set_timeout_with_handle(watch, wait).ok();
+}
+
+/// How long the open socket may still be silent, ms. `None`: no longer, or
+/// the device's clock was set back, so that nobody can tell.
+fn left_ms(shared: &Shared) -> Option<f64> {
+    let left = SILENCE_MS as f64 - (js_sys::Date::now() - shared.borrow().heard_at);
+    (left > 0.0 && left <= SILENCE_MS as f64).then_some(left)
 }
 
 fn say(open: &WebSocket, frame: &ClientFrame) {

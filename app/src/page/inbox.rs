@@ -66,12 +66,12 @@ fn content(live: Live, page: InboxPage) -> AnyView {
 fn line(live: Live, item: Notification) -> AnyView {
     let (seq, read) = (item.seq, item.read);
     let unread = move || !read && live.told.read_up_to() < seq;
-    let sign = if item.kind == "needs_person" { "?" } else { "✓" };
+    let needs_person = item.kind == "needs_person";
     view! {
         <a class="line" class:unread=unread href=format!("/jobs/{}", item.job) data-kind=item.kind>
             <strong>
-                <span class="sign" aria-hidden="true">{sign}</span>
                 {item.title}
+                {needs_person.then(|| view! { <span class="tag">"Needs you"</span> })}
                 <span class="tag" hidden=move || !unread()>"New"</span>
             </strong>
             <span>{item.text}</span>
