@@ -41,6 +41,7 @@ pub fn task(task: &Task) -> &'static str {
             Some(WaitReason::Retry) => "will be retried",
             Some(WaitReason::Pace) => "waiting its turn",
             Some(WaitReason::Closed) => "paused by the service",
+            Some(WaitReason::Gate) => "waiting for the pace keeper",
             Some(WaitReason::Machine) => "starting",
             Some(WaitReason::Lock) => "waiting for another",
             Some(WaitReason::Checking) => "sent, no answer, checking",

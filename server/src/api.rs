@@ -26,7 +26,6 @@ use contract::{
 use engine::{
     broker::News,
     engine::Upload,
-    gate::SHARE,
     store::{Control, JobQuery, TaskQuery},
 };
 use uuid::Uuid;
@@ -80,7 +79,7 @@ pub async fn upload(
     let file = params.text("file").unwrap_or("products.csv");
     let skip_bad = params.flag("skip_bad")?;
     if params.flag("dry_run")? {
-        return Ok(Json(state.engine.dry_run(file, &body, &channels)?).into_response());
+        return Ok(Json(state.engine.dry_run(file, &body, &channels).await?).into_response());
     }
     let job = state
         .engine
@@ -145,7 +144,8 @@ pub async fn job(
     who: SignedIn,
     Path(job): Path<String>,
 ) -> Answer<Job> {
-    Ok(Json(state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?))
+    let job = state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?;
+    Ok(Json(state.engine.with_time_left(job).await?))
 }
 
 pub async fn tasks(
@@ -268,15 +268,5 @@ pub async fn mark_read(
 }
 
 pub async fn channels(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Channel>> {
-    let items = state.engine.channels().iter().map(|spec| Channel {
-        id: spec.id.clone(),
-        name: spec.name.clone(),
-        rate: spec.rate,
-        pace: spec.rate * SHARE,
-        closed_until: None,
-        in_flight: 0,
-        waiting: 0,
-        sandbox: spec.sandbox,
-    });
-    Ok(Json(Page { items: items.collect(), next: None }))
+    Ok(Json(Page { items: state.engine.channels_now().await?, next: None }))
 }

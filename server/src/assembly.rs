@@ -1,4 +1,12 @@
 //! Builds everything and runs it until a signal.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`backends`] | store, broker and gates, chosen by their URLs |
+//! | [`outside`] | channels and machines, and the commands that reach them |
+
+mod backends;
+mod outside;
 
 use crate::{
     assets::Assets,
@@ -9,26 +17,15 @@ use crate::{
     router, session,
     state::State,
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::serve::ListenerExt;
-use engine::{
-    broker::{Broker, News, embedded::Embedded, rabbit::Rabbit},
-    clock::System,
-    engine::{ChannelSpec, Engine},
-    gate::{self, Limits},
-    reaper,
-    relay::{self, Bell},
-    store::Store,
-};
-use sandbox::Sandbox;
-use std::{fs::File, path::Path, sync::Arc, time::Duration};
+use backends::Backends;
+use engine::{broker::News, election::Seat, engine::Engine, pruner, reaper, relay, relay::Bell};
+use outside::Outside;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use worker::{
-    Registry,
-    connector::{self, channel::Channel, ec2::Ec2},
-    handlers::{alarm_create, ec2_start, product_upload},
-};
+use worker::Registry;
 
 /// Runs the role that `config` names.
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -38,68 +35,156 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _ = any_spawner::Executor::init_tokio();
     let stop = CancellationToken::new();
     tokio::spawn(signals(stop.clone()));
-    let sandbox = start_sandbox(&config).await?;
-    tracing::info!(url = sandbox.base_url(), "the sandbox stands in for the outside");
     if config.role == Some(Role::Sandbox) {
+        let outside = Outside::open(&config).await?;
         stop.cancelled().await;
-        sandbox.stop().await;
+        outside.close().await;
         return Ok(());
     }
-    let _lock = lock(&config.data)?;
-    let served = serve(&config, &sandbox.base_url(), &stop).await;
+    backends::check(&config)?;
+    let _lock = backends::lock(&config)?;
+    let outside = Outside::open(&config).await?;
+    let house = House::build(&config, &outside).await?;
+    let done = house.run(&config, &stop).await;
     stop.cancel();
-    sandbox.stop().await;
-    served
+    outside.close().await;
+    done
 }
 
-async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyhow::Result<()> {
-    let speed = config.sandbox.sandbox_speed;
-    let path = std::path::absolute(config.data.join("meanwhile.sqlite"))?;
-    let url = format!("sqlite://{}", path.display());
-    let store = Store::open(&url, Arc::new(System), speed).await.context("can't open the store")?;
-    let broker = broker(&config.broker)?;
-    let bell = Bell::default();
-    let registry = registry(outside, speed)?;
-    let queues = registry.queues();
-    let names: Vec<_> = queues.iter().map(|queue| queue.name.clone()).collect();
-    if let Err(error) = broker.declare(&names).await {
-        tracing::warn!(%error, "the broker is away; launches are accepted all the same");
-    }
-    // Nobody else runs: what was running when the process ended is unsure.
-    for news in store.reap(true).await? {
-        broker.announce(News::Facts(news));
-    }
-    for queue in &queues {
-        store.unpublish(&queue.name, i64::MAX).await?;
-    }
-    let engine = Engine::new(store.clone(), Arc::clone(&broker), bell.clone(), channels(speed));
-    session::first_account(&store, config).await?;
+/// What every role but the sandbox has.
+struct House {
+    backends: Backends,
+    bell: Bell,
+    registry: Registry,
+    engine: Engine,
+    /// This process, as attempts and seats tell it.
+    name: String,
+}
 
-    let tasks = TaskTracker::new();
-    let hub = Hub::new(store.clone(), Arc::clone(&broker), stop.clone());
-    tasks.spawn(hub.clone().run());
-    let (s, b, q) = (store.clone(), Arc::clone(&broker), queues.clone());
-    tasks.spawn(relay::run(s, b, q, bell.clone(), stop.clone()));
-    let (s, b) = (store.clone(), Arc::clone(&broker));
-    tasks.spawn(reaper::run(s, b, queues, bell.clone(), stop.clone()));
-    let gate = Arc::new(gate::Embedded::default());
-    let name = format!("{}-{}", hostname(), std::process::id());
-    let options = worker::Options { store: store.clone(), broker, gate, bell, registry, name };
-    tasks.spawn(worker::run(options, stop.clone()));
+impl House {
+    async fn build(config: &Config, outside: &Outside) -> anyhow::Result<Self> {
+        let backends = Backends::open(config).await?;
+        let bell = Bell::default();
+        let registry = outside.registry(backends.store.lease_ms())?;
+        registry.open(&backends.gates);
+        let queues: Vec<_> = registry.queues().into_iter().map(|queue| queue.name).collect();
+        if let Err(error) = backends.broker.declare(&queues).await {
+            tracing::warn!(%error, "the broker is away; launches are accepted all the same");
+        }
+        if backends.alone {
+            // Nobody else runs: what was running when the process ended is
+            // unsure, and what was in a queue is gone with it.
+            for news in backends.store.reap(true).await? {
+                backends.broker.announce(News::Facts(news));
+            }
+            for queue in &queues {
+                backends.store.unpublish(queue, i64::MAX).await?;
+            }
+        }
+        let engine = Engine::new(
+            backends.store.clone(),
+            Arc::clone(&backends.broker),
+            bell.clone(),
+            backends.gates.clone(),
+            outside.channels(),
+        );
+        session::first_account(&backends.store, config).await?;
+        let name = format!("{}-{}", hostname(), std::process::id());
+        Ok(Self { backends, bell, registry, engine, name })
+    }
 
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("can't listen on {}: is it in use?", config.listen))?;
+    async fn run(self, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+        let tasks = TaskTracker::new();
+        self.spawn_background(config, &tasks, stop);
+        let serves = config.role != Some(Role::Work);
+        let listener =
+            match serves {
+                true => Some(TcpListener::bind(config.listen).await.with_context(|| {
+                    format!("can't listen on {}: is it in use?", config.listen)
+                })?),
+                false => None,
+            };
+        let hub = Hub::new(self.engine.clone(), stop.clone());
+        let state = match &listener {
+            Some(listener) => Some(self.state(config, hub.clone(), listener.local_addr()?).await?),
+            None => None,
+        };
+        if config.role != Some(Role::Serve) {
+            let options = worker::Options {
+                store: self.backends.store,
+                broker: self.backends.broker,
+                gates: self.backends.gates,
+                bell: self.bell,
+                registry: self.registry,
+                name: self.name,
+            };
+            tasks.spawn(worker::run(options, stop.clone()));
+        }
+        match (listener, state) {
+            (Some(listener), Some(state)) => {
+                tasks.spawn(hub.run());
+                serve(listener, state, stop).await?;
+            }
+            _ => {
+                tracing::info!("Meanwhile works");
+                stop.cancelled().await;
+            }
+        }
+        tasks.close();
+        if tokio::time::timeout(Duration::from_secs(35), tasks.wait()).await.is_err() {
+            tracing::warn!("calls were still under way after 35 s; they are taken up again");
+        }
+        Ok(())
+    }
+
+    /// News between nodes, relay, reaper and pruner.
+    fn spawn_background(&self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) {
+        let Backends { store, broker, alone, .. } = &self.backends;
+        let (b, s) = (Arc::clone(broker), stop.clone());
+        tasks.spawn(async move { b.run(s).await });
+        if !alone {
+            tasks.spawn(ring(broker.news(), self.bell.clone(), stop.clone()));
+        }
+        let seat = |name| Seat::new(store.clone(), name, self.name.clone());
+        tasks.spawn(relay::run(
+            store.clone(),
+            Arc::clone(broker),
+            self.registry.queues(),
+            self.bell.clone(),
+            seat("relay"),
+            stop.clone(),
+        ));
+        tasks.spawn(reaper::run(
+            store.clone(),
+            Arc::clone(broker),
+            self.registry.queues(),
+            self.bell.clone(),
+            seat("reaper"),
+            stop.clone(),
+        ));
+        let keep = config.keep.into();
+        tasks.spawn(pruner::run(store.clone(), keep, seat("pruner"), stop.clone()));
+    }
+
+    async fn state(&self, config: &Config, hub: Hub, address: SocketAddr) -> anyhow::Result<State> {
+        Ok(State {
+            engine: self.engine.clone(),
+            hub,
+            origins: Origins::new(&config.public_url, address),
+            proxies: Proxies::new(&config.trusted_proxy),
+            assets: Assets::load(),
+            limiter: session::Limiter::default(),
+            set_up_token: session::set_up_token(&self.backends.store, address).await?,
+        })
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    state: State,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
-    let state = State {
-        engine,
-        hub,
-        origins: Origins::new(&config.public_url, address),
-        proxies: Proxies::new(&config.trusted_proxy),
-        assets: Assets::load(),
-        limiter: session::Limiter::default(),
-        set_up_token: session::set_up_token(&store, address).await?,
-    };
     // Facts are small and follow each other closely: Nagle's algorithm would
     // hold each back until the one before is acknowledged, up to 40 ms.
     let listener = listener.tap_io(|connection| {
@@ -108,109 +193,29 @@ async fn serve(config: &Config, outside: &str, stop: &CancellationToken) -> anyh
         }
     });
     tracing::info!("Meanwhile is ready: http://{address}");
-    let service =
-        router::router(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let service = router::router(state).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned()).await?;
-    tasks.close();
-    if tokio::time::timeout(Duration::from_secs(35), tasks.wait()).await.is_err() {
-        tracing::warn!("calls were still under way after 35 s; they are taken up again");
-    }
     Ok(())
 }
 
-fn broker(url: &str) -> anyhow::Result<Arc<dyn Broker>> {
-    Ok(match url {
-        "embedded:" => Arc::new(Embedded::default()),
-        url if url.starts_with("amqp://") => Arc::new(Rabbit::new(url)),
-        url => bail!("MEANWHILE_BROKER is {url:?}: set it to embedded: or amqp://…"),
-    })
-}
-
-async fn start_sandbox(config: &Config) -> anyhow::Result<Sandbox> {
-    let sandbox = &config.sandbox;
-    Ok(Sandbox::start(sandbox::Options {
-        listen: sandbox.sandbox_listen,
-        ledger: config.data.join("sandbox.jsonl"),
-        speed: sandbox.sandbox_speed,
-        seed: sandbox.sandbox_seed,
-        faults: sandbox.sandbox_faults,
-    })
-    .await?)
-}
-
-/// Calls at once: rate × latency and some room, or the rate can't be used.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn concurrency(spec: &sandbox::ChannelSpec) -> u16 {
-    let latency = (spec.latency + spec.latency_spread).as_secs_f64();
-    (spec.rate.per_second * latency * 1.25).ceil() as u16 + 2
-}
-
-#[allow(clippy::cast_possible_truncation)]
-fn channels(speed: f64) -> Vec<ChannelSpec> {
-    let spec = |spec: &sandbox::ChannelSpec| ChannelSpec {
-        id: spec.id.into(),
-        name: spec.name.into(),
-        rate: spec.rate.per_second * speed,
-        concurrency: concurrency(spec),
-        latency_ms: (spec.latency.as_secs_f64() / speed * 1000.0) as i64,
-        sandbox: true,
-    };
-    sandbox::channels().iter().map(spec).collect()
-}
-
-/// Every command that this binary consumes.
-fn registry(outside: &str, speed: f64) -> anyhow::Result<Registry> {
-    let client = connector::client()?;
-    let mut registry = Registry::default();
-    for spec in sandbox::channels() {
-        let limits = Limits { rate: spec.rate.per_second * speed, concurrency: concurrency(spec) };
-        let channel = Channel {
-            name: spec.name.into(),
-            base_url: format!("{outside}/channels/{}", spec.id),
-            idempotency_keys: spec.idempotency_keys,
-            client: client.clone(),
+/// What another process wrote wakes the relay of this one.
+async fn ring(
+    mut news: tokio::sync::broadcast::Receiver<Arc<News>>,
+    bell: Bell,
+    stop: CancellationToken,
+) {
+    use tokio::sync::broadcast::error::RecvError;
+    loop {
+        let received = tokio::select! {
+            () = stop.cancelled() => return,
+            received = news.recv() => received,
         };
-        let handler = product_upload::Upload { channel };
-        registry = registry.on::<contract::command::ProductUpload>(
-            Some(spec.id),
-            spec.id,
-            limits,
-            handler,
-        );
+        match received.as_deref() {
+            Ok(News::Facts(_)) | Err(RecvError::Lagged(_)) => bell.ring(),
+            Ok(_) => {}
+            Err(RecvError::Closed) => return,
+        }
     }
-    let ec2 = Ec2 {
-        ec2_url: format!("{outside}/ec2"),
-        cloudwatch_url: format!("{outside}/cloudwatch"),
-        client,
-    };
-    let poll = Duration::from_secs_f64(5.0 / speed);
-    let limits = |rate: f64| Limits { rate: rate * speed, concurrency: 8 };
-    Ok(registry
-        .on::<contract::command::Ec2Start>(
-            None,
-            "ec2",
-            limits(sandbox::EC2_RATE.per_second),
-            ec2_start::Start { ec2: ec2.clone(), poll },
-        )
-        .on::<contract::command::AlarmCreate>(
-            None,
-            "cloudwatch",
-            limits(sandbox::CLOUDWATCH_RATE.per_second),
-            alarm_create::Create { ec2 },
-        ))
-}
-
-/// Two processes on one data folder would run every task twice.
-fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("lock");
-    let file = File::create(&path)?;
-    if file.try_lock().is_err() {
-        bail!(
-            "another Meanwhile uses {}: stop it, or set MEANWHILE_DATA to another folder",
-            data.display()
-        );
-    }
-    Ok(file)
 }
 
 fn hostname() -> String {

@@ -2,6 +2,7 @@
 
 use crate::client;
 use clap::{Parser, Subcommand};
+use engine::store::Retention;
 use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -18,9 +19,21 @@ pub struct Config {
     /// Folder of the database and of the sandbox's ledger.
     #[arg(long, env = "MEANWHILE_DATA", default_value = "./data")]
     pub data: PathBuf,
+    /// `sqlite://path` or `postgres://user:password@host:port/name`; without it
+    /// a SQLite file in the data folder.
+    #[arg(long, env = "MEANWHILE_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// `embedded:` or `amqp://user:password@host:port/vhost`.
-    #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:")]
+    #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:", hide_env_values = true)]
     pub broker: String,
+    /// `embedded:` or `redis://user:password@host:port/database`.
+    #[arg(long, env = "MEANWHILE_GATE", default_value = "embedded:", hide_env_values = true)]
+    pub gate: String,
+    /// How long a worker may be silent before its work is taken back, s. A
+    /// call's limit is half of it.
+    #[arg(long, env = "MEANWHILE_LEASE_S", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(3..=3600))]
+    pub lease_s: u32,
     /// Where browsers reach it; repeatable. Allow-list for Origin and Host.
     #[arg(long, env = "MEANWHILE_PUBLIC_URL", value_delimiter = ',')]
     pub public_url: Vec<String>,
@@ -28,6 +41,8 @@ pub struct Config {
     /// repeatable.
     #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::network)]
     pub trusted_proxy: Vec<IpNet>,
+    #[command(flatten)]
+    pub keep: Keep,
     /// Makes the first account, where there is none.
     #[arg(long, env = "MEANWHILE_ADMIN_EMAIL")]
     pub admin_email: Option<String>,
@@ -37,8 +52,32 @@ pub struct Config {
     pub sandbox: Sandbox,
 }
 
+/// How long what has ended is kept.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Keep {
+    /// Days that the journal is kept: a page that was away for longer loads
+    /// anew.
+    #[arg(long, env = "MEANWHILE_KEEP_JOURNAL_DAYS", default_value_t = 30,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep_journal_days: u16,
+    /// Days that a job is kept after its end, with its items.
+    #[arg(long, env = "MEANWHILE_KEEP_JOBS_DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep_jobs_days: u16,
+}
+
+impl From<Keep> for Retention {
+    fn from(keep: Keep) -> Self {
+        Self::days(keep.keep_journal_days, keep.keep_jobs_days)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Role {
+    /// Pages, API and sockets alone; workers run elsewhere.
+    Serve,
+    /// Workers alone; pages are served elsewhere.
+    Work,
     /// The stand-ins of the outside alone.
     Sandbox,
 }
@@ -46,6 +85,10 @@ pub enum Role {
 /// The stand-ins of the outside.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Sandbox {
+    /// Where a sandbox runs already that several processes share, such as
+    /// http://127.0.0.1:9000; without it one is started.
+    #[arg(long, env = "MEANWHILE_SANDBOX_URL")]
+    pub sandbox_url: Option<String>,
     #[arg(long, env = "MEANWHILE_SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
     pub sandbox_listen: SocketAddr,
     /// Divides latencies and multiplies limits.

@@ -4,6 +4,7 @@
 //! it reads the head, so that nothing falls between store and live; what it
 //! misses it reads from the store.
 
+mod progress;
 mod socket;
 
 use crate::{
@@ -22,6 +23,7 @@ use contract::{
     live::{Close, MAX_INBOUND, ServerFrame},
 };
 use engine::{
+    Engine,
     broker::{Broker, News},
     store::Store,
 };
@@ -30,7 +32,10 @@ use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::broadcast;
+use tokio::{
+    sync::broadcast,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Frames that a slow socket may be behind before it reads from the store.
@@ -61,6 +66,7 @@ enum Live {
 #[derive(Clone)]
 pub struct Hub {
     store: Store,
+    engine: Engine,
     broker: Arc<dyn Broker>,
     streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<Live>>>>,
     /// One clone for each socket of the address, and one here.
@@ -69,16 +75,24 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub fn new(store: Store, broker: Arc<dyn Broker>, stop: CancellationToken) -> Self {
-        Self { store, broker, streams: Arc::default(), places: Arc::default(), stop }
+    pub fn new(engine: Engine, stop: CancellationToken) -> Self {
+        let (store, broker) = (engine.store().clone(), Arc::clone(engine.broker()));
+        Self { store, engine, broker, streams: Arc::default(), places: Arc::default(), stop }
     }
 
     /// Hands news to the sockets until the process stops.
     pub async fn run(self) {
         let mut news = self.broker.news();
+        let mut figures = progress::Told::default();
+        let mut tick = interval(progress::EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let received = tokio::select! {
                 () = self.stop.cancelled() => return,
+                _ = tick.tick() => {
+                    figures.tell(&self).await;
+                    continue;
+                }
                 received = news.recv() => received,
             };
             match received {
@@ -109,6 +123,7 @@ impl Hub {
                     let _ = stream.send(Live::Other(text));
                 }
             }
+            News::Missed => self.to_all(&Live::Resync),
             News::SignedOut { user, session } => {
                 if let Some(stream) = self.listeners(*user) {
                     let _ = stream.send(Live::SignedOut(session.clone()));
@@ -124,6 +139,25 @@ impl Hub {
             return None;
         }
         streams.get(&user).cloned()
+    }
+
+    /// Everyone who has a page open.
+    fn users(&self) -> Vec<UserId> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = streams.iter().filter(|(_, stream)| stream.receiver_count() > 0);
+        open.map(|(user, _)| *user).collect()
+    }
+
+    /// Sockets that are open.
+    fn sockets(&self) -> usize {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.values().map(broadcast::Sender::receiver_count).sum()
+    }
+
+    fn to_user(&self, user: UserId, frame: &ServerFrame) {
+        if let (Some(stream), Some(text)) = (self.listeners(user), encode(frame)) {
+            let _ = stream.send(Live::Other(text));
+        }
     }
 
     fn to_all(&self, live: &Live) {

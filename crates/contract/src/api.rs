@@ -45,6 +45,8 @@ words!(
         Pace = "pace",
         /// The account is closed until `until` (429 or 503 with Retry-After).
         Closed = "closed",
+        /// The gates can't be reached, so nobody may call.
+        Gate = "gate",
         /// A machine that starts; no slot is held meanwhile.
         Machine = "machine",
         /// Another running task is about the same thing.

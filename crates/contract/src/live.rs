@@ -128,6 +128,9 @@ pub struct Progress {
     pub status: Job,
     /// Tasks of the job whose calls are under way.
     pub running: u32,
+    /// Name of the channel that takes longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_by: Option<String>,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod rabbit;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
+mod wire;
 
 use crate::store;
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use contract::{
 };
 use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// Why a broker did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +33,7 @@ pub enum Error {
 }
 
 /// What hubs are told; it may be lost, for facts have their `seq`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum News {
     Facts(store::News),
     Started(UserId, Started),
@@ -41,6 +43,16 @@ pub enum News {
         user: UserId,
         session: Option<String>,
     },
+    /// This node was cut off, and missed what was said meanwhile.
+    Missed,
+}
+
+/// How full a queue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that no consumer holds.
+    pub ready: u64,
+    pub consumers: u64,
 }
 
 /// One message of a queue. Dropped without [`Delivery::ack`] it comes again.
@@ -53,6 +65,14 @@ pub struct Delivery {
 type Acknowledge = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 impl Delivery {
+    /// `acknowledge` is done at most once.
+    pub fn new(
+        content: Result<Dispatch, (Vec<u8>, EnvelopeError)>,
+        acknowledge: impl FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + 'static,
+    ) -> Self {
+        Self { content, acknowledge: Some(Box::new(acknowledge)) }
+    }
+
     /// The work is done and committed: forget the message. A lost
     /// acknowledgement brings a duplicate, which the claim refuses.
     pub async fn ack(mut self) {
@@ -78,12 +98,15 @@ pub trait Broker: Send + Sync + 'static {
     /// Consumes `queue` with at most `slots` messages unacknowledged.
     async fn consume(&self, queue: &str, slots: u16) -> Result<Deliveries, Error>;
 
-    /// Messages of `queue` that are ready for a consumer.
-    async fn ready(&self, queue: &str) -> Result<u64, Error>;
+    /// How full `queue` is.
+    async fn depth(&self, queue: &str) -> Result<Depth, Error>;
 
     /// Tells every hub. Best effort.
     fn announce(&self, news: News);
 
     /// News from now on. `Lagged` is a resync, not an end.
     fn news(&self) -> broadcast::Receiver<Arc<News>>;
+
+    /// Carries news between nodes until `stop`.
+    async fn run(&self, stop: CancellationToken);
 }

@@ -1,13 +1,17 @@
 //! Time, injected: whoever decides by it asks a [`Clock`].
 
 use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// UTC milliseconds since 1970.
 pub trait Clock: Send + Sync + 'static {
     fn now_ms(&self) -> i64;
+
+    /// The database says that it is `now_ms`. A clock that follows nobody
+    /// does not listen.
+    fn follow(&self, _now_ms: i64) {}
 }
 
 /// The machine's clock.
@@ -18,6 +22,26 @@ impl Clock for System {
     fn now_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// The database's clock: what it said last, and what has passed since. The
+/// machine's own may be an hour off, or jump.
+#[derive(Debug, Default)]
+pub struct Followed(Mutex<Option<(i64, Instant)>>);
+
+impl Clock for Followed {
+    fn now_ms(&self) -> i64 {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((said, at)) => {
+                said.saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX))
+            }
+            None => System.now_ms(),
+        }
+    }
+
+    fn follow(&self, now_ms: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
     }
 }
 

@@ -1,17 +1,21 @@
 //! The use cases: what pages and programs ask for. Each stores, tells the
 //! hubs and wakes the relay.
 
+mod forecast;
 mod people;
+
+pub use forecast::{Forecast, Left};
 
 use crate::{
     broker::{Broker, News},
     feed,
+    gate::Gates,
     relay::Bell,
     store::{self, Accept, Control, NewTask, Store},
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{DryRun, Estimate, Job, ResolveAs, RetryWhich},
+    api::{DryRun, Job, ResolveAs, RetryWhich},
     command::{Ec2Start, ProductUpload},
     fact::Fact,
     feed::BadRow,
@@ -68,7 +72,9 @@ pub struct Engine {
     store: Store,
     broker: Arc<dyn Broker>,
     bell: Bell,
+    gates: Gates,
     channels: Arc<[ChannelSpec]>,
+    forecast: forecast::Last,
 }
 
 impl Engine {
@@ -76,9 +82,11 @@ impl Engine {
         store: Store,
         broker: Arc<dyn Broker>,
         bell: Bell,
+        gates: Gates,
         channels: Vec<ChannelSpec>,
     ) -> Self {
-        Self { store, broker, bell, channels: channels.into() }
+        let channels = channels.into();
+        Self { store, broker, bell, gates, channels, forecast: forecast::Last::default() }
     }
 
     pub fn store(&self) -> &Store {
@@ -94,15 +102,16 @@ impl Engine {
     }
 
     /// What would be uploaded, without launching anything.
-    pub fn dry_run(
+    pub async fn dry_run(
         &self,
         file: &str,
         bytes: &[u8],
         channels: &[String],
     ) -> Result<DryRun, LaunchError> {
-        let channels = self.chosen(channels)?;
+        self.chosen(channels)?;
         let feed = feed::read(bytes)?;
         let products = feed.products.len();
+        let estimate = self.estimate(channels, products).await?;
         Ok(DryRun {
             file: file.into(),
             format: feed.format,
@@ -114,7 +123,7 @@ impl Engine {
             bad_total: feed.bad_total,
             notes: feed.notes,
             preview: feed.products.into_iter().take(5).collect(),
-            estimate: estimate(&channels, products),
+            estimate,
         })
     }
 
@@ -271,19 +280,6 @@ impl Engine {
         }
         Ok(chosen)
     }
-}
-
-/// The slowest channel decides.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn estimate(channels: &[&ChannelSpec], products: usize) -> Option<Estimate> {
-    channels
-        .iter()
-        .map(|channel| {
-            let pace = channel.rate * crate::gate::SHARE;
-            let ms = (products as f64 / pace * 1000.0) as i64 + channel.latency_ms;
-            Estimate { ms, limited_by: channel.name.clone() }
-        })
-        .max_by_key(|estimate| estimate.ms)
 }
 
 /// A new idempotency key, for a form that has none yet.

@@ -1,27 +1,44 @@
 //! The gate of an external account: pace, calls at once, and closed until.
 //!
 //! Pace is [GCRA](https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm)
-//! with a burst of 1 at 0.97 of the account's limit. A slot is reserved ahead,
-//! waited for, and reserved anew when it was missed.
+//! with a burst of 1 at 0.97 of the account's limit. A slot is reserved ahead
+//! together with a place, waited for, and reserved anew when it was missed or
+//! when the account closed meanwhile.
+//!
+//! [`Gate`] is the port: steps that are atomic for all who share it.
+//! [`Gates`] is what workers use: it waits, tries anew, and lets go.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+pub mod embedded;
+mod permit;
+pub mod redis;
+#[cfg(any(test, feature = "testing"))]
+pub mod suite;
+
+pub use permit::{Gates, Permit, Refused};
+
+use async_trait::async_trait;
+use std::time::Duration;
+use uuid::Uuid;
 
 /// The part of an account's limit that is used: clocks and networks jitter.
 pub const SHARE: f64 = 0.97;
 /// Slots are reserved at most this far ahead; a longer wait puts the task off.
 pub const AHEAD: Duration = Duration::from_secs(10);
-/// A slot that is missed by more than this, or by half an interval, is given up.
-const LATE: Duration = Duration::from_millis(50);
-/// A second 429 within this time halves the pace.
-const STORM: Duration = Duration::from_secs(60);
+/// A second refusal within this time halves the pace; as long after the last
+/// one it is whole again.
+pub const STORM: Duration = Duration::from_secs(60);
+/// A place whose holder was not heard of for this long is free again.
+pub const PLACE_LIFE: Duration = Duration::from_secs(20);
+/// However stormy it is, this part of the pace is left.
+const LEAST: f64 = 0.05;
+
+/// Why a gate could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody may call meanwhile: without it there is no pace.
+    #[error("the gates can't be reached: {0}")]
+    Unreachable(String),
+}
 
 /// What an account allows.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,204 +49,74 @@ pub struct Limits {
     pub concurrency: u16,
 }
 
-/// Leave to make one request now. Holds one of the account's places until
-/// it is dropped.
-pub struct Permit {
-    _place: OwnedSemaphorePermit,
-    slot: Instant,
-}
-
-/// What a caller may do.
-pub enum Entry {
-    /// Call now.
-    Now(Permit),
-    /// Not before this long: put the task off. `closed`: by the service.
-    Later { wait: Duration, closed: bool },
-}
-
-struct Account {
-    limits: Limits,
-    places: Arc<Semaphore>,
-    pace: Mutex<Pace>,
-}
-
-struct Pace {
-    /// The first slot that nobody has.
-    next: Instant,
-    closed_until: Option<Instant>,
-    last_refusal: Option<Instant>,
-    /// 1 is the full share; halved by storms, and it recovers.
-    factor: f64,
-    factor_since: Instant,
-}
-
-/// The gates of one process.
-#[derive(Default)]
-pub struct Embedded {
-    accounts: Mutex<HashMap<String, Arc<Account>>>,
-}
-
-impl Embedded {
-    /// Makes the gate of `account`. There is no credit from before: its first
-    /// slot comes after a full interval.
-    pub fn add(&self, account: &str, limits: Limits) {
-        let now = Instant::now();
-        let interval = Duration::from_secs_f64(1.0 / (limits.rate * SHARE));
-        let pace = Pace {
-            next: now + interval,
-            closed_until: None,
-            last_refusal: None,
-            factor: 1.0,
-            factor_since: now,
-        };
-        let places = Arc::new(Semaphore::new(limits.concurrency.into()));
-        let made = Arc::new(Account { limits, places, pace: Mutex::new(pace) });
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(account.into(), made);
-    }
-
-    fn account(&self, account: &str) -> Option<Arc<Account>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned()
-    }
-
-    /// Waits for a place and a slot. An account without a gate is not paced.
-    pub async fn enter(&self, account: &str) -> Entry {
-        let Some(gate) = self.account(account) else {
-            self.add(account, Limits { rate: 5.0, concurrency: 4 });
-            return Entry::Later { wait: Duration::from_millis(200), closed: false };
-        };
-        let Ok(place) = Arc::clone(&gate.places).acquire_owned().await else {
-            return Entry::Later { wait: AHEAD, closed: false };
-        };
-        match gate.next().await {
-            Ok(slot) => Entry::Now(Permit { _place: place, slot }),
-            Err(later) => later,
-        }
-    }
-
-    /// Makes sure, right before a call, that the slot of `held` is still
-    /// fresh: a claim may have taken its time. A stale one is given up.
-    pub async fn fresh(&self, account: &str, held: &Permit) -> Result<(), Entry> {
-        let Some(gate) = self.account(account) else { return Ok(()) };
-        if gate.is_fresh(held.slot) { Ok(()) } else { gate.next().await.map(|_| ()) }
-    }
-
-    /// Waits for another slot of a place that is held already.
-    pub async fn again(&self, account: &str, _held: &Permit) -> Result<(), Entry> {
-        let Some(gate) = self.account(account) else { return Ok(()) };
-        gate.next().await.map(|_| ())
-    }
-
-    /// The service said: not before `wait`. A second refusal within a minute
-    /// halves the pace.
-    pub fn close(&self, account: &str, wait: Duration) {
-        let Some(gate) = self.account(account) else { return };
-        let mut pace = gate.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let until = now + wait;
-        pace.closed_until = Some(pace.closed_until.map_or(until, |before| before.max(until)));
-        if pace.last_refusal.is_some_and(|last| now - last < STORM) {
-            pace.factor = (pace.factor_at(now) / 2.0).max(0.05);
-            pace.factor_since = now;
-        }
-        pace.last_refusal = Some(now);
+impl Limits {
+    /// Between two slots while nothing is refused.
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / (self.rate * SHARE))
     }
 }
 
-impl Pace {
-    /// A halved pace is whole again after a minute without refusals.
-    fn factor_at(&self, now: Instant) -> f64 {
-        let recovered = (now - self.factor_since).as_secs_f64() / STORM.as_secs_f64();
-        (self.factor + recovered).min(1.0)
-    }
+/// A time at which one request may be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// From when the answer came.
+    pub wait: Duration,
+    /// Of the gate's memory: a gate that forgot everything knows no slot of
+    /// the time before.
+    pub generation: String,
 }
 
-impl Account {
-    /// Waits for the next slot; a missed one is reserved anew.
-    async fn next(&self) -> Result<Instant, Entry> {
-        loop {
-            let slot = self.reserve()?;
-            tokio::time::sleep_until(slot).await;
-            if self.is_fresh(slot) {
-                return Ok(slot);
-            }
-        }
-    }
-
-    /// A service that lets two requests come at once bears a jitter of one
-    /// interval; half of it is ours, the network has the other.
-    fn is_fresh(&self, slot: Instant) -> bool {
-        let half = Duration::from_secs_f64(0.5 / self.limits.rate);
-        slot.elapsed() <= LATE.min(half) && !self.is_closed()
-    }
-
-    fn reserve(&self) -> Result<Instant, Entry> {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let open = pace.closed_until.filter(|until| *until > now);
-        let rate = self.limits.rate * SHARE * pace.factor_at(now);
-        let slot = pace.next.max(now).max(open.unwrap_or(now));
-        if slot - now > AHEAD {
-            return Err(Entry::Later { wait: slot - now, closed: open.is_some() });
-        }
-        pace.next = slot + Duration::from_secs_f64(1.0 / rate);
-        Ok(slot)
-    }
-
-    fn is_closed(&self) -> bool {
-        let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.closed_until.is_some_and(|until| until > Instant::now())
-    }
+/// The answer to one attempt to reserve.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reserved {
+    Slot(Slot),
+    /// The next slot is more than [`AHEAD`] away. `closed`: by the service.
+    Later {
+        wait: Duration,
+        closed: bool,
+    },
+    /// Every place is taken.
+    Full,
+    /// The gate knew nothing of the account, and has begun anew without
+    /// credit. Tell it until when the account is closed, then ask again.
+    Anew,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A gate as people see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// The rate that is used now, requests a second.
+    pub pace: f64,
+    /// How long the account is still closed.
+    pub closed_for: Option<Duration>,
+    /// Places that are taken.
+    pub in_flight: u32,
+}
 
-    async fn slots(gate: &Embedded, count: usize) -> Vec<Duration> {
-        let start = Instant::now();
-        let mut times = Vec::new();
-        for _ in 0..count {
-            if let Entry::Now(_permit) = gate.enter("acme").await {
-                times.push(start.elapsed());
-            }
-        }
-        times
-    }
+/// A port: the gates of all who share it. Each method is one atomic step.
+#[async_trait]
+pub trait Gate: Send + Sync + 'static {
+    /// Reserves the next slot of `account`, and a place under the name
+    /// `place` unless it is held already.
+    ///
+    /// # Errors
+    /// The gate can't be reached. A step whose answer was lost counts as
+    /// taken: its slot passes unused, its place is freed after [`PLACE_LIFE`].
+    async fn reserve(&self, account: &str, limits: &Limits, place: Uuid)
+    -> Result<Reserved, Error>;
 
-    #[tokio::test(start_paused = true)]
-    async fn slots_keep_the_share_of_the_limit_and_begin_without_credit() {
-        let gate = Embedded::default();
-        gate.add("acme", Limits { rate: 2.0, concurrency: 4 });
-        let times = slots(&gate, 20).await;
-        assert!(times[0] >= Duration::from_millis(515), "{times:?}");
-        for pair in times.windows(2) {
-            let between = pair[1] - pair[0];
-            assert!(between >= Duration::from_millis(500), "{between:?}");
-            assert!(between <= Duration::from_millis(530), "{between:?}");
-        }
-    }
+    /// Whether a slot of that generation may be used now: the gate still
+    /// knows it, and the account is open.
+    async fn confirm(&self, account: &str, generation: &str) -> Result<bool, Error>;
 
-    #[tokio::test(start_paused = true)]
-    async fn nobody_enters_a_closed_gate_and_a_long_wait_is_put_off() {
-        let gate = Embedded::default();
-        gate.add("acme", Limits { rate: 2.0, concurrency: 4 });
-        gate.close("acme", Duration::from_secs(3));
-        let start = Instant::now();
-        assert!(matches!(gate.enter("acme").await, Entry::Now(_)));
-        assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
-        gate.close("acme", Duration::from_secs(60));
-        let later = gate.enter("acme").await;
-        assert!(matches!(later, Entry::Later { closed: true, wait } if wait > AHEAD));
-    }
+    /// Keeps places for another [`PLACE_LIFE`].
+    async fn keep(&self, account: &str, places: &[Uuid]) -> Result<(), Error>;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_second_refusal_within_a_minute_halves_the_pace() {
-        let gate = Embedded::default();
-        gate.add("acme", Limits { rate: 2.0, concurrency: 4 });
-        gate.close("acme", Duration::from_secs(1));
-        gate.close("acme", Duration::from_secs(1));
-        let times = slots(&gate, 3).await;
-        let between = times[2] - times[1];
-        assert!(between >= Duration::from_millis(950), "{between:?}");
-    }
+    async fn release(&self, account: &str, place: Uuid) -> Result<(), Error>;
+
+    /// The service said: not before `wait`. `refused`: just now, which counts
+    /// towards a storm; else it is known from before.
+    async fn close(&self, account: &str, wait: Duration, refused: bool) -> Result<(), Error>;
+
+    async fn condition(&self, account: &str, limits: &Limits) -> Result<Condition, Error>;
 }

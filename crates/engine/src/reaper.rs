@@ -2,33 +2,43 @@
 
 use crate::{
     broker::{Broker, News},
+    election::Seat,
     relay::{Bell, Queue},
     store::Store,
 };
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-const EVERY: Duration = Duration::from_secs(5);
-/// A message that was published before this and lies in no queue is lost, ms.
-const LOST_MS: i64 = 120_000;
+/// Rounds of one lease: one that ran out is noticed a twelfth of it later.
+const ROUNDS: u32 = 12;
 
-/// Runs until `stop`.
+/// Runs until `stop`; of several processes the one that holds `seat` reaps.
 pub async fn run(
     store: Store,
     broker: Arc<dyn Broker>,
     queues: Vec<Queue>,
     bell: Bell,
+    mut seat: Seat,
     stop: CancellationToken,
 ) {
+    let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(lease / ROUNDS) => {}
         }
-        if let Err(error) = round(&store, broker.as_ref(), &queues, &bell).await {
+        let round = async {
+            store.follow_clock().await?;
+            if seat.is_held().await? {
+                round(&store, broker.as_ref(), &queues, &bell).await?;
+            }
+            Ok::<_, crate::store::Error>(())
+        };
+        if let Err(error) = round.await {
             tracing::warn!(%error, "could not take back lost work");
         }
     }
+    seat.leave().await;
 }
 
 async fn round(
@@ -42,12 +52,15 @@ async fn round(
         bell.ring();
     }
     for queue in queues {
-        let empty = match broker.ready(&queue.name).await {
-            Ok(ready) => ready == 0,
+        let reached = match broker.depth(&queue.name).await {
+            Ok(depth) => depth.ready == 0 || depth.consumers > 0,
             // The relay says so already; this is asked again soon.
             Err(_) => continue,
         };
-        if empty && store.unpublish(&queue.name, store.now_ms() - LOST_MS).await? > 0 {
+        // A message that was published two leases ago would have been claimed
+        // or put off by now, were it still on its way to a consumer.
+        let lost = store.now_ms() - 2 * store.lease_ms();
+        if reached && store.unpublish(&queue.name, lost).await? > 0 {
             bell.ring();
         }
     }

@@ -1,7 +1,7 @@
 //! Publishes what the task table says is due, and keeps few messages
 //! unclaimed, so that pause and cancel bite at once and users take turns.
 
-use crate::{broker::Broker, store::Store};
+use crate::{broker::Broker, election::Seat, store::Store};
 use contract::UserId;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A change of another process is seen after this time at the latest.
 const POLL: Duration = Duration::from_millis(100);
+/// Whoever does not publish looks this often whether the seat is free.
+const WATCH: Duration = Duration::from_secs(1);
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 /// A queue, and how many calls its account allows at once.
@@ -35,12 +37,13 @@ impl Bell {
     }
 }
 
-/// Runs until `stop`.
+/// Runs until `stop`; of several processes the one that holds `seat` publishes.
 pub async fn run(
     store: Store,
     broker: Arc<dyn Broker>,
     queues: Vec<Queue>,
     bell: Bell,
+    mut seat: Seat,
     stop: CancellationToken,
 ) {
     let mut served: HashMap<String, UserId> = HashMap::new();
@@ -48,6 +51,18 @@ pub async fn run(
     loop {
         let mut published = 0;
         let mut trouble = false;
+        match seat.is_held().await {
+            Ok(true) => {}
+            held => {
+                if let Err(error) = held {
+                    tracing::warn!(%error, "can't tell who publishes");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(WATCH) => continue,
+                }
+            }
+        }
         for queue in &queues {
             match round(&store, broker.as_ref(), queue, &mut served).await {
                 Ok(count) => published += count,
@@ -65,11 +80,12 @@ pub async fn run(
             if published > 0 { Duration::ZERO } else { POLL }
         };
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = bell.0.notified(), if !trouble => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
+    seat.leave().await;
 }
 
 /// Why a round did not publish.

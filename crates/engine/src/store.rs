@@ -6,26 +6,33 @@
 //! commit. Lock order: task, job, user.
 
 mod accept;
+mod apply;
 mod claim;
+mod closed;
 mod control;
 mod finish;
 mod journal;
 mod link;
+mod open;
 mod people;
+mod prune;
 mod publish;
 mod read;
 mod row;
 mod schema;
 mod search;
+mod seat;
 mod session;
 mod tokens;
 
 pub use accept::{Accept, Accepted, NewTask};
 pub use claim::{Claim, Claimed};
 pub use control::Control;
-pub use finish::{Ending, Finish};
+pub use finish::{Ending, Finish, Finished};
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
+pub use open::OpenTasks;
 pub use people::{Account, Identity};
+pub use prune::{Pruned, Retention};
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
 
@@ -33,14 +40,15 @@ use crate::clock;
 use contract::{UserId, fact::Fact};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    Value,
+    DbErr, QueryResult, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait, Value,
 };
 use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A lease lasts this long, ms; it is renewed every third of it.
+/// A lease lasts this long unless it is set otherwise, ms; it is renewed every
+/// third of it.
 pub const LEASE_MS: i64 = 60_000;
 /// Open tasks that one user may have.
 pub const MAX_OPEN: i64 = 100_000;
@@ -52,7 +60,7 @@ pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
 pub const MAX_LOST: i64 = 5;
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The database can't be reached, or refused a statement.
     #[error("database: {0}")]
@@ -74,6 +82,29 @@ pub enum Error {
     TooManyOpen { open: i64, limit: i64 },
 }
 
+impl Error {
+    /// The database turned a transaction away for the sake of another one: a
+    /// deadlock, a serialisation failure, a lock that was not free in time.
+    fn is_contention(&self) -> bool {
+        let Self::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error))
+            | DbErr::Conn(RuntimeErr::SqlxError(error)),
+        ) = self
+        else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        // PostgreSQL's SQLSTATE, SQLite's result code.
+        matches!(code.as_deref(), Some("40001" | "40P01" | "55P03" | "5" | "6" | "517"))
+    }
+
+    /// No connection to the database: it may be better in a moment.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
+}
+
 /// Facts that a commit brought about, for the hubs of their user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct News {
@@ -91,6 +122,7 @@ pub struct Store {
     clock: clock::Shared,
     epoch: String,
     time_scale: f64,
+    lease_ms: i64,
 }
 
 impl Store {
@@ -103,15 +135,50 @@ impl Store {
             schema::Migrator::up(&writer, None).await?;
             (writer, Database::connect(sqlite(url, 4)).await?)
         } else {
-            let mut options = ConnectOptions::new(url);
-            options.max_connections(16).sqlx_logging(false);
-            let pool = Database::connect(options).await?;
+            let pool = Database::connect(postgres(url)).await?;
+            // Of processes that start together one migrates, the others wait.
+            let alone = pool.begin().await?;
+            one(&alone, "SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]).await?;
             schema::Migrator::up(&pool, None).await?;
+            alone.commit().await?;
             (pool.clone(), pool)
         };
-        let mut store = Self { reader, writer, clock, epoch: String::new(), time_scale };
+        let epoch = String::new();
+        let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms: LEASE_MS };
+        store.follow_clock().await?;
         store.epoch = store.read_epoch().await?;
         Ok(store)
+    }
+
+    /// With leases of another length, ms.
+    #[must_use]
+    pub fn with_lease(self, lease_ms: i64) -> Self {
+        Self { lease_ms, ..self }
+    }
+
+    /// How long a lease lasts, ms.
+    pub fn lease_ms(&self) -> i64 {
+        self.lease_ms
+    }
+
+    /// Whether one process alone can use this database.
+    pub fn has_one_process(&self) -> bool {
+        self.is_sqlite()
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// Asks a database that several machines share what time it is.
+    pub async fn follow_clock(&self) -> Result<(), Error> {
+        if self.is_sqlite() {
+            return Ok(());
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
+        let row = one(&self.reader, sql, []).await?.ok_or(Error::NotFound)?;
+        self.clock.follow(row.try_get("", "now")?);
+        Ok(())
     }
 
     /// The random value made with the database; another one means another
@@ -153,7 +220,7 @@ impl Store {
 
     /// Locks the row that is read. SQLite's one writer needs no such word.
     fn for_update(&self) -> &'static str {
-        if self.writer.get_database_backend() == DbBackend::Sqlite { "" } else { " FOR UPDATE" }
+        if self.is_sqlite() { "" } else { " FOR UPDATE" }
     }
 
     /// Full jitter on the back-off that follows attempt number `attempt`.
@@ -186,6 +253,48 @@ fn sqlite(url: &str, connections: u32) -> ConnectOptions {
                 .pragma("synchronous", "FULL")
         });
     options
+}
+
+/// Any number that no other user of the database takes.
+const MIGRATION_LOCK: i64 = 0x6d65_616e_7768_696c;
+
+fn postgres(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(16)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(5))
+        .sqlx_logging(false);
+    options
+}
+
+/// So often, and between two of them so long, ms.
+const TRIES: u32 = 5;
+const TRY_AGAIN_MS: u64 = 20;
+
+/// Does a transaction anew that the database turned away for the sake of
+/// another one.
+macro_rules! persist {
+    ($transaction:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $transaction.await {
+                Err(error) if tries < $crate::store::TRIES && error.is_contention() => {
+                    tracing::debug!(%error, "a transaction is tried anew");
+                    $crate::store::pause(tries).await;
+                    tries += 1;
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+use persist;
+
+async fn pause(tries: u32) {
+    let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
+    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 async fn one<C: ConnectionTrait>(

@@ -1,15 +1,62 @@
 //! The broker's suite on a real RabbitMQ, and what only it can do wrong.
 #![allow(clippy::unwrap_used)]
 
+use contract::{JobId, TaskId, UserId, live::Started};
 use engine::{
-    broker::{Broker, rabbit::Rabbit, suite},
+    broker::{Broker, News, rabbit::Rabbit, suite},
     testing::RabbitNode,
 };
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Two nodes on one broker: each hears the other's news.
+#[tokio::test]
+async fn news_reach_every_node_once() {
+    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let stop = CancellationToken::new();
+    let nodes = [0, 1].map(|_| Arc::new(Rabbit::new(&server.url()).unwrap()));
+    for node in &nodes {
+        let (node, stop) = (Arc::clone(node), stop.clone());
+        tokio::spawn(async move { node.run(stop).await });
+    }
+    let mut heard = [nodes[0].news(), nodes[1].news()];
+    let news = |n: i64| {
+        let started = Started {
+            task: TaskId(Uuid::from_u128(1)),
+            job: JobId(Uuid::from_u128(2)),
+            attempt: 1,
+            at: n,
+        };
+        News::Started(UserId(Uuid::from_u128(3)), started)
+    };
+    // A node that listens not yet misses what is said: say it until it hears.
+    let mut n = 0;
+    loop {
+        n += 1;
+        nodes[0].announce(news(n));
+        let other = tokio::time::timeout(Duration::from_millis(200), heard[1].recv()).await;
+        if other.is_ok() {
+            break;
+        }
+        assert!(n < 100, "the other node hears nothing");
+    }
+    let mut own = 0;
+    while let Ok(heard) = heard[0].try_recv() {
+        own += 1;
+        assert_eq!(*heard, news(own));
+    }
+    assert_eq!(own, n, "a node's own news came twice or not at all");
+    nodes[1].announce(news(1_000));
+    assert_eq!(*heard[0].recv().await.unwrap(), news(1_000));
+    stop.cancel();
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
 
 #[tokio::test]
 async fn keeps_the_suite_and_comes_back_after_its_connections_broke() {
     let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = Rabbit::new(node.url());
+    let broker = Rabbit::new(&node.url()).unwrap();
     suite::run(&broker).await;
 
     let node = tokio::task::spawn_blocking(move || {
@@ -19,7 +66,7 @@ async fn keeps_the_suite_and_comes_back_after_its_connections_broke() {
     .await
     .unwrap();
     // Each use may find that its connection is gone, once.
-    let _ = broker.ready("meanwhile.q.none.v1").await;
+    let _ = broker.depth("meanwhile.q.none.v1").await;
     let _ = broker.publish(&[]).await;
     suite::run(&broker).await;
     tokio::task::spawn_blocking(move || drop(node)).await.unwrap();

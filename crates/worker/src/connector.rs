@@ -6,17 +6,15 @@ pub mod ec2;
 use crate::handler::{Answer, outcome};
 use std::time::{Duration, SystemTime};
 
-/// A call's limit; less than a lease.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The HTTP client that all connectors share.
+/// The HTTP client that all connectors share. `limit`: of one call, well less
+/// than a lease.
 ///
 /// # Errors
 /// The platform has no entropy or no sockets.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+pub fn client(limit: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .connect_timeout(Duration::from_secs(5))
+        .timeout(limit)
+        .connect_timeout(limit.min(Duration::from_secs(5)))
         .user_agent(concat!("meanwhile/", env!("CARGO_PKG_VERSION")))
         .build()
 }

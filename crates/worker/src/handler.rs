@@ -6,11 +6,11 @@ use contract::{
     command::Command,
 };
 use engine::{
-    gate::{Embedded, Entry, Permit},
+    gate::{Permit, Refused},
     store::{Claimed, Ending, NewTask},
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// A handler of one command. It makes its calls, and says how they ended;
 /// state, retries, locks and news are the runner's.
@@ -36,6 +36,11 @@ pub enum Answer {
     /// The service said: nobody before `wait`.
     Closed {
         outcome: Outcome,
+        wait: Duration,
+    },
+    /// No slot for a further call: the gate said so, not the service.
+    Paced {
+        waiting: WaitReason,
         wait: Duration,
     },
     /// Something takes its time and needs no slot meanwhile.
@@ -70,6 +75,13 @@ impl Answer {
                 memo: None,
                 quiet: false,
             },
+            Self::Paced { waiting, wait } => Ending::Wait {
+                waiting_for: WaitingFor { reason: waiting, until: Some(until(wait)), detail: None },
+                outcome: outcome("paced", "The account's next turn is waited for."),
+                until: until(wait),
+                memo: None,
+                quiet: true,
+            },
             Self::Wait { outcome, reason, wait, memo, quiet } => Ending::Wait {
                 waiting_for: WaitingFor {
                     reason,
@@ -88,9 +100,7 @@ impl Answer {
 /// One claimed task, and the slot of its account that the runner holds.
 pub struct Call<'a> {
     pub task: &'a Claimed,
-    pub(crate) gate: &'a Arc<Embedded>,
-    pub(crate) account: &'a str,
-    pub(crate) permit: &'a Permit,
+    pub(crate) permit: &'a mut Permit,
     pub(crate) used: bool,
 }
 
@@ -99,25 +109,36 @@ impl Call<'_> {
     /// each further one is waited for.
     ///
     /// # Errors
-    /// The account is closed, or its slots are too far ahead: answer with it.
+    /// The account is closed, its slots are too far ahead, or the gates can't
+    /// be reached: answer with it.
     pub async fn slot(&mut self) -> Result<(), Answer> {
         let slot = if std::mem::replace(&mut self.used, true) {
-            self.gate.again(self.account, self.permit).await
+            self.permit.next().await
         } else {
-            self.gate.fresh(self.account, self.permit).await
+            self.permit.fresh().await
         };
-        match slot {
-            Ok(()) | Err(Entry::Now(_)) => Ok(()),
-            Err(Entry::Later { wait, .. }) => {
-                let outcome = Outcome {
-                    code: "paced".into(),
-                    message: "The account's next turn is too far ahead.".into(),
-                    reference: None,
-                };
-                // What the task has done so far must be asked again.
-                Err(Answer::Closed { outcome, wait })
-            }
-        }
+        // What the task has done so far must be asked again.
+        slot.map_err(|refused| Answer::Paced {
+            waiting: waiting_for(&refused),
+            wait: after(&refused),
+        })
+    }
+}
+
+/// How long a task is put off that was not let in.
+pub(crate) fn after(refused: &Refused) -> Duration {
+    match refused {
+        Refused::Later { wait, .. } => *wait,
+        Refused::Unreachable(_) => Duration::from_secs(2),
+    }
+}
+
+/// What a task waits for that was not let in.
+pub(crate) fn waiting_for(refused: &Refused) -> WaitReason {
+    match refused {
+        Refused::Later { closed: true, .. } => WaitReason::Closed,
+        Refused::Later { closed: false, .. } => WaitReason::Pace,
+        Refused::Unreachable(_) => WaitReason::Gate,
     }
 }
 

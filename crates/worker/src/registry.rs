@@ -4,7 +4,10 @@
 use crate::handler::{Answer, Call, Handler, outcome};
 use async_trait::async_trait;
 use contract::command::{Command, queue_name};
-use engine::{gate::Limits, relay::Queue};
+use engine::{
+    gate::{Gates, Limits},
+    relay::Queue,
+};
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 /// A handler whose command type is erased.
@@ -63,6 +66,13 @@ impl Registry {
         });
         self.accounts.insert(account.into(), limits);
         self
+    }
+
+    /// Makes the accounts known to the gates of this process.
+    pub fn open(&self, gates: &Gates) {
+        for (account, limits) in &self.accounts {
+            gates.add(account, limits.clone());
+        }
     }
 
     /// The queues, for the relay and the reaper.

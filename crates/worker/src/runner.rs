@@ -1,19 +1,15 @@
 //! Takes deliveries, passes the gate, claims, calls, finishes, acknowledges.
 
 use crate::{
-    handler::{Answer, Call, outcome},
+    handler::{Answer, Call, after, outcome, waiting_for},
     registry::{AnyHandler, Registry},
 };
-use contract::{
-    api::{WaitReason, WaitingFor},
-    envelope::Dispatch,
-    live::Started,
-};
+use contract::{api::WaitingFor, envelope::Dispatch, live::Started};
 use engine::{
     broker::{Broker, Delivery, News},
-    gate::{Embedded, Entry, Permit},
+    gate::{Gates, Permit},
     relay::Bell,
-    store::{self, Claim, Claimed, Finish, LEASE_MS, Store},
+    store::{self, Claim, Claimed, Finish, Store},
 };
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -24,34 +20,37 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Options {
     pub store: Store,
     pub broker: Arc<dyn Broker>,
-    pub gate: Arc<Embedded>,
+    pub gates: Gates,
     pub bell: Bell,
     pub registry: Registry,
     /// This worker's name, as attempts tell it.
     pub name: String,
 }
 
-/// A handler that takes longer is stopped; less than the lease.
-const LIMIT: Duration = Duration::from_secs(50);
+/// A handler that takes longer is stopped: this part of a lease.
+const LIMIT: f64 = 5.0 / 6.0;
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 struct Shared {
     store: Store,
     broker: Arc<dyn Broker>,
-    gate: Arc<Embedded>,
+    gates: Gates,
     bell: Bell,
     name: String,
+    lease: Duration,
 }
 
 /// Runs until `stop`, then drains: calls under way finish, nothing new is
 /// claimed.
 pub async fn run(options: Options, stop: CancellationToken) {
-    let Options { store, broker, gate, bell, registry, name } = options;
-    for (account, limits) in &registry.accounts {
-        gate.add(account, limits.clone());
-    }
-    let shared = Arc::new(Shared { store, broker, gate, bell, name });
+    let Options { store, broker, gates, bell, registry, name } = options;
     let tracker = TaskTracker::new();
+    // Places are kept until the last call has drained.
+    let drained = CancellationToken::new();
+    let (kept, end) = (gates.clone(), drained.clone());
+    let keeper = tokio::spawn(async move { kept.keep(end).await });
+    let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
+    let shared = Arc::new(Shared { store, broker, gates, bell, name, lease });
     for consumer in registry.consumers {
         let shared = Arc::clone(&shared);
         let (stop, calls) = (stop.clone(), tracker.clone());
@@ -67,6 +66,8 @@ pub async fn run(options: Options, stop: CancellationToken) {
     }
     tracker.close();
     tracker.wait().await;
+    drained.cancel();
+    let _ = keeper.await;
 }
 
 struct Consume {
@@ -159,14 +160,14 @@ impl Worker {
         let shared = &self.shared;
         let entry = tokio::select! {
             () = stop.cancelled() => return Ok(Delivered::GivenBack),
-            entry = shared.gate.enter(&self.account) => entry,
+            entry = shared.gates.enter(&self.account) => entry,
         };
         let permit = match entry {
-            Entry::Now(permit) => permit,
-            Entry::Later { wait, closed } => {
-                let until =
-                    shared.store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-                let reason = if closed { WaitReason::Closed } else { WaitReason::Pace };
+            Ok(permit) => permit,
+            Err(refused) => {
+                let wait = i64::try_from(after(&refused).as_millis()).unwrap_or(i64::MAX);
+                let until = shared.store.now_ms() + wait;
+                let reason = waiting_for(&refused);
                 let waiting_for = WaitingFor { reason, until: Some(until), detail: None };
                 shared.store.put_off(dispatch.task, dispatch.fence, until, waiting_for).await?;
                 return Ok(Delivered::Handled);
@@ -174,15 +175,13 @@ impl Worker {
         };
         match shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await? {
             Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
-            Claim::Superseded { user, facts } => {
-                shared.broker.announce(News::Facts(store::News { user, facts }));
-            }
+            Claim::Superseded(news) => shared.broker.announce(News::Facts(news)),
             Claim::Locked | Claim::Nothing => {}
         }
         Ok(Delivered::Handled)
     }
 
-    async fn run(&self, claimed: Claimed, permit: Permit) -> Result<(), store::Error> {
+    async fn run(&self, claimed: Claimed, mut permit: Permit) -> Result<(), store::Error> {
         let shared = &self.shared;
         shared.broker.announce(News::Started(
             claimed.user,
@@ -194,7 +193,7 @@ impl Worker {
             },
         ));
         let answer = tokio::select! {
-            answer = self.call(&claimed, &permit) => answer,
+            answer = self.call(&claimed, &mut permit) => answer,
             () = self.lose(&claimed) => {
                 tracing::warn!(task = %claimed.task, "the lease is lost; the call is dropped");
                 return Ok(());
@@ -202,7 +201,7 @@ impl Worker {
         };
         drop(permit);
         if let Answer::Closed { wait, .. } = &answer {
-            shared.gate.close(&self.account, *wait);
+            shared.gates.close(&self.account, *wait).await;
         }
         let finish = Finish {
             task: claimed.task,
@@ -210,24 +209,17 @@ impl Worker {
             worker: shared.name.clone(),
             ending: answer.ending(shared.store.now_ms()),
         };
-        let news = self.finish(finish).await?;
-        for news in news {
+        if let Some(news) = self.finish(finish).await? {
             shared.broker.announce(News::Facts(news));
         }
         shared.bell.ring();
         Ok(())
     }
 
-    async fn call(&self, claimed: &Claimed, permit: &Permit) -> Answer {
-        let mut call = Call {
-            task: claimed,
-            gate: &self.shared.gate,
-            account: &self.account,
-            permit,
-            used: false,
-        };
+    async fn call(&self, claimed: &Claimed, permit: &mut Permit) -> Answer {
+        let mut call = Call { task: claimed, permit, used: false };
         let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
-        match timeout(LIMIT, run).await {
+        match timeout(self.shared.lease.mul_f64(LIMIT), run).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => {
                 let why = panic
@@ -250,7 +242,7 @@ impl Worker {
     /// Returns when the lease is lost, or could not be renewed before its
     /// end.
     async fn lose(&self, claimed: &Claimed) {
-        let third = Duration::from_millis(u64::try_from(LEASE_MS / 3).unwrap_or(20_000));
+        let third = self.shared.lease / 3;
         let mut failures = 0;
         loop {
             sleep(third).await;
@@ -269,10 +261,11 @@ impl Worker {
     }
 
     /// The end of a call is worth some tries: without it the call is unsure.
-    async fn finish(&self, finish: Finish) -> Result<Vec<store::News>, store::Error> {
+    async fn finish(&self, finish: Finish) -> store::Finished {
         let mut pause = BACK_OFF[0];
         loop {
-            match self.shared.store.finish(vec![finish.clone()]).await {
+            let ended = self.shared.store.finish(vec![finish.clone()]).await.pop();
+            match ended.unwrap_or(Ok(None)) {
                 Ok(news) => return Ok(news),
                 Err(error) if pause >= BACK_OFF[1] => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),

@@ -4,16 +4,25 @@ use super::{Hub, Live, encode};
 use crate::session::SignedIn;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use contract::live::{ClientFrame, Close, HELLO_TIMEOUT_MS, MAX_GAP, PING_S, ServerFrame, VERSION};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
-    time::{Instant, interval_at, timeout},
+    time::{Instant, interval_at, sleep, sleep_until, timeout},
 };
 
 /// A client that takes longer to read a frame is too slow.
 const WRITE: Duration = Duration::from_secs(10);
 /// Facts of one page from the store.
 const PAGE: i64 = 500;
+/// A node waits so long before it treats disorder as a gap.
+const DISORDER: Duration = Duration::from_millis(50);
+/// Facts that may come early; more are a gap.
+const EARLY: usize = 64;
+/// Between two looks at the end of the store's journal.
+const TAIL: Duration = Duration::from_secs(20);
+/// Sockets of a node that stops are closed within this time at the most.
+const SPREAD: Duration = Duration::from_secs(5);
+const PER_SOCKET: Duration = Duration::from_millis(2);
 
 pub(super) struct Connection {
     hub: Hub,
@@ -22,6 +31,10 @@ pub(super) struct Connection {
     live: broadcast::Receiver<Live>,
     /// The last `seq` that the client has.
     sent: i64,
+    /// Facts that came before one of a lower `seq`: nodes tell in no order.
+    early: BTreeMap<i64, Utf8Bytes>,
+    /// When their disorder counts as a gap.
+    gap_at: Option<Instant>,
 }
 
 /// Why a connection ends; `None` where there is nobody to tell.
@@ -33,7 +46,8 @@ impl Connection {
             close(&mut socket, Close::Limit).await;
             return;
         };
-        let mut connection = Self { hub, who, socket, live, sent: 0 };
+        let mut connection =
+            Self { hub, who, socket, live, sent: 0, early: BTreeMap::new(), gap_at: None };
         let Err(end) = connection.serve().await;
         if let Some(code) = end {
             close(&mut connection.socket, code).await;
@@ -47,19 +61,28 @@ impl Connection {
         self.welcome(epoch, after).await?;
         let every = Duration::from_secs(PING_S.into());
         let mut ping = interval_at(Instant::now() + every, every);
+        // Sockets that opened together do not ask together.
+        let first = TAIL.mul_f64(rand::random_range(0.5..1.0));
+        let mut tail = interval_at(Instant::now() + first, TAIL);
         let stop = self.hub.stop.clone();
         loop {
+            let gap = self.gap_at.unwrap_or_else(|| Instant::now() + TAIL);
             tokio::select! {
-                () = stop.cancelled() => return Err(Some(Close::GoingAway)),
+                () = stop.cancelled() => {
+                    go_away(self.hub.sockets()).await;
+                    return Err(Some(Close::GoingAway));
+                }
                 live = self.live.recv() => self.hand(live).await?,
                 message = self.socket.recv() => self.hear(message)?,
-                _ = ping.tick() => {
+                () = sleep_until(gap), if self.gap_at.is_some() => self.catch_up().await?,
+                _ = tail.tick() => {
                     // News may be lost: the store has the last word.
                     self.check_session().await?;
-                    let head = self.head().await?;
-                    if head > self.sent {
+                    if self.head().await? > self.sent {
                         self.catch_up().await?;
                     }
+                }
+                _ = ping.tick() => {
                     self.send_frame(&ServerFrame::Ping { seq: self.sent }).await?;
                 }
             }
@@ -81,17 +104,18 @@ impl Connection {
     }
 
     async fn welcome(&mut self, epoch: Option<String>, after: Option<i64>) -> Result<(), End> {
-        let head = self.head().await?;
+        let user = self.who.identity.user;
+        let kept = self.hub.store.span(user).await.map_err(overloaded)?;
+        let head = *kept.end();
         let own = self.hub.store.epoch().to_owned();
         let recovered = match after {
             None => true,
             Some(after) => {
                 epoch.as_ref().is_none_or(|epoch| *epoch == own)
-                    && (0..=head).contains(&after)
+                    && kept.contains(&after)
                     && head - after <= MAX_GAP
             }
         };
-        let user = self.who.identity.user;
         let running = self.hub.store.running(user).await.map_err(overloaded)?;
         self.sent = if recovered { after.unwrap_or(head) } else { head };
         self.send_frame(&ServerFrame::Welcome {
@@ -111,6 +135,11 @@ impl Connection {
             Ok(Live::Fact { seq, text }) if seq == self.sent + 1 => {
                 self.send(text).await?;
                 self.sent = seq;
+                self.send_early().await
+            }
+            Ok(Live::Fact { seq, text }) if self.early.len() < EARLY => {
+                self.early.insert(seq, text);
+                self.gap_at.get_or_insert_with(|| Instant::now() + DISORDER);
                 Ok(())
             }
             Ok(Live::Fact { .. } | Live::Resync) | Err(RecvError::Lagged(_)) => {
@@ -123,6 +152,18 @@ impl Connection {
             },
             Err(RecvError::Closed) => Err(Some(Close::GoingAway)),
         }
+    }
+
+    /// Sends what came early and is next by now.
+    async fn send_early(&mut self) -> Result<(), End> {
+        while let Some(text) = self.early.remove(&(self.sent + 1)) {
+            self.send(text).await?;
+            self.sent += 1;
+        }
+        if self.early.is_empty() {
+            self.gap_at = None;
+        }
+        Ok(())
     }
 
     fn hear(&self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
@@ -148,10 +189,18 @@ impl Connection {
             let full = i64::try_from(facts.len()).is_ok_and(|len| len == PAGE);
             for fact in facts {
                 let seq = fact.seq;
+                if seq != self.sent + 1 {
+                    // What lies between is not kept any more: whoever comes
+                    // again is told so.
+                    return Err(Some(Close::GoingAway));
+                }
                 self.send_frame(&ServerFrame::Fact(fact)).await?;
                 self.sent = seq;
             }
             if !full {
+                self.early.retain(|seq, _| *seq > self.sent);
+                self.send_early().await?;
+                self.gap_at = (!self.early.is_empty()).then(|| Instant::now() + DISORDER);
                 return Ok(());
             }
         }
@@ -182,6 +231,13 @@ impl Connection {
             Err(_) => Err(Some(Close::TooSlow)),
         }
     }
+}
+
+/// A stop that many pages see is spread out, so that they don't all come to the
+/// next node at once.
+async fn go_away(sockets: usize) {
+    let spread = PER_SOCKET * u32::try_from(sockets).unwrap_or(u32::MAX);
+    sleep(spread.min(SPREAD).mul_f64(rand::random_range(0.0..1.0))).await;
 }
 
 fn overloaded(error: engine::store::Error) -> End {

@@ -1,14 +1,18 @@
 //! Queues in this process. What they hold is lost with it, and published
 //! again from the task table at the next start.
 
-use super::{Broker, Deliveries, Delivery, Error, News};
+use super::{Broker, Deliveries, Delivery, Depth, Error, News};
 use async_trait::async_trait;
 use contract::envelope::Dispatch;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// News that a slow hub may be behind before it has to resync.
 const NEWS: usize = 4_096;
@@ -17,6 +21,7 @@ const NEWS: usize = 4_096;
 struct Queue {
     ready: Mutex<VecDeque<Dispatch>>,
     filled: Notify,
+    consumers: AtomicU64,
 }
 
 impl Queue {
@@ -40,6 +45,22 @@ impl Queue {
             }
             filled.await;
         }
+    }
+}
+
+/// Counts a consumer until it ends.
+struct Consumer(Arc<Queue>);
+
+impl Consumer {
+    fn new(queue: Arc<Queue>) -> Self {
+        queue.consumers.fetch_add(1, Ordering::SeqCst);
+        Self(queue)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.0.consumers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -105,7 +126,9 @@ impl Broker for Embedded {
         let queue = self.queue(queue);
         let (sender, deliveries) = mpsc::channel(1);
         let slots = Arc::new(Semaphore::new(slots.into()));
+        let consumer = Consumer::new(Arc::clone(&queue));
         tokio::spawn(async move {
+            let _consumer = consumer;
             loop {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
                 let dispatch = tokio::select! {
@@ -130,10 +153,13 @@ impl Broker for Embedded {
         Ok(deliveries)
     }
 
-    async fn ready(&self, queue: &str) -> Result<u64, Error> {
+    async fn depth(&self, queue: &str) -> Result<Depth, Error> {
         let queue = self.queue(queue);
         let ready = queue.ready.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Ok(u64::try_from(ready).unwrap_or(u64::MAX))
+        Ok(Depth {
+            ready: u64::try_from(ready).unwrap_or(u64::MAX),
+            consumers: queue.consumers.load(Ordering::SeqCst),
+        })
     }
 
     fn announce(&self, news: News) {
@@ -143,6 +169,10 @@ impl Broker for Embedded {
 
     fn news(&self) -> broadcast::Receiver<Arc<News>> {
         self.news.subscribe()
+    }
+
+    async fn run(&self, _stop: CancellationToken) {
+        // There is no other node.
     }
 }
 

@@ -1,7 +1,10 @@
 //! RabbitMQ through `lapin`: durable quorum queues, publisher confirms,
 //! connections that this module supervises itself.
 
-use super::{Broker, Deliveries, Delivery, Error, News};
+mod news;
+mod topology;
+
+use super::{Broker, Deliveries, Delivery, Depth, Error, News};
 use async_trait::async_trait;
 use contract::envelope::{CONTENT_TYPE, Dispatch};
 use futures_util::StreamExt;
@@ -9,17 +12,23 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        ConfirmSelectOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable, LongString, ShortString},
+    uri::AMQPUri,
 };
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::sync::{Mutex, broadcast, mpsc};
+use tokio::{
+    sync::{Mutex, broadcast},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use topology::COMMANDS;
 
-/// Where commands are published; each queue is bound by its own name.
-pub const COMMANDS: &str = "meanwhile.commands";
 /// A message that is not confirmed within this time counts as not published.
 const CONFIRM: Duration = Duration::from_secs(10);
+/// A connection that is silent for two of these is dead, s.
+const HEARTBEAT_S: u16 = 10;
 
 impl From<lapin::Error> for Error {
     fn from(error: lapin::Error) -> Self {
@@ -30,28 +39,33 @@ impl From<lapin::Error> for Error {
 /// A RabbitMQ node. Connections are made when they are needed and made anew
 /// when they broke; callers retry with a back-off of their own.
 pub struct Rabbit {
-    url: String,
+    uri: AMQPUri,
     /// The one publishing channel: its lock is held while a batch waits for
     /// its confirms, so it has one owner at any time.
     publisher: Mutex<Option<(Connection, Channel)>>,
     consumers: Mutex<Option<Connection>>,
-    news: broadcast::Sender<Arc<News>>,
+    news: news::Exchange,
 }
 
 impl Rabbit {
     /// `url` as in `amqp://user:password@host:port/vhost`.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
+    ///
+    /// # Errors
+    /// The URL can't be read.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let mut uri: AMQPUri = url.parse().map_err(Error::Unreachable)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        Ok(Self {
+            uri,
             publisher: Mutex::default(),
             consumers: Mutex::default(),
-            news: broadcast::channel(4_096).0,
-        }
+            news: news::Exchange::default(),
+        })
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
-        let connect = Connection::connect(&self.url, ConnectionProperties::default());
-        Ok(tokio::time::timeout(CONFIRM, connect)
+        let connect = Connection::connect_uri(self.uri.clone(), ConnectionProperties::default());
+        Ok(timeout(CONFIRM, connect)
             .await
             .map_err(|_| Error::Unreachable("no answer within 10 s".into()))??)
     }
@@ -70,16 +84,19 @@ impl Rabbit {
     /// Publishes the batch pipelined: all are sent before the first confirm
     /// is waited for.
     async fn publish_on(channel: &Channel, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
+        let deadline = Instant::now() + CONFIRM;
+        let late = || Error::Unreachable("no confirm within 10 s".into());
         let mut pending = Vec::with_capacity(batch.len());
         for dispatch in batch {
-            pending.push(Self::send(channel, dispatch).await);
+            let sent = timeout_at(deadline, Self::send(channel, dispatch)).await;
+            pending.push(sent.unwrap_or_else(|_| Err(late())));
         }
         let mut confirmed = Vec::with_capacity(batch.len());
         for sent in pending {
             confirmed.push(match sent {
                 Err(error) => Err(error),
-                Ok(confirm) => match tokio::time::timeout(CONFIRM, confirm).await {
-                    Err(_) => Err(Error::Unreachable("no confirm within 10 s".into())),
+                Ok(confirm) => match timeout_at(deadline, confirm).await {
+                    Err(_) => Err(late()),
                     Ok(Err(error)) => Err(error.into()),
                     Ok(Ok(Confirmation::Ack(None))) => Ok(()),
                     Ok(Ok(Confirmation::Ack(Some(_)))) => {
@@ -123,43 +140,10 @@ impl Rabbit {
     }
 }
 
-fn arguments() -> FieldTable {
-    let mut table = FieldTable::default();
-    table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    table.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000));
-    table.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    table.insert("x-max-length".into(), AMQPValue::LongLongInt(100_000));
-    table
-}
-
 #[async_trait]
 impl Broker for Rabbit {
     async fn declare(&self, queues: &[String]) -> Result<(), Error> {
-        let channel = self.channel().await?;
-        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        channel
-            .exchange_declare(
-                COMMANDS.into(),
-                lapin::ExchangeKind::Direct,
-                durable,
-                FieldTable::default(),
-            )
-            .await?;
-        for queue in queues {
-            let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-            let name = ShortString::from(queue.as_str());
-            channel.queue_declare(name.clone(), durable, arguments()).await?;
-            channel
-                .queue_bind(
-                    name.clone(),
-                    COMMANDS.into(),
-                    name,
-                    QueueBindOptions::default(),
-                    FieldTable::default(),
-                )
-                .await?;
-        }
-        Ok(())
+        topology::declare(&self.channel().await?, queues).await
     }
 
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
@@ -180,7 +164,13 @@ impl Broker for Rabbit {
         match open {
             Ok((connection, channel)) => {
                 let confirmed = Self::publish_on(&channel, batch).await;
-                *publisher = Some((connection, channel));
+                // A channel that kept one confirm to itself is not trusted
+                // with the next batch.
+                let broke =
+                    |result: &Result<(), Error>| matches!(result, Err(Error::Unreachable(_)));
+                if !confirmed.iter().any(broke) {
+                    *publisher = Some((connection, channel));
+                }
                 confirmed
             }
             Err(error) => {
@@ -201,7 +191,7 @@ impl Broker for Rabbit {
                 FieldTable::default(),
             )
             .await?;
-        let (sender, deliveries) = mpsc::channel(1);
+        let (sender, deliveries) = tokio::sync::mpsc::channel(1);
         let queue = queue.to_owned();
         tokio::spawn(async move {
             loop {
@@ -234,19 +224,28 @@ impl Broker for Rabbit {
         Ok(deliveries)
     }
 
-    async fn ready(&self, queue: &str) -> Result<u64, Error> {
+    async fn depth(&self, queue: &str) -> Result<Depth, Error> {
         let channel = self.channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let declared =
             channel.queue_declare(ShortString::from(queue), passive, FieldTable::default()).await?;
-        Ok(declared.message_count().into())
+        let depth = Depth {
+            ready: declared.message_count().into(),
+            consumers: declared.consumer_count().into(),
+        };
+        channel.close(200, "done".into()).await?;
+        Ok(depth)
     }
 
     fn announce(&self, news: News) {
-        let _ = self.news.send(Arc::new(news));
+        self.news.announce(news);
     }
 
     fn news(&self) -> broadcast::Receiver<Arc<News>> {
         self.news.subscribe()
+    }
+
+    async fn run(&self, stop: CancellationToken) {
+        self.news.run(|| self.connect(), stop).await;
     }
 }

@@ -1,7 +1,7 @@
 //! What every broker keeps; each adapter's tests call [`run`].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
-use super::{Broker, Deliveries, Delivery};
+use super::{Broker, Deliveries, Delivery, Depth};
 use contract::{JobId, TaskId, UserId, envelope::Dispatch};
 use serde_json::json;
 use std::time::Duration;
@@ -63,5 +63,6 @@ pub async fn run(broker: &dyn Broker) {
     again.ack().await;
     let none = tokio::time::timeout(Duration::from_millis(200), deliveries.recv()).await;
     assert!(none.is_err(), "an acknowledged delivery came again");
-    assert_eq!(broker.ready(&queue).await.unwrap(), 0);
+    let depth = broker.depth(&queue).await.unwrap();
+    assert_eq!(depth, Depth { ready: 0, consumers: 1 });
 }

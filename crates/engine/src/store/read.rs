@@ -51,6 +51,16 @@ impl Store {
         self.find_jobs(user, JobQuery { before, limit, ..JobQuery::default() }).await
     }
 
+    /// The user's jobs that run, newest first, at most `limit`.
+    pub async fn running_jobs(&self, user: UserId, limit: u32) -> Result<Vec<Job>, Error> {
+        let sql = format!(
+            "SELECT {} FROM jobs WHERE user_id = $1 AND state = 'running' ORDER BY id DESC LIMIT $2",
+            row::JOB
+        );
+        let rows = all(&self.reader, &sql, [user.0.into(), i64::from(limit).into()]).await?;
+        rows.iter().map(row::job).collect()
+    }
+
     /// The user's jobs that match, newest first.
     pub async fn find_jobs(&self, user: UserId, query: JobQuery) -> Result<Page<Job>, Error> {
         let before = query.before.map_or(Uuid::max(), |job| job.0);

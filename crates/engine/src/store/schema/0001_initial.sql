@@ -78,3 +78,4 @@ CREATE TABLE rejected_messages (
   at BIGINT NOT NULL
 );
 CREATE TABLE closed_accounts (account TEXT PRIMARY KEY, closed_until BIGINT NOT NULL);
+CREATE TABLE seats (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL);

@@ -1,0 +1,201 @@
+//! Gates on Redis, shared by all workers: each step is one script, by the
+//! server's own clock.
+//!
+//! Redis may lose all it holds. Then it begins anew without credit: the first
+//! slot comes a full window later, and slots of the time before are known by
+//! their generation and given up.
+
+use super::{AHEAD, Condition, Error, Gate, LEAST, Limits, PLACE_LIFE, Reserved, STORM, Slot};
+use async_trait::async_trait;
+use redis::{AsyncConnectionConfig, Client, Script, ScriptInvocation, aio::MultiplexedConnection};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+const CONNECT: Duration = Duration::from_secs(2);
+/// A step without an answer within this time counts as taken.
+const ANSWER: Duration = Duration::from_secs(1);
+
+const RESERVE: &str = include_str!("redis/reserve.lua");
+const CONFIRM: &str = include_str!("redis/confirm.lua");
+const KEEP: &str = include_str!("redis/keep.lua");
+const CLOSE: &str = include_str!("redis/close.lua");
+const CONDITION: &str = include_str!("redis/condition.lua");
+
+struct Scripts {
+    reserve: Script,
+    confirm: Script,
+    keep: Script,
+    close: Script,
+    condition: Script,
+}
+
+struct Open {
+    connection: MultiplexedConnection,
+    number: u64,
+}
+
+/// Gates on a Redis server. Connects when it is needed, anew when it broke.
+pub struct Redis {
+    client: Client,
+    scripts: Scripts,
+    open: Mutex<Option<Open>>,
+    opened: AtomicU64,
+    /// A server that was away may have come back with an older memory.
+    suspect: AtomicBool,
+}
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+impl Redis {
+    /// `url` as in `redis://[user:password@]host:port/database`. Nothing is
+    /// connected yet.
+    ///
+    /// # Errors
+    /// The URL can't be read.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            client: Client::open(url)?,
+            scripts: Scripts {
+                reserve: Script::new(RESERVE),
+                confirm: Script::new(CONFIRM),
+                keep: Script::new(KEEP),
+                close: Script::new(CLOSE),
+                condition: Script::new(CONDITION),
+            },
+            open: Mutex::default(),
+            opened: AtomicU64::default(),
+            suspect: AtomicBool::default(),
+        })
+    }
+
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), Error> {
+        let mut open = self.open.lock().await;
+        if let Some(open) = &*open {
+            return Ok((open.connection.clone(), open.number));
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(ANSWER));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let number = self.opened.fetch_add(1, Ordering::SeqCst) + 1;
+        *open = Some(Open { connection: connection.clone(), number });
+        Ok((connection, number))
+    }
+
+    async fn run<T: redis::FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Error> {
+        let (mut connection, number) = self.connection().await?;
+        match call.invoke_async(&mut connection).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.suspect.store(true, Ordering::SeqCst);
+                // Of many callers the first lets go of a broken connection.
+                let mut open = self.open.lock().await;
+                if open.as_ref().is_some_and(|open| open.number == number) {
+                    *open = None;
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn state(account: &str) -> String {
+    // The braces keep both keys of an account on one node of a cluster.
+    format!("meanwhile:gate:{{{account}}}")
+}
+
+fn places(account: &str) -> String {
+    format!("meanwhile:gate:{{{account}}}:places")
+}
+
+#[async_trait]
+impl Gate for Redis {
+    async fn reserve(
+        &self,
+        account: &str,
+        limits: &Limits,
+        place: Uuid,
+    ) -> Result<Reserved, Error> {
+        let suspect = self.suspect.load(Ordering::SeqCst);
+        let mut call = self.scripts.reserve.prepare_invoke();
+        call.key(state(account))
+            .key(places(account))
+            .arg(micros(limits.interval()))
+            .arg(micros(AHEAD))
+            .arg(limits.concurrency)
+            .arg(place.simple().to_string())
+            .arg(micros(PLACE_LIFE))
+            .arg(micros(STORM))
+            .arg(u8::from(suspect));
+        let (word, wait, rest): (String, i64, String) = self.run(&call).await?;
+        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or_default());
+        Ok(match word.as_str() {
+            "slot" => Reserved::Slot(Slot { wait, generation: rest }),
+            "later" => Reserved::Later { wait, closed: rest == "closed" },
+            "full" => Reserved::Full,
+            _ => {
+                self.suspect.store(false, Ordering::SeqCst);
+                Reserved::Anew
+            }
+        })
+    }
+
+    async fn confirm(&self, account: &str, generation: &str) -> Result<bool, Error> {
+        let mut call = self.scripts.confirm.prepare_invoke();
+        call.key(state(account)).arg(generation);
+        self.run(&call).await
+    }
+
+    async fn keep(&self, account: &str, held: &[Uuid]) -> Result<(), Error> {
+        let mut call = self.scripts.keep.prepare_invoke();
+        call.key(places(account)).arg(micros(PLACE_LIFE));
+        for place in held {
+            call.arg(place.simple().to_string());
+        }
+        self.run(&call).await
+    }
+
+    async fn release(&self, account: &str, place: Uuid) -> Result<(), Error> {
+        let (mut connection, _) = self.connection().await?;
+        redis::cmd("ZREM")
+            .arg(places(account))
+            .arg(place.simple().to_string())
+            .exec_async(&mut connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn close(&self, account: &str, wait: Duration, refused: bool) -> Result<(), Error> {
+        let mut call = self.scripts.close.prepare_invoke();
+        call.key(state(account))
+            .arg(micros(wait))
+            .arg(u8::from(refused))
+            .arg(micros(STORM))
+            .arg(LEAST);
+        self.run(&call).await
+    }
+
+    async fn condition(&self, account: &str, limits: &Limits) -> Result<Condition, Error> {
+        let mut call = self.scripts.condition.prepare_invoke();
+        call.key(state(account)).key(places(account)).arg(micros(STORM));
+        let (factor, closed, in_flight): (String, u64, u32) = self.run(&call).await?;
+        let factor: f64 = factor.parse().unwrap_or(1.0);
+        Ok(Condition {
+            pace: limits.rate * super::SHARE * factor,
+            closed_for: (closed > 0).then(|| Duration::from_micros(closed)),
+            in_flight,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! The gate's suite on a real Redis, and what only it can do wrong.
+#![allow(clippy::unwrap_used)]
+
+use engine::{
+    gate::{Gate, Gates, Limits, Reserved, redis::Redis, suite},
+    testing::RedisNode,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const LIMITS: Limits = Limits { rate: 2.0, concurrency: 4 };
+
+async fn slot(gate: &Redis) -> engine::gate::Slot {
+    loop {
+        match gate.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap() {
+            Reserved::Slot(slot) => return slot,
+            Reserved::Anew => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_suite() {
+    let node = RedisNode::start();
+    suite::run(&Redis::new(&node.url()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_was_flushed_gives_no_credit_and_slots_of_before_are_given_up() {
+    let node = RedisNode::start();
+    let gate = Redis::new(&node.url()).unwrap();
+    let before = slot(&gate).await;
+    assert!(gate.confirm("acme", &before.generation).await.unwrap());
+    assert!(node.control(&["FLUSHALL"]));
+    assert!(!gate.confirm("acme", &before.generation).await.unwrap());
+    let after = slot(&gate).await;
+    assert!(after.wait > Duration::from_millis(500), "{after:?}");
+    assert!(gate.confirm("acme", &after.generation).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_is_found_again_and_gives_no_credit() {
+    let mut node = RedisNode::start();
+    let gates = Gates::new(Arc::new(Redis::new(&node.url()).unwrap()), None);
+    gates.add("acme", LIMITS);
+    assert!(gates.enter("acme").await.is_ok());
+    node.kill();
+    assert!(gates.enter("acme").await.is_err(), "nobody enters without the gate");
+    node.spawn();
+    let start = Instant::now();
+    while gates.enter("acme").await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it was not found again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(start.elapsed() > Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn many_workers_keep_one_pace_and_share_the_places() {
+    let node = RedisNode::start();
+    let fast = Limits { rate: 20.0, concurrency: 4 };
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let gates = Gates::new(Arc::new(Redis::new(&node.url()).unwrap()), None);
+            gates.add("acme", fast.clone());
+            gates
+        })
+        .collect();
+    let start = Instant::now();
+    let calls: Vec<_> = workers
+        .iter()
+        .cloned()
+        .map(|gates| {
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                while times.len() < 12 {
+                    if let Ok(mut permit) = gates.enter("acme").await {
+                        permit.fresh().await.unwrap();
+                        times.push(start.elapsed());
+                    }
+                }
+                times
+            })
+        })
+        .collect();
+    let mut times = Vec::new();
+    for call in calls {
+        times.extend(call.await.unwrap());
+    }
+    times.sort();
+    // As a service counts: a bucket of two at the full rate.
+    let mut level = 0.0_f64;
+    let mut last = times[0];
+    for &time in &times {
+        level = (level - (time - last).as_secs_f64() * fast.rate).max(0.0) + 1.0;
+        last = time;
+        assert!(level <= 2.0, "over the limit at {time:?}: {times:?}");
+    }
+    let used = f64::from(u32::try_from(times.len()).unwrap()) / last.as_secs_f64();
+    assert!(used > 0.8 * fast.rate, "only {used:.1} of {} a second", fast.rate);
+}

@@ -1,0 +1,19 @@
+//! Servers of a test's own, on ports and in folders of their own.
+//!
+//! A run without a server fails: a skipped suite would look like a passed one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+mod postgres;
+mod rabbit;
+mod redis;
+
+pub use postgres::PostgresNode;
+pub use rabbit::RabbitNode;
+pub use redis::RedisNode;
+
+use std::net::TcpListener;
+
+/// A port that nobody listened on just now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

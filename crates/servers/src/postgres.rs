@@ -1,0 +1,155 @@
+//! A PostgreSQL cluster in a folder of its own.
+
+use super::free_port;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Runs until it is dropped.
+pub struct PostgresNode {
+    child: Option<Child>,
+    port: u16,
+    folder: TempDir,
+    programs: PathBuf,
+    databases: AtomicU32,
+}
+
+impl PostgresNode {
+    /// Makes a cluster and waits until it answers.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = Self {
+            child: None,
+            port: free_port(),
+            folder,
+            programs: programs(),
+            databases: AtomicU32::default(),
+        };
+        let data = node.data();
+        fs::create_dir(&data).unwrap();
+        let folder = node.folder.path().to_owned();
+        if is_root() {
+            // PostgreSQL refuses to run as root.
+            for path in [&folder, &data] {
+                let status = Command::new("chown").arg("postgres").arg(path).status();
+                assert!(status.unwrap().success(), "the account postgres is missing");
+            }
+        }
+        let made = node
+            .program("initdb")
+            .args(["--username=meanwhile", "--auth=trust", "--encoding=UTF8", "--locale=C"])
+            .arg("--no-sync")
+            .arg(&data)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(made.success(), "initdb failed");
+        node.spawn();
+        node
+    }
+
+    /// Starts it again, with what it kept.
+    pub fn spawn(&mut self) {
+        let child = self
+            .program("postgres")
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", ""])
+            .args(["-c", "max_connections=200", "-c", "log_min_messages=fatal"])
+            // The machine stays up: what a process has written outlives its kill.
+            .args(["-c", "fsync=off", "-c", "deadlock_timeout=100ms"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let start = Instant::now();
+        while !self.query("postgres", "SELECT 1") {
+            assert!(start.elapsed() < Duration::from_secs(60), "PostgreSQL did not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends all its processes with `kill -9`; what it has committed stays.
+    pub fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let pid = pid.lines().next().unwrap_or_default().to_owned();
+        // Its workers end when they find their parent gone; those that still
+        // hold memory would keep the next start waiting.
+        let _ = Command::new("pkill").args(["-9", "-P", &pid]).status();
+        let _ = Command::new("kill").args(["-9", &pid]).status();
+        let _ = child.kill();
+        let _ = child.wait();
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A new database; its URL.
+    pub fn url(&self) -> String {
+        let number = self.databases.fetch_add(1, Ordering::SeqCst);
+        let name = format!("meanwhile_{number}");
+        assert!(self.query("postgres", &format!("CREATE DATABASE {name}")), "no database");
+        format!("postgres://meanwhile@127.0.0.1:{}/{name}", self.port)
+    }
+
+    fn query(&self, database: &str, sql: &str) -> bool {
+        Command::new(self.programs.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "meanwhile"])
+            .args(["-d", database, "-q", "-c", sql])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let path = self.programs.join(name);
+        if !is_root() {
+            return Command::new(path);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);
+        command
+    }
+}
+
+impl Drop for PostgresNode {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Debian keeps the server's programs apart, by version.
+fn programs() -> PathBuf {
+    let mut versions: Vec<_> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|path| path.join("initdb").exists())
+        .collect();
+    versions.sort();
+    let found = versions.pop().or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).find(|folder| folder.join("initdb").exists())
+    });
+    found.expect("PostgreSQL is missing: run scripts/setup.sh test")
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    Path::new("/proc/self").metadata().is_ok_and(|about| about.uid() == 0)
+}

@@ -1,0 +1,75 @@
+//! A Redis server that keeps nothing.
+
+use super::free_port;
+use std::{
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Runs until it is dropped.
+pub struct RedisNode {
+    child: Option<Child>,
+    port: u16,
+    folder: TempDir,
+}
+
+impl RedisNode {
+    pub fn start() -> Self {
+        let mut node =
+            Self { child: None, port: free_port(), folder: tempfile::tempdir().unwrap() };
+        node.spawn();
+        node
+    }
+
+    /// Starts it again, with nothing in it.
+    pub fn spawn(&mut self) {
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", &self.port.to_string()])
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Redis is missing: run scripts/setup.sh test");
+        self.child = Some(child);
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "Redis did not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it with `kill -9`, and with it all that it held.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Runs `redis-cli`, such as `FLUSHALL`; whether it succeeded.
+    pub fn control(&self, arguments: &[&str]) -> bool {
+        Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+}
+
+impl Drop for RedisNode {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
