@@ -3,6 +3,7 @@
 
 #[cfg(feature = "hydrate")]
 pub mod browser;
+mod machine;
 #[cfg(feature = "hydrate")]
 mod socket;
 pub mod told;

@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod launch;
 #[cfg(feature = "ssr")]
 pub mod link;
+pub mod machines;
 pub mod missing;
 pub mod people;
 pub mod search;

@@ -93,7 +93,7 @@ fn found(item: Item, seq: i64) -> AnyView {
     view! {
         <a class="line" href=href data-testid="found">
             <strong>{what}</strong>
-            <span class="state" data-state=move || now.read().state.as_str()>
+            <span class="now" data-state=move || now.read().state.as_str()>
                 <span class="sign" aria-hidden="true">{move || words::sign(&now.read())}</span>
                 {move || words::task(&now.read())}
             </span>
