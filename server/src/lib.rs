@@ -18,6 +18,7 @@
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
 //! | [`body`] | bodies that are too large, heard out |
+//! | [`overload`] | what is let in at once |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
@@ -33,6 +34,7 @@ pub mod failed;
 pub mod form;
 pub mod guard;
 pub mod hub;
+pub mod overload;
 pub mod page;
 pub mod password;
 pub mod problem;
