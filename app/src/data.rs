@@ -1,6 +1,7 @@
 //! What pages read. Identity comes first in every one; mutations are plain
 //! forms of the server's.
 
+pub mod launch;
 pub mod people;
 
 use contract::{
@@ -21,32 +22,6 @@ pub struct Since {
     pub admin: bool,
     /// The outside is a stand-in.
     pub sandbox: bool,
-}
-
-/// A channel to tick.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
-    pub id: String,
-    pub name: String,
-    /// Such as `2 a second`.
-    pub pace: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LaunchPage {
-    pub since: Since,
-    /// A new idempotency key for the next launch.
-    pub key: String,
-    pub channels: Vec<Choice>,
-    /// The latest, newest first.
-    pub jobs: Vec<Job>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobsPage {
-    pub since: Since,
-    pub jobs: Vec<Job>,
-    pub next: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,28 +53,6 @@ pub const SHOWN: u32 = 600;
 /// Facts of one page of a timeline.
 #[cfg(feature = "ssr")]
 const FACTS: usize = 200;
-
-#[server]
-pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
-    let jobs = engine.store().jobs(who.user, None, 10).await.map_err(server::error)?;
-    let channels = engine.channels().iter().map(|channel| Choice {
-        id: channel.id.clone(),
-        name: channel.name.clone(),
-        pace: format!("{} a second", channel.rate),
-    });
-    Ok(LaunchPage { since, key: server::key(), channels: channels.collect(), jobs: jobs.items })
-}
-
-#[server]
-pub async fn read_jobs(before: Option<String>) -> Result<JobsPage, ServerFnError> {
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
-    let before = before.and_then(|id| id.parse().ok());
-    let page = engine.store().jobs(who.user, before, 50).await.map_err(server::error)?;
-    Ok(JobsPage { since, jobs: page.items, next: page.next })
-}
 
 /// `None`: there is no such job, or it belongs to someone else.
 #[server]

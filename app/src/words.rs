@@ -1,9 +1,9 @@
 //! States in words, the same on server and browser.
 
 use contract::{
-    api::{Filter, Job, Role, Task, WaitReason},
+    api::{Channel, Filter, Job, Role, Task, WaitReason},
     fact::{Fact, FactKind},
-    state::{JobState, TaskState},
+    state::{JobKind, JobState, TaskState},
 };
 
 /// A job's state as people say it; truthful about what is only asked for.
@@ -11,11 +11,7 @@ pub fn job(job: &Job) -> &'static str {
     match job.state {
         JobState::Running if job.cancel_requested => "Cancelling",
         JobState::Running if job.paused => "Paused",
-        JobState::Running => "Running",
-        JobState::Succeeded => "Succeeded",
-        JobState::PartlyFailed => "Partly failed",
-        JobState::Failed => "Failed",
-        JobState::Cancelled => "Cancelled",
+        state => job_state(state),
     }
 }
 
@@ -158,6 +154,85 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
+/// A time that nobody can know to the second, ms.
+pub fn roughly(ms: i64) -> String {
+    let s = (ms.max(0) + 999) / 1000;
+    match s {
+        0..2 => "about a second".into(),
+        2..60 => format!("about {s} s"),
+        60..600 => {
+            let s = (s + 4) / 5 * 5;
+            let rest = if s % 60 == 0 { String::new() } else { format!(" {} s", s % 60) };
+            format!("about {} min{rest}", s / 60)
+        }
+        _ => match (s + 59) / 60 {
+            min @ 0..60 => format!("about {min} min"),
+            min => format!("about {} h {} min", min / 60, min % 60),
+        },
+    }
+}
+
+/// A number with its thousands apart, such as `10,000`.
+pub fn thousands(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
+    }
+}
+
+/// A noun as it goes with a number.
+pub fn noun(number: u64, noun: &str) -> String {
+    if number == 1 { noun.into() } else { format!("{noun}s") }
+}
+
+/// Such as `1 row` or `10,000 rows`.
+pub fn many(number: u64, one: &str) -> String {
+    format!("{} {}", thousands(number), noun(number, one))
+}
+
+/// How a channel gets on at `now`, UTC ms.
+pub fn pace(channel: &Channel, now: i64) -> String {
+    match channel.closed_until.filter(|until| *until > now) {
+        Some(until) => format!("closed until {}", clock(until)),
+        None if channel.waiting > 0 => {
+            format!("{} a second, {} before", channel.rate, many(channel.waiting.into(), "item"))
+        }
+        None => format!("{} a second, free now", channel.rate),
+    }
+}
+
+/// A kind of job, for people.
+pub const fn job_kind(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::ProductUploads => "Uploads",
+        JobKind::Ec2Starts => "Machine starts",
+    }
+}
+
+/// A state of jobs as a choice of a list is called.
+pub const fn job_state(state: JobState) -> &'static str {
+    match state {
+        JobState::Running => "Running",
+        JobState::Succeeded => "Succeeded",
+        JobState::PartlyFailed => "Partly failed",
+        JobState::Failed => "Failed",
+        JobState::Cancelled => "Cancelled",
+    }
+}
+
+/// A machine's state as EC2 names it, for people.
+pub fn machine(state: &str) -> &str {
+    match state {
+        "pending" => "starting",
+        other => other,
+    }
+}
+
+/// UTC ms as `14:32:10 UTC`.
+pub fn clock(ms: i64) -> String {
+    time(ms).chars().skip(11).collect()
+}
+
 /// UTC ms as `2026-11-24`.
 pub fn day(ms: i64) -> String {
     time(ms).chars().take(10).collect()
@@ -208,6 +283,42 @@ mod tests {
         ] {
             assert_eq!(super::duration(ms), words);
         }
+    }
+
+    #[test]
+    fn estimates_are_no_more_exact_than_they_can_be() {
+        for (ms, words) in [
+            (0, "about a second"),
+            (3_400, "about 4 s"),
+            (102_000, "about 1 min 45 s"),
+            (119_000, "about 2 min"),
+            (720_000, "about 12 min"),
+            (6_500_000, "about 1 h 49 min"),
+        ] {
+            assert_eq!(super::roughly(ms), words);
+        }
+        for (number, words) in [(1, "1 row"), (0, "0 rows"), (1_234_005, "1,234,005 rows")] {
+            assert_eq!(super::many(number, "row"), words);
+        }
+    }
+
+    #[test]
+    fn a_channel_tells_its_pace_its_queue_or_until_when_it_is_closed() {
+        let mut channel = contract::api::Channel {
+            id: "bazaar".into(),
+            name: "Bazaar".into(),
+            rate: 1.6,
+            pace: 1.5,
+            closed_until: Some(1_795_487_628_000),
+            in_flight: 0,
+            waiting: 0,
+            sandbox: true,
+        };
+        assert_eq!(super::pace(&channel, 0), "closed until 02:33:48 UTC");
+        assert_eq!(super::pace(&channel, 1_795_487_628_000), "1.6 a second, free now");
+        channel.waiting = 1_500;
+        let words = "1.6 a second, 1,500 items before";
+        assert_eq!(super::pace(&channel, 1_795_487_628_000), words);
     }
 
     #[test]

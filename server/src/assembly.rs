@@ -87,7 +87,8 @@ impl House {
             bell.clone(),
             backends.gates.clone(),
             outside.channels(),
-        );
+        )
+        .with_machines(outside.machines(&backends.gates)?);
         session::first_account(&backends.store, config).await?;
         let name = format!("{}-{}", hostname(), std::process::id());
         Ok(Self { backends, bell, registry, engine, name })

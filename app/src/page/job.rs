@@ -115,7 +115,7 @@ fn close_by_key(id: Memo<String>, task: Memo<Option<String>>) {
 }
 
 /// What a person reads where the server could not answer.
-fn sentence(error: &ServerFnError) -> String {
+pub fn sentence(error: &ServerFnError) -> String {
     match error {
         ServerFnError::ServerError(words) => words.clone(),
         _ => "The server did not answer. Try again soon.".into(),

@@ -37,8 +37,9 @@ pub struct Faults {
     products: usize,
     #[arg(long, default_value_t = 5.0)]
     speed: f64,
-    /// How long a worker may be silent, s.
-    #[arg(long, default_value_t = 6)]
+    /// How long a worker may be silent, s. Half of it is a call's limit, which
+    /// must be well over the slowest channel's latency (10 s by the speed).
+    #[arg(long, default_value_t = 8)]
     lease: u32,
     /// Of the moments and the sandbox's faults; random without it.
     #[arg(long)]

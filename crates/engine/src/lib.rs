@@ -11,6 +11,7 @@
 //! | [`reaper`] | takes back what a lost worker held |
 //! | [`pruner`] | deletes what is not kept for ever |
 //! | [`feed`] | reads product files |
+//! | [`machines`] | the machines of an account, seen through a port |
 //! | [`clock`] | time, injected |
 
 pub mod broker;
@@ -19,6 +20,7 @@ pub mod election;
 pub mod engine;
 pub mod feed;
 pub mod gate;
+pub mod machines;
 pub mod pruner;
 pub mod reaper;
 pub mod relay;
