@@ -14,7 +14,7 @@
 //! | [`trace`] | what the log says of a request |
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | the pages' plain forms |
-//! | [`page`] | the pages themselves |
+//! | [`page`], [`failed`] | the pages themselves, and what failed as a file |
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
 //! | [`body`] | bodies that are too large, heard out |
@@ -29,6 +29,7 @@ pub mod body;
 pub mod client;
 pub mod config;
 pub mod cookie;
+pub mod failed;
 pub mod form;
 pub mod guard;
 pub mod hub;

@@ -1,7 +1,7 @@
 //! The pages, rendered here and hydrated in the browser. One provider gives
 //! pages, server functions and the fallback what they need.
 
-use crate::{cookie, form, router::Routes, session, session::Visitor, state::State};
+use crate::{cookie, failed, form, router::Routes, session, session::Visitor, state::State};
 use app::data::people::Theme;
 use axum::{
     Router,
@@ -58,6 +58,7 @@ pub fn routes() -> Routes {
         .route("/launch/upload", get(render).post(form::launch::upload))
         .route("/launch/sample", post(form::launch::sample))
         .route("/launch/machines", post(form::launch::start))
+        .route("/jobs/{id}/failed.csv", get(failed::download))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
         .route("/notifications/read", post(form::mark_read))
@@ -181,7 +182,7 @@ fn content_security_policy() {
     };
     let policy = format!(
         "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
-         style-src 'self'; img-src 'self' data: https:; connect-src 'self'; object-src 'none'; \
+         style-src 'self'; worker-src 'self'; img-src 'self' data: https:; connect-src 'self'; object-src 'none'; \
          base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     );
     if let Ok(value) = HeaderValue::from_str(&policy) {

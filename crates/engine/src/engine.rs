@@ -1,6 +1,7 @@
 //! The use cases: what pages and programs ask for. Each stores, tells the
 //! hubs and wakes the relay.
 
+mod failed;
 mod forecast;
 mod people;
 

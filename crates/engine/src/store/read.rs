@@ -179,7 +179,7 @@ impl Store {
 }
 
 /// A pattern for `LIKE … ESCAPE '\'` of what contains `words` literally.
-fn containing(words: &str) -> String {
+pub(super) fn containing(words: &str) -> String {
     let mut pattern = String::from("%");
     for letter in words.chars() {
         if matches!(letter, '%' | '_' | '\\') {
