@@ -92,7 +92,7 @@ pub async fn upload(
     let name = params.text("file").unwrap_or("products.csv");
     let skip_bad = params.flag("skip_bad")?;
     if params.flag("dry_run")? {
-        return Ok(Json(state.engine.dry_run(name, &body, &channels).await?).into_response());
+        return Ok(Json(state.engine.dry_run(name, body, &channels).await?).into_response());
     }
     let job = state
         .engine

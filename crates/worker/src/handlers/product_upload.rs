@@ -28,6 +28,12 @@ impl Handler<ProductUpload> for Upload {
         if let Err(answer) = call.slot().await {
             return answer;
         }
-        self.channel.upload(&command.product, &call.task.task.to_string()).await
+        match self.channel.upload(&command.product, &call.task.task.to_string()).await {
+            // The key asked about the call before, too, and got no word on it.
+            Answer::Retry { outcome, .. } if call.task.unsure && self.channel.idempotency_keys => {
+                Answer::Retry { outcome, unsure: true }
+            }
+            answer => answer,
+        }
     }
 }
