@@ -4,7 +4,7 @@ use crate::{
     data::search::{ITEMS, Item, JOBS, SearchPage, read_search},
     frame::Frame,
     live::Live,
-    page::jobs::JobLines,
+    page::jobs::JobLine,
     words,
 };
 use leptos::prelude::*;
@@ -42,8 +42,11 @@ fn content(page: SearchPage, asked: String) -> AnyView {
             format!("Nothing of yours is called “{asked}”: no job has it in its title, and no item's SKU begins with it.")
         })
     };
+    let live = expect_context::<Live>();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let more_jobs = jobs.len() == JOBS as usize;
     let more_items = items.len() == ITEMS as usize;
+    let now = Memo::new(move |_| jobs.iter().map(|job| live.job(job, seq)).collect::<Vec<_>>());
     view! {
         <Frame since=since>
             <h1>"Search"</h1>
@@ -59,11 +62,16 @@ fn content(page: SearchPage, asked: String) -> AnyView {
                 <button class="main">"Search"</button>
             </form>
             {empty.map(|words| view! { <p class="empty" role="status">{words}</p> })}
-            {(!jobs.is_empty())
+            {(!ids.is_empty())
                 .then(|| {
                     view! {
                         <h2>"Jobs"</h2>
-                        <JobLines jobs=jobs seq=seq newest=false/>
+                        <div class="lines">
+                            {ids
+                                .into_iter()
+                                .map(|id| view! { <JobLine id=id jobs=now/> })
+                                .collect_view()}
+                        </div>
                         {more_jobs
                             .then(|| view! { <p><small>{format!("The newest {JOBS} of your last 5,000.")}</small></p> })}
                     }
