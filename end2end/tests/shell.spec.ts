@@ -85,6 +85,7 @@ test("items are found by SKU and jobs by title, one's own alone", async ({ page,
   const csv = "sku,title,price\nLAMP-1,Oak lamp,19.90\nlamp-2,Birch lamp,29.90\nCHAIR_1,Chair,9.90\n";
   const job = await launch(page, server, "Lamps of June.csv", csv, "acme,bazaar");
   await ended(page, server, job);
+  await expect(link(page)).toHaveText("live");
   await page.keyboard.press("/");
   await page.keyboard.type("lamp-");
   await page.keyboard.press("Enter");
@@ -140,6 +141,7 @@ test("a page that is offline says so, and comes back by itself", async ({ page, 
   await context.setOffline(true);
   await expect(link(page)).toHaveText("offline");
   await expect(page.getByTestId("cut-off")).toContainText("This device is offline.");
+  await looksRight(page, "offline");
   const job = await launch(page, server, "meanwhile.csv").catch(() => null);
   expect(job, "a request of the test's own goes out").not.toBeNull();
   await context.setOffline(false);
