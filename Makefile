@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test build check fmt web
+.PHONY: help run test faults build check fmt web
 
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -23,6 +23,15 @@ test: ## Run every test: rules, ports, server, browser
 	cargo xtask web
 	cargo test --locked
 	scripts/end2end.sh
+	cargo build --locked --package bench
+	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 12 --only \
+	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed
+
+faults: ## Fail everything under the whole, on real servers (some minutes; ROUNDS=5 for more)
+	@scripts/setup.sh test
+	cargo xtask web
+	cargo build --locked --package server --package bench
+	$${CARGO_TARGET_DIR:-target}/debug/bench faults --rounds $${ROUNDS:-1} --write docs/FAULTS.md
 
 build: ## Build the release binary target/release/meanwhile
 	@scripts/setup.sh build

@@ -6,6 +6,7 @@
 //! | [`live`] | the one source of truth for what is shown, fed by `/ws` |
 //! | [`frame`] | what is around every page |
 //! | [`page`] | the pages |
+//! | [`sign`] | the signs of states |
 //! | [`words`] | states in words |
 #![recursion_limit = "512"]
 
@@ -13,6 +14,7 @@ pub mod data;
 pub mod frame;
 pub mod live;
 pub mod page;
+pub mod sign;
 pub mod words;
 
 use leptos::prelude::*;

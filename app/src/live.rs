@@ -12,18 +12,21 @@ mod unread;
 use crate::data::Since;
 use contract::{
     JobId, TaskId,
-    api::{Job, Task},
+    api::{Channel, Job, Task},
     fact::{Fact, FactKind},
-    live::ServerFrame,
+    live::{Progress, ServerFrame},
     state::TaskState,
 };
 use leptos::prelude::*;
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 use told::Told;
 use unread::Unread;
 
 /// Facts that a page keeps for its timeline.
 const KEPT: usize = 500;
+/// Frames that come within this time are applied together: a thousand facts a
+/// second are some twenty changes of what is shown.
+const TOGETHER: Duration = Duration::from_millis(40);
 
 /// How the page hears of news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +76,16 @@ impl Link {
 #[derive(Clone, Copy)]
 pub struct Live {
     pub link: RwSignal<Link>,
+    /// Frames that came and are not applied yet.
+    heard: StoredValue<Vec<ServerFrame>>,
     jobs: RwSignal<HashMap<JobId, (i64, Job)>>,
+    progress: RwSignal<HashMap<JobId, Progress>>,
+    channels: RwSignal<HashMap<String, Channel>>,
     tasks: RwSignal<HashMap<TaskId, (i64, Task)>>,
     /// Tasks whose calls began since their last fact, with the attempt.
     running: RwSignal<HashMap<TaskId, u32>>,
+    /// Tasks that others caused.
+    caused: RwSignal<Vec<Task>>,
     /// Facts since the page was made, oldest first, at most [`KEPT`].
     facts: RwSignal<Vec<Fact>>,
     unread: RwSignal<Unread>,
@@ -90,9 +99,13 @@ pub struct Live {
 pub fn provide() -> Live {
     let live = Live {
         link: RwSignal::new(Link::Reconnecting),
+        heard: StoredValue::default(),
         jobs: RwSignal::default(),
+        progress: RwSignal::default(),
+        channels: RwSignal::default(),
         tasks: RwSignal::default(),
         running: RwSignal::default(),
+        caused: RwSignal::default(),
         facts: RwSignal::default(),
         unread: RwSignal::default(),
         told: Told::default(),
@@ -152,18 +165,52 @@ impl Live {
         task
     }
 
-    /// Tasks of `job` that appeared since the page was made.
-    pub fn new_tasks(self, job: JobId, known: &[Task]) -> Vec<Task> {
-        self.tasks.with(|tasks| {
-            let mut new: Vec<_> = tasks
-                .values()
-                .filter(|(_, task)| task.job == job && task.cause.is_some())
-                .map(|(_, task)| task.clone())
-                .filter(|task| known.iter().all(|known| known.id != task.id))
-                .collect();
-            new.sort_by_key(|task| (task.row, task.id));
-            new
+    /// The task of `job` in `row` that another one caused, of that kind, as
+    /// it was when it was first heard of.
+    pub fn caused(self, job: JobId, row: u32, kind: &str) -> Option<Task> {
+        self.caused.with(|caused| {
+            caused.iter().find(|t| t.job == job && t.row == row && t.kind == kind).cloned()
         })
+    }
+
+    /// Tasks were read from the store as of `seq`: what was heard before that
+    /// is older.
+    pub fn read<'t>(self, seq: i64, tasks: impl Iterator<Item = &'t Task>) {
+        let mut caused = Vec::new();
+        self.tasks.update(|known| {
+            for task in tasks {
+                if known.get(&task.id).is_none_or(|(heard, _)| *heard <= seq) {
+                    known.insert(task.id, (seq, task.clone()));
+                }
+                if task.cause.is_some() {
+                    caused.push(task.clone());
+                }
+            }
+        });
+        for task in caused {
+            self.cause(task);
+        }
+    }
+
+    fn cause(self, task: Task) {
+        if self.caused.with_untracked(|caused| caused.iter().all(|known| known.id != task.id)) {
+            self.caused.update(|caused| caused.push(task));
+        }
+    }
+
+    /// What was last heard of the pace of `job`.
+    pub fn progress(self, job: JobId) -> Option<Progress> {
+        self.progress.with(|progress| progress.get(&job).cloned())
+    }
+
+    /// The channel as it is now, or as the page has it.
+    pub fn channel(self, page: &Channel) -> Channel {
+        self.channels.with(|channels| channels.get(&page.id).unwrap_or(page).clone())
+    }
+
+    /// Changes with each fact of `job`.
+    pub fn pulse(self, job: JobId) -> i64 {
+        self.jobs.with(|jobs| jobs.get(&job).map_or(0, |(seq, _)| *seq))
     }
 
     /// Jobs that were launched since the page was made, newest first.
@@ -179,10 +226,11 @@ impl Live {
         })
     }
 
-    /// What happened to `job` behind `since`, oldest first.
-    pub fn news(self, job: JobId, since: i64) -> Vec<Fact> {
+    /// What happened to `job` behind `since`, newest first, at most `limit`.
+    pub fn news(self, job: JobId, since: i64, limit: usize) -> Vec<Fact> {
         self.facts.with(|facts| {
-            facts.iter().filter(|f| f.job == Some(job) && f.seq > since).cloned().collect()
+            let own = facts.iter().rev().filter(|f| f.job == Some(job) && f.seq > since);
+            own.take(limit).cloned().collect()
         })
     }
 
@@ -199,7 +247,9 @@ impl Live {
     /// Nothing that was heard holds any more.
     fn forget(self) {
         self.jobs.set(HashMap::new());
+        self.progress.set(HashMap::new());
         self.tasks.set(HashMap::new());
+        self.caused.set(Vec::new());
         self.facts.set(Vec::new());
         self.unread.update(Unread::forget);
     }
@@ -212,8 +262,31 @@ impl Live {
         });
     }
 
-    /// Applies one frame of the stream.
+    /// Applies a frame of the stream, together with those that come soon
+    /// after it.
     pub fn apply(self, frame: ServerFrame) {
+        let first = self.heard.try_update_value(|heard| {
+            heard.push(frame);
+            heard.len() == 1
+        });
+        if first == Some(true) {
+            set_timeout(move || self.settle(), TOGETHER);
+        }
+    }
+
+    /// Takes in what was heard, then tells whoever shows it, once.
+    fn settle(self) {
+        for frame in self.heard.try_update_value(std::mem::take).unwrap_or_default() {
+            self.take_in(frame);
+        }
+        self.jobs.notify();
+        self.progress.notify();
+        self.tasks.notify();
+        self.running.notify();
+        self.facts.notify();
+    }
+
+    fn take_in(self, frame: ServerFrame) {
         match frame {
             ServerFrame::Welcome { epoch, seq, recovered, running, .. } => {
                 self.link.set(Link::Live);
@@ -237,17 +310,19 @@ impl Live {
                 self.resync.update(|count| *count += 1);
             }
             ServerFrame::Started(started) => {
-                self.running.update(|running| {
+                self.running.update_untracked(|running| {
                     running.insert(started.task, started.attempt);
                 });
             }
             ServerFrame::Progress(progress) => {
-                let seq = self.seq();
-                self.jobs.update(|jobs| {
-                    jobs.insert(progress.job, (seq, progress.status));
+                self.progress.update_untracked(|all| {
+                    all.insert(progress.job, progress);
                 });
             }
-            ServerFrame::Channel(_) | ServerFrame::Ping { .. } => {}
+            ServerFrame::Channel(channel) => self.channels.update(|channels| {
+                channels.insert(channel.id.clone(), channel);
+            }),
+            ServerFrame::Ping { .. } => {}
         }
     }
 
@@ -255,7 +330,7 @@ impl Live {
         let seq = fact.seq;
         self.advance(seq);
         if fact.job.is_some() {
-            self.facts.update(|facts| {
+            self.facts.update_untracked(|facts| {
                 if facts.len() == KEPT {
                     facts.remove(0);
                 }
@@ -263,15 +338,18 @@ impl Live {
             });
         }
         if let Some(job) = fact.data.job {
-            self.jobs.update(|jobs| {
+            self.jobs.update_untracked(|jobs| {
                 jobs.insert(job.id, (seq, job));
             });
         }
         if let Some(task) = fact.data.task {
-            self.running.update(|running| {
+            if fact.kind == FactKind::TaskCreated {
+                self.cause(task.clone());
+            }
+            self.running.update_untracked(|running| {
                 running.remove(&task.id);
             });
-            self.tasks.update(|tasks| {
+            self.tasks.update_untracked(|tasks| {
                 tasks.insert(task.id, (seq, task));
             });
         }

@@ -18,12 +18,12 @@ pub fn job(job: &Job) -> &'static str {
 /// A job's counters in one sentence.
 pub fn counts(job: &Job) -> String {
     let c = &job.counts;
-    let mut words = format!("{} of {} done", c.done(), c.total);
+    let mut words = format!("{} of {} done", thousands(c.done().into()), thousands(c.total.into()));
     for (count, word) in
         [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_person, "need you")]
     {
         if count > 0 {
-            words.push_str(&format!(", {count} {word}"));
+            words.push_str(&format!(", {} {word}", thousands(count.into())));
         }
     }
     words
@@ -50,18 +50,6 @@ pub fn task(task: &Task) -> &'static str {
     }
 }
 
-/// A sign that reads without colour.
-pub fn sign(task: &Task) -> &'static str {
-    match task.state {
-        TaskState::Queued => "·",
-        TaskState::Running => "▸",
-        TaskState::Succeeded => "✓",
-        TaskState::Failed => "✕",
-        TaskState::Cancelled => "–",
-        TaskState::NeedsPerson => "?",
-    }
-}
-
 /// Why the task is in its state, as far as anyone said, and until when.
 pub fn reason(task: &Task) -> String {
     let waiting = task.waiting_for.as_ref();
@@ -71,19 +59,6 @@ pub fn reason(task: &Task) -> String {
     match (said, until) {
         (Some(said), Some(until)) => format!("{said} {until}"),
         (said, until) => said.or(until).unwrap_or_default(),
-    }
-}
-
-/// Whether a row with a task in `state` is shown.
-pub const fn shows(filter: Filter, state: TaskState) -> bool {
-    match filter {
-        Filter::All => true,
-        Filter::Failed => matches!(state, TaskState::Failed),
-        Filter::Running => matches!(state, TaskState::Running),
-        Filter::Waiting => matches!(state, TaskState::Queued),
-        Filter::NeedsPerson => matches!(state, TaskState::NeedsPerson),
-        Filter::Succeeded => matches!(state, TaskState::Succeeded),
-        Filter::Cancelled => matches!(state, TaskState::Cancelled),
     }
 }
 
@@ -319,15 +294,6 @@ mod tests {
         channel.waiting = 1_500;
         let words = "1.6 a second, 1,500 items before";
         assert_eq!(super::pace(&channel, 1_795_487_628_000), words);
-    }
-
-    #[test]
-    fn each_state_is_shown_by_all_and_by_one_more_filter() {
-        use contract::{api::Filter, state::TaskState};
-        for &state in TaskState::ALL {
-            let by: Vec<_> = Filter::ALL.iter().filter(|f| super::shows(**f, state)).collect();
-            assert_eq!(by.len(), 2, "{state}: {by:?}");
-        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub async fn upload(
         .upload(Upload {
             user: who.identity.user,
             file: name,
-            bytes: &body,
+            bytes: body,
             channels: &channels,
             skip_bad,
             idempotency_key: idempotency_key(&headers)?,

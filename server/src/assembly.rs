@@ -14,6 +14,7 @@ use crate::{
     config::{Config, Role},
     guard::Origins,
     hub::Hub,
+    overload::Room,
     router, session,
     state::State,
 };
@@ -175,6 +176,7 @@ impl House {
             proxies: Proxies::new(&config.trusted_proxy),
             assets: Assets::load(),
             limiter: session::Limiter::default(),
+            room: Room::default(),
             set_up_token: session::set_up_token(&self.backends.store, address).await?,
         })
     }

@@ -29,7 +29,8 @@ fn back(page: &str, problem: &Problem) -> Response {
             _ => words.push_str(&format!("%{byte:02X}")),
         }
     }
-    Redirect::to(&format!("{page}?problem={words}")).into_response()
+    let and = if page.contains('?') { '&' } else { '?' };
+    Redirect::to(&format!("{page}{and}problem={words}")).into_response()
 }
 
 fn signed_in(result: Result<axum::http::HeaderValue, Problem>, page: &str) -> Response {
@@ -70,6 +71,9 @@ pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<R
 pub struct Which {
     channel: Option<String>,
     task: Option<TaskId>,
+    /// What the job's page showed, as the query of its address.
+    #[serde(default)]
+    shown: String,
 }
 
 pub async fn control(
@@ -84,15 +88,15 @@ pub async fn control(
         "pause" => state.engine.control(user, job, Control::Pause).await,
         "resume" => state.engine.control(user, job, Control::Resume).await,
         "retry" => {
-            let which = RetryWhich {
+            let failed = RetryWhich {
                 tasks: which.task.map(|task| vec![task]),
                 channel: which.channel.filter(|channel| !channel.is_empty()),
             };
-            state.engine.retry(user, job, &which).await
+            state.engine.retry(user, job, &failed).await
         }
         _ => return Err(Problem::not_found()),
     };
-    let page = format!("/jobs/{job}");
+    let page = format!("/jobs/{job}{}", query(&which.shown));
     match changed.map_err(Problem::from) {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
         Err(problem) if problem.status == StatusCode::CONFLICT => Ok(back(&page, &problem)),
@@ -100,10 +104,18 @@ pub async fn control(
     }
 }
 
+/// `shown` where it is the query of an address and nothing else.
+fn query(shown: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"?=&%_.+-~".contains(&byte);
+    if shown.starts_with('?') && shown.bytes().all(plain) { shown } else { "" }
+}
+
 #[derive(Deserialize)]
 pub struct ResolveForm {
     #[serde(rename = "as")]
     how: ResolveAs,
+    #[serde(default)]
+    shown: String,
 }
 
 pub async fn resolve(
@@ -113,7 +125,7 @@ pub async fn resolve(
     Form(form): Form<ResolveForm>,
 ) -> Result<Redirect, Problem> {
     let job = state.engine.resolve(who.identity.user, task, form.how).await?;
-    Ok(Redirect::to(&format!("/jobs/{}", job.id)))
+    Ok(Redirect::to(&format!("/jobs/{}{}", job.id, query(&form.shown))))
 }
 
 #[derive(Deserialize)]

@@ -14,10 +14,11 @@
 //! | [`trace`] | what the log says of a request |
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | the pages' plain forms |
-//! | [`page`] | the pages themselves |
+//! | [`page`], [`failed`] | the pages themselves, and what failed as a file |
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
 //! | [`body`] | bodies that are too large, heard out |
+//! | [`overload`] | what is let in at once |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
@@ -29,9 +30,11 @@ pub mod body;
 pub mod client;
 pub mod config;
 pub mod cookie;
+pub mod failed;
 pub mod form;
 pub mod guard;
 pub mod hub;
+pub mod overload;
 pub mod page;
 pub mod password;
 pub mod problem;

@@ -1,7 +1,7 @@
 //! The pages, rendered here and hydrated in the browser. One provider gives
 //! pages, server functions and the fallback what they need.
 
-use crate::{cookie, form, router::Routes, session, session::Visitor, state::State};
+use crate::{cookie, failed, form, router::Routes, session, session::Visitor, state::State};
 use app::data::people::Theme;
 use axum::{
     Router,
@@ -58,6 +58,7 @@ pub fn routes() -> Routes {
         .route("/launch/upload", get(render).post(form::launch::upload))
         .route("/launch/sample", post(form::launch::sample))
         .route("/launch/machines", post(form::launch::start))
+        .route("/jobs/{id}/failed.csv", get(failed::download))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
         .route("/notifications/read", post(form::mark_read))

@@ -1,6 +1,8 @@
 //! Which path leads where.
 
-use crate::{api, assets, body, guard, hub, page, problem::Problem, state::State, token, trace};
+use crate::{
+    api, assets, body, guard, hub, overload, page, problem::Problem, state::State, token, trace,
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State as Extract},
@@ -96,6 +98,7 @@ pub fn router(state: State) -> Router {
         .merge(streams.router)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(middleware::from_fn(body::hear_out))
+        .layer(middleware::from_fn_with_state(state.clone(), overload::bound))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .merge(probes.router)
         .layer(CatchPanicLayer::new())

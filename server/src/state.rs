@@ -1,6 +1,8 @@
 //! What every request may need.
 
-use crate::{assets::Assets, client::Proxies, guard::Origins, hub::Hub, session::Limiter};
+use crate::{
+    assets::Assets, client::Proxies, guard::Origins, hub::Hub, overload::Room, session::Limiter,
+};
 use engine::Engine;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ pub struct State {
     pub proxies: Proxies,
     pub assets: Assets,
     pub limiter: Limiter,
+    pub room: Room,
     /// What the first visitor has to know to make the first account; `None`
     /// on a loopback listener, where no stranger can be the first.
     pub set_up_token: Option<Arc<str>>,

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use support::Meanwhile;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
-/// The welcome that a client with `after` gets, and the frame behind it.
+/// The welcome that a client with `after` gets, and the first fact that comes
+/// within a second.
 async fn greeted(meanwhile: &Meanwhile, after: i64) -> (Value, Option<Value>) {
     let mut request =
         format!("ws://127.0.0.1:{}/ws", meanwhile.port).into_client_request().unwrap();
@@ -20,20 +21,21 @@ async fn greeted(meanwhile: &Meanwhile, after: i64) -> (Value, Option<Value>) {
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
     let hello = json!({ "type": "hello", "v": 1, "after": after });
     socket.send(Message::text(hello.to_string())).await.unwrap();
-    let mut frames = Vec::new();
-    while let Ok(Some(frame)) = tokio::time::timeout(
-        Duration::from_millis(if frames.is_empty() { 20_000 } else { 1_000 }),
-        socket.next(),
-    )
-    .await
-    {
-        frames.push(serde_json::from_str(frame.unwrap().to_text().unwrap()).unwrap());
-        if frames.len() == 2 {
-            break;
+    let mut frame = async || -> Value {
+        let frame = socket.next().await.unwrap().unwrap();
+        serde_json::from_str(frame.to_text().unwrap()).unwrap()
+    };
+    let welcome = frame().await;
+    assert_eq!(welcome["type"], "welcome");
+    let fact = async {
+        loop {
+            let frame = frame().await;
+            if frame["type"] == "fact" {
+                return frame;
+            }
         }
-    }
-    let mut frames = frames.into_iter();
-    (frames.next().expect("no welcome"), frames.next())
+    };
+    (welcome, tokio::time::timeout(Duration::from_secs(1), fact).await.ok())
 }
 
 async fn query(db: &DatabaseConnection, sql: &str) -> i64 {

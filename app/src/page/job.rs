@@ -1,48 +1,66 @@
 //! One job: what happened to every item, as it happens.
 
+mod asked;
+mod bar;
 mod details;
+mod flow;
+mod header;
 mod items;
 mod timeline;
 
 use crate::{
-    data::{JobPage, SHOWN, read_job, read_task, read_timeline},
+    data::job::{JobPage, read_flow, read_job, read_task, read_timeline},
     frame::{Frame, ProblemLine},
     live::Live,
-    words,
 };
-use contract::{JobId, TaskId, api, state::JobState};
-use leptos::{ev, prelude::*};
+use asked::{Asked, View};
+use contract::{TaskId, api::Filter};
+use header::Now;
+use leptos::{ev, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use leptos_meta::Title;
 use leptos_router::{
     NavigateOptions,
-    hooks::{use_navigate, use_params_map, use_query_map},
+    hooks::{use_navigate, use_query_map},
 };
-
-/// What of the page the address asks for.
-#[derive(Clone, Copy)]
-struct Asked {
-    /// The task whose details are open.
-    task: Memo<Option<String>>,
-    timeline: Memo<bool>,
-}
+use std::time::Duration;
 
 /// All that the page reads is asked for here, so that server and browser
 /// number it alike.
 #[component]
 pub fn Job() -> impl IntoView {
     let live = expect_context::<Live>();
-    let (params, query) = (use_params_map(), use_query_map());
-    let id = Memo::new(move |_| params.read().get("id").unwrap_or_default());
-    let asked = Asked {
-        task: Memo::new(move |_| query.read().get("task")),
-        timeline: Memo::new(move |_| query.read().get("view").as_deref() == Some("timeline")),
-    };
-    let after = move || query.read().get("after").and_then(|seq| seq.parse().ok()).unwrap_or(0);
-    let page = Resource::new(move || (id.get(), live.resync.get()), |(id, _)| read_job(id));
+    let asked = Asked::of_address();
+    let page = Resource::new(
+        move || asked.job.get(),
+        move |id| {
+            let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
+            read_job(id, filter, words, asked.from.get_untracked())
+        },
+    );
+    let looks = move |view| asked.view.get() == view;
     let timeline = Resource::new(
-        move || asked.timeline.get().then(|| (id.get(), after(), live.resync.get())),
+        move || {
+            looks(View::Timeline).then(|| (asked.job.get(), asked.before.get(), live.resync.get()))
+        },
         async |asked| match asked {
-            Some((id, after, _)) => read_timeline(id, after).await.map(Some),
+            Some((id, before, _)) => read_timeline(id, before).await.map(Some),
+            None => Ok(None),
+        },
+    );
+    // Counts up at most once a second while facts of the job come.
+    let beat = RwSignal::new(0_u32);
+    let pulse = move || {
+        if looks(View::Flow)
+            && let Ok(job) = asked.job.read().parse()
+        {
+            live.pulse(job);
+        }
+    };
+    once_a_second(pulse, move || beat.update(|beat| *beat += 1));
+    let flow = Resource::new(
+        move || looks(View::Flow).then(|| (asked.job.get(), beat.get(), live.resync.get())),
+        async |asked| match asked {
+            Some((id, ..)) => read_flow(id).await.map(Some),
             None => Ok(None),
         },
     );
@@ -58,20 +76,22 @@ pub fn Job() -> impl IntoView {
             None => Ok(None),
         },
     );
-    close_by_key(id, asked.task);
+    close_by_key(asked);
     view! {
         <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
                     Ok(Some(page)) => {
                         let job = page.job.id;
-                        let more = move || {
-                            view! { <timeline::Timeline job=job timeline=timeline/> }.into_any()
+                        let aside = view! { <details::Details job=job detail=detail asked=asked/> };
+                        let views = move |now| {
+                            let flow = view! { <flow::Flow flow=flow asked=asked now=now/> };
+                            let timeline = view! {
+                                <timeline::Timeline job=job timeline=timeline asked=asked/>
+                            };
+                            (flow.into_any(), timeline.into_any())
                         };
-                        let aside = view! {
-                            <details::Details job=job detail=detail asked=asked.task.into()/>
-                        };
-                        content(page, asked, more, aside.into_any())
+                        content(page, asked, views, aside.into_any())
                     }
                     Ok(None) => view! { <super::missing::Missing/> }.into_any(),
                     Err(error) => failed(&error).into_any(),
@@ -82,26 +102,48 @@ pub fn Job() -> impl IntoView {
     .into_any()
 }
 
+/// Runs `then` a second after what `when` reads has changed, and at most once
+/// a second while it goes on changing.
+fn once_a_second(when: impl Fn() + 'static, then: impl Fn() + Clone + 'static) {
+    let timer = StoredValue::new(None::<TimeoutHandle>);
+    Effect::new(move |before: Option<()>| {
+        when();
+        if before.is_some() && timer.get_value().is_none() {
+            let then = then.clone();
+            let due = move || {
+                timer.set_value(None);
+                then();
+            };
+            timer.set_value(set_timeout_with_handle(due, Duration::from_secs(1)).ok());
+        }
+    });
+    on_cleanup(move || {
+        if let Some(Some(timer)) = timer.try_get_value() {
+            timer.clear();
+        }
+    });
+}
+
 /// The id of the element that opens the details of a task.
 fn cell_id(task: &str) -> String {
     format!("cell-{task}")
 }
 
 /// Escape closes the details; the focus goes back to where they were opened.
-fn close_by_key(id: Memo<String>, task: Memo<Option<String>>) {
+fn close_by_key(asked: Asked) {
     let navigate = use_navigate();
     Effect::new(move |_| {
         let navigate = navigate.clone();
         let keys = window_event_listener(ev::keydown, move |event| {
-            if event.key() == "Escape" && task.get_untracked().is_some() {
+            if event.key() == "Escape" && asked.task.get_untracked().is_some() {
                 let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-                navigate(&format!("/jobs/{}", id.get_untracked()), options);
+                navigate(&untrack(move || asked.closed()), options);
             }
         });
         on_cleanup(move || keys.remove());
     });
     Effect::new(move |before: Option<Option<String>>| {
-        let now = task.get();
+        let now = asked.task.get();
         if let (Some(Some(before)), None) = (before, &now)
             && let Some(cell) = document().get_element_by_id(&cell_id(&before))
         {
@@ -134,141 +176,79 @@ pub fn failed(error: &ServerFnError) -> impl IntoView + use<> {
     }
 }
 
+/// Reads the job anew where facts alone can't tell how it is, and leaves the
+/// page's elements as they are: focus and scrolling stay.
+fn read_again(page: RwSignal<JobPage>, live: Live) {
+    let number = StoredValue::new(0_u32);
+    Effect::watch(
+        move || live.resync.get(),
+        move |&count, _, _| {
+            number.set_value(count);
+            let id = page.with_untracked(|page| page.job.id.to_string());
+            spawn_local(async move {
+                let read = read_job(id, Filter::All, String::new(), 0).await;
+                if number.try_get_value() != Some(count) {
+                    return;
+                }
+                match read {
+                    Ok(Some(read)) => {
+                        live.begin(&read.since);
+                        page.set(read);
+                    }
+                    Ok(None) => {}
+                    Err(error) => leptos::logging::warn!("the job was not read anew: {error}"),
+                }
+            });
+        },
+        false,
+    );
+}
+
 fn content(
     page: JobPage,
     asked: Asked,
-    timeline: impl Fn() -> AnyView + Send + Sync + 'static,
+    views: impl FnOnce(Now) -> (AnyView, AnyView),
     details: AnyView,
 ) -> AnyView {
     let live = expect_context::<Live>();
-    let JobPage { since, job, tasks } = page;
-    let (id, seq) = (job.id, since.seq);
+    let (since, title, grid) = (page.since.clone(), page.job.title.clone(), page.grid.clone());
+    let page = RwSignal::new(page);
+    let now = Now::of(page, live);
+    read_again(page, live);
     let query = use_query_map();
     let accepted = move || query.read().get("accepted").is_some();
-    let title = job.title.clone();
-    let at = words::time(job.created_at);
-    let more = job.counts.total > SHOWN;
-    let channels = job.channels.clone();
-    let now = Memo::new(move |_| live.job(&job, seq));
-    let current = move |tab: bool| (asked.timeline.get() == tab).then_some("page");
-    let buttons = view! { <Buttons id=id job=now channels=channels.clone()/> }.into_any();
-    // Hidden rather than taken away: filter and search stay as they are.
+    let tabs = View::ALL
+        .map(|view| {
+            let current = move || (asked.view.get() == view).then_some("page");
+            view! {
+                <a href=move || asked.tab(view) data-noscroll="" aria-current=current>
+                    {view.name()}
+                </a>
+            }
+        })
+        .into_iter()
+        .collect_view();
     let items = view! {
-        <div hidden=move || asked.timeline.get()>
-            {more.then(|| view! { <p>{format!("The first {SHOWN} items are shown.")}</p> })}
-            <items::Items job=id channels=channels tasks=tasks seq=seq/>
+        // Hidden rather than taken away: it stays as it was scrolled.
+        <div hidden=move || asked.view.get() != View::Items>
+            <items::Items now=now asked=asked first=grid/>
         </div>
-    }
-    .into_any();
+    };
+    let (flow, timeline) = views(now);
     view! {
-        <Title text=title.clone()/>
+        <Title text=title/>
         <Frame since=since>
             <ProblemLine/>
             <Show when=accepted>
                 <p class="good">"Accepted. You can leave this page; we'll tell you."</p>
             </Show>
-            <h1>{title}</h1>
-            <p class="facts">
-                <strong data-testid="job-state">{move || words::job(&now.read())}</strong>
-                " "
-                <span data-testid="counts">{move || words::counts(&now.read())}</span>
-                " · launched "
-                {at}
-            </p>
-            <Bar job=now/>
-            {buttons}
-            <nav class="tabs" aria-label="Of this job">
-                <a href=format!("/jobs/{id}") data-noscroll="" aria-current=move || current(false)>
-                    "Items"
-                </a>
-                <a
-                    href=format!("/jobs/{id}?view=timeline")
-                    data-noscroll=""
-                    aria-current=move || current(true)
-                >
-                    "Timeline"
-                </a>
-            </nav>
-            {items}
-            {timeline()}
+            {header::header(now, asked).into_any()}
+            <nav class="tabs" aria-label="Of this job">{tabs}</nav>
+            {items.into_any()}
+            {flow}
+            {timeline}
             {details}
         </Frame>
     }
     .into_any()
-}
-
-#[component]
-fn Buttons(id: JobId, job: Memo<api::Job>, channels: Vec<String>) -> impl IntoView {
-    let action = move |what: &str| format!("/jobs/{id}/{what}");
-    let running = move || job.read().state == JobState::Running && !job.read().cancel_requested;
-    let which = (channels.len() > 1).then(|| {
-        let choices = channels
-            .into_iter()
-            .map(|id| view! { <option value=id.clone()>{format!("of {id}")}</option> })
-            .collect_view();
-        view! {
-            <select name="channel" aria-label="Channel to retry">
-                <option value="">"of all channels"</option>
-                {choices}
-            </select>
-        }
-    });
-    view! {
-        <div class="buttons">
-            <form method="post" action=action("cancel")>
-                <button disabled=move || !running()>"Cancel"</button>
-            </form>
-            <form method="post" action=action("pause")>
-                <button disabled=move || !running() || job.read().paused>"Pause"</button>
-            </form>
-            <form method="post" action=action("resume")>
-                <button disabled=move || !running() || !job.read().paused>"Resume"</button>
-            </form>
-            <form
-                class="buttons"
-                method="post"
-                action=action("retry")
-                hidden=move || job.read().counts.failed == 0
-            >
-                <button>"Retry failed"</button>
-                {which}
-            </form>
-        </div>
-    }
-}
-
-/// Picks from a job's counters.
-type Count = fn(&contract::state::Counts) -> u32;
-
-/// Where the job is, segmented by state.
-#[component]
-fn Bar(job: Memo<api::Job>) -> impl IntoView {
-    let part = move |count: Count| {
-        let counts = job.read().counts;
-        format!("{:.2}", f64::from(count(&counts)) / f64::from(counts.total.max(1)) * 100.0)
-    };
-    let ends: [(&str, Count, Count); 4] = [
-        ("succeeded", |_| 0, |c| c.succeeded),
-        ("failed", |c| c.succeeded, |c| c.failed),
-        ("needs_person", |c| c.succeeded + c.failed, |c| c.needs_person),
-        ("cancelled", |c| c.succeeded + c.failed + c.needs_person, |c| c.cancelled),
-    ];
-    view! {
-        <svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
-            {ends
-                .into_iter()
-                .map(|(state, from, count)| {
-                    view! {
-                        <rect
-                            class=state
-                            x=move || part(from)
-                            y="0"
-                            height="4"
-                            width=move || part(count)
-                        ></rect>
-                    }
-                })
-                .collect_view()}
-        </svg>
-    }
 }

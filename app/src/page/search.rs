@@ -5,8 +5,10 @@ use crate::{
     frame::Frame,
     live::Live,
     page::jobs::JobLine,
+    sign::sign,
     words,
 };
+use contract::api::Job;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -42,11 +44,8 @@ fn content(page: SearchPage, asked: String) -> AnyView {
             format!("Nothing of yours is called “{asked}”: no job has it in its title, and no item's SKU begins with it.")
         })
     };
-    let live = expect_context::<Live>();
-    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let more_jobs = jobs.len() == JOBS as usize;
     let more_items = items.len() == ITEMS as usize;
-    let now = Memo::new(move |_| jobs.iter().map(|job| live.job(job, seq)).collect::<Vec<_>>());
     view! {
         <Frame since=since>
             <h1>"Search"</h1>
@@ -62,16 +61,11 @@ fn content(page: SearchPage, asked: String) -> AnyView {
                 <button class="main">"Search"</button>
             </form>
             {empty.map(|words| view! { <p class="empty" role="status">{words}</p> })}
-            {(!ids.is_empty())
+            {(!jobs.is_empty())
                 .then(|| {
                     view! {
                         <h2>"Jobs"</h2>
-                        <div class="lines">
-                            {ids
-                                .into_iter()
-                                .map(|id| view! { <JobLine id=id jobs=now/> })
-                                .collect_view()}
-                        </div>
+                        <div class="lines">{lines(jobs, seq)}</div>
                         {more_jobs
                             .then(|| view! { <p><small>{format!("The newest {JOBS} of your last 5,000.")}</small></p> })}
                     }
@@ -92,6 +86,13 @@ fn content(page: SearchPage, asked: String) -> AnyView {
     .into_any()
 }
 
+fn lines(jobs: Vec<Job>, seq: i64) -> AnyView {
+    let live = expect_context::<Live>();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    let now = Memo::new(move |_| jobs.iter().map(|job| live.job(job, seq)).collect::<Vec<_>>());
+    ids.into_iter().map(|id| view! { <JobLine id=id jobs=now/> }).collect_view().into_any()
+}
+
 fn found(item: Item, seq: i64) -> AnyView {
     let live = expect_context::<Live>();
     let Item { task, job } = item;
@@ -102,7 +103,9 @@ fn found(item: Item, seq: i64) -> AnyView {
         <a class="line" href=href data-testid="found">
             <strong>{what}</strong>
             <span class="now" data-state=move || now.read().state.as_str()>
-                <span class="sign" aria-hidden="true">{move || words::sign(&now.read())}</span>
+                <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+                    <path d=move || sign(now.read().state)></path>
+                </svg>
                 {move || words::task(&now.read())}
             </span>
             <span>{title}</span>

@@ -182,16 +182,22 @@ words!(
     }
 );
 
-/// How many tasks of a kind caused how many of another: the chain as a graph.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The chain of a job as a graph.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
+    /// Causes before what they cause.
     pub nodes: Vec<FlowNode>,
     pub edges: Vec<FlowEdge>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Tasks of one kind, and of one channel where the kind has channels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowNode {
     pub kind: String,
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// Causes between a launch and these tasks: 0 for what was launched.
+    pub depth: u32,
     pub queued: u32,
     pub running: u32,
     pub succeeded: u32,
@@ -200,10 +206,23 @@ pub struct FlowNode {
     pub needs_person: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+impl FlowNode {
+    pub const fn total(&self) -> u32 {
+        self.queued
+            + self.running
+            + self.succeeded
+            + self.failed
+            + self.cancelled
+            + self.needs_person
+    }
+}
+
+/// How many tasks of one node were caused by those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowEdge {
-    pub from: String,
-    pub to: String,
+    /// Places in [`Flow::nodes`].
+    pub from: u32,
+    pub to: u32,
     pub count: u32,
 }
 

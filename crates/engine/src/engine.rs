@@ -1,6 +1,7 @@
 //! The use cases: what pages and programs ask for. Each stores, tells the
 //! hubs and wakes the relay.
 
+mod failed;
 mod forecast;
 mod people;
 
@@ -14,6 +15,7 @@ use crate::{
     relay::Bell,
     store::{self, Accept, Control, NewTask, Store},
 };
+use bytes::Bytes;
 use contract::{
     JobId, TaskId, UserId,
     api::{DryRun, Job, ResolveAs, RetryWhich},
@@ -62,7 +64,7 @@ pub struct Upload<'a> {
     pub user: UserId,
     /// The file's name.
     pub file: &'a str,
-    pub bytes: &'a [u8],
+    pub bytes: Bytes,
     /// Ids of channels.
     pub channels: &'a [String],
     /// Upload the good rows although there are bad ones.
@@ -127,11 +129,11 @@ impl Engine {
     pub async fn dry_run(
         &self,
         file: &str,
-        bytes: &[u8],
+        bytes: Bytes,
         channels: &[String],
     ) -> Result<DryRun, LaunchError> {
         self.chosen(channels)?;
-        let feed = feed::read(bytes)?;
+        let feed = aside(move || feed::read(&bytes)).await??;
         let products = feed.products.len();
         let estimate = self.estimate(channels, products as u64).await?;
         Ok(DryRun {
@@ -155,39 +157,18 @@ impl Engine {
         if channels.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one channel.".into()));
         }
-        let feed = feed::read(upload.bytes)?;
-        if feed.bad_total > 0 && !upload.skip_bad {
-            return Err(LaunchError::BadRows { bad: feed.bad, total: feed.bad_total });
-        }
-        if feed.products.is_empty() {
-            return Err(LaunchError::Invalid("The file holds no product to upload.".into()));
-        }
-        let mut tasks = Vec::with_capacity(feed.products.len() * channels.len());
-        for (row, product) in (0..).zip(&feed.products) {
-            for channel in &channels {
-                let command =
-                    ProductUpload { channel: channel.id.clone(), product: product.clone() };
-                let task = NewTask::new(
-                    &command,
-                    Some(channel.id.clone()),
-                    product.sku.clone(),
-                    product.title.clone(),
-                    row,
-                );
-                tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
-            }
-        }
         let ids: Vec<_> = channels.iter().map(|channel| channel.id.clone()).collect();
-        let mut hash = Sha256::new_with_prefix(upload.bytes);
-        hash.update(ids.join(","));
-        hash.update([u8::from(upload.skip_bad)]);
+        let (user, title) = (upload.user, upload.file.to_owned());
+        let (bytes, skip_bad, chosen) = (upload.bytes, upload.skip_bad, ids.clone());
+        let work = move || tasks_of(&bytes, skip_bad, &chosen);
+        let (tasks, hash) = aside(work).await??;
         self.accept(Accept {
-            user: upload.user,
+            user,
             kind: JobKind::ProductUploads,
-            title: upload.file.into(),
+            title,
             channels: ids,
             tasks,
-            idempotency: upload.idempotency_key.map(|key| (key, hex::encode(hash.finalize()))),
+            idempotency: upload.idempotency_key.map(|key| (key, hash)),
         })
         .await
     }
@@ -314,6 +295,50 @@ impl Engine {
         }
         Ok(chosen)
     }
+}
+
+/// Runs what keeps a processor busy without holding up those who wait for
+/// something else.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LaunchError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| LaunchError::Invalid("Our own code failed at this file.".into()))
+}
+
+/// The tasks of a file, each product on each channel, and a hash of what was
+/// asked.
+fn tasks_of(
+    bytes: &[u8],
+    skip_bad: bool,
+    channels: &[String],
+) -> Result<(Vec<NewTask>, String), LaunchError> {
+    let feed = feed::read(bytes)?;
+    if feed.bad_total > 0 && !skip_bad {
+        return Err(LaunchError::BadRows { bad: feed.bad, total: feed.bad_total });
+    }
+    if feed.products.is_empty() {
+        return Err(LaunchError::Invalid("The file holds no product to upload.".into()));
+    }
+    let mut tasks = Vec::with_capacity(feed.products.len() * channels.len());
+    for (row, product) in (0..).zip(&feed.products) {
+        for channel in channels {
+            let command = ProductUpload { channel: channel.clone(), product: product.clone() };
+            let task = NewTask::new(
+                &command,
+                Some(channel.clone()),
+                product.sku.clone(),
+                product.title.clone(),
+                row,
+            );
+            tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
+        }
+    }
+    let mut hash = Sha256::new_with_prefix(bytes);
+    hash.update(channels.join(","));
+    hash.update([u8::from(skip_bad)]);
+    Ok((tasks, hex::encode(hash.finalize())))
 }
 
 /// A new idempotency key, for a form that has none yet.

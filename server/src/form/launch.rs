@@ -135,7 +135,7 @@ async fn accept(state: &State, who: &SignedIn, fields: &Fields) -> Result<Respon
         .upload(Upload {
             user: who.identity.user,
             file: &fields.name,
-            bytes: &fields.bytes,
+            bytes: fields.bytes.clone(),
             channels: &fields.channels,
             skip_bad: fields.skip_bad,
             idempotency_key: fields.key.clone(),
@@ -195,7 +195,7 @@ async fn answered(state: &State, fields: Fields, problem: Option<String>) -> Ans
 }
 
 async fn understand(state: &State, fields: &Fields) -> Understood {
-    match state.engine.dry_run(&fields.name, &fields.bytes, &[]).await {
+    match state.engine.dry_run(&fields.name, fields.bytes.clone(), &[]).await {
         Ok(run) => Understood::Read(run),
         Err(error) => Understood::Refused(Problem::from(error).detail),
     }

@@ -1,5 +1,6 @@
 //! One task: every attempt, and what a person can do about it.
 
+use super::asked::Asked;
 use crate::words;
 use contract::{
     JobId,
@@ -12,11 +13,7 @@ type Found = Result<Option<TaskDetail>, ServerFnError>;
 
 /// Beside the grid, while the address names a task.
 #[component]
-pub fn Details(
-    job: JobId,
-    detail: Resource<Found>,
-    asked: Signal<Option<String>>,
-) -> impl IntoView {
+pub fn Details(job: JobId, detail: Resource<Found>, asked: Asked) -> impl IntoView {
     // Taken once a task, not at each piece of news about it.
     let focused = StoredValue::new(None);
     view! {
@@ -24,9 +21,9 @@ pub fn Details(
             {move || Suspend::new(async move {
                 let found = detail.await;
                 // A task that nobody asks for any more is not shown meanwhile.
-                let open = asked.get().is_some();
+                let open = asked.task.get().is_some();
                 match found {
-                    Ok(Some(found)) if open => panel(job, found, focused).into_any(),
+                    Ok(Some(found)) if open => panel(job, found, focused, asked).into_any(),
                     Ok(_) => ().into_any(),
                     Err(error) => {
                         view! { <p class="problem" role="alert">{super::sentence(&error)}</p> }
@@ -38,7 +35,12 @@ pub fn Details(
     }
 }
 
-fn panel(job: JobId, found: TaskDetail, focused: StoredValue<Option<String>>) -> impl IntoView {
+fn panel(
+    job: JobId,
+    found: TaskDetail,
+    focused: StoredValue<Option<String>>,
+    asked: Asked,
+) -> impl IntoView {
     let TaskDetail { task, attempts, .. } = found;
     let heading = NodeRef::<html::H2>::new();
     let id = task.id.to_string();
@@ -53,7 +55,7 @@ fn panel(job: JobId, found: TaskDetail, focused: StoredValue<Option<String>>) ->
     let made = task.outcome.as_ref().and_then(|outcome| outcome.reference.clone());
     view! {
         <aside class="details" data-testid="details" aria-labelledby="details">
-            <a class="close" href=format!("/jobs/{job}") data-noscroll="">"Close"</a>
+            <a class="close" href=move || asked.closed() data-noscroll="">"Close"</a>
             <h2 id="details" tabindex="-1" node_ref=heading>{words::about(&task)}</h2>
             <p>{task.title.clone()}</p>
             <p>
@@ -62,7 +64,7 @@ fn panel(job: JobId, found: TaskDetail, focused: StoredValue<Option<String>>) ->
                 {words::reason(&task)}
             </p>
             {made.map(|made| view! { <p>"The service calls it " <code>{made}</code></p> })}
-            <div class="buttons">{actions(job, &task)}</div>
+            <div class="buttons">{actions(job, &task, asked)}</div>
             <h3>"Attempts"</h3>
             {none.then(|| view! { <p>"None has ended yet."</p> })}
             <ol class="attempts">{tries}</ol>
@@ -70,18 +72,21 @@ fn panel(job: JobId, found: TaskDetail, focused: StoredValue<Option<String>>) ->
     }
 }
 
-fn actions(job: JobId, task: &Task) -> AnyView {
+fn actions(job: JobId, task: &Task, asked: Asked) -> AnyView {
     let id = task.id.to_string();
+    let shown = move || view! { <input type="hidden" name="shown" value=move || asked.shown()/> };
     match task.state {
         TaskState::Failed => view! {
             <form method="post" action=format!("/jobs/{job}/retry")>
                 <input type="hidden" name="task" value=id/>
+                {shown()}
                 <button>"Retry"</button>
             </form>
         }
         .into_any(),
         TaskState::NeedsPerson => view! {
             <form class="buttons" method="post" action=format!("/tasks/{id}/resolve")>
+                {shown()}
                 <button name="as" value="done">"It is done"</button>
                 <button name="as" value="again">"Do it again"</button>
             </form>

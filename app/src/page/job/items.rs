@@ -1,213 +1,179 @@
-//! The grid: a row a product or machine, a cell a task, all of them live.
+//! The grid: a row a product or machine, a cell a task, all of them live. The
+//! server filters and searches; the browser draws the rows that are seen.
 
-use crate::{live::Live, words};
+mod cell;
+mod controls;
+mod keys;
+mod window;
+
+use super::{asked::Asked, header::Now};
+use crate::{data::job::FIRST, words};
 use contract::{
-    JobId,
-    api::{Filter, Task},
+    api::{Filter, Grid, GridRow, Task},
+    state::JobKind,
 };
-use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
-use std::collections::BTreeMap;
+use leptos::{ev, prelude::*};
+use std::sync::Arc;
+use window::{Reading, Window};
 
-/// One row and its tasks as they are now.
-#[derive(Clone)]
-struct Row {
-    sku: String,
-    title: String,
-    /// What a search looks through.
-    text: String,
-    cells: Vec<Memo<Task>>,
+/// Which task of a row stands in a column.
+#[derive(Clone, Debug, PartialEq)]
+struct Column {
+    heading: String,
+    kind: &'static str,
+    channel: Option<String>,
 }
 
-/// What the user wants to see of the grid.
-#[derive(Clone, Copy)]
-struct Wanted {
-    filter: RwSignal<Filter>,
-    /// In lower case.
-    text: RwSignal<String>,
+impl Column {
+    fn holds(&self, task: &Task) -> bool {
+        match &self.channel {
+            Some(_) => task.channel == self.channel,
+            None => task.kind == self.kind,
+        }
+    }
 }
 
-impl Wanted {
-    fn takes(self, row: &Row) -> bool {
-        let filter = self.filter.get();
-        self.text.with(|text| row.text.contains(text.as_str()))
-            && (filter == Filter::All
-                || row.cells.iter().any(|cell| words::shows(filter, cell.read().state)))
+fn columns(now: Now) -> Vec<Column> {
+    let page = now.page.read_untracked();
+    match page.job.kind {
+        JobKind::ProductUploads => page
+            .job
+            .channels
+            .iter()
+            .map(|id| {
+                let known = page.channels.iter().find(|channel| channel.id == *id);
+                Column {
+                    heading: known.map_or_else(|| id.clone(), |channel| channel.name.clone()),
+                    kind: "product.upload",
+                    channel: Some(id.clone()),
+                }
+            })
+            .collect(),
+        JobKind::Ec2Starts => [("Start", "ec2.start"), ("Alarm", "alarm.create")]
+            .map(|(heading, kind)| Column { heading: heading.into(), kind, channel: None })
+            .into(),
     }
 }
 
 #[component]
-pub fn Items(job: JobId, channels: Vec<String>, tasks: Vec<Task>, seq: i64) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let query = use_query_map().get_untracked();
-    let wanted = Wanted {
-        filter: RwSignal::new(
-            query.get("show").and_then(|word| word.parse().ok()).unwrap_or(Filter::All),
-        ),
-        text: RwSignal::new(query.get("q").unwrap_or_default().to_lowercase()),
+pub fn Items(now: Now, asked: Asked, first: Grid) -> impl IntoView {
+    let columns: Arc<[Column]> = columns(now).into();
+    let width = columns.len();
+    let offset = first.offset;
+    let window = Window::new(now, asked, width, first);
+    window.follow();
+    let heads = columns
+        .iter()
+        .map(|column| view! { <th scope="col">{column.heading.clone()}</th> })
+        .collect_view();
+    let subject = match now.page.read_untracked().job.kind {
+        JobKind::ProductUploads => "Product",
+        JobKind::Ec2Starts => "Machine",
     };
-    let known = StoredValue::new(tasks.clone());
-    let uploads = !channels.is_empty();
-    let heads =
-        channels.iter().map(|id| view! { <th scope="col">{id.clone()}</th> }).collect_view();
-    let rows = rows(live, &channels, tasks, seq);
-    let lines = rows.iter().map(|row| line(job, row, wanted)).collect_view();
-    let total = rows.len();
-    let rows = StoredValue::new(rows);
-    let matching = Memo::new(move |_| {
-        rows.with_value(|rows| rows.iter().filter(|row| wanted.takes(row)).count())
+    let gap = move |height: Signal<f64>| {
+        view! {
+            <tr class="gap" aria-hidden="true" hidden=move || height.get() < 1.0>
+                <td colspan=width + 1>
+                    <svg width="1" height=move || height.get().round().to_string()></svg>
+                </td>
+            </tr>
+        }
+    };
+    let above = Signal::derive(move || window.height_of(window.span.get().0));
+    let below = Signal::derive(move || {
+        window.height_of(window.matching().saturating_sub(window.span.get().1))
     });
-    let controls = view! { <Controls job=job wanted=wanted/> }.into_any();
+    let rows = view! {
+        <ForEnumerate
+            each=move || window.drawn()
+            key=|(_, row)| row.row
+            children=move |index, (seq, row)| line(window, &columns, index, seq, &row)
+        />
+    };
     view! {
-        {controls}
-        <p class="facts" role="status" data-testid="matching">
-            {move || match (matching.get(), total) {
-                (0, 0) => "There are no items.".to_owned(),
-                (0, _) => "No item matches. Choose All and clear the search.".to_owned(),
-                (some, all) if some == all => format!("{all} rows"),
-                (some, all) => format!("{some} of {all} rows"),
-            }}
+        {controls::controls(now, asked)}
+        <p class="facts" role="status" data-testid="matching">{move || matching(window)}</p>
+        <p class="problem" role="alert" hidden=move || window.reading.get() != Reading::Failed>
+            "These rows could not be read. "
+            <button class="quiet" on:click=move |_| window.again()>"Try again"</button>
         </p>
-        <div class="scroll" tabindex="0" role="region" aria-label="Items">
-            <table class="grid">
+        <div
+            class="scroll"
+            tabindex="0"
+            role="region"
+            aria-label="Items"
+            aria-busy=move || (window.reading.get() == Reading::Asked).then_some("true")
+            node_ref=window.region
+            on:scroll=move |_| window.look()
+            on:keydown=move |event: ev::KeyboardEvent| keys::pressed(window, &event)
+            on:focusin=move |event: ev::FocusEvent| keys::focused(window, &event)
+        >
+            <table class="grid" aria-rowcount=move || window.matching() + 1>
                 <thead>
-                    <tr>
-                        <th scope="col">{if uploads { "Product" } else { "Machine" }}</th>
-                        {heads}
-                        {(!uploads)
-                            .then(|| view! { <th scope="col">"Start"</th><th scope="col">"Alarm"</th> })}
-                    </tr>
+                    <tr aria-rowindex="1"><th scope="col">{subject}</th>{heads}</tr>
                 </thead>
-                <tbody>{lines}</tbody>
+                <tbody>{gap(above)} {rows.into_any()} {gap(below)}</tbody>
             </table>
         </div>
-        <ul class="caused">
-            {move || {
-                known
-                    .with_value(|known| live.new_tasks(job, known))
-                    .into_iter()
-                    .map(|task| {
-                        view! {
-                            <li data-testid="caused" data-state=task.state.as_str()>
-                                {words::about(&task)}
-                                ": "
-                                {words::task(&task)}
-                            </li>
-                        }
-                    })
-                    .collect_view()
-            }}
-        </ul>
+        <p class="facts told" data-testid="told">{move || window.told.get()}</p>
+        {pages(window, asked, offset)}
     }
 }
 
-fn rows(live: Live, channels: &[String], tasks: Vec<Task>, seq: i64) -> Vec<Row> {
-    let mut rows: BTreeMap<u32, Vec<Task>> = BTreeMap::new();
-    for task in tasks {
-        rows.entry(task.row).or_default().push(task);
-    }
-    let place = |task: &Task| {
-        let place = task.channel.as_ref().map(|id| channels.iter().position(|c| c == id));
-        place.flatten().unwrap_or(usize::MAX)
+/// How many rows match, and what to do where none does.
+fn matching(window: Window) -> String {
+    let (filter, words) = window.answered();
+    let all = filter == Filter::All && words.is_empty();
+    let count = words::thousands(window.matching().into());
+    let found = match (window.matching(), all) {
+        (0, true) => "There are no items.".to_owned(),
+        (0, false) => "No item matches. Choose All and clear the search.".to_owned(),
+        (1, true) => "1 row".to_owned(),
+        (_, true) => format!("{count} rows"),
+        (1, false) => "1 row matches".to_owned(),
+        (_, false) => format!("{count} rows match"),
     };
-    rows.into_values()
-        .map(|mut tasks| {
-            tasks.sort_by_key(|task| (place(task), task.cause.is_some()));
-            let name = tasks.first().map(|task| (task.sku.clone(), task.title.clone()));
-            let (sku, title) = name.unwrap_or_default();
-            let text = format!("{sku} {title}").to_lowercase();
-            let cells =
-                tasks.into_iter().map(|task| Memo::new(move |_| live.task(&task, seq))).collect();
-            Row { sku, title, text, cells }
-        })
-        .collect()
+    match window.reading.get() {
+        Reading::Asked => format!("{found} · reading …"),
+        Reading::Idle | Reading::Failed => found,
+    }
 }
 
-fn line(job: JobId, row: &Row, wanted: Wanted) -> impl IntoView + use<> {
-    let cells = row.cells.iter().map(|cell| view! { <Cell job=job now=*cell/> }).collect_view();
-    let (sku, title, row) = (row.sku.clone(), row.title.clone(), row.clone());
+fn line(
+    window: Window,
+    columns: &[Column],
+    index: ReadSignal<usize>,
+    seq: i64,
+    row: &Arc<GridRow>,
+) -> AnyView {
+    let place = Signal::derive(move || {
+        window.span.get().0 + u32::try_from(index.get()).unwrap_or(u32::MAX)
+    });
+    let cells = columns
+        .iter()
+        .enumerate()
+        .map(|(number, column)| cell::cell(window, column, place, number, seq, row))
+        .collect_view();
+    let (sku, title) = (row.sku.clone(), row.title.clone());
     view! {
-        <tr hidden=move || !wanted.takes(&row)>
+        <tr aria-rowindex=move || place.get() + 2>
             <th scope="row">{sku} " " <small>{title}</small></th>
             {cells}
         </tr>
     }
+    .into_any()
 }
 
-/// Filter and search; without scripts a form that asks the server.
-#[component]
-fn Controls(job: JobId, wanted: Wanted) -> impl IntoView {
-    let chosen = wanted.filter.get_untracked();
-    let choices = Filter::ALL
-        .iter()
-        .map(|&filter| {
-            view! {
-                <option value=filter.as_str() selected=filter == chosen>
-                    {words::filter(filter)}
-                </option>
-            }
-        })
-        .collect_view();
-    view! {
-        <form
-            class="controls"
-            method="get"
-            action=format!("/jobs/{job}")
-            role="search"
-            on:submit=|event| event.prevent_default()
-        >
-            <label>
-                "Show "
-                <select
-                    name="show"
-                    data-testid="filter"
-                    on:change=move |event| {
-                        if let Ok(filter) = event_target_value(&event).parse() {
-                            wanted.filter.set(filter);
-                        }
-                    }
-                >
-                    {choices}
-                </select>
-            </label>
-            <label>
-                "Search "
-                <input
-                    type="search"
-                    name="q"
-                    data-testid="search"
-                    placeholder="SKU or title"
-                    value=wanted.text.get_untracked()
-                    on:input=move |event| wanted.text.set(event_target_value(&event).to_lowercase())
-                />
-            </label>
-            <button class="unscripted">"Show"</button>
-        </form>
-    }
-}
-
-/// One task: a sign, words for whoever can't see it, and the way to more.
-#[component]
-fn Cell(job: JobId, now: Memo<Task>) -> impl IntoView {
-    let task = now.get_untracked();
-    let name = words::about(&task);
-    view! {
-        <td
-            data-testid="cell"
-            data-sku=task.sku
-            data-channel=task.channel.unwrap_or_default()
-            data-state=move || now.read().state.as_str()
-            title=move || words::reason(&now.read())
-        >
-            <a
-                id=super::cell_id(&task.id.to_string())
-                href=format!("/jobs/{job}?task={}", task.id)
-                data-noscroll=""
-                aria-label=move || format!("{name}: {}", words::task(&now.read()))
-            >
-                <span class="sign" aria-hidden="true">{move || words::sign(&now.read())}</span>
-                <span class="word">{move || words::task(&now.read())}</span>
-            </a>
-        </td>
-    }
+/// Ways to the rows before and after, for whoever has no scripts.
+fn pages(window: Window, asked: Asked, offset: u32) -> impl IntoView {
+    let to = move |from: u32| {
+        let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
+        untrack(move || asked.rows(filter, &words, from))
+    };
+    let before = (offset > 0).then(|| {
+        view! { <a href=to(offset.saturating_sub(FIRST))>"Rows before"</a> }
+    });
+    let more = untrack(|| window.matching()) > offset + FIRST;
+    let after = more.then(|| view! { <a href=to(offset + FIRST)>"Rows after"</a> });
+    view! { <nav class="pages unscripted" aria-label="Of rows">{before} " " {after}</nav> }
 }

@@ -1,18 +1,23 @@
-//! The journal of a job in words.
+//! The journal of a job in words, newest first.
 
-use crate::{data, live::Live, words};
+use super::asked::{Asked, View};
+use crate::{
+    data::job::{self, FACTS},
+    live::Live,
+    words,
+};
 use contract::{JobId, fact::Fact};
 use leptos::prelude::*;
 
-type Read = Result<Option<data::Timeline>, ServerFnError>;
+type Answer = Result<Option<job::Timeline>, ServerFnError>;
 
 #[component]
-pub fn Timeline(job: JobId, timeline: Resource<Read>) -> impl IntoView {
+pub fn Timeline(job: JobId, timeline: Resource<Answer>, asked: Asked) -> impl IntoView {
     view! {
         <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match timeline.await {
-                    Ok(Some(page)) => content(job, page).into_any(),
+                    Ok(Some(page)) => content(job, page, asked).into_any(),
                     Ok(None) => ().into_any(),
                     Err(error) => {
                         view! { <p class="problem" role="alert">{super::sentence(&error)}</p> }
@@ -24,32 +29,48 @@ pub fn Timeline(job: JobId, timeline: Resource<Read>) -> impl IntoView {
     }
 }
 
-fn content(job: JobId, page: data::Timeline) -> impl IntoView {
+fn content(job: JobId, page: job::Timeline, asked: Asked) -> impl IntoView {
     let live = expect_context::<Live>();
-    let data::Timeline { seq, facts, next } = page;
-    let last = next.is_none();
+    let job::Timeline { seq, facts, more } = page;
+    let end = facts.last().map_or(0, |fact| fact.seq);
+    // Older facts make room for new ones, so that the list stays short; the
+    // way to them begins where it ends.
+    let shown = Memo::new(move |_| {
+        let mut shown = match asked.before.get() {
+            None => live.news(job, seq, FACTS),
+            Some(_) => Vec::new(),
+        };
+        shown.extend(facts.iter().take(FACTS - shown.len()).cloned());
+        shown
+    });
+    let last = Memo::new(move |_| shown.read().last().map_or(0, |fact| fact.seq));
+    let newest = asked.tab(View::Timeline);
+    let older = format!("{newest}&before=");
     view! {
         <ol class="timeline" data-testid="timeline">
-            {facts.iter().map(moment).collect_view()}
-            {last
-                .then(|| {
-                    view! {
-                        <For
-                            each=move || live.news(job, seq)
-                            key=|fact| fact.seq
-                            children=|fact| moment(&fact)
-                        />
-                    }
-                })}
+            <For each=move || shown.get() key=|fact| fact.seq children=|fact| moment(&fact)/>
         </ol>
-        {next
-            .map(|next| {
-                let later = format!("/jobs/{job}?view=timeline&after={next}");
-                view! { <p><a href=later>"What happened later"</a></p> }
-            })}
+        <nav class="pages" aria-label="Of the timeline">
+            <a href=newest hidden=move || asked.before.get().is_none()>"Newest"</a>
+            " "
+            <a href=move || format!("{older}{}", last.get()) hidden=move || !more && last.get() <= end>
+                "Older"
+            </a>
+        </nav>
     }
 }
 
 fn moment(fact: &Fact) -> impl IntoView + use<> {
-    view! { <li><time>{words::time(fact.at)}</time> " " {words::fact(fact)}</li> }
+    let task = fact.data.task.as_ref();
+    let state = task.map_or_else(
+        || fact.data.job.as_ref().map(|job| job.state.as_str()),
+        |task| Some(task.state.as_str()),
+    );
+    view! {
+        <li data-state=state data-job=task.is_none().then_some("")>
+            <time>{words::time(fact.at)}</time>
+            " "
+            {words::fact(fact)}
+        </li>
+    }
 }

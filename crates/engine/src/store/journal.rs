@@ -196,6 +196,26 @@ impl Store {
         .collect()
     }
 
+    /// The journal of one job, newest first, `seq < before`.
+    pub async fn job_journal_before(
+        &self,
+        user: UserId,
+        job: JobId,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Fact>, Error> {
+        all(
+            &self.reader,
+            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+             WHERE job_id = $2 AND user_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT $4",
+            [user.0.into(), job.0.into(), before.into(), limit.into()],
+        )
+        .await?
+        .iter()
+        .map(fact)
+        .collect()
+    }
+
     /// The user's newest notifications, at most `limit`.
     pub async fn inbox(&self, user: UserId, limit: i64) -> Result<Inbox, Error> {
         let rows = all(

@@ -49,6 +49,7 @@ CREATE TABLE tasks (
 );
 CREATE INDEX tasks_by_job ON tasks (job_id, row_no, id);
 CREATE INDEX tasks_by_job_state ON tasks (job_id, state, row_no);
+CREATE INDEX tasks_caused ON tasks (job_id) WHERE cause_id IS NOT NULL;
 CREATE INDEX tasks_to_publish ON tasks (queue, job_id, run_after)
   WHERE state = 'queued' AND published_at IS NULL;
 CREATE INDEX tasks_unclaimed ON tasks (queue, published_at)

@@ -1,0 +1,162 @@
+//! The chain of a job as a graph: what was launched, and each kind of task
+//! with its counts, behind what caused it.
+
+use super::{
+    asked::Asked,
+    bar::{Bar, Parts},
+    header::Now,
+};
+use crate::words;
+use contract::{
+    api::{self, Filter, FlowNode},
+    state::TaskState,
+};
+use leptos::prelude::*;
+
+type Answer = Result<Option<api::Flow>, ServerFnError>;
+
+#[component]
+pub fn Flow(flow: Resource<Answer>, asked: Asked, now: Now) -> impl IntoView {
+    view! {
+        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
+            {move || Suspend::new(async move {
+                match flow.await {
+                    Ok(Some(flow)) => graph(&flow, asked, now).into_any(),
+                    Ok(None) => ().into_any(),
+                    Err(error) => {
+                        view! { <p class="problem" role="alert">{super::sentence(&error)}</p> }
+                            .into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+}
+
+fn graph(flow: &api::Flow, asked: Asked, now: Now) -> impl IntoView + use<> {
+    let deepest = flow.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
+    let launched: u32 = flow.nodes.iter().filter(|n| n.depth == 0).map(FlowNode::total).sum();
+    let steps = (0..=deepest)
+        .map(|depth| {
+            let before = depth.checked_sub(1).map(|depth| step(flow, depth));
+            let own = step(flow, depth);
+            let arrows = arrows(flow, before.as_deref(), &own);
+            let nodes = own.iter().map(|&place| node(flow, place, asked, now)).collect_view();
+            view! {
+                <li class="arrows" role="presentation">{arrows}</li>
+                <li class="step"><ul>{nodes}</ul></li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section aria-labelledby="flow">
+            <h2 id="flow" class="unseen">"Flow"</h2>
+            <ol class="flow" data-testid="flow">
+                <li class="step">
+                    <ul>
+                        <li class="node">
+                            <h3>"Launched"</h3>
+                            <p>{items(launched)}</p>
+                        </li>
+                    </ul>
+                </li>
+                {steps}
+            </ol>
+        </section>
+    }
+}
+
+fn items(count: u32) -> String {
+    format!("{} {}", words::thousands(count.into()), if count == 1 { "item" } else { "items" })
+}
+
+/// Places of the nodes of one depth.
+fn step(flow: &api::Flow, depth: u32) -> Vec<usize> {
+    let all = flow.nodes.iter().enumerate();
+    all.filter(|(_, node)| node.depth == depth).map(|(place, _)| place).collect()
+}
+
+/// From each cause to what it caused. Nodes of a step share its height
+/// evenly, so their middles are known; `before` is `None` for the launch.
+fn arrows(flow: &api::Flow, before: Option<&[usize]>, own: &[usize]) -> impl IntoView + use<> {
+    let middle = |place: usize, of: usize| (place * 2 + 1) as f64 * 50.0 / of.max(1) as f64;
+    let mut lines = Vec::new();
+    for (row, &to) in own.iter().enumerate() {
+        let y = middle(row, own.len());
+        let causes: Vec<f64> = match before {
+            None => vec![50.0],
+            Some(before) => (0..before.len())
+                .filter(|&cause| {
+                    let ends = |edge: &api::FlowEdge| (edge.from as usize, edge.to as usize);
+                    flow.edges.iter().any(|edge| ends(edge) == (before[cause], to))
+                })
+                .map(|cause| middle(cause, before.len()))
+                .collect(),
+        };
+        lines.extend(
+            causes.into_iter().map(|x| format!("M0 {x:.1}C50 {x:.1} 50 {y:.1} 100 {y:.1}")),
+        );
+    }
+    view! {
+        <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
+            {lines.into_iter().map(|line| view! { <path d=line></path> }).collect_view()}
+        </svg>
+    }
+}
+
+fn node(flow: &api::Flow, place: usize, asked: Asked, now: Now) -> AnyView {
+    let Some(node) = flow.nodes.get(place) else { return ().into_any() };
+    let counts = [
+        (TaskState::Succeeded, node.succeeded, Filter::Succeeded, "done"),
+        (TaskState::Failed, node.failed, Filter::Failed, "failed"),
+        (TaskState::NeedsPerson, node.needs_person, Filter::NeedsPerson, "need you"),
+        (TaskState::Cancelled, node.cancelled, Filter::Cancelled, "cancelled"),
+        (TaskState::Running, node.running, Filter::Running, "running"),
+        (TaskState::Queued, node.queued, Filter::Waiting, "waiting"),
+    ];
+    let parts: Parts = std::array::from_fn(|n| (counts[n].0, counts[n].1));
+    let told = counts
+        .into_iter()
+        .filter(|(_, count, ..)| *count > 0)
+        .map(|(state, count, filter, word)| {
+            let words = format!("{} {word}", words::thousands(count.into()));
+            view! {
+                <li data-state=state.as_str()>
+                    <a href=asked.rows(filter, "", 0) data-noscroll="">{words}</a>
+                </li>
+            }
+        })
+        .collect_view();
+    let causes = flow
+        .edges
+        .iter()
+        .filter(|edge| edge.to as usize == place)
+        .filter_map(|edge| {
+            let cause = flow.nodes.get(edge.from as usize)?;
+            let words =
+                format!("{} caused by {}", words::thousands(edge.count.into()), name(cause, now));
+            Some(view! { <small>{words}</small> })
+        })
+        .collect_view();
+    view! {
+        <li class="node" data-testid="flow-node" data-kind=node.kind.clone()>
+            <h3>{name(node, now)}</h3>
+            <p>{items(node.total())} " " {causes}</p>
+            <Bar parts=Signal::stored(parts) total=Signal::stored(node.total())/>
+            <ul class="told">{told}</ul>
+        </li>
+    }
+    .into_any()
+}
+
+/// Such as `Start`, or `Upload to Bazaar`.
+fn name(node: &FlowNode, now: Now) -> String {
+    let kind = words::kind(&node.kind);
+    let mut letters = kind.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let kind: String = first.into_iter().chain(letters).collect();
+    let Some(id) = &node.channel else { return kind };
+    let page = now.page.read_untracked();
+    let known = page.channels.iter().find(|channel| channel.id == *id);
+    format!("{kind} to {}", known.map_or(id, |channel| &channel.name))
+}

@@ -1,0 +1,221 @@
+//! The grid, the flow and the file of what failed, against a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use contract::{
+    JobId, UserId,
+    api::{Filter, FlowEdge, Outcome, RetryWhich},
+    command::{AlarmCreate, Ec2Start, ProductUpload},
+    product::{Price, Product},
+    state::JobKind,
+};
+use engine::{
+    clock::Steered,
+    store::{Accept, Claim, Claimed, Ending, Error, Finish, GridQuery, NewTask, Store},
+};
+
+struct World {
+    store: Store,
+    user: UserId,
+    _folder: tempfile::TempDir,
+}
+
+const CHANNELS: [&str; 3] = ["corner", "acme", "bazaar"];
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
+    let store = Store::open(&url, Steered::at(1_000_000), 1.0).await.unwrap();
+    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
+    World { store, user, _folder: folder }
+}
+
+fn product(row: u32) -> Product {
+    Product {
+        sku: format!("SKU_{row}"),
+        title: if row % 2 == 0 { "Oak 100% lamp".into() } else { "Birch chair".into() },
+        price: Price(1990),
+        description: None,
+        vendor: None,
+        image: None,
+        variants: Vec::new(),
+    }
+}
+
+impl World {
+    /// `count` products on all channels, in an order of columns that is not
+    /// the alphabet's.
+    async fn upload(&self, count: u32) -> JobId {
+        let mut tasks = Vec::new();
+        for row in 0..count {
+            // Not in the order of the columns either.
+            for channel in ["acme", "bazaar", "corner"] {
+                let product = product(row);
+                let (sku, title) = (product.sku.clone(), product.title.clone());
+                let command = ProductUpload { channel: channel.into(), product };
+                tasks.push(NewTask::new(&command, Some(channel.into()), sku, title, row).unwrap());
+            }
+        }
+        self.accept(JobKind::ProductUploads, CHANNELS.map(str::to_owned).to_vec(), tasks).await
+    }
+
+    async fn start(&self, count: u32) -> JobId {
+        let tasks = (0..count).map(|row| {
+            let id = format!("i-{row}");
+            let command = Ec2Start { instance_id: id.clone(), name: "web".into() };
+            NewTask::new(&command, None, id, "web".into(), row).unwrap()
+        });
+        self.accept(JobKind::Ec2Starts, Vec::new(), tasks.collect()).await
+    }
+
+    async fn accept(&self, kind: JobKind, channels: Vec<String>, tasks: Vec<NewTask>) -> JobId {
+        let title = "t".into();
+        let accept = Accept { user: self.user, kind, title, channels, tasks, idempotency: None };
+        self.store.accept(accept).await.unwrap().job.id
+    }
+
+    async fn claim(&self, queue: &str) -> Claimed {
+        let due = self.store.due(queue, 1, None).await.unwrap();
+        match self.store.claim(due[0].task, due[0].fence, "w1").await.unwrap() {
+            Claim::Claimed(claimed) => *claimed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn finish(&self, claimed: &Claimed, ending: Ending) {
+        let (task, fence, worker) = (claimed.task, claimed.fence, "w1".into());
+        self.store.finish(vec![Finish { task, fence, worker, ending }]).await.unwrap();
+    }
+
+    async fn fail(&self, channel: &str, message: &str) {
+        let claimed = self.claim(&format!("meanwhile.q.product.upload.{channel}.v1")).await;
+        let outcome = Outcome { code: "rejected".into(), message: message.into(), reference: None };
+        self.finish(&claimed, Ending::Failed { outcome }).await;
+    }
+
+    /// How many rows match, and the numbers of those in the window.
+    async fn rows(&self, job: JobId, filter: Filter, words: &str, offset: u32) -> (u32, Vec<u32>) {
+        let query = GridQuery { filter, words: words.into(), offset, limit: 3 };
+        let grid = self.store.grid(self.user, job, &query).await.unwrap();
+        assert_eq!(grid.offset, offset);
+        (grid.matching, grid.rows.iter().map(|row| row.row).collect())
+    }
+}
+
+fn done() -> Outcome {
+    Outcome { code: "running".into(), message: "It runs.".into(), reference: None }
+}
+
+#[tokio::test]
+async fn a_window_has_whole_rows_in_the_order_of_the_columns() {
+    let world = world().await;
+    let job = world.upload(8).await;
+    world.upload(2).await;
+    assert_eq!(world.rows(job, Filter::All, "", 0).await, (8, vec![0, 1, 2]));
+    assert_eq!(world.rows(job, Filter::All, "", 6).await, (8, vec![6, 7]));
+    assert_eq!(world.rows(job, Filter::All, "", 8).await, (8, vec![]));
+    let query = GridQuery { filter: Filter::All, words: String::new(), offset: 4, limit: 1 };
+    let grid = world.store.grid(world.user, job, &query).await.unwrap();
+    let row = &grid.rows[0];
+    assert_eq!((row.sku.as_str(), row.title.as_str()), ("SKU_4", "Oak 100% lamp"));
+    let cells: Vec<_> = row.cells.iter().map(|task| task.channel.as_deref().unwrap()).collect();
+    assert_eq!(cells, CHANNELS);
+}
+
+#[tokio::test]
+async fn rows_are_filtered_by_state_and_searched_by_words() {
+    let world = world().await;
+    let job = world.upload(6).await;
+    world.fail("acme", "No.").await;
+    world.fail("acme", "No.").await;
+    let running = world.claim("meanwhile.q.product.upload.corner.v1").await;
+    assert_eq!(running.row, 0);
+    assert_eq!(world.rows(job, Filter::Failed, "", 0).await, (2, vec![0, 1]));
+    assert_eq!(world.rows(job, Filter::Failed, "", 1).await, (2, vec![1]));
+    assert_eq!(world.rows(job, Filter::Running, "", 0).await, (1, vec![0]));
+    assert_eq!(world.rows(job, Filter::Waiting, "", 3).await, (6, vec![3, 4, 5]));
+    assert_eq!(world.rows(job, Filter::Succeeded, "", 0).await, (0, vec![]));
+    assert_eq!(world.rows(job, Filter::All, "OAK", 0).await, (3, vec![0, 2, 4]));
+    assert_eq!(world.rows(job, Filter::All, "u_5", 0).await, (1, vec![5]));
+    assert_eq!(world.rows(job, Filter::Failed, "birch", 0).await, (1, vec![1]));
+    assert_eq!(world.rows(job, Filter::All, "100%", 0).await.0, 3);
+    assert_eq!(world.rows(job, Filter::All, "1%0", 0).await.0, 0, "% is itself");
+    assert_eq!(world.rows(job, Filter::All, "SKUx5", 0).await.0, 0);
+    assert_eq!(world.rows(job, Filter::All, "SKU%5", 0).await.0, 0);
+    // A failed row that is queued again fails no more.
+    world.store.retry(world.user, job, &RetryWhich::default()).await.unwrap();
+    assert_eq!(world.rows(job, Filter::Failed, "", 0).await, (0, vec![]));
+}
+
+#[tokio::test]
+async fn a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain() {
+    let world = world().await;
+    let job = world.start(3).await;
+    let claimed = world.claim("meanwhile.q.ec2.start.v1").await;
+    let alarm = AlarmCreate { instance_id: "i-0".into(), name: "web".into() };
+    let follow_up = NewTask::new(&alarm, None, "i-0".into(), "web".into(), claimed.row).unwrap();
+    let ending = Ending::Succeeded { outcome: done(), follow_ups: vec![follow_up] };
+    world.finish(&claimed, ending).await;
+    let query = GridQuery { filter: Filter::All, words: String::new(), offset: 0, limit: 9 };
+    let grid = world.store.grid(world.user, job, &query).await.unwrap();
+    let kinds = |row: usize| -> Vec<_> {
+        grid.rows[row].cells.iter().map(|task| task.kind.as_str()).collect()
+    };
+    assert_eq!((grid.matching, grid.rows.len()), (3, 3));
+    assert_eq!(kinds(0), ["ec2.start", "alarm.create"]);
+    assert_eq!(kinds(1), ["ec2.start"]);
+
+    let flow = world.store.flow(world.user, job).await.unwrap();
+    let told: Vec<_> = flow.nodes.iter().map(|n| (n.kind.as_str(), n.depth, n.total())).collect();
+    assert_eq!(told, [("ec2.start", 0, 3), ("alarm.create", 1, 1)]);
+    assert_eq!((flow.nodes[0].succeeded, flow.nodes[0].queued, flow.nodes[1].queued), (1, 2, 1));
+    assert_eq!(flow.edges, [FlowEdge { from: 0, to: 1, count: 1 }]);
+}
+
+#[tokio::test]
+async fn the_flow_of_an_upload_has_a_node_a_channel() {
+    let world = world().await;
+    let job = world.upload(4).await;
+    world.fail("bazaar", "No.").await;
+    let flow = world.store.flow(world.user, job).await.unwrap();
+    let told: Vec<_> = flow
+        .nodes
+        .iter()
+        .map(|node| (node.channel.as_deref().unwrap(), node.queued, node.failed))
+        .collect();
+    assert_eq!(told, [("corner", 4, 0), ("acme", 4, 0), ("bazaar", 3, 1)]);
+    assert!(flow.edges.is_empty());
+}
+
+#[tokio::test]
+async fn what_failed_is_told_by_channel_and_with_its_reason() {
+    let world = world().await;
+    let job = world.upload(3).await;
+    world.fail("acme", "Too dear.").await;
+    world.fail("bazaar", "No picture.").await;
+    world.fail("acme", "No title.").await;
+    let failed = async |channel| -> Vec<_> {
+        let failed = world.store.failed_uploads(world.user, job, channel).await.unwrap();
+        failed.into_iter().map(|(upload, reason)| (upload.product.sku, reason)).collect()
+    };
+    let row = |sku: &str, reason: &str| (sku.to_owned(), reason.to_owned());
+    let all = failed(None).await;
+    assert_eq!(all.len(), 3);
+    assert_eq!(all[2], row("SKU_1", "No title."));
+    assert_eq!(failed(Some("bazaar")).await, [row("SKU_0", "No picture.")]);
+    assert!(failed(Some("corner")).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_not_found() {
+    let world = world().await;
+    let job = world.upload(1).await;
+    let stranger = UserId(uuid::Uuid::now_v7());
+    let query = GridQuery { filter: Filter::All, words: String::new(), offset: 0, limit: 9 };
+    let store = &world.store;
+    assert!(matches!(store.grid(stranger, job, &query).await, Err(Error::NotFound)));
+    assert!(matches!(store.flow(stranger, job).await, Err(Error::NotFound)));
+    assert!(matches!(store.failed_uploads(stranger, job, None).await, Err(Error::NotFound)));
+    assert!(store.job_journal_before(stranger, job, i64::MAX, 9).await.unwrap().is_empty());
+    let own = store.job_journal_before(world.user, job, i64::MAX, 9).await.unwrap();
+    assert_eq!(own.len(), 1);
+}
