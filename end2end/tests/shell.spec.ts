@@ -48,7 +48,7 @@ test("all the way without a mouse", async ({ page, server }) => {
 test("keys lead to places, to the search, and to their own list", async ({ page, server }) => {
   await signIn(page, server);
   await expect(link(page)).toHaveText("live");
-  for (const [key, path] of [["j", "/jobs"], ["i", "/inbox"], ["l", "/"]]) {
+  for (const [key, path] of [["j", "/jobs"], ["m", "/machines"], ["i", "/inbox"], ["l", "/"]]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key!);
     await expect(page).toHaveURL(`${server.url}${path}`);
@@ -85,6 +85,7 @@ test("items are found by SKU and jobs by title, one's own alone", async ({ page,
   const csv = "sku,title,price\nLAMP-1,Oak lamp,19.90\nlamp-2,Birch lamp,29.90\nCHAIR_1,Chair,9.90\n";
   const job = await launch(page, server, "Lamps of June.csv", csv, "acme,bazaar");
   await ended(page, server, job);
+  await expect(link(page)).toHaveText("live");
   await page.keyboard.press("/");
   await page.keyboard.type("lamp-");
   await page.keyboard.press("Enter");
@@ -140,6 +141,7 @@ test("a page that is offline says so, and comes back by itself", async ({ page, 
   await context.setOffline(true);
   await expect(link(page)).toHaveText("offline");
   await expect(page.getByTestId("cut-off")).toContainText("This device is offline.");
+  await looksRight(page, "offline");
   const job = await launch(page, server, "meanwhile.csv").catch(() => null);
   expect(job, "a request of the test's own goes out").not.toBeNull();
   await context.setOffline(false);
@@ -251,7 +253,7 @@ test("the pages fit every size and break no rule of accessibility", async ({ pag
   const csv = "sku,title,price\nLAMP-1,Oak lamp,19.90\nLAMP-SBX-REJECT,A lamp with a rather long title that has to be cut or wrapped somewhere,29.90\n";
   const job = await launch(page, server, "a-rather-long-name-of-a-file-from-june-2026.csv", csv, "acme,bazaar,corner");
   await ended(page, server, job);
-  const paths = ["/", "/jobs", `/jobs/${job}`, `/jobs/${job}?view=timeline`, "/inbox", "/search", "/search?q=lamp", "/people", "/account"];
+  const paths = ["/", "/machines", "/jobs", `/jobs/${job}`, `/jobs/${job}?view=timeline`, "/inbox", "/search", "/search?q=lamp", "/people", "/account"];
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
     for (const path of paths) {
