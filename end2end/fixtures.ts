@@ -129,4 +129,17 @@ export async function signIn(page: Page, server: Server) {
   await expect(page).toHaveURL(`${server.url}/`);
 }
 
+export const csv = (content: string, name = "three.csv") => ({
+  name,
+  mimeType: "text/csv",
+  buffer: Buffer.from(content),
+});
+
+/** Chooses a file, waits until the page tells what was understood, and launches it. */
+export async function upload(page: Page, content: string, name?: string) {
+  await page.getByLabel(/CSV file/).setInputFiles(csv(content, name));
+  await expect(page.getByTestId("understood")).toBeVisible();
+  await page.getByTestId("launch").click();
+}
+
 export { expect };

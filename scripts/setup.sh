@@ -62,6 +62,7 @@ fi
 if [ "$what" = test ]; then
   [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || have rabbitmq-server || apt rabbitmq-server
   have redis-server && have redis-cli || apt redis-server
+  have faketime || apt faketime
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || apt postgresql
   [ -x "${CHROMIUM_PATH:-/usr/bin/chromium}" ] || apt chromium
   if ! new_node && [ ! -x target/tools/node/bin/node ]; then

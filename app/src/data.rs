@@ -2,9 +2,10 @@
 //! forms of the server's.
 
 pub mod job;
+pub mod launch;
 pub mod people;
 
-use contract::api::{Inbox, Job};
+use contract::api::Inbox;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -21,58 +22,10 @@ pub struct Since {
     pub sandbox: bool,
 }
 
-/// A channel to tick.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
-    pub id: String,
-    pub name: String,
-    /// Such as `2 a second`.
-    pub pace: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LaunchPage {
-    pub since: Since,
-    /// A new idempotency key for the next launch.
-    pub key: String,
-    pub channels: Vec<Choice>,
-    /// The latest, newest first.
-    pub jobs: Vec<Job>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobsPage {
-    pub since: Since,
-    pub jobs: Vec<Job>,
-    pub next: Option<String>,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InboxPage {
     pub since: Since,
     pub inbox: Inbox,
-}
-
-#[server]
-pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
-    let jobs = engine.store().jobs(who.user, None, 10).await.map_err(server::error)?;
-    let channels = engine.channels().iter().map(|channel| Choice {
-        id: channel.id.clone(),
-        name: channel.name.clone(),
-        pace: format!("{} a second", channel.rate),
-    });
-    Ok(LaunchPage { since, key: server::key(), channels: channels.collect(), jobs: jobs.items })
-}
-
-#[server]
-pub async fn read_jobs(before: Option<String>) -> Result<JobsPage, ServerFnError> {
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
-    let before = before.and_then(|id| id.parse().ok());
-    let page = engine.store().jobs(who.user, before, 50).await.map_err(server::error)?;
-    Ok(JobsPage { since, jobs: page.items, next: page.next })
 }
 
 #[server]

@@ -120,6 +120,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup") view=page::door::SetUp/>
                 <Route path=path!("/sign-in") view=page::door::SignIn/>
                 <Route path=path!("/") view=page::launch::Launch/>
+                <Route path=path!("/launch/check") view=page::launch::Launch/>
+                <Route path=path!("/launch/upload") view=page::launch::Launch/>
+                <Route path=path!("/machines") view=page::machines::Machines/>
                 <Route path=path!("/jobs") view=page::jobs::Jobs/>
                 <Route path=path!("/jobs/:id") view=page::job::Job/>
                 <Route path=path!("/inbox") view=page::inbox::Inbox/>

@@ -1,6 +1,7 @@
 //! The one source of truth for what is shown: what the page was made from,
 //! overlaid by the facts that came since.
 
+mod machine;
 #[cfg(feature = "hydrate")]
 mod socket;
 mod unread;

@@ -8,5 +8,6 @@ pub mod jobs;
 pub mod launch;
 #[cfg(feature = "ssr")]
 pub mod link;
+pub mod machines;
 pub mod missing;
 pub mod people;

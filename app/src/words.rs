@@ -1,9 +1,9 @@
 //! States in words, the same on server and browser.
 
 use contract::{
-    api::{Filter, Job, Role, Task, WaitReason},
+    api::{Channel, Filter, Job, Role, Task, WaitReason},
     fact::{Fact, FactKind},
-    state::{JobState, TaskState},
+    state::{JobKind, JobState, TaskState},
 };
 
 /// A job's state as people say it; truthful about what is only asked for.
@@ -11,37 +11,20 @@ pub fn job(job: &Job) -> &'static str {
     match job.state {
         JobState::Running if job.cancel_requested => "Cancelling",
         JobState::Running if job.paused => "Paused",
-        JobState::Running => "Running",
-        JobState::Succeeded => "Succeeded",
-        JobState::PartlyFailed => "Partly failed",
-        JobState::Failed => "Failed",
-        JobState::Cancelled => "Cancelled",
+        state => job_state(state),
     }
 }
 
 /// A job's counters in one sentence.
 pub fn counts(job: &Job) -> String {
     let c = &job.counts;
-    let mut words = format!("{} of {} done", number(c.done()), number(c.total));
+    let mut words = format!("{} of {} done", thousands(c.done().into()), thousands(c.total.into()));
     for (count, word) in
         [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_person, "need you")]
     {
         if count > 0 {
-            words.push_str(&format!(", {} {word}", number(count)));
+            words.push_str(&format!(", {} {word}", thousands(count.into())));
         }
-    }
-    words
-}
-
-/// With a comma before each group of three digits.
-pub fn number(number: u32) -> String {
-    let digits = number.to_string();
-    let mut words = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            words.push(',');
-        }
-        words.push(digit);
     }
     words
 }
@@ -146,20 +129,83 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-/// Time left, ms, rounded up: nobody minds what ends sooner.
-pub fn left(ms: i64) -> String {
-    let seconds = ms.max(0).div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0);
-    match (seconds, (seconds + 59) / 60) {
-        (0..=10, _) => "a few seconds left".into(),
-        (11..=55, _) => format!("about {} s left", (seconds + 4) / 5 * 5),
-        (_, minutes @ ..=60) => format!("about {minutes} min left"),
-        (_, minutes) => format!("about {} h {} min left", minutes / 60, minutes % 60),
+/// A time that nobody can know to the second, ms.
+pub fn roughly(ms: i64) -> String {
+    let s = (ms.max(0) + 999) / 1000;
+    match s {
+        0..2 => "about a second".into(),
+        2..60 => format!("about {s} s"),
+        60..600 => {
+            let s = (s + 4) / 5 * 5;
+            let rest = if s % 60 == 0 { String::new() } else { format!(" {} s", s % 60) };
+            format!("about {} min{rest}", s / 60)
+        }
+        _ => match (s + 59) / 60 {
+            min @ 0..60 => format!("about {min} min"),
+            min => format!("about {} h {} min", min / 60, min % 60),
+        },
+    }
+}
+
+/// A number with its thousands apart, such as `10,000`.
+pub fn thousands(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
+    }
+}
+
+/// A noun as it goes with a number.
+pub fn noun(number: u64, noun: &str) -> String {
+    if number == 1 { noun.into() } else { format!("{noun}s") }
+}
+
+/// Such as `1 row` or `10,000 rows`.
+pub fn many(number: u64, one: &str) -> String {
+    format!("{} {}", thousands(number), noun(number, one))
+}
+
+/// How a channel gets on at `now`, UTC ms.
+pub fn pace(channel: &Channel, now: i64) -> String {
+    match channel.closed_until.filter(|until| *until > now) {
+        Some(until) => format!("closed until {}", clock(until)),
+        None if channel.waiting > 0 => {
+            format!("{} a second, {} before", channel.rate, many(channel.waiting.into(), "item"))
+        }
+        None => format!("{} a second, free now", channel.rate),
+    }
+}
+
+/// A kind of job, for people.
+pub const fn job_kind(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::ProductUploads => "Uploads",
+        JobKind::Ec2Starts => "Machine starts",
+    }
+}
+
+/// A state of jobs as a choice of a list is called.
+pub const fn job_state(state: JobState) -> &'static str {
+    match state {
+        JobState::Running => "Running",
+        JobState::Succeeded => "Succeeded",
+        JobState::PartlyFailed => "Partly failed",
+        JobState::Failed => "Failed",
+        JobState::Cancelled => "Cancelled",
+    }
+}
+
+/// A machine's state as EC2 names it, for people.
+pub fn machine(state: &str) -> &str {
+    match state {
+        "pending" => "starting",
+        other => other,
     }
 }
 
 /// UTC ms as `14:32:10 UTC`.
 pub fn clock(ms: i64) -> String {
-    time(ms).split_off(11)
+    time(ms).chars().skip(11).collect()
 }
 
 /// UTC ms as `2026-11-24`.
@@ -215,27 +261,47 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_grouped() {
-        for (number, words) in
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (30_000, "30,000"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(super::number(number), words);
+    fn estimates_are_no_more_exact_than_they_can_be() {
+        for (ms, words) in [
+            (0, "about a second"),
+            (3_400, "about 4 s"),
+            (102_000, "about 1 min 45 s"),
+            (119_000, "about 2 min"),
+            (720_000, "about 12 min"),
+            (6_500_000, "about 1 h 49 min"),
+        ] {
+            assert_eq!(super::roughly(ms), words);
+        }
+        for (number, words) in [(1, "1 row"), (0, "0 rows"), (1_234_005, "1,234,005 rows")] {
+            assert_eq!(super::many(number, "row"), words);
         }
     }
 
     #[test]
-    fn time_left_is_rounded_up() {
-        for (ms, words) in [
-            (0, "a few seconds left"),
-            (9_999, "a few seconds left"),
-            (41_000, "about 45 s left"),
-            (58_000, "about 1 min left"),
-            (61_000, "about 2 min left"),
-            (3_599_000, "about 60 min left"),
-            (3_601_000, "about 1 h 1 min left"),
-            (5_400_000, "about 1 h 30 min left"),
-        ] {
-            assert_eq!(super::left(ms), words);
+    fn a_channel_tells_its_pace_its_queue_or_until_when_it_is_closed() {
+        let mut channel = contract::api::Channel {
+            id: "bazaar".into(),
+            name: "Bazaar".into(),
+            rate: 1.6,
+            pace: 1.5,
+            closed_until: Some(1_795_487_628_000),
+            in_flight: 0,
+            waiting: 0,
+            sandbox: true,
+        };
+        assert_eq!(super::pace(&channel, 0), "closed until 02:33:48 UTC");
+        assert_eq!(super::pace(&channel, 1_795_487_628_000), "1.6 a second, free now");
+        channel.waiting = 1_500;
+        let words = "1.6 a second, 1,500 items before";
+        assert_eq!(super::pace(&channel, 1_795_487_628_000), words);
+    }
+
+    #[test]
+    fn each_state_is_shown_by_all_and_by_one_more_filter() {
+        use contract::{api::Filter, state::TaskState};
+        for &state in TaskState::ALL {
+            let by: Vec<_> = Filter::ALL.iter().filter(|f| super::shows(**f, state)).collect();
+            assert_eq!(by.len(), 2, "{state}: {by:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use contract::{
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 pub const WHO: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct-horse";
@@ -38,6 +38,12 @@ pub struct Effect {
     pub created: bool,
 }
 
+/// A server that is away is noticed, however it went.
+fn client() -> Client {
+    let limits = Client::builder().timeout(Duration::from_secs(30));
+    limits.connect_timeout(Duration::from_secs(5)).build().unwrap_or_default()
+}
+
 /// A signed-in program.
 #[derive(Clone)]
 pub struct Api {
@@ -49,7 +55,7 @@ pub struct Api {
 
 impl Api {
     pub fn new(port: u16, sandbox: u16) -> Self {
-        Self { port, sandbox, cookie: String::new(), client: Client::new() }
+        Self { port, sandbox, cookie: String::new(), client: client() }
     }
 
     /// Also the Origin of everything that changes something.
@@ -86,9 +92,17 @@ impl Api {
 
     /// Uploads `csv` to [`CHANNELS`].
     pub async fn upload(&self, csv: String, key: &str) -> anyhow::Result<Job> {
+        launched(self.try_upload(csv, key).await?).await
+    }
+
+    /// The status of an upload, whatever it is.
+    pub async fn upload_status(&self, csv: String, key: &str) -> anyhow::Result<StatusCode> {
+        Ok(self.try_upload(csv, key).await?.status())
+    }
+
+    async fn try_upload(&self, csv: String, key: &str) -> anyhow::Result<Response> {
         let path = format!("/jobs/product-uploads?channels={CHANNELS}");
-        let request = self.post(&path).header("Idempotency-Key", key).body(csv);
-        launched(request.send().await?).await
+        Ok(self.post(&path).header("Idempotency-Key", key).body(csv).send().await?)
     }
 
     pub async fn start_machine(&self, id: &str, key: &str) -> anyhow::Result<Job> {
@@ -99,6 +113,12 @@ impl Api {
 
     pub async fn cancel(&self, job: JobId) -> anyhow::Result<Job> {
         launched(self.post(&format!("/jobs/{job}/cancel")).send().await?).await
+    }
+
+    /// All that failed of a job.
+    pub async fn retry(&self, job: JobId) -> anyhow::Result<Job> {
+        let all = serde_json::json!({});
+        launched(self.post(&format!("/jobs/{job}/retry")).json(&all).send().await?).await
     }
 
     pub async fn job(&self, job: JobId) -> anyhow::Result<Job> {
@@ -175,10 +195,16 @@ async fn expect(answer: Response, status: StatusCode) -> anyhow::Result<Response
 
 /// A plain file of so many products.
 pub fn csv(products: usize) -> String {
+    csv_of("MW", products)
+}
+
+/// A plain file of so many products whose SKUs begin with `prefix`.
+pub fn csv_of(prefix: &str, products: usize) -> String {
     let mut csv = String::from("sku,title,price,description\n");
     for n in 1..=products {
         // Writing to a string can't fail.
-        let _ = writeln!(csv, "MW-{n:05},Lamp {n},19.90,A lamp for desk and wall with a dimmer");
+        let _ =
+            writeln!(csv, "{prefix}-{n:05},Lamp {n},19.90,A lamp for desk and wall with a dimmer");
     }
     csv
 }

@@ -4,6 +4,8 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`process`] | the binary as a child: its own folder, free ports, kills |
+//! | [`cluster`] | the whole as several processes, with the servers that they share |
+//! | [`page`] | what a page knows, and how frames change it |
 //! | [`api`] | `/api/v1` and the sandbox's ledger |
 //! | [`stream`] | a client of `/ws` |
 //! | [`audit`] | accepted − terminal, counters, ledger |
@@ -15,7 +17,9 @@
 
 mod api;
 mod audit;
+mod cluster;
 mod machine;
+mod page;
 mod process;
 mod report;
 mod scenario;

@@ -80,6 +80,19 @@ impl Report {
         self.lines.push(Line::Note(text.into()));
     }
 
+    /// What was measured, and on what.
+    pub fn head(&self) -> String {
+        format!("{}\n\n{}", self.title, self.machine)
+    }
+
+    /// What did not hold, in words.
+    pub fn broken(&self) -> impl Iterator<Item = String> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Check { what, held: false, detail } => Some(format!("{what}: {detail}")),
+            _ => None,
+        })
+    }
+
     /// Whether everything held that must.
     pub fn held(&self) -> bool {
         self.lines.iter().all(|line| !matches!(line, Line::Check { held: false, .. }))

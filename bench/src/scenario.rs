@@ -3,6 +3,7 @@
 mod accept;
 mod batch;
 mod cuts;
+mod faults;
 mod kills;
 mod large;
 mod relay;
@@ -22,6 +23,8 @@ pub enum Scenario {
     Kills(kills::Kills),
     /// A client whose connection is cut again and again in one batch.
     Cuts(cuts::Cuts),
+    /// The whole as several processes, and everything that may fail under it.
+    Faults(faults::Faults),
     /// A file of 10,000 rows.
     Large(large::Large),
 }
@@ -34,6 +37,7 @@ impl Scenario {
             Self::Relay(scenario) => scenario.run(binary).await,
             Self::Kills(scenario) => scenario.run(binary).await,
             Self::Cuts(scenario) => scenario.run(binary).await,
+            Self::Faults(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
         }
     }

@@ -1,13 +1,11 @@
-import AxeBuilder from "@axe-core/playwright";
-import { expect, signIn, test } from "../fixtures.ts";
+import { AxeBuilder } from "@axe-core/playwright";
+import { expect, signIn, test, upload } from "../fixtures.ts";
 
 const CSV = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\nB-SBX-REJECT,Odd lamp,5.00\n";
-const csv = { name: "three.csv", mimeType: "text/csv", buffer: Buffer.from(CSV) };
 
 test.beforeEach(async ({ page, server }) => {
   await signIn(page, server);
-  await page.getByLabel(/CSV file/).setInputFiles(csv);
-  await page.getByRole("button", { name: "Upload the file" }).click();
+  await upload(page, CSV);
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
 });
 
@@ -146,8 +144,7 @@ test("what another tab launches appears, and is counted once", async ({ page, br
   await expect(page.getByTestId("bell-count")).toHaveText("1");
   const elsewhere = await (await browser.newContext()).newPage();
   await signIn(elsewhere, server);
-  await elsewhere.getByLabel(/CSV file/).setInputFiles({ ...csv, name: "more.csv" });
-  await elsewhere.getByRole("button", { name: "Upload the file" }).click();
+  await upload(elsewhere, CSV, "more.csv");
   await expect(page.locator(".line").first()).toContainText("more.csv");
   await expect(page.locator(".line").first()).toContainText("Partly failed");
   await expect(page.getByTestId("bell-count")).toHaveText("2");

@@ -1,6 +1,6 @@
-import AxeBuilder from "@axe-core/playwright";
+import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "@playwright/test";
-import { EMAIL, PASSWORD, type Server, expect, signIn, test, watch } from "../fixtures.ts";
+import { EMAIL, PASSWORD, type Server, expect, signIn, test, upload, watch } from "../fixtures.ts";
 
 const BOB = "bob@example.com";
 const CSV = "sku,title,price\nA-1,Lamp,19.90\n";
@@ -50,8 +50,8 @@ async function joined(page: Page, server: Server, browser: Browser) {
 
 test("who is invited makes an account, and sees their own jobs only", async ({ page, server, browser }) => {
   await signIn(page, server);
-  await page.getByLabel(/CSV file/).setInputFiles(csv);
-  await page.getByRole("button", { name: "Upload the file" }).click();
+  await upload(page, CSV, "lamp.csv");
+  await expect(page.getByText("Accepted.")).toBeVisible();
   const job = page.url().split("?")[0]!;
   const link = await invite(page, server);
   await expect(page.getByTestId("invitation")).toContainText(BOB);

@@ -1,24 +1,26 @@
 //! `/api/v1` for programs. The same use cases as the pages'.
 
 use crate::{
+    body,
     client::Client,
     problem::Problem,
     request::{Body, Params},
+    router::MAX_UPLOAD,
     session::{self, By, SignedIn},
     state::State,
 };
 use axum::{
-    Json,
+    Json, RequestExt,
     body::Bytes,
-    extract::{Path, State as Extract, rejection::BytesRejection},
+    extract::{Path, Request, State as Extract, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use contract::{
     JobId, TaskId,
     api::{
-        Accepted, Channel, Inbox, Job, MarkRead, Page, Resolve, RetryWhich, SignIn, StartInstances,
-        Task, TaskDetail,
+        Accepted, Channel, Inbox, Instance, Job, MarkRead, Page, Resolve, RetryWhich, SignIn,
+        StartInstances, Task, TaskDetail,
     },
     fact::Fact,
     state::{JobKind, JobState, TaskState},
@@ -63,29 +65,40 @@ pub async fn end_session(state: &State, who: SignedIn) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A file that is the whole body.
+async fn file(request: Request) -> Result<Bytes, Problem> {
+    if body::is_over(request.headers(), MAX_UPLOAD) {
+        return Err(Problem::too_large());
+    }
+    let read: Result<Bytes, BytesRejection> = request.extract().await;
+    let bytes = read.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        status => Problem::new(status, "The file did not arrive whole. Send it again."),
+    })?;
+    if bytes.len() > MAX_UPLOAD { Err(Problem::too_large()) } else { Ok(bytes) }
+}
+
 pub async fn upload(
     Extract(state): Extract<State>,
     who: SignedIn,
     params: Params,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let body = body.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "A file may have up to 32 MiB. Split it.")
-    })?;
+    let body = file(request).await?;
     let params = params.only(&["channels", "skip_bad", "dry_run", "file"])?;
     let channels = params.text("channels").unwrap_or_default().split(',');
     let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
-    let file = params.text("file").unwrap_or("products.csv");
+    let name = params.text("file").unwrap_or("products.csv");
     let skip_bad = params.flag("skip_bad")?;
     if params.flag("dry_run")? {
-        return Ok(Json(state.engine.dry_run(file, &body, &channels).await?).into_response());
+        return Ok(Json(state.engine.dry_run(name, &body, &channels).await?).into_response());
     }
     let job = state
         .engine
         .upload(Upload {
             user: who.identity.user,
-            file,
+            file: name,
             bytes: &body,
             channels: &channels,
             skip_bad,
@@ -101,9 +114,13 @@ pub async fn start(
     headers: HeaderMap,
     Body(start): Body<StartInstances>,
 ) -> Result<Response, Problem> {
-    let machines: Vec<_> = start.instance_ids.into_iter().map(|id| (id, String::new())).collect();
     let key = idempotency_key(&headers)?;
-    Ok(accepted(state.engine.start(who.identity.user, &machines, key).await?))
+    Ok(accepted(state.engine.start(who.identity.user, &start.instance_ids, key).await?))
+}
+
+pub async fn instances(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Instance>> {
+    let machines = state.engine.machines().read().await?;
+    Ok(Json(Page { items: machines.to_vec(), next: None }))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -133,6 +150,7 @@ pub async fn jobs(
         limit: params.limit()?,
         state: params.word("state", JobState::ALL)?,
         kind: params.word("kind", JobKind::ALL)?,
+        words: None,
     };
     Ok(Json(state.engine.store().find_jobs(who.identity.user, query).await?))
 }

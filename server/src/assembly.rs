@@ -20,7 +20,7 @@ use crate::{
 use anyhow::Context;
 use axum::serve::ListenerExt;
 use backends::Backends;
-use engine::{broker::News, election::Seat, engine::Engine, reaper, relay, relay::Bell};
+use engine::{broker::News, election::Seat, engine::Engine, pruner, reaper, relay, relay::Bell};
 use outside::Outside;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -87,7 +87,8 @@ impl House {
             bell.clone(),
             backends.gates.clone(),
             outside.channels(),
-        );
+        )
+        .with_machines(outside.machines(&backends.gates)?);
         session::first_account(&backends.store, config).await?;
         let name = format!("{}-{}", hostname(), std::process::id());
         Ok(Self { backends, bell, registry, engine, name })
@@ -95,7 +96,7 @@ impl House {
 
     async fn run(self, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
-        self.spawn_background(&tasks, stop);
+        self.spawn_background(config, &tasks, stop);
         let serves = config.role != Some(Role::Work);
         let listener =
             match serves {
@@ -137,8 +138,8 @@ impl House {
         Ok(())
     }
 
-    /// News between nodes, relay and reaper.
-    fn spawn_background(&self, tasks: &TaskTracker, stop: &CancellationToken) {
+    /// News between nodes, relay, reaper and pruner.
+    fn spawn_background(&self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) {
         let Backends { store, broker, alone, .. } = &self.backends;
         let (b, s) = (Arc::clone(broker), stop.clone());
         tasks.spawn(async move { b.run(s).await });
@@ -162,6 +163,8 @@ impl House {
             seat("reaper"),
             stop.clone(),
         ));
+        let keep = config.keep.into();
+        tasks.spawn(pruner::run(store.clone(), keep, seat("pruner"), stop.clone()));
     }
 
     async fn state(&self, config: &Config, hub: Hub, address: SocketAddr) -> anyhow::Result<State> {

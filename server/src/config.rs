@@ -2,6 +2,7 @@
 
 use crate::client;
 use clap::{Parser, Subcommand};
+use engine::store::Retention;
 use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -40,6 +41,8 @@ pub struct Config {
     /// repeatable.
     #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::network)]
     pub trusted_proxy: Vec<IpNet>,
+    #[command(flatten)]
+    pub keep: Keep,
     /// Makes the first account, where there is none.
     #[arg(long, env = "MEANWHILE_ADMIN_EMAIL")]
     pub admin_email: Option<String>,
@@ -47,6 +50,26 @@ pub struct Config {
     pub admin_password: Option<String>,
     #[command(flatten)]
     pub sandbox: Sandbox,
+}
+
+/// How long what has ended is kept.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Keep {
+    /// Days that the journal is kept: a page that was away for longer loads
+    /// anew.
+    #[arg(long, env = "MEANWHILE_KEEP_JOURNAL_DAYS", default_value_t = 30,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep_journal_days: u16,
+    /// Days that a job is kept after its end, with its items.
+    #[arg(long, env = "MEANWHILE_KEEP_JOBS_DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep_jobs_days: u16,
+}
+
+impl From<Keep> for Retention {
+    fn from(keep: Keep) -> Self {
+        Self::days(keep.keep_journal_days, keep.keep_jobs_days)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]

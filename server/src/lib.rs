@@ -17,6 +17,7 @@
 //! | [`page`], [`failed`] | the pages themselves, and what failed as a file |
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
+//! | [`body`] | bodies that are too large, heard out |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
@@ -24,6 +25,7 @@
 pub mod api;
 pub mod assembly;
 pub mod assets;
+pub mod body;
 pub mod client;
 pub mod config;
 pub mod cookie;

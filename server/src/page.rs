@@ -18,9 +18,9 @@ use leptos::{
 };
 use leptos_axum::handle_server_fns_with_context;
 
-/// What a request's pages see; made by [`gate`].
+/// What a request's pages see; made by [`context`].
 #[derive(Clone)]
-struct Context {
+pub struct Context {
     viewer: app::Viewer,
     browser: app::Browser,
     engine: engine::Engine,
@@ -54,8 +54,10 @@ pub fn routes() -> Routes {
         .route("/account/password", post(form::people::change_password))
         .route("/account/sessions/end", post(form::people::sign_out_elsewhere))
         .route("/account/theme", post(form::people::choose_theme))
-        .route("/launch/upload", post(form::upload))
-        .route("/launch/sample", post(form::sample))
+        .route("/launch/check", get(render).post(form::launch::check))
+        .route("/launch/upload", get(render).post(form::launch::upload))
+        .route("/launch/sample", post(form::launch::sample))
+        .route("/launch/machines", post(form::launch::start))
         .route("/jobs/{id}/failed.csv", get(failed::download))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
@@ -92,6 +94,31 @@ async fn render(request: Request) -> Response {
     };
     let handler = leptos_axum::render_app_async_with_context(provide, app::shell);
     handler(request).await.into_response()
+}
+
+/// The launch page as the answer to a form, at the form's own `path`.
+pub async fn answer(
+    context: Context,
+    path: &str,
+    status: StatusCode,
+    answered: app::data::launch::Answered,
+) -> Response {
+    let mut request = Request::default();
+    match path.parse() {
+        Ok(path) => *request.uri_mut() = path,
+        Err(error) => tracing::error!(%error, path, "not a path"),
+    }
+    let provide = move || {
+        context.provide();
+        provide_context(answered.clone());
+        content_security_policy();
+    };
+    let handler = leptos_axum::render_app_async_with_context(provide, app::shell);
+    let mut response = handler(request).await.into_response();
+    if response.status().is_success() {
+        *response.status_mut() = status;
+    }
+    response
 }
 
 /// The accounts, and once the one-time link that was just made.

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::{api, feed::BadRow};
-use engine::{engine::LaunchError, store};
+use engine::{engine::LaunchError, machines, store};
 
 /// An error that a caller sees.
 #[derive(Debug)]
@@ -25,6 +25,11 @@ impl Problem {
 
     pub fn sign_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Sign in first.")
+    }
+
+    pub fn too_large() -> Self {
+        let words = "A file may have up to 32 MiB. Split it.";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, words)
     }
 
     pub fn not_found() -> Self {
@@ -56,6 +61,19 @@ impl From<store::Error> for Problem {
     }
 }
 
+impl From<machines::Error> for Problem {
+    fn from(error: machines::Error) -> Self {
+        let status = match error {
+            machines::Error::Absent => StatusCode::NOT_FOUND,
+            machines::Error::Refused(_) => StatusCode::BAD_GATEWAY,
+            machines::Error::Unreachable | machines::Error::Busy | machines::Error::Unpaced => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 impl From<LaunchError> for Problem {
     fn from(error: LaunchError) -> Self {
         match error {
@@ -67,8 +85,10 @@ impl From<LaunchError> for Problem {
                 });
                 Self {
                     detail: format!(
-                        "{total} rows can't be uploaded.{} Mend them, or leave them out.",
-                        first.unwrap_or_default()
+                        "{total} {} can't be uploaded.{} Mend {2}, or leave {2} out.",
+                        if total == 1 { "row" } else { "rows" },
+                        first.unwrap_or_default(),
+                        if total == 1 { "it" } else { "them" },
                     ),
                     bad,
                     bad_total: Some(total),

@@ -1,6 +1,6 @@
 //! Which path leads where.
 
-use crate::{api, assets, guard, hub, page, problem::Problem, state::State, token, trace};
+use crate::{api, assets, body, guard, hub, page, problem::Problem, state::State, token, trace};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State as Extract},
@@ -11,7 +11,9 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 /// The largest file that is taken, bytes.
-pub const MAX_UPLOAD: usize = 32 * 1024 * 1024;
+pub const MAX_UPLOAD: usize = engine::feed::MAX_BYTES;
+/// The largest form: a file, and the fields around it. Bytes.
+pub const MAX_FORM: usize = MAX_UPLOAD + 64 * 1024;
 
 /// Routes that know their paths.
 #[derive(Default)]
@@ -60,6 +62,7 @@ impl Table {
             .route("/notifications", get(api::inbox))
             .route("/notifications/read", post(api::mark_read))
             .route("/channels", get(api::channels))
+            .route("/instances", get(api::instances))
             .route("/tokens", get(token::list).post(token::add))
             .route("/tokens/{id}", delete(token::delete));
         let streams = Routes::default()
@@ -90,7 +93,8 @@ pub fn router(state: State) -> Router {
     page::serve(pages.router, &state)
         .nest(API, api.router.fallback(async || Problem::not_found()))
         .merge(streams.router)
-        .layer(DefaultBodyLimit::max(MAX_UPLOAD))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(middleware::from_fn(body::hear_out))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .merge(probes.router)
         .layer(CatchPanicLayer::new())

@@ -157,7 +157,7 @@ fn close_by_key(asked: Asked) {
 }
 
 /// What a person reads where the server could not answer.
-fn sentence(error: &ServerFnError) -> String {
+pub fn sentence(error: &ServerFnError) -> String {
     match error {
         ServerFnError::ServerError(words) => words.clone(),
         _ => "The server did not answer. Try again soon.".into(),

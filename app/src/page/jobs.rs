@@ -1,30 +1,35 @@
-//! The user's jobs, newest first.
+//! The user's jobs: those that run, the latest, and all of them.
+
+mod choices;
+mod line;
 
 use crate::{
-    data::{JobsPage, read_jobs},
+    data::launch::{JobsPage, Recent, read_jobs},
     frame::Frame,
     live::Live,
-    words,
 };
-use contract::api::Job;
+use choices::{Asked, Choices};
+use contract::{api::Job, state::JobState};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use line::JobLine;
 
 #[component]
 pub fn Jobs() -> impl IntoView {
     let live = expect_context::<Live>();
     let query = use_query_map();
+    let asked = Memo::new(move |_| query.with(Asked::of));
     let page = Resource::new(
-        move || (query.read().get("before"), live.resync.get()),
-        |(before, _)| read_jobs(before),
+        move || (asked.get(), live.resync.get()),
+        |(asked, _)| read_jobs(asked.before, asked.state, asked.kind, asked.q),
     );
     view! {
         <Title text="Jobs"/>
         <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => content(page, query.read_untracked().get("before").is_none()),
+                    Ok(page) => content(page, asked.get_untracked()),
                     Err(error) => super::job::failed(&error).into_any(),
                 }
             })}
@@ -33,54 +38,130 @@ pub fn Jobs() -> impl IntoView {
     .into_any()
 }
 
-/// `newest`: the page begins with the newest job.
-fn content(page: JobsPage, newest: bool) -> AnyView {
+fn content(page: JobsPage, asked: Asked) -> AnyView {
     let JobsPage { since, jobs, next } = page;
     let seq = since.seq;
+    let older = next.map(|next| {
+        let href = Asked { before: Some(next), ..asked.clone() }.href();
+        view! { <p><a href=href>"Older jobs"</a></p> }
+    });
+    let newest = asked.before.is_some().then(|| {
+        let href = Asked { before: None, ..asked.clone() }.href();
+        view! { <p><a href=href>"Newest jobs"</a></p> }
+    });
+    let nothing = if asked.is_all() {
+        teach()
+    } else {
+        view! {
+            <p class="empty">
+                "No job matches. " <a href="/jobs">"Show all jobs"</a>
+            </p>
+        }
+        .into_any()
+    };
+    let choices = view! { <Choices asked=asked.clone()/> }.into_any();
+    let known = known(jobs, seq, asked.before.is_none());
+    let shown = Memo::new(move |_| {
+        known.with(|jobs| jobs.iter().filter(|job| asked.takes(job)).cloned().collect::<Vec<_>>())
+    });
     view! {
         <Frame since=since>
             <h1>"Jobs"</h1>
-            <JobLines jobs=jobs seq=seq newest=newest/>
-            {next.map(|next| view! { <p><a href=format!("/jobs?before={next}")>"Older jobs"</a></p> })}
+            {choices}
+            {newest}
+            <Lines jobs=shown nothing=nothing/>
+            {older}
         </Frame>
     }
     .into_any()
 }
 
-/// Jobs as lines; where they begin with the newest, those that come are put
-/// before them.
-#[component]
-pub fn JobLines(jobs: Vec<Job>, seq: i64, newest: bool) -> impl IntoView {
+/// The jobs of a page as they are now; where it begins with the newest, those
+/// that come are put before them.
+fn known(jobs: Vec<Job>, seq: i64, newest: bool) -> Memo<Vec<Job>> {
     let live = expect_context::<Live>();
-    let first = jobs.first().map(|job| job.id);
-    let empty = jobs.is_empty();
-    let new = Memo::new(move |_| if newest { live.new_jobs(first) } else { Vec::new() });
-    let lines = jobs.into_iter().map(|job| view! { <JobLine job=job seq=seq/> }).collect_view();
-    view! {
-        <Show when=move || empty && new.read().is_empty()>
-            <p>"No job yet. What you launch appears here. " <a href="/">"Launch one."</a></p>
-        </Show>
-        <div class="lines">
-            <For each=move || new.get() key=|job| job.id children=|job| view! { <JobLine job=job seq=0/> }/>
-            {lines}
-        </div>
-    }
+    let first = jobs.iter().map(|job| job.id).max();
+    Memo::new(move |_| {
+        let mut all = if newest { live.new_jobs(first) } else { Vec::new() };
+        all.extend(jobs.iter().map(|job| live.job(job, seq)));
+        all
+    })
 }
 
-/// One job in a line, live.
-#[component]
-fn JobLine(job: Job, seq: i64) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let href = format!("/jobs/{}", job.id);
-    let title = job.title.clone();
-    let at = words::time(job.created_at);
-    let now = Memo::new(move |_| live.job(&job, seq));
+/// What a page without a single job says.
+fn teach() -> AnyView {
     view! {
-        <a class="line" href=href data-state=move || now.read().state.as_str()>
-            <strong>{title}</strong>
-            <span class="state">{move || words::job(&now.read())}</span>
-            <span>{move || words::counts(&now.read())}</span>
-            <small>{at}</small>
-        </a>
+        <p class="empty">
+            "No job yet. What you launch appears here, with what became of every item. "
+            <a href="/">"Launch one."</a>
+        </p>
     }
+    .into_any()
+}
+
+/// Jobs as lines.
+#[component]
+fn Lines(jobs: Memo<Vec<Job>>, nothing: AnyView) -> impl IntoView {
+    let ids =
+        Memo::new(move |_| jobs.with(|jobs| jobs.iter().map(|job| job.id).collect::<Vec<_>>()));
+    let any = Memo::new(move |_| ids.with(|ids| !ids.is_empty()));
+    view! {
+        <div hidden=move || any.get()>{nothing}</div>
+        <div class="lines">
+            <For
+                each=move || ids.get()
+                key=|id| *id
+                children=move |id| view! { <JobLine id=id jobs=jobs/> }
+            />
+        </div>
+    }
+    .into_any()
+}
+
+/// What runs now, live, and then what ended last.
+#[component]
+pub fn RecentJobs(recent: Resource<Result<Recent, ServerFnError>>) -> impl IntoView {
+    view! {
+        <Transition fallback=|| view! { <p class="loading">"Reading your jobs …"</p> }>
+            {move || Suspend::new(async move {
+                match recent.await {
+                    Ok(Recent { seq, jobs }) => split(jobs, seq),
+                    Err(error) => {
+                        let words = super::job::sentence(&error);
+                        view! { <p class="problem" role="alert">{words}</p> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+fn split(jobs: Vec<Job>, seq: i64) -> AnyView {
+    let known = known(jobs, seq, true);
+    let of = move |running: bool| {
+        Memo::new(move |_| {
+            let takes = |job: &&Job| (job.state == JobState::Running) == running;
+            known.with(|jobs| jobs.iter().filter(takes).cloned().collect::<Vec<_>>())
+        })
+    };
+    let (running, ended) = (of(true), of(false));
+    let count = move || running.with(Vec::len);
+    let at_rest = view! { <p class="empty">"Nothing runs now."</p> }.into_any();
+    view! {
+        <section aria-labelledby="running" data-testid="running">
+            <h2 id="running">
+                "Running now " <span class="soft">{move || (count() > 0).then(count)}</span>
+            </h2>
+            <Lines jobs=running nothing=at_rest/>
+        </section>
+        <section aria-labelledby="ended" data-testid="ended">
+            <h2 id="ended">"Ended last"</h2>
+            <Lines jobs=ended nothing=teach()/>
+            <p class="more">
+                <a href="/jobs">"All jobs"</a>
+            </p>
+        </section>
+    }
+    .into_any()
 }

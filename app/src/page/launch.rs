@@ -1,23 +1,38 @@
-//! Home: choose a file and channels, and launch.
+//! Home: upload products, start machines, see what runs. The answer to a form
+//! that launched nothing is this page too.
+
+mod check;
+mod understood;
+mod upload;
 
 use crate::{
-    data::{LaunchPage, read_launch},
+    data::launch::{LaunchPage, read_launch, read_machines, read_recent},
     frame::{Frame, ProblemLine},
-    page::jobs::JobLines,
+    live::Live,
+    page::{jobs::RecentJobs, machines::Panel},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
 
+/// All that the page reads is asked for here, so that server and browser
+/// number it alike. The panel is read once: what was chosen in it stays when
+/// the lists are read anew.
 #[component]
 pub fn Launch() -> impl IntoView {
-    let live = expect_context::<crate::live::Live>();
-    let page = Resource::new(move || live.resync.get(), |_| read_launch());
+    let live = expect_context::<Live>();
+    let page = Resource::new(|| (), |()| read_launch());
+    let machines = Resource::new(|| (), |()| read_machines());
+    let recent = Resource::new(move || live.resync.get(), |_| read_recent());
     view! {
         <Title text="Launch"/>
         <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => content(page),
+                    Ok(page) => {
+                        let machines = view! { <Panel page=machines/> }.into_any();
+                        let recent = view! { <RecentJobs recent=recent/> }.into_any();
+                        content(page, machines, recent)
+                    }
                     Err(error) => super::job::failed(&error).into_any(),
                 }
             })}
@@ -26,51 +41,20 @@ pub fn Launch() -> impl IntoView {
     .into_any()
 }
 
-fn content(page: LaunchPage) -> AnyView {
-    let LaunchPage { since, key, channels, jobs } = page;
-    let seq = since.seq;
-    let choices = channels
-        .into_iter()
-        .map(|channel| {
-            view! {
-                <label class="choice">
-                    <input type="checkbox" name="channels" value=channel.id checked/>
-                    <span>{channel.name}</span>
-                    <small>{channel.pace}</small>
-                </label>
-            }
-        })
-        .collect_view();
+fn content(page: LaunchPage, machines: AnyView, recent: AnyView) -> AnyView {
+    let LaunchPage { since, panel } = page;
     view! {
         <Frame since=since>
             <h1>"Launch"</h1>
             <ProblemLine/>
-            <section class="panel" aria-labelledby="upload">
-                <h2 id="upload">"Upload products"</h2>
-                <form method="post" action="/launch/upload" enctype="multipart/form-data">
-                    <input type="hidden" name="key" value=key/>
-                    <label class="file">
-                        "CSV file: plain (sku, title, price), Shopify or WooCommerce"
-                        <input type="file" name="file" accept=".csv,text/csv"/>
-                    </label>
-                    <fieldset>
-                        <legend>"Channels"</legend>
-                        {choices}
-                    </fieldset>
-                    <label class="choice">
-                        <input type="checkbox" name="skip_bad" value="true"/>
-                        <span>"Leave bad rows out and upload the rest"</span>
-                    </label>
-                    <p class="buttons">
-                        <button class="main">"Upload the file"</button>
-                        <button formaction="/launch/sample">"Upload the sample of 150"</button>
-                    </p>
-                </form>
-            </section>
-            <section aria-labelledby="recent">
-                <h2 id="recent">"Latest jobs"</h2>
-                <JobLines jobs=jobs seq=seq newest=true/>
-            </section>
+            <div class="launch">
+                <upload::Upload panel=panel/>
+                <section class="panel" aria-labelledby="machines">
+                    <h2 id="machines">"Start machines"</h2>
+                    {machines}
+                </section>
+            </div>
+            {recent}
         </Frame>
     }
     .into_any()

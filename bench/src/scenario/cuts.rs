@@ -2,12 +2,12 @@
 //! again and again: in the handshake, while it catches up, within a frame.
 
 mod connection;
-mod page;
 
 use crate::{
     api::{WIDTH, csv},
     audit,
     machine::Machine,
+    page::Page,
     process::{Meanwhile, Outside},
     report::Report,
     stream::{self, Stream},
@@ -15,7 +15,6 @@ use crate::{
 use anyhow::ensure;
 use connection::Brittle;
 use contract::live::ServerFrame;
-use page::Page;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{path::Path, time::Duration};
 use tokio::time::sleep;

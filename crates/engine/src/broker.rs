@@ -65,6 +65,14 @@ pub struct Delivery {
 type Acknowledge = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 impl Delivery {
+    /// `acknowledge` is done at most once.
+    pub fn new(
+        content: Result<Dispatch, (Vec<u8>, EnvelopeError)>,
+        acknowledge: impl FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + 'static,
+    ) -> Self {
+        Self { content, acknowledge: Some(Box::new(acknowledge)) }
+    }
+
     /// The work is done and committed: forget the message. A lost
     /// acknowledgement brings a duplicate, which the claim refuses.
     pub async fn ack(mut self) {

@@ -11,6 +11,7 @@ use crate::{
     broker::{Broker, News},
     feed,
     gate::Gates,
+    machines::{Machines, Source},
     relay::Bell,
     store::{self, Accept, Control, NewTask, Store},
 };
@@ -24,6 +25,9 @@ use contract::{
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+
+/// The longest id of a machine, bytes; EC2's have 19.
+const MAX_MACHINE_ID: usize = 64;
 
 /// A channel that products can be uploaded to.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +80,7 @@ pub struct Engine {
     gates: Gates,
     channels: Arc<[ChannelSpec]>,
     forecast: forecast::Last,
+    machines: Machines,
 }
 
 impl Engine {
@@ -86,8 +91,25 @@ impl Engine {
         gates: Gates,
         channels: Vec<ChannelSpec>,
     ) -> Self {
-        let channels = channels.into();
-        Self { store, broker, bell, gates, channels, forecast: forecast::Last::default() }
+        Self {
+            store,
+            broker,
+            bell,
+            gates,
+            channels: channels.into(),
+            forecast: forecast::Last::default(),
+            machines: Machines::default(),
+        }
+    }
+
+    /// With an account whose machines can be seen and started.
+    #[must_use]
+    pub fn with_machines(self, source: Arc<dyn Source>) -> Self {
+        Self { machines: Machines::of(source), ..self }
+    }
+
+    pub fn machines(&self) -> &Machines {
+        &self.machines
     }
 
     pub fn store(&self) -> &Store {
@@ -112,7 +134,7 @@ impl Engine {
         self.chosen(channels)?;
         let feed = feed::read(bytes)?;
         let products = feed.products.len();
-        let estimate = self.estimate(channels, products).await?;
+        let estimate = self.estimate(channels, products as u64).await?;
         Ok(DryRun {
             file: file.into(),
             format: feed.format,
@@ -171,28 +193,40 @@ impl Engine {
         .await
     }
 
-    /// Accepts starts of machines, given as id and name; nothing outside is
-    /// called.
+    /// Accepts starts of machines by their ids, each once; nothing outside is
+    /// called. Names are those that were seen last: a machine that was not
+    /// seen yet has none, and the account has the last word about its id.
     pub async fn start(
         &self,
         user: UserId,
-        machines: &[(String, String)],
+        ids: &[String],
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
-        if machines.is_empty() {
+        if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
+        }
+        let mut machines: Vec<(&str, String)> = Vec::with_capacity(ids.len());
+        for id in ids {
+            if id.is_empty() || id.len() > MAX_MACHINE_ID {
+                let words = format!("A machine's id has 1 to {MAX_MACHINE_ID} characters.");
+                return Err(LaunchError::Invalid(words));
+            }
+            if machines.iter().all(|(known, _)| known != id) {
+                machines.push((id, self.machines.name(id).unwrap_or_default()));
+            }
         }
         let mut tasks = Vec::with_capacity(machines.len());
         let mut hash = Sha256::new();
-        for (row, (id, name)) in (0..).zip(machines) {
+        for (row, (id, name)) in (0..).zip(&machines) {
             hash.update(id);
             hash.update(",");
-            let command = Ec2Start { instance_id: id.clone(), name: name.clone() };
-            let task = NewTask::new(&command, None, id.clone(), name.clone(), row);
+            let command = Ec2Start { instance_id: (*id).into(), name: name.clone() };
+            let task = NewTask::new(&command, None, (*id).into(), name.clone(), row);
             tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
         }
-        let title = match machines {
-            [(id, name)] => format!("Start {}", if name.is_empty() { id } else { name }),
+        let title = match machines.as_slice() {
+            [(id, name)] if name.is_empty() => format!("Start {id}"),
+            [(_, name)] => format!("Start {name}"),
             _ => format!("Start {} machines", machines.len()),
         };
         self.accept(Accept {

@@ -9,7 +9,9 @@
 //! | [`election`] | which process relays and reaps |
 //! | [`relay`] | publishes what the task table says is due |
 //! | [`reaper`] | takes back what a lost worker held |
+//! | [`pruner`] | deletes what is not kept for ever |
 //! | [`feed`] | reads product files |
+//! | [`machines`] | the machines of an account, seen through a port |
 //! | [`clock`] | time, injected |
 
 pub mod broker;
@@ -18,10 +20,13 @@ pub mod election;
 pub mod engine;
 pub mod feed;
 pub mod gate;
+pub mod machines;
+pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+/// Real servers of a test's own.
 #[cfg(feature = "testing")]
-pub mod testing;
+pub use servers as testing;
 
 pub use engine::Engine;

@@ -6,6 +6,7 @@
 //! commit. Lock order: task, job, user.
 
 mod accept;
+mod apply;
 mod claim;
 mod closed;
 mod control;
@@ -16,6 +17,7 @@ mod journal;
 mod link;
 mod open;
 mod people;
+mod prune;
 mod publish;
 mod read;
 mod row;
@@ -27,11 +29,12 @@ mod tokens;
 pub use accept::{Accept, Accepted, NewTask};
 pub use claim::{Claim, Claimed};
 pub use control::Control;
-pub use finish::{Ending, Finish};
+pub use finish::{Ending, Finish, Finished};
 pub use grid::GridQuery;
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
 pub use open::OpenTasks;
 pub use people::{Account, Identity};
+pub use prune::{Pruned, Retention};
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
 
@@ -39,8 +42,8 @@ use crate::clock;
 use contract::{UserId, fact::Fact};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    Value,
+    DbErr, QueryResult, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait, Value,
 };
 use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
@@ -59,7 +62,7 @@ pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
 pub const MAX_LOST: i64 = 5;
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The database can't be reached, or refused a statement.
     #[error("database: {0}")]
@@ -79,6 +82,29 @@ pub enum Error {
     /// Too many open tasks; try again when some are done.
     #[error("{open} tasks are open already, and {limit} is the limit")]
     TooManyOpen { open: i64, limit: i64 },
+}
+
+impl Error {
+    /// The database turned a transaction away for the sake of another one: a
+    /// deadlock, a serialisation failure, a lock that was not free in time.
+    fn is_contention(&self) -> bool {
+        let Self::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error))
+            | DbErr::Conn(RuntimeErr::SqlxError(error)),
+        ) = self
+        else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        // PostgreSQL's SQLSTATE, SQLite's result code.
+        matches!(code.as_deref(), Some("40001" | "40P01" | "55P03" | "5" | "6" | "517"))
+    }
+
+    /// No connection to the database: it may be better in a moment.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
 }
 
 /// Facts that a commit brought about, for the hubs of their user.
@@ -243,6 +269,34 @@ fn postgres(url: &str) -> ConnectOptions {
         .acquire_timeout(Duration::from_secs(5))
         .sqlx_logging(false);
     options
+}
+
+/// So often, and between two of them so long, ms.
+const TRIES: u32 = 5;
+const TRY_AGAIN_MS: u64 = 20;
+
+/// Does a transaction anew that the database turned away for the sake of
+/// another one.
+macro_rules! persist {
+    ($transaction:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $transaction.await {
+                Err(error) if tries < $crate::store::TRIES && error.is_contention() => {
+                    tracing::debug!(%error, "a transaction is tried anew");
+                    $crate::store::pause(tries).await;
+                    tries += 1;
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+use persist;
+
+async fn pause(tries: u32) {
+    let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
+    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 async fn one<C: ConnectionTrait>(

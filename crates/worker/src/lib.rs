@@ -9,6 +9,7 @@
 //! | [`connector`] | the outside, over HTTP |
 
 pub mod connector;
+mod finisher;
 pub mod handler;
 pub mod handlers;
 pub mod registry;

@@ -1,6 +1,7 @@
 //! Takes deliveries, passes the gate, claims, calls, finishes, acknowledges.
 
 use crate::{
+    finisher::Finisher,
     handler::{Answer, Call, after, outcome, waiting_for},
     registry::{AnyHandler, Registry},
 };
@@ -33,6 +34,7 @@ const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs
 
 struct Shared {
     store: Store,
+    finisher: Finisher,
     broker: Arc<dyn Broker>,
     gates: Gates,
     bell: Bell,
@@ -50,7 +52,8 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let (kept, end) = (gates.clone(), drained.clone());
     let keeper = tokio::spawn(async move { kept.keep(end).await });
     let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
-    let shared = Arc::new(Shared { store, broker, gates, bell, name, lease });
+    let finisher = Finisher::new(store.clone());
+    let shared = Arc::new(Shared { store, finisher, broker, gates, bell, name, lease });
     for consumer in registry.consumers {
         let shared = Arc::clone(&shared);
         let (stop, calls) = (stop.clone(), tracker.clone());
@@ -175,9 +178,7 @@ impl Worker {
         };
         match shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await? {
             Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
-            Claim::Superseded { user, facts } => {
-                shared.broker.announce(News::Facts(store::News { user, facts }));
-            }
+            Claim::Superseded(news) => shared.broker.announce(News::Facts(news)),
             Claim::Locked | Claim::Nothing => {}
         }
         Ok(Delivered::Handled)
@@ -211,8 +212,7 @@ impl Worker {
             worker: shared.name.clone(),
             ending: answer.ending(shared.store.now_ms()),
         };
-        let news = self.finish(finish).await?;
-        for news in news {
+        if let Some(news) = self.finish(finish).await? {
             shared.broker.announce(News::Facts(news));
         }
         shared.bell.ring();
@@ -264,10 +264,10 @@ impl Worker {
     }
 
     /// The end of a call is worth some tries: without it the call is unsure.
-    async fn finish(&self, finish: Finish) -> Result<Vec<store::News>, store::Error> {
+    async fn finish(&self, finish: Finish) -> store::Finished {
         let mut pause = BACK_OFF[0];
         loop {
-            match self.shared.store.finish(vec![finish.clone()]).await {
+            match self.shared.finisher.finish(finish.clone()).await {
                 Ok(news) => return Ok(news),
                 Err(error) if pause >= BACK_OFF[1] => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),

@@ -2,14 +2,25 @@
 
 use crate::config::Config;
 use contract::command::{AlarmCreate, Ec2Start, ProductUpload};
-use engine::{engine::ChannelSpec, gate::Limits};
+use engine::{
+    engine::ChannelSpec,
+    gate::{Gates, Limits},
+    machines::{PATIENCE, Source},
+};
 use sandbox::Sandbox;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use worker::{
     Registry,
-    connector::{self, channel::Channel, ec2::Ec2},
+    connector::{
+        self,
+        channel::Channel,
+        ec2::{Ec2, account::Account},
+    },
     handlers::{alarm_create, ec2_start, product_upload},
 };
+
+/// The account of EC2, as its gate is called.
+const EC2: &str = "ec2";
 
 /// Where the outside is: a sandbox of this process's own, or one that several
 /// share.
@@ -57,6 +68,20 @@ impl Outside {
         sandbox::channels().iter().map(spec).collect()
     }
 
+    fn ec2(&self, client: reqwest::Client) -> Ec2 {
+        Ec2 {
+            ec2_url: format!("{}/ec2", self.url),
+            cloudwatch_url: format!("{}/cloudwatch", self.url),
+            client,
+        }
+    }
+
+    /// The account's machines, read at the pace that its starts keep too.
+    pub fn machines(&self, gates: &Gates) -> anyhow::Result<Arc<dyn Source>> {
+        let ec2 = self.ec2(connector::client(PATIENCE)?);
+        Ok(Arc::new(Account { ec2, gates: gates.clone(), name: EC2.into() }))
+    }
+
     /// Every command that this binary consumes. `lease_ms`: a call ends well
     /// within it.
     pub fn registry(&self, lease_ms: i64) -> anyhow::Result<Registry> {
@@ -78,18 +103,14 @@ impl Outside {
                 product_upload::Upload { channel },
             );
         }
-        let ec2 = Ec2 {
-            ec2_url: format!("{}/ec2", self.url),
-            cloudwatch_url: format!("{}/cloudwatch", self.url),
-            client,
-        };
+        let ec2 = self.ec2(client);
         let poll = Duration::from_secs_f64(5.0 / self.speed);
         let limits = |rate: f64| Limits { rate: rate * self.speed, concurrency: 8 };
         let (ec2_rate, alarm_rate) = (sandbox::EC2_RATE, sandbox::CLOUDWATCH_RATE);
         Ok(registry
             .on::<Ec2Start>(
                 None,
-                "ec2",
+                EC2,
                 limits(ec2_rate.per_second),
                 ec2_start::Start { ec2: ec2.clone(), poll },
             )

@@ -104,17 +104,18 @@ impl Connection {
     }
 
     async fn welcome(&mut self, epoch: Option<String>, after: Option<i64>) -> Result<(), End> {
-        let head = self.head().await?;
+        let user = self.who.identity.user;
+        let kept = self.hub.store.span(user).await.map_err(overloaded)?;
+        let head = *kept.end();
         let own = self.hub.store.epoch().to_owned();
         let recovered = match after {
             None => true,
             Some(after) => {
                 epoch.as_ref().is_none_or(|epoch| *epoch == own)
-                    && (0..=head).contains(&after)
+                    && kept.contains(&after)
                     && head - after <= MAX_GAP
             }
         };
-        let user = self.who.identity.user;
         let running = self.hub.store.running(user).await.map_err(overloaded)?;
         self.sent = if recovered { after.unwrap_or(head) } else { head };
         self.send_frame(&ServerFrame::Welcome {
@@ -188,6 +189,11 @@ impl Connection {
             let full = i64::try_from(facts.len()).is_ok_and(|len| len == PAGE);
             for fact in facts {
                 let seq = fact.seq;
+                if seq != self.sent + 1 {
+                    // What lies between is not kept any more: whoever comes
+                    // again is told so.
+                    return Err(Some(Close::GoingAway));
+                }
                 self.send_frame(&ServerFrame::Fact(fact)).await?;
                 self.sent = seq;
             }

@@ -64,7 +64,7 @@ fn graph(flow: &api::Flow, asked: Asked, now: Now) -> impl IntoView + use<> {
 }
 
 fn items(count: u32) -> String {
-    format!("{} {}", words::number(count), if count == 1 { "item" } else { "items" })
+    words::many(count.into(), "item")
 }
 
 /// Places of the nodes of one depth.
@@ -116,7 +116,7 @@ fn node(flow: &api::Flow, place: usize, asked: Asked, now: Now) -> AnyView {
         .into_iter()
         .filter(|(_, count, ..)| *count > 0)
         .map(|(state, count, filter, word)| {
-            let words = format!("{} {word}", words::number(count));
+            let words = format!("{} {word}", words::thousands(count.into()));
             view! {
                 <li data-state=state.as_str()>
                     <a href=asked.rows(filter, "", 0) data-noscroll="">{words}</a>
@@ -130,7 +130,8 @@ fn node(flow: &api::Flow, place: usize, asked: Asked, now: Now) -> AnyView {
         .filter(|edge| edge.to as usize == place)
         .filter_map(|edge| {
             let cause = flow.nodes.get(edge.from as usize)?;
-            let words = format!("{} caused by {}", words::number(edge.count), name(cause, now));
+            let words =
+                format!("{} caused by {}", words::thousands(edge.count.into()), name(cause, now));
             Some(view! { <small>{words}</small> })
         })
         .collect_view();

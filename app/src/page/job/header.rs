@@ -80,8 +80,8 @@ fn left(now: Now) -> String {
     let eta = heard.as_ref().map_or_else(|| now.page.read().job.eta_ms, |told| told.status.eta_ms);
     let limit = heard.map_or_else(|| now.page.read().limited_by.clone(), |told| told.limited_by);
     match (eta, limit) {
-        (Some(ms), Some(by)) => format!("{}, limited by {by}", words::left(ms)),
-        (Some(ms), None) => words::left(ms),
+        (Some(ms), Some(by)) => format!("{} left, limited by {by}", words::roughly(ms)),
+        (Some(ms), None) => format!("{} left", words::roughly(ms)),
         (None, _) => String::new(),
     }
 }
@@ -204,7 +204,7 @@ fn buttons(now: Now, asked: Asked) -> impl IntoView {
                 hidden=move || failed() == 0 || now.job.read().cancel_requested && now.runs()
             >
                 {shown()}
-                <button>{move || format!("Retry failed ({})", words::number(failed()))}</button>
+                <button>{move || format!("Retry failed ({})", words::thousands(failed().into()))}</button>
                 {which}
             </form>
             {file}

@@ -8,6 +8,7 @@ use crate::{
 use contract::{
     JobId, UserId,
     api::{self, Estimate},
+    state::JobState,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -51,25 +52,22 @@ impl Engine {
     pub async fn estimate(
         &self,
         channels: &[String],
-        products: usize,
+        products: u64,
     ) -> Result<Option<Estimate>, store::Error> {
         let forecast = self.forecast().await?;
-        let now = self.store.now_ms();
         let chosen = self.channels.iter().filter(|spec| channels.contains(&spec.id));
-        let estimate = |spec: &ChannelSpec| {
+        let channels = chosen.filter_map(|spec| {
             let channel = forecast.channels.iter().find(|channel| channel.id == spec.id)?;
-            // Users take turns: of what waits already, as much again as one's
-            // own goes before it at the most.
-            let ahead = usize::try_from(channel.waiting).unwrap_or(usize::MAX).min(products);
-            let ms = time_of(products + ahead, channel.pace) + latency(spec);
-            let closed = channel.closed_until.map_or(0, |until| (until - now).max(0));
-            Some(Estimate { ms: ms + closed, limited_by: spec.name.clone() })
-        };
-        Ok(chosen.filter_map(estimate).max_by_key(|estimate| estimate.ms))
+            Some((channel, latency(spec)))
+        });
+        Ok(Estimate::of(channels, products, self.store.now_ms()))
     }
 
     /// A job with the time that is left of it, where that can be told.
     pub async fn with_time_left(&self, job: api::Job) -> Result<api::Job, store::Error> {
+        if job.state != JobState::Running {
+            return Ok(job);
+        }
         let left = self.forecast().await?.jobs.get(&job.id).and_then(|left| left.eta_ms);
         Ok(api::Job { eta_ms: left, ..job })
     }

@@ -77,7 +77,8 @@ pub struct Accepted {
 /// Rows of one INSERT, 17 values each. SQLite finds a `$n` by looking through
 /// all names before it, so a statement's cost grows with the square of this.
 const ROWS: usize = 20;
-const KEY_LIFE_MS: i64 = 24 * 3_600_000;
+/// A key is remembered this long, ms.
+pub(super) const KEY_LIFE_MS: i64 = 24 * 3_600_000;
 
 impl Store {
     /// Stores the job with all its tasks, or answers with the job that was

@@ -1,14 +1,13 @@
 //! Claim, renew, put off: the right to work on one task for a while.
 
 use super::{
-    Error, Store, execute,
-    finish::{self, Change},
-    one, row,
+    Error, News, Store,
+    apply::{self, Change},
+    execute, one, persist, row,
 };
 use contract::{
     JobId, TaskId, UserId,
     api::{Outcome, WaitReason, WaitingFor},
-    fact::Fact,
     state::TaskState,
 };
 use sea_orm::SqlErr;
@@ -46,10 +45,7 @@ pub enum Claim {
     /// Another running task is about the same thing; this one comes again.
     Locked,
     /// A newer task about the same thing has succeeded.
-    Superseded {
-        user: UserId,
-        facts: Vec<Fact>,
-    },
+    Superseded(News),
     /// A duplicate, paused, cancelled or not due: forget the delivery.
     Nothing,
 }
@@ -60,27 +56,28 @@ const LOCKED_MS: i64 = 2_000;
 impl Store {
     /// Claims `task` while its fence is `fence`.
     pub async fn claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
+        persist!(self.try_claim(task, fence, worker))
+    }
+
+    async fn try_claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let newer = one(
             &tx,
-            "SELECT t.user_id FROM tasks t WHERE t.id = $1 AND t.fence = $2 \
+            "SELECT 1 AS one FROM tasks t WHERE t.id = $1 AND t.fence = $2 \
              AND t.state = 'queued' AND EXISTS (SELECT 1 FROM tasks n WHERE n.kind = t.kind \
              AND n.key = t.key AND n.state = 'succeeded' AND n.created_at > t.created_at)",
             [task.0.into(), fence.into()],
         )
         .await?;
-        if let Some(newer) = newer {
-            let user = UserId(newer.try_get("", "user_id")?);
-            let outcome = Outcome {
-                code: "superseded".into(),
-                message: "A newer upload or start of the same thing has succeeded.".into(),
-                reference: None,
-            };
-            let change = Change { outcome: Some(outcome), ..Change::to(TaskState::Cancelled) };
-            let facts = finish::apply(self, &tx, task, "queued", fence, change, now).await?;
+        if newer.is_some() {
+            let mut changes = Vec::with_capacity(1);
+            for held in apply::hold(self, &tx, TaskState::Queued, &[(task, fence)]).await? {
+                changes.push((held, superseded()));
+            }
+            let news = apply::apply(self, &tx, changes, now).await?.pop();
             tx.commit().await?;
-            return Ok(Claim::Superseded { user, facts: facts.unwrap_or_default() });
+            return Ok(news.map_or(Claim::Nothing, Claim::Superseded));
         }
         let claimed = one(
             &tx,
@@ -167,4 +164,13 @@ impl Store {
         .await
         .map(|_| ())
     }
+}
+
+fn superseded() -> Change {
+    let outcome = Outcome {
+        code: "superseded".into(),
+        message: "A newer upload or start of the same thing has succeeded.".into(),
+        reference: None,
+    };
+    Change { outcome: Some(outcome), ..Change::to(TaskState::Cancelled) }
 }

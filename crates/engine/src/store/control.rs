@@ -1,10 +1,11 @@
 //! What a person does to a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Error, Store, execute,
-    finish::save_job,
+    Error, Store,
+    apply::save_job,
+    execute,
     journal::{self, Draft},
-    one, row,
+    one, persist, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -30,6 +31,15 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Conflict`] where the job has ended, or
     /// is being cancelled and can't be paused.
     pub async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        persist!(self.try_control(user, job, control))
+    }
+
+    async fn try_control(
         &self,
         user: UserId,
         job: JobId,
@@ -61,17 +71,13 @@ impl Store {
             Control::Pause => {
                 job.paused = true;
                 // What lies in a queue would hold places that others need.
-                execute(
-                    &tx,
-                    "UPDATE tasks SET published_at = NULL, fence = fence + 1 WHERE job_id = $1 \
-                     AND state = 'queued' AND published_at IS NOT NULL",
-                    [job.id.0.into()],
-                )
-                .await?;
+                unpublish(&tx, job.id).await?;
                 Some(Draft::of_job(FactKind::JobPaused, job.clone()))
             }
             Control::Resume => {
                 job.paused = false;
+                // What was published before the pause may have been refused.
+                unpublish(&tx, job.id).await?;
                 Some(Draft::of_job(FactKind::JobResumed, job.clone()))
             }
         };
@@ -93,6 +99,15 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] while cancelling, or where nothing failed.
     pub async fn retry(
+        &self,
+        user: UserId,
+        job: JobId,
+        which: &RetryWhich,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        persist!(self.try_retry(user, job, which))
+    }
+
+    async fn try_retry(
         &self,
         user: UserId,
         job: JobId,
@@ -140,8 +155,18 @@ impl Store {
     /// A person's word about a task of which nobody can tell.
     ///
     /// # Errors
-    /// [`Error::Conflict`] unless the task needs a person.
+    /// [`Error::Conflict`] unless the task needs a person, and for *again*
+    /// while the job is being cancelled.
     pub async fn resolve(
+        &self,
+        user: UserId,
+        task: TaskId,
+        how: ResolveAs,
+    ) -> Result<(Job, Vec<Fact>), Error> {
+        persist!(self.try_resolve(user, task, how))
+    }
+
+    async fn try_resolve(
         &self,
         user: UserId,
         task: TaskId,
@@ -149,17 +174,18 @@ impl Store {
     ) -> Result<(Job, Vec<Fact>), Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let owner = one(
-            &tx,
-            "SELECT job_id, state FROM tasks WHERE id = $1 AND user_id = $2",
-            [task.0.into(), user.0.into()],
-        )
-        .await?
-        .ok_or(Error::NotFound)?;
+        let sql = format!(
+            "SELECT job_id, state FROM tasks WHERE id = $1 AND user_id = $2{}",
+            self.for_update()
+        );
+        let owner = one(&tx, &sql, [task.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?;
         if row::word::<TaskState>(&owner, "state")? != TaskState::NeedsPerson {
             return Err(Error::Conflict("This item does not wait for a decision.".into()));
         }
         let mut job = self.own_job(&tx, user, JobId(owner.try_get("", "job_id")?)).await?;
+        if how == ResolveAs::Again && job.cancel_requested && job.state == JobState::Running {
+            return Err(Error::Conflict("This job is being cancelled.".into()));
+        }
         job.counts.needs_person -= 1;
         let (state, outcome, kind) = match how {
             ResolveAs::Done => {
@@ -214,6 +240,17 @@ impl Store {
         );
         row::job(&one(tx, &sql, [job.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?)
     }
+}
+
+/// Messages of the job that lie in a queue are stale from now on.
+async fn unpublish<C: ConnectionTrait>(c: &C, job: JobId) -> Result<u64, Error> {
+    execute(
+        c,
+        "UPDATE tasks SET published_at = NULL, fence = fence + 1 WHERE job_id = $1 \
+         AND state = 'queued' AND published_at IS NOT NULL",
+        [job.0.into()],
+    )
+    .await
 }
 
 async fn cancel_queued<C: ConnectionTrait>(c: &C, job: JobId, now: i64) -> Result<u32, Error> {

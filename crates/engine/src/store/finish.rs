@@ -1,20 +1,17 @@
-//! Finish: outcome, attempt, follow-ups, counters and facts in one commit.
+//! Finish: the end of a claim, told by its worker or by its lease.
 
 use super::{
-    Error, MAX_ATTEMPTS, MAX_LOST, NewTask, News, Store,
-    accept::insert_tasks,
-    all, execute,
-    journal::{self, Draft},
-    one, row,
+    Error, MAX_ATTEMPTS, MAX_LOST, NewTask, News, Store, all,
+    apply::{self, Change, Held},
+    persist,
 };
 use contract::{
-    JobId, TaskId, UserId,
-    api::{Job, Outcome, Task, WaitReason, WaitingFor},
-    fact::{Fact, FactData, FactKind},
-    state::{JobState, TaskState},
+    TaskId,
+    api::{Outcome, WaitReason, WaitingFor},
+    state::TaskState,
 };
-use sea_orm::ConnectionTrait;
 use serde_json::Value as Json;
+use std::collections::HashMap;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,72 +54,107 @@ pub struct Finish {
     pub ending: Ending,
 }
 
-/// The new state of a task and what goes with it.
-pub(super) struct Change {
-    pub state: TaskState,
-    pub outcome: Option<Outcome>,
-    pub waiting_for: Option<WaitingFor>,
-    pub run_after: i64,
-    pub unsure: bool,
-    pub memo: Option<Json>,
-    /// Gives the attempt back.
-    pub free: bool,
-    /// Lost leases in a row after this.
-    pub lost: i64,
-    /// Who tried, where it counts as an entry among the attempts.
-    pub tried_by: Option<String>,
-    pub follow_ups: Vec<NewTask>,
+/// What became of a [`Finish`].
+pub type Finished = Result<Option<News>, Error>;
+
+/// A claim that ends, and why.
+#[derive(Clone)]
+struct End {
+    task: TaskId,
+    fence: i64,
+    worker: String,
+    cause: Cause,
 }
 
-impl Change {
-    pub fn to(state: TaskState) -> Self {
-        Self {
-            state,
-            outcome: None,
-            waiting_for: None,
-            run_after: 0,
-            unsure: false,
-            memo: None,
-            free: false,
-            lost: 0,
-            tried_by: None,
-            follow_ups: Vec::new(),
-        }
+#[derive(Clone)]
+enum Cause {
+    Told(Ending),
+    /// The worker is gone: its lease ran out at this time (UTC ms) or before.
+    Lost(i64),
+}
+
+impl From<Finish> for End {
+    fn from(finish: Finish) -> Self {
+        let Finish { task, fence, worker, ending } = finish;
+        Self { task, fence, worker, cause: Cause::Told(ending) }
     }
 }
+
+/// Leases that one commit takes back.
+const REAPED: usize = 100;
 
 impl Store {
-    /// Ends claims; each is one user's news. A claim whose fence has moved on
-    /// belongs to a stale worker: its end is discarded.
-    pub async fn finish(&self, batch: Vec<Finish>) -> Result<Vec<News>, Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
-        let mut news = Vec::with_capacity(batch.len());
-        for finish in batch {
-            let found = one(
-                &tx,
-                "SELECT user_id, attempt, unsure FROM tasks \
-                 WHERE id = $1 AND fence = $2 AND state = 'running'",
-                [finish.task.0.into(), finish.fence.into()],
-            )
-            .await?;
-            let Some(found) = found else {
-                tracing::warn!(task = %finish.task, "the end of a stale claim is discarded");
-                continue;
-            };
-            let attempt: i64 = found.try_get("", "attempt")?;
-            let mut change = self.change(finish.ending, attempt, now, finish.worker);
-            // A wait told nothing about an earlier call without an answer.
-            change.unsure |= change.free && row::flag(&found, "unsure")?;
-            let facts = apply(self, &tx, finish.task, "running", finish.fence, change, now).await?;
-            let user = UserId(found.try_get("", "user_id")?);
-            news.extend(facts.map(|facts| News { user, facts }));
-        }
-        tx.commit().await?;
-        Ok(news)
+    /// Ends claims, all in one commit; each is its user's news, in order.
+    /// `None`: the claim's fence has moved on, so its worker is stale and
+    /// what it says is discarded.
+    ///
+    /// # Errors
+    /// Each for itself: an end that can't be kept takes no other down.
+    pub async fn finish(&self, batch: Vec<Finish>) -> Vec<Finished> {
+        self.end(batch.into_iter().map(End::from).collect()).await
     }
 
-    fn change(&self, ending: Ending, attempt: i64, now: i64, worker: String) -> Change {
+    async fn end(&self, batch: Vec<End>) -> Vec<Finished> {
+        match persist!(self.end_together(&batch)) {
+            Ok(ended) => ended.into_iter().map(Ok).collect(),
+            // Nobody's end would fare better alone.
+            Err(error) if batch.len() == 1 || error.is_unreachable() => {
+                batch.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a batch of ends is kept one by one");
+                let mut ended = Vec::with_capacity(batch.len());
+                for end in &batch {
+                    let alone = persist!(self.end_together(std::slice::from_ref(end)));
+                    ended.push(alone.map(|mut news| news.pop().flatten()));
+                }
+                ended
+            }
+        }
+    }
+
+    async fn end_together(&self, batch: &[End]) -> Result<Vec<Option<News>>, Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let claims: Vec<_> = batch.iter().map(|end| (end.task, end.fence)).collect();
+        let held = apply::hold(self, &tx, TaskState::Running, &claims).await?;
+        let mut held: HashMap<_, _> =
+            held.into_iter().map(|held| ((held.task, held.fence), held)).collect();
+        let mut ended = vec![None; batch.len()];
+        let mut places = Vec::with_capacity(batch.len());
+        let mut changes = Vec::with_capacity(batch.len());
+        for (place, end) in batch.iter().enumerate() {
+            let Some(found) = held.remove(&(end.task, end.fence)) else {
+                tracing::warn!(task = %end.task, "the end of a stale claim is discarded");
+                continue;
+            };
+            if let Some(change) = self.change(end, &found, now) {
+                places.push(place);
+                changes.push((found, change));
+            }
+        }
+        for (place, news) in places.into_iter().zip(apply::apply(self, &tx, changes, now).await?) {
+            ended[place] = Some(news);
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// `None`: the claim goes on.
+    fn change(&self, end: &End, held: &Held, now: i64) -> Option<Change> {
+        let worker = end.worker.clone();
+        let mut change = match &end.cause {
+            Cause::Told(ending) => self.told(ending.clone(), held.attempt, now, worker),
+            // It was renewed since it was looked at.
+            Cause::Lost(by) if held.lease_until.is_none_or(|until| until > *by) => return None,
+            Cause::Lost(_) => lost(held.lost + 1, now, worker),
+        };
+        // A wait told nothing about an earlier call without an answer.
+        change.unsure |= change.free && held.unsure;
+        Some(change)
+    }
+
+    fn told(&self, ending: Ending, attempt: i64, now: i64, worker: String) -> Change {
         let tried_by = Some(worker);
         match ending {
             Ending::Succeeded { outcome, follow_ups } => Change {
@@ -179,240 +211,68 @@ impl Store {
     /// knows that nobody else runs). Costs no attempt; five in a row are
     /// poison.
     pub async fn reap(&self, everything: bool) -> Result<Vec<News>, Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
-        let sql = format!(
-            "SELECT id, user_id, fence, lost, lease_owner FROM tasks \
-             WHERE state = 'running' AND lease_until <= $1 ORDER BY id LIMIT 1000{}",
-            self.for_update()
-        );
-        let before = if everything { i64::MAX } else { now };
-        let mut news = Vec::new();
-        for found in all(&tx, &sql, [before.into()]).await? {
-            let lost: i64 = found.try_get::<i64>("", "lost")? + 1;
-            let outcome = Outcome {
-                code: "worker_lost".into(),
-                message: "The worker stopped in the middle of the call.".into(),
-                reference: None,
-            };
-            let mut change = Change {
-                outcome: Some(outcome),
-                unsure: true,
-                free: true,
-                lost,
-                run_after: now,
-                tried_by: found.try_get("", "lease_owner")?,
-                ..Change::to(TaskState::Queued)
-            };
-            if lost >= MAX_LOST {
-                change.state = TaskState::Failed;
-                change.outcome = Some(Outcome {
-                    code: "poison".into(),
-                    message: format!("{lost} workers in a row were lost while they ran this."),
-                    reference: None,
-                });
-            } else {
-                change.waiting_for = Some(WaitingFor {
-                    reason: WaitReason::Checking,
-                    until: None,
-                    detail: Some("The worker was lost; the service is asked first.".into()),
-                });
+        let by = if everything { i64::MAX } else { self.now_ms() };
+        let lost = all(
+            &self.writer,
+            "SELECT id, fence, lease_owner FROM tasks \
+             WHERE state = 'running' AND lease_until <= $1 ORDER BY lease_until",
+            [by.into()],
+        )
+        .await?
+        .iter()
+        .map(|found| {
+            Ok(End {
+                task: TaskId(found.try_get("", "id")?),
+                fence: found.try_get("", "fence")?,
+                worker: found.try_get::<Option<_>>("", "lease_owner")?.unwrap_or_default(),
+                cause: Cause::Lost(by),
+            })
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+        let mut news = Vec::with_capacity(lost.len());
+        for batch in lost.chunks(REAPED) {
+            for (end, ended) in batch.iter().zip(self.end(batch.to_vec()).await) {
+                match ended {
+                    Ok(ended) => news.extend(ended),
+                    Err(error) if error.is_unreachable() => return Err(error),
+                    // Its neighbours are taken back all the same.
+                    Err(error) => {
+                        tracing::error!(task = %end.task, %error, "can't take back a lost task");
+                    }
+                }
             }
-            let task = TaskId(found.try_get("", "id")?);
-            let fence = found.try_get("", "fence")?;
-            let user = UserId(found.try_get("", "user_id")?);
-            let facts = apply(self, &tx, task, "running", fence, change, now).await?;
-            news.extend(facts.map(|facts| News { user, facts }));
         }
-        tx.commit().await?;
         Ok(news)
     }
 }
 
-/// Applies `change` to a task that is in state `from` with that fence.
-/// `None`: it is not, and nothing was written.
-pub(super) async fn apply<C: ConnectionTrait>(
-    store: &Store,
-    tx: &C,
-    id: TaskId,
-    from: &'static str,
-    fence: i64,
-    mut change: Change,
-    now: i64,
-) -> Result<Option<Vec<Fact>>, Error> {
-    let sql = format!(
-        "SELECT job_id, user_id, attempt, started_at FROM tasks \
-         WHERE id = $1 AND fence = $2 AND state = '{from}'{}",
-        store.for_update()
-    );
-    let Some(before) = one(tx, &sql, [id.0.into(), fence.into()]).await? else {
-        return Ok(None);
-    };
-    let job_id = JobId(before.try_get("", "job_id")?);
-    let user = UserId(before.try_get("", "user_id")?);
-    let attempt: i64 = before.try_get("", "attempt")?;
-    let sql = format!("SELECT {} FROM jobs WHERE id = $1{}", row::JOB, store.for_update());
-    let job = row::job(&one(tx, &sql, [job_id.0.into()]).await?.ok_or(Error::NotFound)?)?;
-    if job.cancel_requested && change.state == TaskState::Queued {
-        change.state = TaskState::Cancelled;
-        change.waiting_for = None;
-    }
-    if let (Some(worker), Some(outcome)) = (&change.tried_by, &change.outcome) {
-        let started: Option<i64> = before.try_get("", "started_at")?;
-        execute(
-            tx,
-            "INSERT INTO attempts (task_id, fence, number, started_at, ended_at, worker, outcome) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            [
-                id.0.into(),
-                fence.into(),
-                attempt.into(),
-                started.unwrap_or(now).into(),
-                now.into(),
-                worker.as_str().into(),
-                row::text("outcome", outcome)?.into(),
-            ],
-        )
-        .await?;
-    }
-    let outcome = change.outcome.as_ref().map(|o| row::text("outcome", o)).transpose()?;
-    let waiting = change.waiting_for.as_ref().map(|w| row::text("waiting_for", w)).transpose()?;
-    let sql = format!(
-        "UPDATE tasks SET state = $2, fence = fence + 1, published_at = NULL, lease_owner = NULL, \
-         lease_until = NULL, outcome = COALESCE($3, outcome), waiting_for = $4, run_after = $5, \
-         unsure = $6, memo = COALESCE($7, memo), attempt = $8, lost = $9, updated_at = $10 \
-         WHERE id = $1 RETURNING {}",
-        row::TASK
-    );
-    let given_back = i64::from(change.free && from == "running");
-    let task = one(
-        tx,
-        &sql,
-        [
-            id.0.into(),
-            change.state.as_str().into(),
-            outcome.into(),
-            waiting.into(),
-            change.run_after.into(),
-            i64::from(change.unsure).into(),
-            change.memo.map(|memo| memo.to_string()).into(),
-            (attempt - given_back).max(0).into(),
-            change.lost.into(),
-            now.into(),
-        ],
-    )
-    .await?
-    .ok_or(Error::NotFound)?;
-    let task = row::task(&task)?;
-    let created = follow_up(tx, &job, user, &task, change.follow_ups, now).await?;
-    let job = settle(tx, &job, change.state, &created, now).await?;
-    Ok(Some(journal::append(tx, user, now, drafts(task, created, job)).await?))
-}
-
-/// Inserts the follow-ups that are new and reads them back.
-async fn follow_up<C: ConnectionTrait>(
-    tx: &C,
-    job: &Job,
-    user: UserId,
-    cause: &Task,
-    follow_ups: Vec<NewTask>,
-    now: i64,
-) -> Result<Vec<Task>, Error> {
-    let state = if job.cancel_requested { "cancelled" } else { "queued" };
-    let mut created = Vec::new();
-    for task in follow_ups {
-        let id = cause.id.follow_up(task.kind, &task.key);
-        let rows = [(id, Some(cause.id), task)];
-        if insert_tasks(tx, job.id, user, now, state, &rows).await? == 1 {
-            let sql = format!("SELECT {} FROM tasks WHERE id = $1", row::TASK);
-            created.push(row::task(&one(tx, &sql, [id.0.into()]).await?.ok_or(Error::NotFound)?)?);
+fn lost(lost: i64, now: i64, worker: String) -> Change {
+    let poison = lost >= MAX_LOST;
+    let outcome = if poison {
+        Outcome {
+            code: "poison".into(),
+            message: format!("{lost} workers in a row were lost while they ran this."),
+            reference: None,
         }
-    }
-    Ok(created)
-}
-
-/// Counters, and the job's end once nothing is open.
-async fn settle<C: ConnectionTrait>(
-    tx: &C,
-    before: &Job,
-    state: TaskState,
-    created: &[Task],
-    now: i64,
-) -> Result<Job, Error> {
-    let mut counts = before.counts;
-    for task in created {
-        counts.total += 1;
-        match task.state {
-            TaskState::Cancelled => counts.cancelled += 1,
-            _ => counts.open += 1,
+    } else {
+        Outcome {
+            code: "worker_lost".into(),
+            message: "The worker stopped in the middle of the call.".into(),
+            reference: None,
         }
-    }
-    match state {
-        TaskState::Queued | TaskState::Running => {}
-        TaskState::Succeeded => counts.succeeded += 1,
-        TaskState::Failed => counts.failed += 1,
-        TaskState::Cancelled => counts.cancelled += 1,
-        TaskState::NeedsPerson => counts.needs_person += 1,
-    }
-    counts.open -= u32::from(state.is_end());
-    let mut job = Job { counts, ..before.clone() };
-    if counts.open == 0 {
-        job.state = counts.verdict(job.cancel_requested);
-        job.finished_at = Some(now);
-        job.paused = false;
-    }
-    save_job(tx, &job).await?;
-    Ok(job)
-}
-
-pub(super) async fn save_job<C: ConnectionTrait>(tx: &C, job: &Job) -> Result<(), Error> {
-    let c = &job.counts;
-    execute(
-        tx,
-        "UPDATE jobs SET state = $2, paused = $3, cancel_requested = $4, total = $5, open = $6, \
-         succeeded = $7, failed = $8, cancelled = $9, needs_person = $10, finished_at = $11 \
-         WHERE id = $1",
-        [
-            job.id.0.into(),
-            job.state.as_str().into(),
-            i64::from(job.paused).into(),
-            i64::from(job.cancel_requested).into(),
-            i64::from(c.total).into(),
-            i64::from(c.open).into(),
-            i64::from(c.succeeded).into(),
-            i64::from(c.failed).into(),
-            i64::from(c.cancelled).into(),
-            i64::from(c.needs_person).into(),
-            job.finished_at.into(),
-        ],
-    )
-    .await
-    .map(|_| ())
-}
-
-fn drafts(task: Task, created: Vec<Task>, job: Job) -> Vec<Draft> {
-    let kind = match task.state {
-        TaskState::Queued | TaskState::Running => FactKind::TaskRequeued,
-        TaskState::Succeeded => FactKind::TaskSucceeded,
-        TaskState::Failed => FactKind::TaskFailed,
-        TaskState::Cancelled => FactKind::TaskCancelled,
-        TaskState::NeedsPerson => FactKind::TaskNeedsPerson,
     };
-    let mut drafts = vec![of_task(kind, task, &job)];
-    drafts.extend(created.into_iter().map(|task| of_task(FactKind::TaskCreated, task, &job)));
-    if job.state != JobState::Running {
-        let mut draft = Draft::of_job(FactKind::JobFinished, job.clone());
-        draft.data.notification = Some(journal::finished(&job));
-        drafts.push(draft);
-    }
-    drafts
-}
-
-fn of_task(kind: FactKind, task: Task, job: &Job) -> Draft {
-    Draft {
-        kind,
-        job: Some(job.id),
-        task: Some(task.id),
-        data: FactData { job: Some(job.clone()), task: Some(task), ..FactData::default() },
+    Change {
+        waiting_for: (!poison).then(|| WaitingFor {
+            reason: WaitReason::Checking,
+            until: None,
+            detail: Some("The worker was lost; the service is asked first.".into()),
+        }),
+        outcome: Some(outcome),
+        unsure: true,
+        free: true,
+        lost,
+        run_after: now,
+        tried_by: Some(worker),
+        ..Change::to(if poison { TaskState::Failed } else { TaskState::Queued })
     }
 }

@@ -1,7 +1,7 @@
 //! The journal: each fact gets its user's next `seq` in the commit of the
 //! change that it tells of.
 
-use super::{Error, Store, all, execute, one, row};
+use super::{Error, Store, all, execute, one, persist, row};
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification},
@@ -9,6 +9,7 @@ use contract::{
     state::{JobKind, JobState},
 };
 use sea_orm::ConnectionTrait;
+use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 /// A fact to be written; its `seq` comes from the user's row.
@@ -139,6 +140,23 @@ impl Store {
         Ok(row.ok_or(Error::NotFound)?.try_get("", "seq")?)
     }
 
+    /// From where to where a user's journal can be replayed: the lowest and
+    /// the highest `after` of which all that came later is kept. The highest
+    /// is the head.
+    pub async fn span(&self, user: UserId) -> Result<RangeInclusive<i64>, Error> {
+        let row = one(
+            &self.reader,
+            "SELECT u.seq, (SELECT MIN(j.seq) FROM journal j WHERE j.user_id = u.id) AS first \
+             FROM users u WHERE u.id = $1",
+            [user.0.into()],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+        let head: i64 = row.try_get("", "seq")?;
+        let first: Option<i64> = row.try_get("", "first")?;
+        Ok(first.map_or(head, |first| first - 1)..=head)
+    }
+
     /// Facts of a user with `seq > after`, in order, at most `limit`.
     pub async fn facts_after(
         &self,
@@ -227,6 +245,10 @@ impl Store {
 
     /// Marks all notifications up to `up_to` as read, and tells every tab.
     pub async fn mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
+        persist!(self.try_mark_read(user, up_to))
+    }
+
+    async fn try_mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let changed = execute(

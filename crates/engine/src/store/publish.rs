@@ -1,6 +1,6 @@
 //! The task table as the outbox: what is due, and what was published.
 
-use super::{Error, Store, all, execute, one, row};
+use super::{Error, Store, all, execute, one, persist, row};
 use contract::{JobId, TaskId, UserId, envelope::Dispatch};
 use sea_orm::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -83,6 +83,10 @@ impl Store {
 
     /// Marks deliveries as published, where they still are the task's.
     pub async fn mark_published(&self, batch: &[(TaskId, i64)]) -> Result<(), Error> {
+        persist!(self.try_mark_published(batch))
+    }
+
+    async fn try_mark_published(&self, batch: &[(TaskId, i64)]) -> Result<(), Error> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -104,6 +108,10 @@ impl Store {
     /// Queued tasks that were published before `published_before` (UTC ms)
     /// are to be published again: their messages are in no queue any more.
     pub async fn unpublish(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
+        persist!(self.try_unpublish(queue, published_before))
+    }
+
+    async fn try_unpublish(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
         execute(
             &self.writer,
             "UPDATE tasks SET published_at = NULL, fence = fence + 1 \

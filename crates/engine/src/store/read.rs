@@ -18,6 +18,8 @@ pub struct JobQuery {
     pub limit: u32,
     pub state: Option<JobState>,
     pub kind: Option<JobKind>,
+    /// Somewhere in the title, in upper or lower case.
+    pub words: Option<String>,
 }
 
 /// Which tasks of a job a list shows.
@@ -75,6 +77,10 @@ impl Store {
                 values.push(word.into());
                 sql.push_str(&format!(" AND {column} = ${}", values.len()));
             }
+        }
+        if let Some(words) = query.words {
+            values.push(containing(&words).into());
+            sql.push_str(&format!(" AND LOWER(title) LIKE LOWER(${}) ESCAPE '\\'", values.len()));
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));

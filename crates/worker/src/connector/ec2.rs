@@ -1,6 +1,8 @@
 //! EC2 and CloudWatch in the [AWS Query protocol](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html):
 //! form-encoded POST, XML back.
 
+pub mod account;
+
 use super::{no_answer, refused, retry_after};
 use crate::handler::{Answer, outcome};
 use contract::api::Instance;

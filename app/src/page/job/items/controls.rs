@@ -58,7 +58,7 @@ fn choice(now: Now, asked: Asked, filter: Filter) -> impl IntoView {
             {drawing}
             {words::filter(filter)}
             " "
-            <b>{move || words::number(count())}</b>
+            <b>{move || words::thousands(count().into())}</b>
         </a>
     }
 }

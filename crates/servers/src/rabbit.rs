@@ -65,7 +65,9 @@ impl RabbitNode {
     /// Ends it with `kill -9`; what it has written stays.
     pub fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap_or_default();
-        let _ = Command::new("kill").args(["-9", pid.trim()]).status();
+        if !pid.trim().is_empty() {
+            let _ = Command::new("kill").args(["-9", pid.trim()]).status();
+        }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();

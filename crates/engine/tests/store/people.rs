@@ -1,39 +1,10 @@
-//! Accounts, sessions and one-time links against a real database.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! Accounts, sessions and one-time links.
 
+use crate::world::{START, World};
 use contract::{UserId, api::Role};
-use engine::{
-    clock::Steered,
-    store::{Error, INVITATION_LIFE_MS, Purpose, RESET_LIFE_MS, Store},
-};
-use std::sync::Arc;
-
-const START: i64 = 1_000_000;
-
-struct World {
-    store: Store,
-    clock: Arc<Steered>,
-    ada: UserId,
-    _folder: tempfile::TempDir,
-}
-
-async fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-    let clock = Steered::at(START);
-    let store = Store::open(&url, clock.clone(), 1.0).await.unwrap();
-    let ada = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    World { store, clock, ada, _folder: folder }
-}
+use engine::store::{Error, INVITATION_LIFE_MS, Purpose, RESET_LIFE_MS};
 
 impl World {
-    async fn join(&self, email: &str, role: Role) -> UserId {
-        self.store.invite(email, role, email).await.unwrap();
-        let (purpose, user) = self.store.redeem(email, "hash").await.unwrap();
-        assert_eq!(purpose, Purpose::Invitation);
-        user
-    }
-
     async fn sign_in(&self, user: UserId, token: &str) {
         let expires_at = self.store.now_ms() + 1_000_000_000_000;
         self.store.add_session(token, user, expires_at).await.unwrap();
@@ -55,9 +26,7 @@ fn words<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     }
 }
 
-#[tokio::test]
-async fn an_invitation_makes_one_account_with_its_role() {
-    let world = world().await;
+pub async fn an_invitation_makes_one_account_with_its_role(world: World) {
     let store = &world.store;
     store.invite("bob@example.com", Role::Admin, "token").await.unwrap();
     let pending = store.invitations().await.unwrap();
@@ -77,9 +46,7 @@ async fn an_invitation_makes_one_account_with_its_role() {
     );
 }
 
-#[tokio::test]
-async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one() {
-    let world = world().await;
+pub async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one(world: World) {
     let store = &world.store;
     store.invite("bob@example.com", Role::User, "first").await.unwrap();
     store.invite("bob@example.com", Role::User, "second").await.unwrap();
@@ -101,25 +68,21 @@ async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one() {
     assert!(store.account("bob@example.com").await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn two_invitations_of_one_address_cannot_make_two_accounts() {
-    let world = world().await;
+pub async fn two_invitations_of_one_address_cannot_make_two_accounts(world: World) {
     world.store.invite("bob@example.com", Role::User, "token").await.unwrap();
     let (a, b) =
-        tokio::join!(world.store.redeem("token", "first"), world.store.redeem("token", "second"));
+        tokio::join!(world.store.redeem("token", "first"), world.other.redeem("token", "second"));
     assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1);
     assert_eq!(world.store.users(10).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn who_is_disabled_is_out_at_once_and_in_again_when_enabled() {
-    let world = world().await;
+pub async fn who_is_disabled_is_out_at_once_and_in_again_when_enabled(world: World) {
     let store = &world.store;
     let bob = world.join("bob@example.com", Role::User).await;
     world.sign_in(bob, "laptop").await;
     store.add_reset(bob, "reset").await.unwrap();
 
-    store.disable(world.ada, bob).await.unwrap();
+    store.disable(world.user, bob).await.unwrap();
     assert!(!world.is_signed_in("laptop").await);
     assert!(matches!(store.redeem("reset", "new").await, Err(Error::NotFound)));
     assert!(words(store.add_reset(bob, "another").await).contains("disabled"));
@@ -132,43 +95,37 @@ async fn who_is_disabled_is_out_at_once_and_in_again_when_enabled() {
     assert!(world.is_signed_in("again").await);
 }
 
-#[tokio::test]
-async fn nobody_removes_themselves_or_the_last_admin() {
-    let world = world().await;
+pub async fn nobody_removes_themselves_or_the_last_admin(world: World) {
     let store = &world.store;
     let bob = world.join("bob@example.com", Role::Admin).await;
-    assert!(words(store.disable(world.ada, world.ada).await).contains("your own"));
-    assert!(words(store.set_role(world.ada, world.ada, Role::User).await).contains("yourself"));
+    assert!(words(store.disable(world.user, world.user).await).contains("your own"));
+    assert!(words(store.set_role(world.user, world.user, Role::User).await).contains("yourself"));
 
     // Both admins act at once: one comes late.
-    let (a, b) = tokio::join!(store.disable(world.ada, bob), store.disable(bob, world.ada));
+    let (a, b) = tokio::join!(store.disable(world.user, bob), world.other.disable(bob, world.user));
     let refused = if a.is_ok() { b } else { a };
     assert!(words(refused).contains("last admin"));
     let left = store.users(10).await.unwrap();
     assert_eq!(left.iter().filter(|user| !user.disabled).count(), 1);
 }
 
-#[tokio::test]
-async fn a_demoted_admin_is_a_user_and_a_disabled_one_counts_for_nothing() {
-    let world = world().await;
+pub async fn a_demoted_admin_is_a_user_and_a_disabled_one_counts_for_nothing(world: World) {
     let store = &world.store;
     let bob = world.join("bob@example.com", Role::Admin).await;
     let eve = world.join("eve@example.com", Role::Admin).await;
-    store.set_role(world.ada, bob, Role::User).await.unwrap();
+    store.set_role(world.user, bob, Role::User).await.unwrap();
     assert_eq!(store.user(bob).await.unwrap().role, Role::User);
-    store.disable(world.ada, eve).await.unwrap();
-    assert!(words(store.set_role(eve, world.ada, Role::User).await).contains("last admin"));
+    store.disable(world.user, eve).await.unwrap();
+    assert!(words(store.set_role(eve, world.user, Role::User).await).contains("last admin"));
     let nobody = UserId(uuid::Uuid::now_v7());
-    assert!(matches!(store.set_role(world.ada, nobody, Role::Admin).await, Err(Error::NotFound)));
+    assert!(matches!(store.set_role(world.user, nobody, Role::Admin).await, Err(Error::NotFound)));
 }
 
-#[tokio::test]
-async fn a_reset_ends_the_sessions_when_it_is_used_and_not_before() {
-    let world = world().await;
+pub async fn a_reset_ends_the_sessions_when_it_is_used_and_not_before(world: World) {
     let store = &world.store;
     let bob = world.join("bob@example.com", Role::User).await;
     world.sign_in(bob, "laptop").await;
-    world.sign_in(world.ada, "adas").await;
+    world.sign_in(world.user, "adas").await;
     store.add_reset(bob, "first").await.unwrap();
     store.add_reset(bob, "second").await.unwrap();
     assert!(matches!(store.link("first").await, Err(Error::NotFound)));
@@ -187,15 +144,13 @@ async fn a_reset_ends_the_sessions_when_it_is_used_and_not_before() {
     assert!(words(store.redeem("third", "newer").await).contains("too old"));
 }
 
-#[tokio::test]
-async fn a_new_password_ends_the_other_sessions_and_links_to_another() {
-    let world = world().await;
+pub async fn a_new_password_ends_the_other_sessions_and_links_to_another(world: World) {
     let store = &world.store;
     for token in ["laptop", "phone", "desk"] {
-        world.sign_in(world.ada, token).await;
+        world.sign_in(world.user, token).await;
     }
-    store.add_reset(world.ada, "reset").await.unwrap();
-    let mut ended = store.change_password(world.ada, "new", "desk").await.unwrap();
+    store.add_reset(world.user, "reset").await.unwrap();
+    let mut ended = store.change_password(world.user, "new", "desk").await.unwrap();
     ended.sort();
     assert_eq!(ended, ["laptop", "phone"]);
     assert!(world.is_signed_in("desk").await);
@@ -203,23 +158,21 @@ async fn a_new_password_ends_the_other_sessions_and_links_to_another() {
     assert_eq!(world.password("ada@example.com").await, "new");
 }
 
-#[tokio::test]
-async fn when_a_session_was_last_seen_is_kept_to_the_minute() {
-    let world = world().await;
+pub async fn when_a_session_was_last_seen_is_kept_to_the_minute(world: World) {
     let store = &world.store;
-    assert_eq!(store.user(world.ada).await.unwrap().seen_at, None);
-    world.sign_in(world.ada, "laptop").await;
-    let seen = async || store.sessions(world.ada, "laptop").await.unwrap()[0].seen_at;
+    assert_eq!(store.user(world.user).await.unwrap().seen_at, None);
+    world.sign_in(world.user, "laptop").await;
+    let seen = async || store.sessions(world.user, "laptop").await.unwrap()[0].seen_at;
     for (advance, kept) in [(0, 0), (59_999, 0), (1, 60_000), (120_000, 180_000)] {
         world.clock.advance(advance);
         assert!(world.is_signed_in("laptop").await);
         assert_eq!(seen().await, START + kept, "after {advance} ms more");
-        assert_eq!(store.user(world.ada).await.unwrap().seen_at, Some(START + kept));
+        assert_eq!(store.user(world.user).await.unwrap().seen_at, Some(START + kept));
     }
-    world.sign_in(world.ada, "phone").await;
-    let sessions = store.sessions(world.ada, "phone").await.unwrap();
+    world.sign_in(world.user, "phone").await;
+    let sessions = store.sessions(world.user, "phone").await.unwrap();
     assert_eq!(sessions.len(), 2);
     assert_eq!(sessions.iter().filter(|session| session.own).count(), 1);
-    assert_eq!(store.end_other_sessions(world.ada, "phone").await.unwrap(), ["laptop"]);
+    assert_eq!(store.end_other_sessions(world.user, "phone").await.unwrap(), ["laptop"]);
     assert!(!world.is_signed_in("laptop").await);
 }

@@ -61,6 +61,8 @@ impl PostgresNode {
             .arg(self.data())
             .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", ""])
             .args(["-c", "max_connections=200", "-c", "log_min_messages=fatal"])
+            // The machine stays up: what a process has written outlives its kill.
+            .args(["-c", "fsync=off", "-c", "deadlock_timeout=100ms"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -1,113 +1,15 @@
-//! The store against a real database: what a task goes through.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! What a task goes through.
 
+use crate::world::{QUEUE, World, finish, outcome, success, upload};
 use contract::{
     UserId,
-    api::{Outcome, ResolveAs, RetryWhich},
-    command::ProductUpload,
+    api::{ResolveAs, RetryWhich},
     fact::FactKind,
-    product::{Price, Product},
-    state::{JobKind, JobState, TaskState},
+    state::{JobState, TaskState},
 };
-use engine::{
-    clock::Steered,
-    store::{Accept, Claim, Claimed, Control, Ending, Error, Finish, NewTask, Store},
-};
-use std::sync::Arc;
+use engine::store::{Claim, Control, Ending, Error, LEASE_MS, MAX_LOST};
 
-struct World {
-    store: Store,
-    clock: Arc<Steered>,
-    user: UserId,
-    _folder: tempfile::TempDir,
-}
-
-const QUEUE: &str = "meanwhile.q.product.upload.acme.v1";
-
-async fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-    let clock = Steered::at(1_000_000);
-    let store = Store::open(&url, clock.clone(), 1.0).await.unwrap();
-    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    World { store, clock, user, _folder: folder }
-}
-
-fn upload(user: UserId, count: u32) -> Accept {
-    let task = |row| {
-        let product = Product {
-            sku: format!("SKU-{row}"),
-            title: "Lamp".into(),
-            price: Price(1990),
-            description: None,
-            vendor: None,
-            image: None,
-            variants: Vec::new(),
-        };
-        let command = ProductUpload { channel: "acme".into(), product };
-        NewTask::new(&command, Some("acme".into()), format!("SKU-{row}"), "Lamp".into(), row)
-            .unwrap()
-    };
-    Accept {
-        user,
-        kind: JobKind::ProductUploads,
-        title: "lamps.csv".into(),
-        channels: vec!["acme".into()],
-        tasks: (0..count).map(task).collect(),
-        idempotency: None,
-    }
-}
-
-fn outcome(code: &str) -> Outcome {
-    Outcome { code: code.into(), message: code.into(), reference: None }
-}
-
-impl World {
-    async fn claim_next(&self) -> Option<Claimed> {
-        let due = self.store.due(QUEUE, 4, None).await.unwrap();
-        let first = due.first()?;
-        match self.store.claim(first.task, first.fence, "w1").await.unwrap() {
-            Claim::Claimed(claimed) => Some(*claimed),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn finish(&self, claimed: &Claimed, ending: Ending) -> Vec<FactKind> {
-        let finish =
-            Finish { task: claimed.task, fence: claimed.fence, worker: "w1".into(), ending };
-        let news = self.store.finish(vec![finish]).await.unwrap();
-        news.iter().flat_map(|news| &news.facts).map(|fact| fact.kind).collect()
-    }
-
-    async fn succeed(&self, claimed: &Claimed) -> Vec<FactKind> {
-        let ending = Ending::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() };
-        self.finish(claimed, ending).await
-    }
-
-    /// Counters equal the rows, and the journal has no hole.
-    async fn check(&self) {
-        let jobs = self.store.jobs(self.user, None, 100).await.unwrap().items;
-        for job in jobs {
-            let tasks = self.store.tasks(self.user, job.id, None, 1000).await.unwrap();
-            let count = |state| tasks.iter().filter(|task| task.state == state).count();
-            let c = job.counts;
-            assert_eq!(c.total as usize, tasks.len());
-            assert_eq!(c.succeeded as usize, count(TaskState::Succeeded));
-            assert_eq!(c.failed as usize, count(TaskState::Failed));
-            assert_eq!(c.cancelled as usize, count(TaskState::Cancelled));
-            assert_eq!(c.needs_person as usize, count(TaskState::NeedsPerson));
-            assert_eq!(c.open as usize, count(TaskState::Queued) + count(TaskState::Running));
-            assert_eq!(c.open == 0, job.state != JobState::Running);
-        }
-        let facts = self.store.facts_after(self.user, 0, 10_000).await.unwrap();
-        let head = self.store.head(self.user).await.unwrap();
-        assert!(facts.iter().map(|fact| fact.seq).eq(1..=head));
-    }
-}
-
-#[tokio::test]
-async fn a_job_runs_to_its_end() {
-    let world = world().await;
+pub async fn a_job_runs_to_its_end(world: World) {
     let accepted = world.store.accept(upload(world.user, 2)).await.unwrap();
     assert_eq!(accepted.facts[0].kind, FactKind::JobAccepted);
     let first = world.claim_next().await.unwrap();
@@ -122,9 +24,7 @@ async fn a_job_runs_to_its_end() {
     world.check().await;
 }
 
-#[tokio::test]
-async fn one_key_is_one_job() {
-    let world = world().await;
+pub async fn one_key_is_one_job(world: World) {
     let mut launch = upload(world.user, 1);
     launch.idempotency = Some(("key".into(), "hash".into()));
     let first = world.store.accept(launch.clone()).await.unwrap();
@@ -135,9 +35,7 @@ async fn one_key_is_one_job() {
     assert_eq!(world.store.jobs(world.user, None, 10).await.unwrap().items.len(), 1);
 }
 
-#[tokio::test]
-async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing() {
-    let world = world().await;
+pub async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing(world: World) {
     world.store.accept(upload(world.user, 1)).await.unwrap();
     let due = world.store.due(QUEUE, 4, None).await.unwrap();
     let claimed = world.claim_next().await.unwrap();
@@ -156,9 +54,7 @@ async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing() {
     world.check().await;
 }
 
-#[tokio::test]
-async fn retries_back_off_and_end_as_a_failure_that_can_be_retried() {
-    let world = world().await;
+pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(world: World) {
     let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
     for attempt in 1..=6 {
         let claimed = world.claim_next().await.unwrap();
@@ -180,9 +76,7 @@ async fn retries_back_off_and_end_as_a_failure_that_can_be_retried() {
     world.check().await;
 }
 
-#[tokio::test]
-async fn pause_and_cancel_bite_at_once_and_tell_the_truth() {
-    let world = world().await;
+pub async fn pause_and_cancel_bite_at_once_and_tell_the_truth(world: World) {
     let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
     let running = world.claim_next().await.unwrap();
     let published = world.store.due(QUEUE, 4, None).await.unwrap();
@@ -202,9 +96,7 @@ async fn pause_and_cancel_bite_at_once_and_tell_the_truth() {
     world.check().await;
 }
 
-#[tokio::test]
-async fn a_person_decides_what_nobody_can_tell() {
-    let world = world().await;
+pub async fn a_person_decides_what_nobody_can_tell(world: World) {
     let job = world.store.accept(upload(world.user, 2)).await.unwrap().job.id;
     for how in [ResolveAs::Done, ResolveAs::Again] {
         let claimed = world.claim_next().await.unwrap();
@@ -218,13 +110,78 @@ async fn a_person_decides_what_nobody_can_tell() {
     world.check().await;
 }
 
-#[tokio::test]
-async fn what_belongs_to_others_is_not_found() {
-    let world = world().await;
+pub async fn what_belongs_to_others_is_not_found(world: World) {
     let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
     let stranger = UserId(uuid::Uuid::now_v7());
     assert!(matches!(world.store.job(stranger, job).await, Err(Error::NotFound)));
     let cancel = world.store.control(stranger, job, Control::Cancel).await;
     assert!(matches!(cancel, Err(Error::NotFound)));
     assert!(world.store.tasks(stranger, job, None, 10).await.unwrap().is_empty());
+}
+
+pub async fn a_delivery_that_a_pause_refused_comes_again(world: World) {
+    let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
+    // The relay has sent it and not marked it yet when the pause comes.
+    let sent = world.store.due(QUEUE, 4, None).await.unwrap();
+    let claim = (sent[0].task, sent[0].fence);
+    world.store.control(world.user, job, Control::Pause).await.unwrap();
+    world.store.mark_published(&[claim]).await.unwrap();
+    assert_eq!(world.store.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::Nothing);
+
+    world.store.control(world.user, job, Control::Resume).await.unwrap();
+    let again = world.store.due(QUEUE, 4, None).await.unwrap();
+    assert_eq!(again.len(), 1, "its only message was refused: it is published anew");
+}
+
+pub async fn a_person_does_not_undo_a_cancel(world: World) {
+    let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
+    let unclear = world.claim_next().await.unwrap();
+    let running = world.claim_next().await.unwrap();
+    world.finish(&unclear, Ending::NeedsPerson { outcome: outcome("unsure") }).await;
+    world.store.control(world.user, job, Control::Cancel).await.unwrap();
+    let again = world.store.resolve(world.user, unclear.task, ResolveAs::Again).await;
+    assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+    world.store.resolve(world.user, unclear.task, ResolveAs::Done).await.unwrap();
+    world.succeed(&running).await;
+    let ended = world.store.job(world.user, job).await.unwrap();
+    assert_eq!((ended.state, ended.counts.cancelled), (JobState::Cancelled, 1));
+    world.check().await;
+}
+
+pub async fn five_lost_leases_in_a_row_are_poison(world: World) {
+    world.store.accept(upload(world.user, 2)).await.unwrap();
+    let mut poison = None;
+    for lost in 1..=MAX_LOST {
+        let claimed = world.claim_next().await.unwrap();
+        assert_eq!((claimed.attempt, claimed.sku.as_str()), (1, "SKU-0"), "lost {lost} times");
+        assert_eq!(claimed.unsure, lost > 1);
+        poison = Some(claimed.task);
+        world.clock.advance(LEASE_MS);
+        let news = world.store.reap(false).await.unwrap();
+        let expected = if lost < MAX_LOST { FactKind::TaskRequeued } else { FactKind::TaskFailed };
+        assert_eq!(news[0].facts[0].kind, expected);
+        // A queued neighbour is older now; the poison is put before it.
+        world.execute("UPDATE tasks SET run_after = run_after + 1000000 WHERE row_no = 1").await;
+    }
+    world.execute("UPDATE tasks SET run_after = 0 WHERE row_no = 1").await;
+    let neighbour = world.claim_next().await.unwrap();
+    assert_eq!(neighbour.sku, "SKU-1");
+    world.succeed(&neighbour).await;
+    let detail = world.store.task(world.user, poison.unwrap()).await.unwrap();
+    assert_eq!(detail.attempts.len(), 5);
+    let outcome = detail.task.outcome.unwrap();
+    assert_eq!((detail.task.state, outcome.code.as_str()), (TaskState::Failed, "poison"));
+    world.check().await;
+}
+
+pub async fn a_renewed_lease_is_not_taken_back(world: World) {
+    world.store.accept(upload(world.user, 1)).await.unwrap();
+    let claimed = world.claim_next().await.unwrap();
+    for _ in 0..4 {
+        world.clock.advance(LEASE_MS - 1);
+        assert!(world.store.renew(claimed.task, claimed.fence).await.unwrap());
+        assert!(world.store.reap(false).await.unwrap().is_empty());
+    }
+    assert_eq!(world.store.finish(vec![finish(&claimed, success())]).await.len(), 1);
+    world.check().await;
 }

@@ -1,0 +1,141 @@
+//! One process of several.
+
+use anyhow::{Context, bail};
+use std::{
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+const START: Duration = Duration::from_secs(60);
+/// More than a drain takes.
+const STOP: Duration = Duration::from_secs(45);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Sandbox,
+    Web,
+    Worker,
+}
+
+/// Ends with this value.
+pub struct Node {
+    binary: PathBuf,
+    role: Role,
+    /// Where it listens; a worker does not.
+    pub port: u16,
+    folder: PathBuf,
+    env: Vec<(&'static str, String)>,
+    /// A program that starts it, with its arguments.
+    pub through: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Node {
+    pub fn new(
+        binary: &Path,
+        role: Role,
+        port: u16,
+        folder: PathBuf,
+        env: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        let (binary, env) = (binary.to_owned(), env.to_vec());
+        Ok(Self { binary, role, port, folder, env, through: Vec::new(), child: None })
+    }
+
+    /// Starts the process; returns when it answers, where it answers anyone.
+    pub async fn spawn(&mut self) -> anyhow::Result<()> {
+        let word = match self.role {
+            Role::Sandbox => "sandbox",
+            Role::Web => "serve",
+            Role::Worker => "work",
+        };
+        let mut command = match self.through.split_first() {
+            None => Command::new(&self.binary),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
+        let log = OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
+        let child = command
+            .arg(word)
+            .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("MEANWHILE_DATA", &self.folder)
+            .env("RUST_LOG", "info,sqlx=warn,sea_orm=warn,lapin=error")
+            .envs(self.env.iter().cloned())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("can't start {}", self.binary.display()))?;
+        let child = self.child.insert(child);
+        let path = match self.role {
+            Role::Sandbox => "healthz",
+            Role::Web => "readyz",
+            Role::Worker => return Ok(()),
+        };
+        let url = format!("http://127.0.0.1:{}/{path}", self.port);
+        let start = Instant::now();
+        while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+            if let Some(status) = child.try_wait()? {
+                bail!("`{word}` ended at once, {status}: {}", self.log(20));
+            }
+            if start.elapsed() > START {
+                bail!("`{word}` was not ready within {START:?}: {}", self.log(20));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until it has drained.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.signal("TERM")?;
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let start = Instant::now();
+        while child.try_wait()?.is_none() {
+            if start.elapsed() > STOP {
+                child.kill()?;
+                bail!("it did not end within {STOP:?} of SIGTERM: {}", self.log(20));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal by its name, such as `STOP`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let child = self.child.as_ref().context("it does not run")?;
+        let pid = child.id().to_string();
+        let status = Command::new("kill").arg(format!("-{name}")).arg(pid).status()?;
+        anyhow::ensure!(status.success(), "could not send SIG{name}");
+        Ok(())
+    }
+
+    /// The last lines of its log, under its name.
+    pub fn log(&self, lines: usize) -> String {
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let all: Vec<_> = log.lines().collect();
+        let last = all[all.len().saturating_sub(lines)..].join("\n");
+        format!("--- {}\n{last}\n", self.folder.display())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Nobody is left to tell that it could not be killed.
+        let _ = self.kill();
+    }
+}

@@ -1,0 +1,110 @@
+//! The whole as several processes on real servers, and everything that may
+//! fail under it: one fault a round, while two batches are under way and a
+//! client listens.
+
+mod fault;
+mod round;
+mod table;
+
+use crate::{
+    cluster::{Cluster, Size},
+    machine::Machine,
+    process::Outside,
+    report::Report,
+};
+use fault::Fault;
+use rand::{SeedableRng, rngs::StdRng};
+use round::{Round, Setting};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+use table::Table;
+
+#[derive(clap::Args)]
+pub struct Faults {
+    /// Rounds of each fault.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// Some faults only, by name; see the list with `--list`.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Names the faults and ends.
+    #[arg(long)]
+    list: bool,
+    /// Of each of the two batches.
+    #[arg(long, default_value_t = 40)]
+    products: usize,
+    #[arg(long, default_value_t = 5.0)]
+    speed: f64,
+    /// How long a worker may be silent, s. Half of it is a call's limit, which
+    /// must be well over the slowest channel's latency (10 s by the speed).
+    #[arg(long, default_value_t = 8)]
+    lease: u32,
+    /// Of the moments and the sandbox's faults; random without it.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Writes the table to this file.
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+impl Faults {
+    pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
+        let chosen: Vec<Fault> = match self.only.as_slice() {
+            [] => Fault::ALL.to_vec(),
+            names => names.iter().map(|name| Fault::named(name)).collect::<Result<_, _>>()?,
+        };
+        if self.list {
+            for fault in Fault::ALL {
+                println!("{:<24}{}", fault.name(), fault.required());
+            }
+            return Ok(Report::new("", Machine::of(Path::new("/"))));
+        }
+        let seed = self.seed.unwrap_or_else(rand::random);
+        eprintln!("seed {seed}");
+        let mut dice = StdRng::seed_from_u64(seed);
+        let outside = Outside { speed: self.speed, seed, faults: true };
+        let size = Size { web: 2, workers: 2, lease_s: self.lease, outside };
+        let mut cluster = Cluster::start(binary, size).await?;
+        let mut report = Report::new(
+            format!(
+                "faults: 2 web nodes, 2 workers, PostgreSQL, RabbitMQ, Redis; 2 batches of {} × 3 \
+                 at speed {}, lease {} s, seed {seed}",
+                self.products, self.speed, self.lease
+            ),
+            Machine::of(cluster.folder()),
+        );
+        let setting = Setting {
+            products: self.products,
+            lease: std::time::Duration::from_secs(self.lease.into()),
+        };
+        let mut table = Table::new(&report);
+        for number in 0..self.rounds {
+            for &fault in &chosen {
+                let start = Instant::now();
+                let name = format!("{}{number}", fault.prefix());
+                let round = Round { fault, name, setting };
+                let found = round.run(&mut cluster, &mut dice).await;
+                let found = found.map_err(|error| {
+                    anyhow::anyhow!("{}: {error:#}\n{}", fault.name(), cluster.logs(15))
+                })?;
+                eprintln!(
+                    "{:<24}{:>6.1} s  {}",
+                    fault.name(),
+                    start.elapsed().as_secs_f64(),
+                    if found.broken.is_empty() { "holds" } else { "BROKEN" }
+                );
+                for broken in &found.broken {
+                    eprintln!("    {broken}");
+                }
+                table.add(fault, found);
+            }
+        }
+        table.tell(&mut report);
+        if let Some(path) = self.write {
+            std::fs::write(&path, table.markdown(self.rounds))?;
+        }
+        Ok(report)
+    }
+}

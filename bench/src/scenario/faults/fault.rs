@@ -1,0 +1,287 @@
+//! What may fail, and how it is made to.
+
+use super::round::Setting;
+use crate::{
+    api::{Api, csv_of},
+    cluster::{Cluster, Mode},
+};
+use anyhow::{Context, ensure};
+use rand::{RngExt, rngs::StdRng};
+use reqwest::StatusCode;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    None,
+    WebKilledAfter202,
+    WebKilledBefore202,
+    WorkerKilled,
+    WorkerFrozen,
+    BrokerKilled,
+    BrokerRestarted,
+    BrokerWiped,
+    BrokerSilent,
+    BrokerAlarm,
+    ConfirmsLost,
+    RedisKilled,
+    RedisFlushed,
+    PostgresKilled,
+    ClockOff,
+    Storm,
+    AlwaysFails,
+    RollingRestart,
+}
+
+impl Fault {
+    pub const ALL: [Self; 18] = [
+        Self::None,
+        Self::WebKilledAfter202,
+        Self::WebKilledBefore202,
+        Self::WorkerKilled,
+        Self::WorkerFrozen,
+        Self::BrokerKilled,
+        Self::BrokerRestarted,
+        Self::BrokerWiped,
+        Self::BrokerSilent,
+        Self::BrokerAlarm,
+        Self::ConfirmsLost,
+        Self::RedisKilled,
+        Self::RedisFlushed,
+        Self::PostgresKilled,
+        Self::ClockOff,
+        Self::Storm,
+        Self::AlwaysFails,
+        Self::RollingRestart,
+    ];
+
+    /// As `--only` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::WebKilledAfter202 => "web-killed-after-202",
+            Self::WebKilledBefore202 => "web-killed-before-202",
+            Self::WorkerKilled => "worker-killed",
+            Self::WorkerFrozen => "worker-frozen",
+            Self::BrokerKilled => "broker-killed",
+            Self::BrokerRestarted => "broker-restarted",
+            Self::BrokerWiped => "broker-wiped",
+            Self::BrokerSilent => "broker-silent",
+            Self::BrokerAlarm => "broker-alarm",
+            Self::ConfirmsLost => "confirms-lost",
+            Self::RedisKilled => "redis-killed",
+            Self::RedisFlushed => "redis-flushed",
+            Self::PostgresKilled => "postgres-killed",
+            Self::ClockOff => "clock-off",
+            Self::Storm => "storm",
+            Self::AlwaysFails => "always-fails",
+            Self::RollingRestart => "rolling-restart",
+        }
+    }
+
+    pub const fn required(self) -> &'static str {
+        match self {
+            Self::None => "Nothing fails, and sockets are cut as in every round.",
+            Self::WebKilledAfter202 => {
+                "`kill -9` of both web nodes right after a 202: the job runs."
+            }
+            Self::WebKilledBefore202 => {
+                "`kill -9` of a web node during the launch; the client repeats it with the same key: \
+                 one job."
+            }
+            Self::WorkerKilled => {
+                "`kill -9` of a worker in the middle of calls: reconciled and run again."
+            }
+            Self::WorkerFrozen => {
+                "SIGSTOP of a worker past its lease: its late result is discarded."
+            }
+            Self::BrokerKilled => {
+                "`kill -9` of RabbitMQ, and it comes back: the backlog drains; meanwhile launches \
+                 get their 202."
+            }
+            Self::BrokerRestarted => "RabbitMQ is restarted: the backlog drains.",
+            Self::BrokerWiped => "RabbitMQ is killed and its data wiped: the backlog drains.",
+            Self::BrokerSilent => {
+                "Connections to RabbitMQ stay open and carry nothing: they are found dead and made \
+                 anew."
+            }
+            Self::BrokerAlarm => {
+                "RabbitMQ's memory alarm blocks publishers: launches get their 202."
+            }
+            Self::ConfirmsLost => {
+                "What RabbitMQ answers is lost: what was published twice is done once."
+            }
+            Self::RedisKilled => {
+                "`kill -9` of Redis with all it held, and it comes back: no request over a limit."
+            }
+            Self::RedisFlushed => "Redis is flushed: no request over a limit.",
+            Self::PostgresKilled => {
+                "`kill -9` of PostgreSQL: 503 and never a false 202; goes on by itself."
+            }
+            Self::ClockOff => {
+                "A worker starts with its clock an hour ahead: nothing is early or late."
+            }
+            Self::Storm => "A channel answers 429 out of the blue: no attempts spent, and obeyed.",
+            Self::AlwaysFails => {
+                "A product that always fails: kept with every attempt, its neighbours finish, and it \
+                 can be retried."
+            }
+            Self::RollingRestart => "SIGTERM of every node in turn: all drains, nothing is lost.",
+        }
+    }
+
+    /// Of the SKUs, so that no two rounds share one.
+    pub fn prefix(self) -> String {
+        let place = Self::ALL.iter().position(|fault| *fault == self).unwrap_or_default();
+        format!("F{place:02}R")
+    }
+
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let found = Self::ALL.into_iter().find(|fault| fault.name() == name);
+        found.with_context(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|fault| fault.name()).collect();
+            format!("there is no fault {name:?}; known: {}", names.join(", "))
+        })
+    }
+
+    /// Further rows of the first batch, for what depends on the product.
+    pub fn rows(self, prefix: &str) -> String {
+        let row = |word: &str, n: usize| format!("{prefix}-{word}-{n},Lamp,19.90,\n");
+        match self {
+            Self::Storm => (0..5).map(|n| row("SBX-429ONCE", n)).collect(),
+            Self::AlwaysFails => row("SBX-500ALWAYS", 0),
+            _ => String::new(),
+        }
+    }
+
+    /// Makes it happen and mends it again; what must hold meanwhile is
+    /// checked here.
+    pub async fn happen(
+        self,
+        cluster: &mut Cluster,
+        apis: &[Api],
+        setting: Setting,
+        prefix: &str,
+        dice: &mut StdRng,
+    ) -> anyhow::Result<()> {
+        let lease = setting.lease;
+        let victim = dice.random_range(0..cluster.workers.len());
+        let away = Duration::from_millis(dice.random_range(500..4_000));
+        match self {
+            // These happen at the launch, or by the products themselves.
+            Self::None | Self::WebKilledBefore202 | Self::Storm | Self::AlwaysFails => {}
+            Self::WebKilledAfter202 => {
+                for node in &mut cluster.web {
+                    node.kill()?;
+                }
+                sleep(away).await;
+                for node in &mut cluster.web {
+                    node.spawn().await?;
+                }
+            }
+            Self::WorkerKilled => {
+                cluster.workers[victim].kill()?;
+                sleep(away).await;
+                cluster.workers[victim].spawn().await?;
+            }
+            Self::WorkerFrozen => {
+                cluster.workers[victim].signal("STOP")?;
+                sleep(lease * 3 / 2 + away).await;
+                cluster.workers[victim].signal("CONT")?;
+            }
+            Self::BrokerKilled | Self::BrokerWiped => {
+                blocking(cluster, |cluster| cluster.rabbit.kill());
+                if self == Self::BrokerWiped {
+                    cluster.rabbit.wipe();
+                }
+                accepts(apis, prefix).await?;
+                sleep(away).await;
+                blocking(cluster, |cluster| cluster.rabbit.spawn());
+            }
+            Self::BrokerRestarted => {
+                let stopped = blocking(cluster, |cluster| cluster.rabbit.control(&["stop"]));
+                ensure!(stopped, "RabbitMQ did not stop");
+                blocking(cluster, |cluster| cluster.rabbit.kill());
+                blocking(cluster, |cluster| cluster.rabbit.spawn());
+            }
+            Self::BrokerSilent => {
+                cluster.to_rabbit.set(Mode::Silent);
+                accepts(apis, prefix).await?;
+                sleep(Duration::from_secs(25)).await;
+                cluster.to_rabbit.set(Mode::Carry);
+            }
+            Self::ConfirmsLost => {
+                cluster.to_rabbit.set(Mode::Deaf);
+                sleep(Duration::from_secs(12)).await;
+                cluster.to_rabbit.set(Mode::Carry);
+            }
+            Self::BrokerAlarm => {
+                let set = |mark: &'static str| {
+                    move |cluster: &mut Cluster| {
+                        cluster.rabbit.control(&["set_vm_memory_high_watermark", mark])
+                    }
+                };
+                ensure!(blocking(cluster, set("0.0001")), "no alarm");
+                accepts(apis, prefix).await?;
+                sleep(away + Duration::from_secs(5)).await;
+                ensure!(blocking(cluster, set("0.6")), "the alarm stays");
+            }
+            Self::RedisKilled => {
+                cluster.redis.kill();
+                sleep(away).await;
+                blocking(cluster, |cluster| cluster.redis.spawn());
+            }
+            Self::RedisFlushed => {
+                for _ in 0..3 {
+                    ensure!(cluster.redis.control(&["FLUSHALL"]), "Redis was not flushed");
+                    sleep(away / 4).await;
+                }
+            }
+            Self::PostgresKilled => {
+                cluster.postgres.kill();
+                refuses(apis, prefix).await?;
+                sleep(away).await;
+                blocking(cluster, |cluster| cluster.postgres.spawn());
+            }
+            Self::ClockOff => {
+                let node = &mut cluster.workers[victim];
+                node.kill()?;
+                node.through = ["faketime", "-f", "+1h"].map(str::to_owned).to_vec();
+                node.spawn().await?;
+                // It works until the batches are done; the next round of this
+                // or another fault finds it set right again.
+                node.through.clear();
+            }
+            Self::RollingRestart => {
+                for node in cluster.web.iter_mut().chain(&mut cluster.workers) {
+                    node.stop().await?;
+                    node.spawn().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs what blocks without holding up what else goes on.
+fn blocking<T>(cluster: &mut Cluster, act: impl FnOnce(&mut Cluster) -> T) -> T {
+    tokio::task::block_in_place(|| act(cluster))
+}
+
+/// A launch gets its 202 all the same.
+async fn accepts(apis: &[Api], prefix: &str) -> anyhow::Result<()> {
+    let name = format!("{prefix}-MEANWHILE");
+    let start = Instant::now();
+    let job = apis[0].upload(csv_of(&name, 1), &name).await.context("no 202 meanwhile")?;
+    ensure!(start.elapsed() < Duration::from_secs(5), "the 202 took {:?}", start.elapsed());
+    eprintln!("    meanwhile {} was accepted in {:?}", job.id, start.elapsed());
+    Ok(())
+}
+
+/// A launch is refused with 503 and not lost in a 202.
+async fn refuses(apis: &[Api], prefix: &str) -> anyhow::Result<()> {
+    let name = format!("{prefix}-NEVER");
+    let status = apis[0].upload_status(csv_of(&name, 1), &name).await?;
+    ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "{status} without a database");
+    Ok(())
+}

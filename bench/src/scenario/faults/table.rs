@@ -1,0 +1,88 @@
+//! What all rounds found, by fault.
+
+use super::{fault::Fault, round::Found};
+use crate::report::{Report, time};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+pub struct Table {
+    head: String,
+    faults: BTreeMap<Fault, Vec<Found>>,
+}
+
+impl Table {
+    pub fn new(report: &Report) -> Self {
+        Self { head: report.head(), faults: BTreeMap::new() }
+    }
+
+    pub fn add(&mut self, fault: Fault, found: Found) {
+        self.faults.entry(fault).or_default().push(found);
+    }
+
+    pub fn tell(&self, report: &mut Report) {
+        for (fault, rounds) in &self.faults {
+            let broken: Vec<_> = rounds.iter().flat_map(|round| &round.broken).collect();
+            let (items, people, median) = sums(rounds);
+            let detail = match broken.first() {
+                None => format!(
+                    "{} rounds, {items} items, {people} need a person, over {} after the mend",
+                    rounds.len(),
+                    time(median)
+                ),
+                Some(first) => format!("{} things, such as {first}", broken.len()),
+            };
+            report.check(fault.name(), broken.is_empty(), detail);
+        }
+    }
+
+    /// As `docs/FAULTS.md`.
+    pub fn markdown(&self, rounds: usize) -> String {
+        let mut text = String::from(
+            "# What fails, and what must hold\n\n\
+             Made by `make faults`; not edited by hand. Each round runs two batches on real servers \
+             while its fault happens and two clients listen, whose sockets break whenever they hear \
+             nothing for three seconds. It holds when every accepted item has come to an end, the \
+             job's counters are those of its rows, what is told as done is one product at its \
+             channel, the channels themselves counted no request over a limit or while they were \
+             closed and no product made twice, and both clients end equal to the store with no fact \
+             missed or repeated.\n\n",
+        );
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{}\n", self.head);
+        let _ = writeln!(
+            text,
+            "| fault | required | rounds | holds | items | need a person | from the mend to the end, median |"
+        );
+        let _ = writeln!(text, "| --- | --- | --- | --- | --- | --- | --- |");
+        for (fault, found) in &self.faults {
+            let held = found.iter().filter(|round| round.broken.is_empty()).count();
+            let (items, people, median) = sums(found);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {rounds} | {held} | {items} | {people} | {} |",
+                fault.name(),
+                fault.required(),
+                time(median)
+            );
+        }
+        let broken = self.faults.iter().flat_map(|(fault, rounds)| {
+            rounds.iter().flat_map(|round| &round.broken).map(|words| (fault.name(), words))
+        });
+        let broken: Vec<_> = broken.collect();
+        if !broken.is_empty() {
+            text.push_str("\n## What did not hold\n\n");
+            for (fault, words) in broken {
+                let _ = writeln!(text, "- {fault}: {words}");
+            }
+        }
+        text
+    }
+}
+
+/// Items, those that need a person, and the median time from mend to end.
+fn sums(rounds: &[Found]) -> (usize, u32, Duration) {
+    let mut times: Vec<_> = rounds.iter().map(|round| round.recovered).collect();
+    times.sort_unstable();
+    let items = rounds.iter().map(|round| round.items).sum();
+    let people = rounds.iter().map(|round| round.need_person).sum();
+    (items, people, times.get(times.len() / 2).copied().unwrap_or_default())
+}

@@ -1,0 +1,347 @@
+//! Changes of tasks: new state, attempt, follow-ups, counters and facts in
+//! one commit, for one task or for many.
+
+use super::{
+    Error, NewTask, News, Store,
+    accept::insert_tasks,
+    all, execute,
+    journal::{self, Draft},
+    one, row,
+};
+use contract::{
+    JobId, TaskId, UserId,
+    api::{Job, Outcome, Task, WaitingFor},
+    fact::{FactData, FactKind},
+    state::{JobState, TaskState},
+};
+use sea_orm::{ConnectionTrait, Value};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// Ids of one statement; see `accept::ROWS`.
+const IDS: usize = 50;
+
+/// A task whose row this transaction has locked.
+pub(super) struct Held {
+    pub task: TaskId,
+    pub job: JobId,
+    pub user: UserId,
+    pub state: TaskState,
+    pub fence: i64,
+    pub attempt: i64,
+    pub lost: i64,
+    pub unsure: bool,
+    pub started_at: Option<i64>,
+    pub lease_until: Option<i64>,
+}
+
+/// The new state of a task and what goes with it.
+pub(super) struct Change {
+    pub state: TaskState,
+    pub outcome: Option<Outcome>,
+    pub waiting_for: Option<WaitingFor>,
+    pub run_after: i64,
+    pub unsure: bool,
+    pub memo: Option<Json>,
+    /// Gives the attempt back.
+    pub free: bool,
+    /// Lost leases in a row after this.
+    pub lost: i64,
+    /// Who tried, where it counts as an entry among the attempts.
+    pub tried_by: Option<String>,
+    pub follow_ups: Vec<NewTask>,
+}
+
+impl Change {
+    pub fn to(state: TaskState) -> Self {
+        Self {
+            state,
+            outcome: None,
+            waiting_for: None,
+            run_after: 0,
+            unsure: false,
+            memo: None,
+            free: false,
+            lost: 0,
+            tried_by: None,
+            follow_ups: Vec::new(),
+        }
+    }
+}
+
+/// Locks the rows of `claims` that are in state `from` with that fence, in
+/// the order of their ids: whoever locks many does so in this order.
+pub(super) async fn hold<C: ConnectionTrait>(
+    store: &Store,
+    tx: &C,
+    from: TaskState,
+    claims: &[(TaskId, i64)],
+) -> Result<Vec<Held>, Error> {
+    let mut claims = claims.to_vec();
+    claims.sort_unstable();
+    claims.dedup();
+    let mut held = Vec::with_capacity(claims.len());
+    for chunk in claims.chunks(IDS) {
+        let sql = format!(
+            "SELECT id, job_id, user_id, fence, attempt, lost, unsure, started_at, lease_until \
+             FROM tasks WHERE state = $1 AND id IN ({}) ORDER BY id{}",
+            places(2, chunk.len()),
+            store.for_update()
+        );
+        let mut values: Vec<Value> = vec![from.as_str().into()];
+        values.extend(chunk.iter().map(|(task, _)| Value::from(task.0)));
+        for found in all(tx, &sql, values).await? {
+            let task = Held {
+                task: TaskId(found.try_get("", "id")?),
+                job: JobId(found.try_get("", "job_id")?),
+                user: UserId(found.try_get("", "user_id")?),
+                state: from,
+                fence: found.try_get("", "fence")?,
+                attempt: found.try_get("", "attempt")?,
+                lost: found.try_get("", "lost")?,
+                unsure: row::flag(&found, "unsure")?,
+                started_at: found.try_get("", "started_at")?,
+                lease_until: found.try_get("", "lease_until")?,
+            };
+            if chunk.contains(&(task.task, task.fence)) {
+                held.push(task);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Applies changes to tasks that are held. Each is its user's news, in the
+/// order of `changes`; a job's counters and a user's `seq` are written once.
+pub(super) async fn apply<C: ConnectionTrait>(
+    store: &Store,
+    tx: &C,
+    changes: Vec<(Held, Change)>,
+    now: i64,
+) -> Result<Vec<News>, Error> {
+    let mut jobs = lock_jobs(store, tx, changes.iter().map(|(held, _)| held.job)).await?;
+    let mut users: BTreeMap<UserId, Vec<Draft>> = BTreeMap::new();
+    let mut told = Vec::with_capacity(changes.len());
+    for (held, mut change) in changes {
+        let job = jobs.get_mut(&held.job).ok_or(Error::NotFound)?;
+        if job.cancel_requested && change.state == TaskState::Queued {
+            change.state = TaskState::Cancelled;
+            change.waiting_for = None;
+        }
+        keep_attempt(tx, &held, &change, now).await?;
+        let follow_ups = std::mem::take(&mut change.follow_ups);
+        let task = change_task(tx, &held, change, now).await?;
+        let created = follow_up(tx, job, held.user, &task, follow_ups, now).await?;
+        settle(job, task.state, &created, now);
+        let drafts = drafts(task, created, job);
+        told.push((held.user, drafts.len()));
+        users.entry(held.user).or_default().extend(drafts);
+    }
+    for job in jobs.values() {
+        save_job(tx, job).await?;
+    }
+    let mut facts = BTreeMap::new();
+    for (user, drafts) in users {
+        facts.insert(user, journal::append(tx, user, now, drafts).await?.into_iter());
+    }
+    Ok(told
+        .into_iter()
+        .map(|(user, count)| {
+            let facts = facts.get_mut(&user).map(|facts| facts.take(count).collect());
+            News { user, facts: facts.unwrap_or_default() }
+        })
+        .collect())
+}
+
+async fn lock_jobs<C: ConnectionTrait>(
+    store: &Store,
+    tx: &C,
+    ids: impl Iterator<Item = JobId>,
+) -> Result<BTreeMap<JobId, Job>, Error> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut jobs = BTreeMap::new();
+    for chunk in ids.chunks(IDS) {
+        let sql = format!(
+            "SELECT {} FROM jobs WHERE id IN ({}) ORDER BY id{}",
+            row::JOB,
+            places(1, chunk.len()),
+            store.for_update()
+        );
+        for found in all(tx, &sql, chunk.iter().map(|job| Value::from(job.0))).await? {
+            let job = row::job(&found)?;
+            jobs.insert(job.id, job);
+        }
+    }
+    Ok(jobs)
+}
+
+/// `$first, $(first+1), …`
+fn places(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    places.join(", ")
+}
+
+async fn keep_attempt<C: ConnectionTrait>(
+    tx: &C,
+    held: &Held,
+    change: &Change,
+    now: i64,
+) -> Result<(), Error> {
+    let (Some(worker), Some(outcome)) = (&change.tried_by, &change.outcome) else {
+        return Ok(());
+    };
+    execute(
+        tx,
+        "INSERT INTO attempts (task_id, fence, number, started_at, ended_at, worker, outcome) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            held.task.0.into(),
+            held.fence.into(),
+            held.attempt.into(),
+            held.started_at.unwrap_or(now).into(),
+            now.into(),
+            worker.as_str().into(),
+            row::text("outcome", outcome)?.into(),
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+async fn change_task<C: ConnectionTrait>(
+    tx: &C,
+    held: &Held,
+    change: Change,
+    now: i64,
+) -> Result<Task, Error> {
+    let outcome = change.outcome.as_ref().map(|o| row::text("outcome", o)).transpose()?;
+    let waiting = change.waiting_for.as_ref().map(|w| row::text("waiting_for", w)).transpose()?;
+    let given_back = i64::from(change.free && held.state == TaskState::Running);
+    let sql = format!(
+        "UPDATE tasks SET state = $2, fence = fence + 1, published_at = NULL, lease_owner = NULL, \
+         lease_until = NULL, outcome = COALESCE($3, outcome), waiting_for = $4, run_after = $5, \
+         unsure = $6, memo = COALESCE($7, memo), attempt = $8, lost = $9, updated_at = $10 \
+         WHERE id = $1 RETURNING {}",
+        row::TASK
+    );
+    let changed = one(
+        tx,
+        &sql,
+        [
+            held.task.0.into(),
+            change.state.as_str().into(),
+            outcome.into(),
+            waiting.into(),
+            change.run_after.into(),
+            i64::from(change.unsure).into(),
+            change.memo.map(|memo| memo.to_string()).into(),
+            (held.attempt - given_back).max(0).into(),
+            change.lost.into(),
+            now.into(),
+        ],
+    )
+    .await?;
+    row::task(&changed.ok_or(Error::NotFound)?)
+}
+
+/// Inserts the follow-ups that are new and reads them back.
+async fn follow_up<C: ConnectionTrait>(
+    tx: &C,
+    job: &Job,
+    user: UserId,
+    cause: &Task,
+    follow_ups: Vec<NewTask>,
+    now: i64,
+) -> Result<Vec<Task>, Error> {
+    let state = if job.cancel_requested { "cancelled" } else { "queued" };
+    let mut created = Vec::new();
+    for task in follow_ups {
+        let id = cause.id.follow_up(task.kind, &task.key);
+        let rows = [(id, Some(cause.id), task)];
+        if insert_tasks(tx, job.id, user, now, state, &rows).await? == 1 {
+            let sql = format!("SELECT {} FROM tasks WHERE id = $1", row::TASK);
+            created.push(row::task(&one(tx, &sql, [id.0.into()]).await?.ok_or(Error::NotFound)?)?);
+        }
+    }
+    Ok(created)
+}
+
+/// Counters, and the job's end once nothing is open: after the follow-ups.
+fn settle(job: &mut Job, state: TaskState, created: &[Task], now: i64) {
+    let counts = &mut job.counts;
+    for task in created {
+        counts.total += 1;
+        match task.state {
+            TaskState::Cancelled => counts.cancelled += 1,
+            _ => counts.open += 1,
+        }
+    }
+    match state {
+        TaskState::Queued | TaskState::Running => {}
+        TaskState::Succeeded => counts.succeeded += 1,
+        TaskState::Failed => counts.failed += 1,
+        TaskState::Cancelled => counts.cancelled += 1,
+        TaskState::NeedsPerson => counts.needs_person += 1,
+    }
+    counts.open -= u32::from(state.is_end());
+    if counts.open == 0 {
+        job.state = counts.verdict(job.cancel_requested);
+        job.finished_at = Some(now);
+        job.paused = false;
+    }
+}
+
+/// Writes what changes of a job.
+pub(super) async fn save_job<C: ConnectionTrait>(tx: &C, job: &Job) -> Result<(), Error> {
+    let c = &job.counts;
+    execute(
+        tx,
+        "UPDATE jobs SET state = $2, paused = $3, cancel_requested = $4, total = $5, open = $6, \
+         succeeded = $7, failed = $8, cancelled = $9, needs_person = $10, finished_at = $11 \
+         WHERE id = $1",
+        [
+            job.id.0.into(),
+            job.state.as_str().into(),
+            i64::from(job.paused).into(),
+            i64::from(job.cancel_requested).into(),
+            i64::from(c.total).into(),
+            i64::from(c.open).into(),
+            i64::from(c.succeeded).into(),
+            i64::from(c.failed).into(),
+            i64::from(c.cancelled).into(),
+            i64::from(c.needs_person).into(),
+            job.finished_at.into(),
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+fn drafts(task: Task, created: Vec<Task>, job: &Job) -> Vec<Draft> {
+    let kind = match task.state {
+        TaskState::Queued | TaskState::Running => FactKind::TaskRequeued,
+        TaskState::Succeeded => FactKind::TaskSucceeded,
+        TaskState::Failed => FactKind::TaskFailed,
+        TaskState::Cancelled => FactKind::TaskCancelled,
+        TaskState::NeedsPerson => FactKind::TaskNeedsPerson,
+    };
+    let mut drafts = vec![of_task(kind, task, job)];
+    drafts.extend(created.into_iter().map(|task| of_task(FactKind::TaskCreated, task, job)));
+    if job.state != JobState::Running {
+        let mut draft = Draft::of_job(FactKind::JobFinished, job.clone());
+        draft.data.notification = Some(journal::finished(job));
+        drafts.push(draft);
+    }
+    drafts
+}
+
+fn of_task(kind: FactKind, task: Task, job: &Job) -> Draft {
+    Draft {
+        kind,
+        job: Some(job.id),
+        task: Some(task.id),
+        data: FactData { job: Some(job.clone()), task: Some(task), ..FactData::default() },
+    }
+}

@@ -1,0 +1,80 @@
+//! What every database keeps: each test here runs on each of them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod batch;
+mod model;
+mod people;
+mod prune;
+mod races;
+mod tasks;
+mod world;
+
+/// A test that is not listed is dead code, and the compiler says so.
+macro_rules! suite {
+    ($($module:ident: $($test:ident)*;)*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test]
+                async fn $test() {
+                    let world = crate::world::World::sqlite().await;
+                    crate::$module::$test(world).await;
+                })*
+            })*
+        }
+
+        /// One server for all; each test has a database of its own.
+        #[tokio::test]
+        async fn postgres() {
+            let node = engine::testing::PostgresNode::start();
+            $($(
+                eprintln!("{}", stringify!($module::$test));
+                let world = crate::world::World::at(node.url()).await;
+                Box::pin(crate::$module::$test(world)).await;
+            )*)*
+        }
+    };
+}
+
+suite! {
+    tasks:
+        a_job_runs_to_its_end
+        one_key_is_one_job
+        a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing
+        retries_back_off_and_end_as_a_failure_that_can_be_retried
+        pause_and_cancel_bite_at_once_and_tell_the_truth
+        a_delivery_that_a_pause_refused_comes_again
+        a_person_decides_what_nobody_can_tell
+        a_person_does_not_undo_a_cancel
+        five_lost_leases_in_a_row_are_poison
+        a_renewed_lease_is_not_taken_back
+        what_belongs_to_others_is_not_found;
+    batch:
+        many_ends_are_one_commit_and_each_tells_its_own
+        a_bad_end_takes_no_other_down
+        one_claim_ends_once;
+    races:
+        of_two_claims_one_wins
+        of_two_claims_of_one_key_one_waits
+        a_finish_and_a_cancel_leave_one_truth
+        a_retry_and_a_cancel_leave_one_truth
+        one_key_sent_twice_at_once_is_one_job
+        two_people_who_decide_at_once_are_one_decision
+        many_workers_lose_no_count_and_no_fact
+        a_deadlock_turns_nobody_away
+        of_two_candidates_one_has_the_seat;
+    prune:
+        the_journal_loses_its_beginning_after_30_days_and_never_its_middle
+        a_job_goes_90_days_after_its_end_with_all_that_is_its_own
+        a_job_that_was_taken_up_again_stays
+        what_has_run_out_is_deleted;
+    people:
+        an_invitation_makes_one_account_with_its_role
+        an_invitation_ends_by_time_by_revocation_and_by_the_next_one
+        two_invitations_of_one_address_cannot_make_two_accounts
+        who_is_disabled_is_out_at_once_and_in_again_when_enabled
+        nobody_removes_themselves_or_the_last_admin
+        a_demoted_admin_is_a_user_and_a_disabled_one_counts_for_nothing
+        a_reset_ends_the_sessions_when_it_is_used_and_not_before
+        a_new_password_ends_the_other_sessions_and_links_to_another
+        when_a_session_was_last_seen_is_kept_to_the_minute;
+}

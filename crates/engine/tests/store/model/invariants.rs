@@ -1,0 +1,150 @@
+//! What must hold of every state, and of every step from one to the next.
+
+use super::snapshot::{Job, Snapshot, Task};
+use contract::{
+    fact::{Fact, FactKind},
+    state::{Counts, JobState, TaskState},
+};
+use engine::store::{MAX_ATTEMPTS, MAX_LOST};
+use std::collections::{BTreeMap, HashSet};
+use uuid::Uuid;
+
+/// Who may change what has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    System,
+    Retry,
+    Resolve,
+}
+
+/// Counters equal rows, verdicts equal counters, and no two run at once that
+/// may not.
+pub fn of_state(now: &Snapshot) {
+    for (id, job) in &now.jobs {
+        let rows: Vec<&Task> = now.tasks.values().filter(|task| task.job == *id).collect();
+        assert_eq!(job.counts, counted(&rows), "counters of job {id}");
+        let c = &job.counts;
+        assert_eq!(c.total, c.open + c.succeeded + c.failed + c.cancelled + c.needs_person);
+        if c.open == 0 {
+            assert_eq!(job.state, c.verdict(job.cancel_requested), "verdict of job {id}");
+            assert!(job.finished_at.is_some() && !job.paused, "an ended job: {job:?}");
+        } else {
+            assert_eq!((job.state, job.finished_at), (JobState::Running, None), "job {id}");
+            let queued = rows.iter().any(|task| task.state == TaskState::Queued);
+            assert!(!(job.cancel_requested && queued), "queued in a cancelled job {id}");
+            assert!(!(job.cancel_requested && job.paused), "cancel overrides pause");
+        }
+    }
+    let mut running = HashSet::new();
+    for (id, task) in &now.tasks {
+        assert_eq!(task.user, now.jobs[&task.job].user);
+        let runs = task.state == TaskState::Running;
+        assert_eq!((task.lease_owner.is_some(), task.lease_until.is_some()), (runs, runs), "{id}");
+        assert!(!runs || running.insert((&task.kind, &task.key)), "two run about {}", task.key);
+        assert!((0..=MAX_ATTEMPTS).contains(&task.attempt), "{task:?}");
+        assert!(task.lost < MAX_LOST || task.state == TaskState::Failed, "{task:?}");
+        if task.state == TaskState::Queued {
+            assert!(task.attempt < MAX_ATTEMPTS, "nothing left to try: {task:?}");
+        }
+    }
+}
+
+fn counted(rows: &[&Task]) -> Counts {
+    let count = |states: &[TaskState]| {
+        u32::try_from(rows.iter().filter(|task| states.contains(&task.state)).count()).unwrap()
+    };
+    Counts {
+        total: u32::try_from(rows.len()).unwrap(),
+        open: count(&[TaskState::Queued, TaskState::Running]),
+        succeeded: count(&[TaskState::Succeeded]),
+        failed: count(&[TaskState::Failed]),
+        cancelled: count(&[TaskState::Cancelled]),
+        needs_person: count(&[TaskState::NeedsPerson]),
+    }
+}
+
+/// Nothing goes away, fences grow, and what has ended stays as it is but by
+/// a person's word.
+pub fn of_change(before: &Snapshot, now: &Snapshot, by: By) {
+    for (id, old) in &before.tasks {
+        let new = &now.tasks[id];
+        assert!(new.fence >= old.fence, "the fence of {id} fell");
+        assert!(new.tried >= old.tried, "an attempt of {id} is gone");
+        if new.state != old.state {
+            assert!(new.fence > old.fence, "{id} changed under its old fence: {old:?} {new:?}");
+        }
+        if old.state.is_end() && new != old {
+            let allowed = match by {
+                By::System => false,
+                By::Retry => old.state == TaskState::Failed && new.state == TaskState::Queued,
+                By::Resolve => {
+                    old.state == TaskState::NeedsPerson
+                        && matches!(new.state, TaskState::Queued | TaskState::Succeeded)
+                }
+            };
+            assert!(allowed, "{id} had ended and was changed by {by:?}: {old:?} {new:?}");
+        }
+        if old.state == TaskState::Running && new.state != TaskState::Running {
+            assert_ne!(new.lease_until, old.lease_until);
+        }
+    }
+    for (id, old) in &before.jobs {
+        let new = &now.jobs[id];
+        if old.state != JobState::Running && by == By::System {
+            assert_eq!(new, old, "job {id} had ended");
+        }
+    }
+    for (user, head) in &before.heads {
+        assert!(now.heads[user] >= *head, "the journal of {user} fell back");
+    }
+}
+
+/// The facts of one step tell of all that changed, and truly. `told` is each
+/// user's journal behind its old head.
+pub fn of_facts(before: &Snapshot, now: &Snapshot, told: &BTreeMap<Uuid, Vec<Fact>>, at: i64) {
+    let mut last: BTreeMap<Uuid, &Fact> = BTreeMap::new();
+    for (user, facts) in told {
+        let old = before.heads.get(user).copied().unwrap_or(0);
+        let seqs: Vec<_> = facts.iter().map(|fact| fact.seq).collect();
+        assert_eq!(seqs, (old + 1..=now.heads[user]).collect::<Vec<_>>(), "a hole or a repeat");
+        for fact in facts {
+            assert_eq!(fact.at, at);
+            if let Some(job) = &fact.data.job {
+                assert_eq!(now.jobs[&job.id.0].user, *user, "told to a stranger");
+                let c = &job.counts;
+                let sum = c.open + c.succeeded + c.failed + c.cancelled + c.needs_person;
+                assert_eq!(c.total, sum, "{fact:?}");
+                last.insert(job.id.0, fact);
+            }
+            if let Some(task) = &fact.data.task {
+                let row = &now.tasks[&task.id.0];
+                assert_eq!((task.state, i64::from(task.attempt)), (row.state, row.attempt));
+                assert_eq!((task.unsure, task.cause.map(|id| id.0)), (row.unsure, row.cause));
+            }
+        }
+    }
+    for (id, job) in &now.jobs {
+        match last.get(id) {
+            Some(fact) => told_truly(fact, job),
+            None => assert_eq!(before.jobs.get(id), Some(job), "job {id} changed and none told"),
+        }
+        let finished = last.get(id).is_some_and(|fact| fact.kind == FactKind::JobFinished);
+        let ran = before.jobs.get(id).is_some_and(|job| job.state == JobState::Running);
+        assert_eq!(finished, ran && job.state != JobState::Running, "the end of job {id}");
+    }
+    for (id, task) in &now.tasks {
+        let was = before.tasks.get(id).map(|task| task.state);
+        let quiet = was == Some(task.state) || task.state == TaskState::Running;
+        assert!(quiet || last.contains_key(&task.job), "{id} went to {} untold", task.state);
+    }
+}
+
+/// The last fact about a job is what a client goes on from.
+fn told_truly(fact: &Fact, job: &Job) {
+    let Some(told) = &fact.data.job else { return };
+    assert_eq!(
+        (told.counts, told.state, told.paused, told.cancel_requested, told.finished_at),
+        (job.counts, job.state, job.paused, job.cancel_requested, job.finished_at),
+        "{fact:?}"
+    );
+}

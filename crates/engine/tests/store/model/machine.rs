@@ -1,0 +1,542 @@
+//! Does the steps: people, relay, broker, workers and reaper around one store.
+
+use super::{
+    invariants::{self, By},
+    snapshot::{self, Snapshot, Task},
+    step::{End, Step},
+};
+use crate::world::{World, finish, launch, outcome, task};
+use contract::{
+    JobId, TaskId, UserId,
+    api::{ResolveAs, RetryWhich, Role, WaitReason, WaitingFor},
+    command::{AlarmCreate, Command, Ec2Start},
+    envelope::Dispatch,
+    fact::FactKind,
+    state::{JobKind, JobState, TaskState},
+};
+use engine::store::{
+    Accept, BACK_OFF_MS, Claim, Claimed, Control, Ending, Error, LEASE_MS, MAX_ATTEMPTS, MAX_LOST,
+    NewTask,
+};
+use sea_orm::DatabaseConnection;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+const QUEUES: [&str; 3] = [
+    "meanwhile.q.product.upload.acme.v1",
+    "meanwhile.q.ec2.start.v1",
+    "meanwhile.q.alarm.create.v1",
+];
+const WINDOW: usize = 4;
+/// As the reaper has it.
+const LOST_MS: i64 = 120_000;
+const LOCKED_MS: i64 = 2_000;
+/// Rounds within which everything has come to its end.
+const DRAIN: usize = 200;
+
+pub struct Machine {
+    world: World,
+    db: DatabaseConnection,
+    users: [UserId; 2],
+    /// What lies in the broker.
+    messages: Vec<Dispatch>,
+    /// Published and not marked yet.
+    unmarked: Vec<(TaskId, i64)>,
+    /// What the broker has lost and the reaper has not seen yet.
+    lost: HashSet<(Uuid, i64)>,
+    /// What workers hold, or believe to hold.
+    claims: Vec<Claimed>,
+    /// Claims whose end was told.
+    ended: Vec<Claimed>,
+    /// The job and the hash of what each key was used for first.
+    keys: HashMap<(UserId, u8), (JobId, String)>,
+    now: Snapshot,
+}
+
+fn pick<T>(from: &[T], choice: u8) -> Option<usize> {
+    (!from.is_empty()).then(|| usize::from(choice) % from.len())
+}
+
+impl Machine {
+    pub async fn new(world: World) -> Self {
+        let bob = world.join("bob@example.com", Role::User).await;
+        let db = world.raw().await;
+        let now = Snapshot::read(&db).await;
+        Self {
+            users: [world.user, bob],
+            world,
+            db,
+            messages: Vec::new(),
+            unmarked: Vec::new(),
+            lost: HashSet::new(),
+            claims: Vec::new(),
+            ended: Vec::new(),
+            keys: HashMap::new(),
+            now,
+        }
+    }
+
+    /// Does `step` and checks everything.
+    pub async fn step(&mut self, step: Step) {
+        let before = self.now.clone();
+        let by = match &step {
+            Step::Retry { .. } => By::Retry,
+            Step::Resolve { .. } => By::Resolve,
+            _ => By::System,
+        };
+        match step {
+            Step::Accept { user, machines, keys, idempotency } => {
+                self.accept(self.users[usize::from(user)], machines, &keys, idempotency).await;
+            }
+            Step::Publish { marks } => self.publish(marks).await,
+            Step::Mark => self.mark().await,
+            Step::Flow => {
+                self.publish(true).await;
+                let count = self.messages.len();
+                for _ in 0..count {
+                    self.look().await;
+                    self.deliver(0, false).await;
+                }
+            }
+            Step::Deliver { message, again } => self.deliver(message, again).await,
+            Step::PutOff { message } => self.put_off(message).await,
+            Step::Renew { claim } => self.renew(claim).await,
+            Step::Finish { claim, ends } => self.finish(claim, &ends).await,
+            Step::FinishStale { claim, end } => self.finish_stale(claim, end).await,
+            Step::Reap => self.reap().await,
+            Step::Unpublish => self.unpublish().await,
+            Step::LoseMessages => {
+                let lost = self.messages.drain(..).map(|message| (message.task.0, message.fence));
+                self.lost.extend(lost);
+            }
+            Step::Restart => self.restart().await,
+            Step::Control { job, control } => self.control(job, control).await,
+            Step::Retry { job, which } => self.retry(job, which).await,
+            Step::Resolve { task, done } => self.resolve(task, done).await,
+            Step::MarkRead { user } => {
+                let user = self.users[usize::from(user)];
+                let head = self.world.store.head(user).await.unwrap();
+                self.world.store.mark_read(user, head).await.unwrap();
+            }
+            Step::Advance { ms } => return self.world.clock.advance(ms),
+        }
+        self.look().await;
+        self.check(&before, by).await;
+    }
+
+    /// Without any more trouble everything comes to its end.
+    pub async fn drain(&mut self) {
+        for _ in 0..DRAIN {
+            if self.now.jobs.values().all(|job| job.state != JobState::Running) {
+                let open = |task: &Task| !task.state.is_end();
+                assert!(!self.now.tasks.values().any(open), "accepted - terminal is not empty");
+                return;
+            }
+            for (place, paused) in self.now.jobs.values().map(|job| job.paused).enumerate() {
+                if paused {
+                    let place = u8::try_from(place).unwrap();
+                    self.control(place, Control::Resume).await;
+                }
+            }
+            self.world.clock.advance(700_000);
+            self.reap().await;
+            self.look().await;
+            self.unpublish().await;
+            self.look().await;
+            self.publish(true).await;
+            while !self.messages.is_empty() {
+                self.look().await;
+                self.deliver(0, false).await;
+            }
+            self.look().await;
+            while !self.claims.is_empty() {
+                self.finish(0, &[End::Succeed; 3]).await;
+            }
+            self.look().await;
+            invariants::of_state(&self.now);
+        }
+        panic!("does not come to its end: {:#?}", self.now);
+    }
+
+    async fn look(&mut self) {
+        self.now = Snapshot::read(&self.db).await;
+    }
+
+    async fn check(&self, before: &Snapshot, by: By) {
+        let mut told = BTreeMap::new();
+        for user in self.users {
+            let old = before.heads[&user.0];
+            told.insert(user.0, snapshot::journal(&self.db, user, old).await);
+        }
+        invariants::of_state(&self.now);
+        invariants::of_change(before, &self.now, by);
+        invariants::of_facts(before, &self.now, &told, self.world.store.now_ms());
+        for (id, task) in &self.now.tasks {
+            let rings = self.messages.iter().any(|m| (m.task.0, m.fence) == (*id, task.fence))
+                || self.lost.contains(&(*id, task.fence));
+            let waits = task.state == TaskState::Queued && task.published_at.is_some();
+            assert!(
+                !waits || self.now.jobs[&task.job].paused || rings,
+                "nobody comes for {task:?}"
+            );
+        }
+    }
+
+    /// Nothing at all was written.
+    async fn assert_unchanged(&self) {
+        assert_eq!(Snapshot::read(&self.db).await, self.now);
+    }
+
+    async fn accept(&mut self, user: UserId, machines: bool, keys: &[u8], key: Option<u8>) {
+        let tasks = (0..).zip(keys).map(|(row, key)| new_task(machines, *key, row)).collect();
+        let kind = if machines { JobKind::Ec2Starts } else { JobKind::ProductUploads };
+        let hash = format!("{machines} {keys:?}");
+        let idempotency = key.map(|key| (format!("key-{key}"), hash.clone()));
+        let launch = Accept { kind, idempotency, ..launch(user, tasks) };
+        let accepted = self.world.store.accept(launch).await;
+        match key.and_then(|key| self.keys.get(&(user, key))) {
+            None => {
+                let accepted = accepted.unwrap();
+                assert_eq!(accepted.facts[0].kind, FactKind::JobAccepted);
+                if let Some(key) = key {
+                    self.keys.insert((user, key), (accepted.job.id, hash));
+                }
+            }
+            Some((job, first)) => {
+                match accepted {
+                    Ok(again) => {
+                        assert_eq!((again.job.id, first), (*job, &hash));
+                        assert!(again.facts.is_empty());
+                    }
+                    Err(Error::KeyReused) => assert_ne!(*first, hash),
+                    Err(error) => panic!("{error}"),
+                }
+                self.assert_unchanged().await;
+            }
+        }
+    }
+
+    async fn publish(&mut self, marks: bool) {
+        for queue in QUEUES {
+            let due = self.world.store.due(queue, WINDOW, None).await.unwrap();
+            let unclaimed = self.now.tasks.values().filter(|task| {
+                task.queue == queue
+                    && task.state == TaskState::Queued
+                    && task.published_at.is_some()
+            });
+            assert!(due.is_empty() || due.len() + unclaimed.count() <= WINDOW);
+            for dispatch in due {
+                let task = &self.now.tasks[&dispatch.task.0];
+                let job = &self.now.jobs[&task.job];
+                assert!(!job.paused && !job.cancel_requested);
+                assert!(task.published_at.is_none() && dispatch.fence == task.fence);
+                assert!(task.run_after <= self.world.store.now_ms());
+                self.unmarked.push((dispatch.task, dispatch.fence));
+                self.messages.push(dispatch);
+            }
+        }
+        if marks {
+            self.mark().await;
+        }
+    }
+
+    async fn mark(&mut self) {
+        let published = std::mem::take(&mut self.unmarked);
+        self.world.store.mark_published(&published).await.unwrap();
+    }
+
+    async fn deliver(&mut self, message: u8, again: bool) {
+        let Some(place) = pick(&self.messages, message) else { return };
+        let Dispatch { task: id, fence, .. } = self.messages[place];
+        if !again {
+            self.messages.remove(place);
+        }
+        let now = self.world.store.now_ms();
+        let task = self.now.tasks[&id.0].clone();
+        let job = &self.now.jobs[&task.job];
+        let alike = |other: &&Task| (&other.kind, &other.key) == (&task.kind, &task.key);
+        let mut alike = self.now.tasks.values().filter(alike);
+        let is_newer = |other: &Task| {
+            other.state == TaskState::Succeeded && other.created_at > task.created_at
+        };
+        let current = task.state == TaskState::Queued && task.fence == fence;
+        let superseded = current && alike.clone().any(is_newer);
+        let held_back = job.paused || job.cancel_requested || task.run_after > now;
+        let rival = alike.any(|other| other.state == TaskState::Running);
+
+        let claim = self.world.store.claim(id, fence, "w1").await.unwrap();
+        match claim {
+            Claim::Superseded(news) => {
+                assert!(superseded, "nothing newer has succeeded");
+                assert_eq!(news.facts[0].kind, FactKind::TaskCancelled);
+            }
+            Claim::Nothing => {
+                assert!(!superseded && (!current || held_back), "refused without a reason");
+                self.assert_unchanged().await;
+            }
+            Claim::Locked => {
+                assert!(current && !superseded && !held_back && rival);
+                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
+                assert_eq!((row.run_after, row.published_at), (now + LOCKED_MS, None));
+            }
+            Claim::Claimed(claimed) => {
+                assert!(current && !superseded && !held_back && !rival, "{task:?}");
+                let told = (claimed.fence, i64::from(claimed.attempt), claimed.unsure);
+                assert_eq!(told, (task.fence + 1, task.attempt + 1, task.unsure));
+                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
+                assert_eq!((row.fence, row.lease_until), (claimed.fence, Some(now + LEASE_MS)));
+                self.claims.push(*claimed);
+            }
+        }
+    }
+
+    async fn put_off(&mut self, message: u8) {
+        let Some(place) = pick(&self.messages, message) else { return };
+        let Dispatch { task, fence, .. } = self.messages.remove(place);
+        let until = self.world.store.now_ms() + 15_000;
+        let waiting = WaitingFor { reason: WaitReason::Pace, until: Some(until), detail: None };
+        self.world.store.put_off(task, fence, until, waiting).await.unwrap();
+    }
+
+    /// Whether the claim still is its worker's.
+    fn is_held(&self, claimed: &Claimed) -> bool {
+        let row = &self.now.tasks[&claimed.task.0];
+        row.state == TaskState::Running && row.fence == claimed.fence
+    }
+
+    async fn renew(&self, claim: u8) {
+        let Some(place) = pick(&self.claims, claim) else { return };
+        let claimed = &self.claims[place];
+        let renewed = self.world.store.renew(claimed.task, claimed.fence).await.unwrap();
+        assert_eq!(renewed, self.is_held(claimed));
+    }
+
+    async fn finish(&mut self, claim: u8, ends: &[End]) {
+        let Some(place) = pick(&self.claims, claim) else { return };
+        let count = ends.len().min(self.claims.len() - place);
+        let claims: Vec<_> = self.claims.drain(place..place + count).collect();
+        let now = self.world.store.now_ms();
+        let batch = claims.iter().zip(ends).map(|(c, end)| finish(c, ending(*end, c, now)));
+        let ended = self.world.store.finish(batch.collect()).await;
+        let after = Snapshot::read(&self.db).await;
+        for ((claimed, end), ended) in claims.into_iter().zip(ends).zip(ended) {
+            let news = ended.unwrap();
+            assert_eq!(news.is_some(), self.is_held(&claimed), "{claimed:?}");
+            if news.is_some() {
+                self.assert_ended(&claimed, *end, &after);
+            }
+            self.ended.push(claimed);
+        }
+    }
+
+    fn assert_ended(&self, claimed: &Claimed, end: End, after: &Snapshot) {
+        let now = self.world.store.now_ms();
+        let (old, new) = (&self.now.tasks[&claimed.task.0], &after.tasks[&claimed.task.0]);
+        let cancelled = self.now.jobs[&old.job].cancel_requested;
+        let queued = if cancelled { TaskState::Cancelled } else { TaskState::Queued };
+        let state = match end {
+            End::Succeed | End::Chain => TaskState::Succeeded,
+            End::Fail => TaskState::Failed,
+            End::NeedsPerson => TaskState::NeedsPerson,
+            End::Retry { unsure: false } if old.attempt >= MAX_ATTEMPTS => TaskState::Failed,
+            End::Retry { unsure: true } if old.attempt >= MAX_ATTEMPTS => TaskState::NeedsPerson,
+            End::Retry { .. } | End::Wait { .. } => queued,
+        };
+        assert_eq!(new.state, state, "{end:?} of {old:?}");
+        assert_eq!(new.tried - old.tried, i64::from(end != End::Wait { quiet: true }));
+        assert_eq!((new.lost, new.published_at), (0, None));
+        match end {
+            End::Wait { .. } => {
+                assert_eq!((new.attempt, new.unsure), (old.attempt - 1, old.unsure));
+            }
+            End::Retry { unsure } => {
+                assert_eq!((new.attempt, new.unsure), (old.attempt, unsure));
+                if new.state == TaskState::Queued {
+                    let step = usize::try_from(old.attempt - 1).unwrap();
+                    assert!((0..=BACK_OFF_MS[step]).contains(&(new.run_after - now)));
+                }
+            }
+            End::Chain => {
+                let follow_up = claimed.task.follow_up(AlarmCreate::KIND, &alarm(claimed).key());
+                let made = &after.tasks[&follow_up.0];
+                assert_eq!((made.state, made.cause), (queued, Some(claimed.task.0)));
+            }
+            _ => {}
+        }
+    }
+
+    async fn finish_stale(&self, claim: u8, end: End) {
+        let Some(place) = pick(&self.ended, claim) else { return };
+        let claimed = &self.ended[place];
+        let ending = ending(end, claimed, self.world.store.now_ms());
+        let ended = self.world.store.finish(vec![finish(claimed, ending)]).await.remove(0);
+        assert_eq!(ended.unwrap(), None, "a stale end was kept");
+        self.assert_unchanged().await;
+    }
+
+    async fn reap(&self) {
+        let now = self.world.store.now_ms();
+        let out = |(_, task): &(&Uuid, &Task)| task.lease_until.is_some_and(|until| until <= now);
+        let lost: Vec<_> = self.now.tasks.iter().filter(out).collect();
+        assert_eq!(self.world.store.reap(false).await.unwrap().len(), lost.len());
+        let after = Snapshot::read(&self.db).await;
+        for (id, old) in lost {
+            let new = &after.tasks[id];
+            let state = match self.now.jobs[&old.job].cancel_requested {
+                _ if old.lost + 1 == MAX_LOST => TaskState::Failed,
+                true => TaskState::Cancelled,
+                false => TaskState::Queued,
+            };
+            let told = (new.state, new.lost, new.attempt, new.unsure, new.tried);
+            assert_eq!(told, (state, old.lost + 1, old.attempt - 1, true, old.tried + 1));
+        }
+    }
+
+    async fn unpublish(&self) {
+        let before = self.world.store.now_ms() - LOST_MS;
+        for queue in QUEUES {
+            if !self.messages.iter().any(|message| message.queue == queue) {
+                self.world.store.unpublish(queue, before).await.unwrap();
+            }
+        }
+    }
+
+    async fn restart(&mut self) {
+        self.messages.clear();
+        self.unmarked.clear();
+        self.world.store.reap(true).await.unwrap();
+        for queue in QUEUES {
+            self.world.store.unpublish(queue, i64::MAX).await.unwrap();
+        }
+        let after = Snapshot::read(&self.db).await;
+        for task in after.tasks.values() {
+            assert!(task.state != TaskState::Running && task.published_at.is_none(), "{task:?}");
+        }
+    }
+
+    fn job(&self, job: u8) -> Option<JobId> {
+        let jobs: Vec<_> = self.now.jobs.keys().collect();
+        pick(&jobs, job).map(|place| JobId(*jobs[place]))
+    }
+
+    async fn control(&self, job: u8, control: Control) {
+        let Some(job) = self.job(job) else { return };
+        let row = &self.now.jobs[&job.0];
+        let ended = row.state != JobState::Running;
+        let refused = ended || (row.cancel_requested && control != Control::Cancel);
+        for user in self.users {
+            let done = self.world.store.control(user, job, control).await;
+            if user.0 != row.user {
+                assert!(matches!(done, Err(Error::NotFound)));
+            } else if refused {
+                assert!(matches!(done, Err(Error::Conflict(_))), "{done:?}");
+            } else {
+                let (job, _) = done.unwrap();
+                let paused = match control {
+                    Control::Pause => true,
+                    Control::Resume | Control::Cancel => false,
+                };
+                assert_eq!(job.paused, paused);
+                assert!(control != Control::Cancel || job.cancel_requested);
+            }
+        }
+        if refused {
+            self.assert_unchanged().await;
+        }
+    }
+
+    async fn retry(&self, job: u8, which: u8) {
+        let Some(job) = self.job(job) else { return };
+        let row = &self.now.jobs[&job.0];
+        let of_job =
+            |(_, task): &(&Uuid, &Task)| task.job == job.0 && task.state == TaskState::Failed;
+        let failed: Vec<_> = self.now.tasks.iter().filter(of_job).collect();
+        let (which, count) = match which {
+            0 => (RetryWhich::default(), failed.len()),
+            1 => {
+                let uploads = failed.iter().filter(|(_, task)| task.kind == "product.upload");
+                let which = RetryWhich { channel: Some("acme".into()), ..RetryWhich::default() };
+                (which, uploads.count())
+            }
+            _ => {
+                let first = failed.first().map(|(id, _)| TaskId(**id));
+                let tasks = first.into_iter().chain(self.ended.first().map(|c| c.task));
+                let tasks: HashSet<_> = tasks.collect();
+                let count = failed.iter().filter(|(id, _)| tasks.contains(&TaskId(**id))).count();
+                let tasks = tasks.into_iter().chain([TaskId(Uuid::nil())]).collect();
+                (RetryWhich { tasks: Some(tasks), ..RetryWhich::default() }, count)
+            }
+        };
+        let cancelling = row.cancel_requested && row.state == JobState::Running;
+        let retried = self.world.store.retry(UserId(row.user), job, &which).await;
+        if cancelling || count == 0 {
+            assert!(matches!(retried, Err(Error::Conflict(_))), "{retried:?}");
+            self.assert_unchanged().await;
+        } else {
+            let (job, facts) = retried.unwrap();
+            assert_eq!(facts[0].data.count, u32::try_from(count).ok());
+            assert_eq!((job.state, job.cancel_requested), (JobState::Running, false));
+        }
+    }
+
+    async fn resolve(&self, task: u8, done: bool) {
+        let unclear = |(_, task): &(&Uuid, &Task)| task.state == TaskState::NeedsPerson;
+        let mut tasks: Vec<_> = self.now.tasks.iter().filter(unclear).collect();
+        if tasks.is_empty() {
+            tasks = self.now.tasks.iter().collect();
+        }
+        let Some(place) = pick(&tasks, task) else { return };
+        let (id, row) = tasks[place];
+        let job = &self.now.jobs[&row.job];
+        let how = if done { ResolveAs::Done } else { ResolveAs::Again };
+        let cancelling = job.cancel_requested && job.state == JobState::Running;
+        let refused = row.state != TaskState::NeedsPerson || (cancelling && !done);
+        let resolved = self.world.store.resolve(UserId(row.user), TaskId(*id), how).await;
+        if refused {
+            assert!(matches!(resolved, Err(Error::Conflict(_))), "{resolved:?}");
+            self.assert_unchanged().await;
+        } else {
+            resolved.unwrap();
+        }
+    }
+}
+
+fn new_task(machine: bool, key: u8, row: u32) -> NewTask {
+    if !machine {
+        return task(&format!("SKU-{key}"), row);
+    }
+    let command = Ec2Start { instance_id: format!("i-{key}"), name: String::new() };
+    NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
+}
+
+fn alarm(claimed: &Claimed) -> AlarmCreate {
+    AlarmCreate { instance_id: claimed.key.clone(), name: String::new() }
+}
+
+fn ending(end: End, claimed: &Claimed, now: i64) -> Ending {
+    match end {
+        End::Succeed => Ending::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() },
+        End::Chain => {
+            let follow_up = NewTask::new(
+                &alarm(claimed),
+                None,
+                claimed.sku.clone(),
+                String::new(),
+                claimed.row,
+            )
+            .unwrap();
+            let follow_ups = vec![follow_up.clone(), follow_up];
+            Ending::Succeeded { outcome: outcome("running"), follow_ups }
+        }
+        End::Fail => Ending::Failed { outcome: outcome("rejected") },
+        End::Retry { unsure } => Ending::Retry { outcome: outcome("http_500"), unsure },
+        End::Wait { quiet } => Ending::Wait {
+            outcome: outcome("closed"),
+            waiting_for: WaitingFor { reason: WaitReason::Closed, until: None, detail: None },
+            until: now + 5_000,
+            memo: None,
+            quiet,
+        },
+        End::NeedsPerson => Ending::NeedsPerson { outcome: outcome("unsure") },
+    }
+}

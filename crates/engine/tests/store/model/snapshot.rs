@@ -1,0 +1,159 @@
+//! The whole truth, row by row, read beside the store.
+
+use contract::{
+    UserId,
+    fact::{Fact, FactData, FactKind},
+    state::{Counts, JobState, TaskState},
+};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
+use std::{collections::BTreeMap, str::FromStr};
+use uuid::Uuid;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    pub job: Uuid,
+    pub user: Uuid,
+    pub cause: Option<Uuid>,
+    pub kind: String,
+    pub queue: String,
+    pub key: String,
+    pub state: TaskState,
+    pub attempt: i64,
+    pub lost: i64,
+    pub unsure: bool,
+    pub run_after: i64,
+    pub published_at: Option<i64>,
+    pub lease_owner: Option<String>,
+    pub lease_until: Option<i64>,
+    pub fence: i64,
+    pub outcome: Option<String>,
+    pub created_at: i64,
+    /// Entries among the attempts.
+    pub tried: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub user: Uuid,
+    pub state: JobState,
+    pub paused: bool,
+    pub cancel_requested: bool,
+    pub counts: Counts,
+    pub finished_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub tasks: BTreeMap<Uuid, Task>,
+    pub jobs: BTreeMap<Uuid, Job>,
+    /// Each user's `seq`.
+    pub heads: BTreeMap<Uuid, i64>,
+}
+
+async fn rows(db: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
+    db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap()
+}
+
+fn word<T: FromStr<Err: std::fmt::Debug>>(row: &QueryResult, column: &str) -> T {
+    row.try_get::<String>("", column).unwrap().parse().unwrap()
+}
+
+fn flag(row: &QueryResult, column: &str) -> bool {
+    row.try_get::<i64>("", column).unwrap() != 0
+}
+
+fn count(row: &QueryResult, column: &str) -> u32 {
+    row.try_get::<i64>("", column).unwrap().try_into().unwrap()
+}
+
+impl Snapshot {
+    pub async fn read(db: &DatabaseConnection) -> Self {
+        let tasks = rows(
+            db,
+            "SELECT t.id, job_id, user_id, cause_id, kind, queue, key, state, attempt, lost, \
+             unsure, run_after, published_at, lease_owner, lease_until, fence, outcome, \
+             created_at, (SELECT COUNT(*) FROM attempts a WHERE a.task_id = t.id) AS tried \
+             FROM tasks t",
+        )
+        .await;
+        let jobs = rows(
+            db,
+            "SELECT id, user_id, state, paused, cancel_requested, total, open, succeeded, failed, \
+             cancelled, needs_person, finished_at FROM jobs",
+        )
+        .await;
+        let users = rows(db, "SELECT id, seq FROM users").await;
+        let id = |row: &QueryResult| row.try_get::<Uuid>("", "id").unwrap();
+        Self {
+            tasks: tasks.iter().map(|row| (id(row), task(row))).collect(),
+            jobs: jobs.iter().map(|row| (id(row), job(row))).collect(),
+            heads: users.iter().map(|row| (id(row), row.try_get("", "seq").unwrap())).collect(),
+        }
+    }
+}
+
+fn task(row: &QueryResult) -> Task {
+    Task {
+        job: row.try_get("", "job_id").unwrap(),
+        user: row.try_get("", "user_id").unwrap(),
+        cause: row.try_get("", "cause_id").unwrap(),
+        kind: row.try_get("", "kind").unwrap(),
+        queue: row.try_get("", "queue").unwrap(),
+        key: row.try_get("", "key").unwrap(),
+        state: word(row, "state"),
+        attempt: row.try_get("", "attempt").unwrap(),
+        lost: row.try_get("", "lost").unwrap(),
+        unsure: flag(row, "unsure"),
+        run_after: row.try_get("", "run_after").unwrap(),
+        published_at: row.try_get("", "published_at").unwrap(),
+        lease_owner: row.try_get("", "lease_owner").unwrap(),
+        lease_until: row.try_get("", "lease_until").unwrap(),
+        fence: row.try_get("", "fence").unwrap(),
+        outcome: row.try_get("", "outcome").unwrap(),
+        created_at: row.try_get("", "created_at").unwrap(),
+        tried: row.try_get("", "tried").unwrap(),
+    }
+}
+
+fn job(row: &QueryResult) -> Job {
+    Job {
+        user: row.try_get("", "user_id").unwrap(),
+        state: word(row, "state"),
+        paused: flag(row, "paused"),
+        cancel_requested: flag(row, "cancel_requested"),
+        counts: Counts {
+            total: count(row, "total"),
+            open: count(row, "open"),
+            succeeded: count(row, "succeeded"),
+            failed: count(row, "failed"),
+            cancelled: count(row, "cancelled"),
+            needs_person: count(row, "needs_person"),
+        },
+        finished_at: row.try_get("", "finished_at").unwrap(),
+    }
+}
+
+/// The journal behind `after`, as it lies in the database.
+pub async fn journal(db: &DatabaseConnection, user: UserId, after: i64) -> Vec<Fact> {
+    let sql = format!(
+        "SELECT user_id, seq, id, kind, at, data FROM journal WHERE seq > {after} ORDER BY seq"
+    );
+    rows(db, &sql)
+        .await
+        .iter()
+        .filter(|row| row.try_get::<Uuid>("", "user_id").unwrap() == user.0)
+        .map(|row| {
+            let data: FactData =
+                serde_json::from_str(&row.try_get::<String>("", "data").unwrap()).unwrap();
+            Fact {
+                seq: row.try_get("", "seq").unwrap(),
+                id: row.try_get("", "id").unwrap(),
+                kind: word::<FactKind>(row, "kind"),
+                job: data.job.as_ref().map(|job| job.id),
+                task: data.task.as_ref().map(|task| task.id),
+                at: row.try_get("", "at").unwrap(),
+                data,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! Two processes on one database, at once. Who comes first is chance; what
+//! holds afterwards is not.
+
+use crate::world::{QUEUE, World, finish, launch, outcome, success, task, upload};
+use contract::{
+    TaskId,
+    api::{ResolveAs, RetryWhich},
+    fact::FactKind,
+    state::{JobState, TaskState},
+};
+use engine::store::{Claim, Claimed, Control, Ending, Error, Store};
+
+/// Each race is run so often.
+const ROUNDS: u32 = 8;
+
+async fn claim(store: &Store, task: TaskId, fence: i64, worker: &str) -> Option<Claimed> {
+    match store.claim(task, fence, worker).await.unwrap() {
+        Claim::Claimed(claimed) => Some(*claimed),
+        _ => None,
+    }
+}
+
+pub async fn of_two_claims_one_wins(world: World) {
+    world.store.accept(upload(world.user, ROUNDS)).await.unwrap();
+    for due in world.store.due(QUEUE, ROUNDS as usize, None).await.unwrap() {
+        let (a, b) = tokio::join!(
+            claim(&world.store, due.task, due.fence, "a"),
+            claim(&world.other, due.task, due.fence, "b")
+        );
+        assert!(a.is_some() != b.is_some(), "{a:?} {b:?}");
+    }
+    assert_eq!(world.store.running(world.user).await.unwrap().len(), ROUNDS as usize);
+}
+
+pub async fn of_two_claims_of_one_key_one_waits(world: World) {
+    for round in 0..ROUNDS {
+        let key = format!("SKU-{round}");
+        for _ in 0..2 {
+            let twin = launch(world.user, vec![task(&key, 0)]);
+            world.store.accept(twin).await.unwrap();
+        }
+        let due = world.store.due(QUEUE, 2, None).await.unwrap();
+        let (a, b) = tokio::join!(
+            world.store.claim(due[0].task, due[0].fence, "a"),
+            world.other.claim(due[1].task, due[1].fence, "b")
+        );
+        let claimed = match (a.unwrap(), b.unwrap()) {
+            (Claim::Claimed(claimed), Claim::Locked) | (Claim::Locked, Claim::Claimed(claimed)) => {
+                claimed
+            }
+            other => panic!("{other:?}"),
+        };
+        world.succeed(&claimed).await;
+        world.clock.advance(2_000);
+        let second = world.claim_next().await.unwrap();
+        assert_ne!(second.task, claimed.task, "the one that waited comes again");
+        world.succeed(&second).await;
+    }
+    world.check().await;
+}
+
+pub async fn a_finish_and_a_cancel_leave_one_truth(world: World) {
+    for _ in 0..ROUNDS {
+        let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
+        let retried = world.claim_next().await.unwrap();
+        let done = world.claim_next().await.unwrap();
+        let retry = Ending::Retry { outcome: outcome("http_500"), unsure: false };
+        let ends = vec![finish(&retried, retry), finish(&done, success())];
+        let (ended, cancelled) = tokio::join!(
+            world.store.finish(ends),
+            world.other.control(world.user, job, Control::Cancel)
+        );
+        assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+        cancelled.unwrap();
+        let job = world.store.job(world.user, job).await.unwrap();
+        assert_eq!((job.state, job.counts.cancelled), (JobState::Cancelled, 2));
+        assert_eq!(job.counts.succeeded, 1);
+        world.check().await;
+    }
+}
+
+pub async fn a_retry_and_a_cancel_leave_one_truth(world: World) {
+    for _ in 0..ROUNDS {
+        let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
+        let failed = world.claim_next().await.unwrap();
+        world.finish(&failed, Ending::Failed { outcome: outcome("rejected") }).await;
+        let all = RetryWhich::default();
+        let (retried, cancelled) = tokio::join!(
+            world.store.retry(world.user, job, &all),
+            world.other.control(world.user, job, Control::Cancel)
+        );
+        // After the cancel the job has ended, and its failure can be retried.
+        retried.unwrap();
+        cancelled.unwrap();
+        world.check().await;
+        let tasks = world.store.tasks(world.user, job, None, 10).await.unwrap();
+        let failed = tasks.iter().find(|task| task.id == failed.task).unwrap();
+        assert!(matches!(failed.state, TaskState::Queued | TaskState::Cancelled));
+        if let Some(claimed) = world.claim_next().await {
+            world.succeed(&claimed).await;
+        }
+    }
+}
+
+pub async fn one_key_sent_twice_at_once_is_one_job(world: World) {
+    for round in 0..ROUNDS {
+        let mut launch = upload(world.user, 30);
+        launch.idempotency = Some((format!("key-{round}"), "hash".into()));
+        let (a, b) = tokio::join!(world.store.accept(launch.clone()), world.other.accept(launch));
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert_eq!(a.job.id, b.job.id);
+        assert_eq!(a.facts.len() + b.facts.len(), 1, "one of them was told as new");
+    }
+    let jobs = world.store.jobs(world.user, None, 100).await.unwrap().items;
+    assert_eq!(jobs.len(), ROUNDS as usize);
+}
+
+pub async fn two_people_who_decide_at_once_are_one_decision(world: World) {
+    for _ in 0..ROUNDS {
+        world.store.accept(upload(world.user, 1)).await.unwrap();
+        let claimed = world.claim_next().await.unwrap();
+        world.finish(&claimed, Ending::NeedsPerson { outcome: outcome("unsure") }).await;
+        let (a, b) = tokio::join!(
+            world.store.resolve(world.user, claimed.task, ResolveAs::Done),
+            world.other.resolve(world.user, claimed.task, ResolveAs::Again)
+        );
+        let late = if a.is_ok() { b } else { a };
+        assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
+        if let Some(again) = world.claim_next().await {
+            world.succeed(&again).await;
+        }
+        world.check().await;
+    }
+}
+
+pub async fn many_workers_lose_no_count_and_no_fact(world: World) {
+    let job = world.store.accept(upload(world.user, 40)).await.unwrap().job.id;
+    let work = async |store: &Store| {
+        let mut finished = 0;
+        loop {
+            let due = store.due(QUEUE, 4, None).await.unwrap();
+            let Some(first) = due.first() else { return finished };
+            let Some(claimed) = claim(store, first.task, first.fence, "w").await else { continue };
+            let ending = match claimed.row % 3 {
+                0 => Ending::Failed { outcome: outcome("rejected") },
+                1 => Ending::NeedsPerson { outcome: outcome("unsure") },
+                _ => success(),
+            };
+            let news = store.finish(vec![finish(&claimed, ending)]).await.remove(0).unwrap();
+            let kinds = crate::world::kinds(news.as_ref());
+            finished += u32::from(kinds.contains(&FactKind::JobFinished));
+        }
+    };
+    let (a, b, c, d) = tokio::join!(
+        work(&world.store),
+        work(&world.other),
+        work(&world.store),
+        work(&world.other)
+    );
+    assert_eq!(a + b + c + d, 1, "the job finished once");
+    let job = world.store.job(world.user, job).await.unwrap();
+    let c = job.counts;
+    assert_eq!((c.failed, c.needs_person, c.succeeded, c.open), (14, 13, 13, 0));
+    assert_eq!(job.state, JobState::PartlyFailed);
+    world.check().await;
+}
+
+pub async fn a_deadlock_turns_nobody_away(world: World) {
+    let job = world.store.accept(upload(world.user, 60)).await.unwrap().job.id;
+    for _ in 0..ROUNDS {
+        let due = world.store.due(QUEUE, 60, None).await.unwrap();
+        let mut published: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
+        world.store.mark_published(&published).await.unwrap();
+        // A pause goes through the tasks one way, these marks the other.
+        published.reverse();
+        let (marked, marked_too, paused) = tokio::join!(
+            world.store.mark_published(&published),
+            world.other.mark_published(&published),
+            world.other.control(world.user, job, Control::Pause)
+        );
+        marked.unwrap();
+        marked_too.unwrap();
+        paused.unwrap();
+        world.store.control(world.user, job, Control::Resume).await.unwrap();
+    }
+    world.check().await;
+}
+
+pub async fn of_two_candidates_one_has_the_seat(world: World) {
+    assert!(world.store.take_seat("relay", "a", 1_000).await.unwrap());
+    assert!(!world.other.take_seat("relay", "b", 1_000).await.unwrap());
+    world.store.leave_seat("relay", "a").await.unwrap();
+    assert!(world.other.take_seat("relay", "b", 1_000).await.unwrap());
+    world.clock.advance(1_001);
+    let (a, b) = tokio::join!(
+        world.store.take_seat("relay", "a", 1_000),
+        world.other.take_seat("relay", "c", 1_000)
+    );
+    assert!(a.unwrap() != b.unwrap());
+}
