@@ -110,7 +110,9 @@ impl World {
 
     async fn finish(&self, claimed: &Claimed, ending: Ending) {
         let (task, fence, worker) = (claimed.task, claimed.fence, "w1".into());
-        self.store.finish(vec![Finish { task, fence, worker, ending }]).await.unwrap();
+        for finished in self.store.finish(vec![Finish { task, fence, worker, ending }]).await {
+            finished.unwrap();
+        }
     }
 
     async fn fail(&self, channel: &str, message: &str) {
