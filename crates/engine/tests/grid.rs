@@ -59,7 +59,7 @@ on_both_databases!(
 fn product(row: u32) -> Product {
     Product {
         sku: format!("SKU_{row}"),
-        title: if row % 2 == 0 { "Oak 100% lamp".into() } else { "Birch chair".into() },
+        title: if row.is_multiple_of(2) { "Oak 100% lamp".into() } else { "Birch chair".into() },
         price: Price(1990),
         description: None,
         vendor: None,
