@@ -29,11 +29,12 @@ build: ## Build the release binary target/release/meanwhile
 	cargo xtask web --release
 	cargo build --locked --release --package server
 
-check: ## Formatting, lints, arrows, licences
+check: ## Formatting, lints, arrows, documents, licences
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo xtask web --lint
 	cargo xtask arrows
+	cargo xtask events --check
 	scripts/deny.sh
 
 fmt: ## Format the code

@@ -4,6 +4,7 @@
 pub mod job;
 pub mod launch;
 pub mod people;
+pub mod search;
 
 use contract::api::Inbox;
 use leptos::prelude::*;
@@ -20,6 +21,7 @@ pub struct Since {
     pub admin: bool,
     /// The outside is a stand-in.
     pub sandbox: bool,
+    pub theme: people::Theme,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +64,7 @@ mod server {
             email: who.email.clone(),
             admin: who.role == contract::api::Role::Admin,
             sandbox: engine.channels().iter().any(|channel| channel.sandbox),
+            theme: use_context::<crate::Browser>().map(|it| it.theme).unwrap_or_default(),
         })
     }
 

@@ -1,6 +1,18 @@
-//! What is around every page: rail, link, bell, account, toast.
+//! What is around every page: top bar, rail, what one is told, help.
 
-use crate::{data::Since, live::Live};
+mod account;
+mod help;
+mod keys;
+mod notices;
+mod told;
+
+pub use keys::listen;
+pub use notices::Notices;
+
+use crate::{
+    data::Since,
+    live::{Link, Live},
+};
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
@@ -9,38 +21,9 @@ use leptos_router::hooks::use_location;
 pub fn Frame(since: Since, children: Children) -> impl IntoView {
     let live = expect_context::<Live>();
     live.begin(&since);
-    let unread = move || live.unread();
-    let sandbox = since.sandbox;
     view! {
         <a class="skip" href="#main">"Skip to the page"</a>
-        <header class="top">
-            <a class="brand" href="/">"Meanwhile"</a>
-            {sandbox
-                .then(|| view! { <span class="mark" title="The channels are stand-ins">"Sandbox"</span> })}
-            <span class="grow"></span>
-            <span
-                class="link"
-                data-testid="connection"
-                data-link=move || live.link.get().words()
-                title=move || live.link.get().hint()
-                role="status"
-            >
-                {move || live.link.get().words()}
-            </span>
-            <a class="bell" href="/inbox">
-                "Inbox "
-                <span data-testid="bell-count" class="count" class:none=move || unread() == 0>
-                    {unread}
-                </span>
-            </a>
-            <a class="me" href="/account" aria-label=format!("Account: {}", since.email)>
-                <Icon drawing="M8 8.2a2.7 2.7 0 100-5.4 2.7 2.7 0 000 5.4zM2.8 13.5c.5-2.4 2.6-3.6 5.2-3.6s4.7 1.2 5.2 3.6"/>
-                <span class="account">{since.email.clone()}</span>
-            </a>
-            <form class="out" method="post" action="/sign-out">
-                <button class="quiet">"Sign out"</button>
-            </form>
-        </header>
+        {top(live, &since)}
         <nav class="rail" aria-label="Pages">
             <Place to="/" name="Launch" drawing="M8 13V3M4 7l4-4 4 4"/>
             <Place to="/jobs" name="Jobs" drawing="M3 4h10M3 8h10M3 12h6"/>
@@ -58,33 +41,101 @@ pub fn Frame(since: Since, children: Children) -> impl IntoView {
                     }
                 })}
         </nav>
-        <main id="main">{children()}</main>
-        <div class="toasts" aria-live="polite">
-            {move || {
-                live.toast
-                    .get()
-                    .map(|told| {
-                        view! {
-                            <p class="toast" data-testid="toast">
-                                <a href=format!("/jobs/{}", told.job)>{told.title}</a>
-                                " "
-                                {told.text}
-                                <button
-                                    class="quiet"
-                                    on:click=move |_| live.toast.set(None)
-                                    aria-label="Dismiss"
-                                >
-                                    "✕"
-                                </button>
-                            </p>
-                        }
-                    })
-            }}
-        </div>
+        <main id="main" tabindex="-1">
+            {cut_off(live)}
+            <told::Missed/>
+            <notices::Offer/>
+            {children()}
+        </main>
+        <told::Toasts/>
+        <help::Help/>
     }
 }
 
-/// A way of the rail.
+fn top(live: Live, since: &Since) -> AnyView {
+    let unread = move || live.unread();
+    let inbox = move || match live.unread() {
+        0 => "Inbox".to_owned(),
+        n => format!("Inbox, {n} unread"),
+    };
+    let email = since.email.clone();
+    view! {
+        <header class="top">
+            <a class="brand" href="/">"Meanwhile"</a>
+            {since
+                .sandbox
+                .then(|| view! { <span class="mark" title="The channels are stand-ins">"Sandbox"</span> })}
+            <form class="find" role="search" action="/search">
+                <Icon drawing=GLASS/>
+                <input
+                    type="search"
+                    id="find"
+                    name="q"
+                    placeholder="Find a SKU or a job"
+                    aria-label="Find a SKU or a job"
+                    autocomplete="off"
+                />
+                <kbd aria-hidden="true">"/"</kbd>
+            </form>
+            <span class="grow"></span>
+            <span
+                class="link"
+                data-testid="connection"
+                data-link=move || live.link.get().words()
+                title=move || live.link.get().hint()
+                role="status"
+            >
+                <span class="words">{move || live.link.get().words()}</span>
+            </span>
+            <a class="tool narrow" href="/search" aria-label="Search">
+                <Icon drawing=GLASS/>
+            </a>
+            <a class="tool bell" href="/inbox" aria-label=inbox title="Inbox">
+                <Icon drawing="M4 11V7a4 4 0 018 0v4l1.2 1.6H2.8zM6.8 14.2h2.4"/>
+                <span data-testid="bell-count" class="count" class:none=move || unread() == 0>
+                    {move || if unread() > 99 { "99+".to_owned() } else { unread().to_string() }}
+                </span>
+            </a>
+            {account::theme(since.theme)}
+            {account::menu(email)}
+        </header>
+    }
+    .into_any()
+}
+
+const GLASS: &str = "M7 12a5 5 0 100-10 5 5 0 000 10zM10.7 10.7L14 14";
+
+/// What cuts the page off from the news, in words.
+fn cut_off(live: Live) -> AnyView {
+    view! {
+        <div role="alert" data-testid="cut-off">
+            {move || match live.link.get() {
+                Link::Reconnecting | Link::Live => None,
+                Link::Offline => {
+                    let words = "This device is offline. What you see may be old; it comes up to date by itself.";
+                    Some(view! { <p class="note">{words}</p> }.into_any())
+                }
+                Link::Ended => {
+                    Some(
+                        view! {
+                            <p class="problem">
+                                "You are signed out here, so this page hears no news. "
+                                <a href="/sign-in" rel="external">"Sign in again"</a>
+                            </p>
+                        }
+                            .into_any(),
+                    )
+                }
+                Link::Refused => {
+                    Some(view! { <p class="problem">{Link::Refused.hint()}</p> }.into_any())
+                }
+            }}
+        </div>
+    }
+    .into_any()
+}
+
+/// A way of the rail. Its first letter behind `g` goes there by key.
 #[component]
 fn Place(to: &'static str, name: &'static str, drawing: &'static str) -> impl IntoView {
     let path = use_location().pathname;
@@ -97,7 +148,7 @@ fn Place(to: &'static str, name: &'static str, drawing: &'static str) -> impl In
         })
     };
     view! {
-        <a href=to aria-current=here>
+        <a href=to aria-current=here data-key=name[..1].to_ascii_lowercase()>
             <Icon drawing=drawing/>
             {name}
         </a>
@@ -105,7 +156,7 @@ fn Place(to: &'static str, name: &'static str, drawing: &'static str) -> impl In
 }
 
 #[component]
-fn Icon(drawing: &'static str) -> impl IntoView {
+pub fn Icon(drawing: &'static str) -> impl IntoView {
     view! {
         <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
             <path d=drawing></path>

@@ -6,6 +6,7 @@
 //! | [`live`] | the one source of truth for what is shown, fed by `/ws` |
 //! | [`frame`] | what is around every page |
 //! | [`page`] | the pages |
+//! | [`sign`] | the signs of states |
 //! | [`words`] | states in words |
 #![recursion_limit = "512"]
 
@@ -13,6 +14,7 @@ pub mod data;
 pub mod frame;
 pub mod live;
 pub mod page;
+pub mod sign;
 pub mod words;
 
 use leptos::prelude::*;
@@ -112,7 +114,8 @@ pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    live::provide();
+    let live = live::provide();
+    frame::listen(live);
     view! {
         <Title formatter=live::title text="Meanwhile"/>
         <Router>
@@ -126,6 +129,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/jobs") view=page::jobs::Jobs/>
                 <Route path=path!("/jobs/:id") view=page::job::Job/>
                 <Route path=path!("/inbox") view=page::inbox::Inbox/>
+                <Route path=path!("/search") view=page::search::Search/>
                 <Route path=path!("/people") view=page::people::People/>
                 <Route path=path!("/account") view=page::account::Account/>
             </Routes>

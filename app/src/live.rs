@@ -1,21 +1,25 @@
 //! The one source of truth for what is shown: what the page was made from,
 //! overlaid by the facts that came since.
 
+#[cfg(feature = "hydrate")]
+pub mod browser;
 mod machine;
 #[cfg(feature = "hydrate")]
 mod socket;
+pub mod told;
 mod unread;
 
 use crate::data::Since;
 use contract::{
     JobId, TaskId,
-    api::{Channel, Job, Notification, Task},
+    api::{Channel, Job, Task},
     fact::{Fact, FactKind},
     live::{Progress, ServerFrame},
     state::TaskState,
 };
 use leptos::prelude::*;
 use std::{collections::HashMap, time::Duration};
+use told::Told;
 use unread::Unread;
 
 /// Facts that a page keeps for its timeline.
@@ -52,11 +56,13 @@ impl Link {
     /// What it means for whoever looks, and what to do.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::Reconnecting => "News may be late. Connecting again by itself.",
+            Self::Reconnecting => "News may be late. The page connects again by itself.",
             Self::Live => "What you see is up to date.",
             Self::Offline => "This device has no network. What you see may be old.",
             Self::Ended => "Sign in again to see news.",
-            Self::Refused => "Too many tabs may be open. Close some and reload this page.",
+            Self::Refused => {
+                "News can't reach this page. Close some tabs if many are open, then reload it."
+            }
         }
     }
 
@@ -83,14 +89,14 @@ pub struct Live {
     /// Facts since the page was made, oldest first, at most [`KEPT`].
     facts: RwSignal<Vec<Fact>>,
     unread: RwSignal<Unread>,
-    pub toast: RwSignal<Option<Notification>>,
+    pub told: Told,
     /// Counts up when pages have to be fetched anew.
     pub resync: RwSignal<u32>,
     since: RwSignal<Option<Since>>,
 }
 
 /// Gives every page its [`Live`]; the browser opens the socket.
-pub fn provide() {
+pub fn provide() -> Live {
     let live = Live {
         link: RwSignal::new(Link::Reconnecting),
         heard: StoredValue::default(),
@@ -102,13 +108,17 @@ pub fn provide() {
         caused: RwSignal::default(),
         facts: RwSignal::default(),
         unread: RwSignal::default(),
-        toast: RwSignal::new(None),
+        told: Told::default(),
         resync: RwSignal::new(0),
         since: RwSignal::new(None),
     };
     provide_context(live);
     #[cfg(feature = "hydrate")]
-    socket::open_when_known(live);
+    {
+        socket::open_when_known(live);
+        browser::start(live);
+    }
+    live
 }
 
 /// The tab's title tells how much is unread.
@@ -345,11 +355,16 @@ impl Live {
         }
         if let Some(notification) = fact.data.notification {
             self.unread.update(|unread| unread.told(seq));
-            self.toast.set(Some(notification));
+            #[cfg(feature = "hydrate")]
+            browser::told(self, &notification);
+            self.told.hear(notification);
         }
         let mut ask = false;
         if let Some(up_to) = fact.data.read_up_to {
             self.unread.update(|unread| ask = !unread.read(up_to));
+            #[cfg(feature = "hydrate")]
+            browser::read(self, up_to);
+            self.told.read(up_to);
         }
         // One fact for many tasks: the page knows which by asking.
         if ask || matches!(fact.kind, FactKind::JobCancelling | FactKind::JobReopened) {

@@ -11,3 +11,4 @@ pub mod link;
 pub mod machines;
 pub mod missing;
 pub mod people;
+pub mod search;

@@ -154,7 +154,8 @@ test("the password is changed by who knows it, and other sessions end", async ({
   const other = await elsewhere(browser);
   await signIn(other.page, server);
   await expect(other.page.getByTestId("connection")).toHaveText("live");
-  await page.getByRole("link", { name: /^Account/ }).click();
+  await page.getByRole("button", { name: /^Your menu/ }).click();
+  await page.getByRole("link", { name: "Account" }).click();
   await expect(page.getByTestId("session")).toHaveCount(2);
   const change = async (old: string) => {
     await page.getByLabel("Current password").fill(old);

@@ -4,7 +4,7 @@
 use crate::problem::Problem;
 use axum::{
     extract::Path,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
@@ -64,6 +64,18 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
         }
     }
     Problem::not_found().into_response()
+}
+
+/// `GET /sw.js`: what tells a browser while no tab is seen. Its name can
+/// carry no hash, so browsers ask each time whether it changed.
+pub async fn worker() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+        (HeaderName::from_static("service-worker-allowed"), "/"),
+    ];
+    (headers, include_str!("../../public/sw.js")).into_response()
 }
 
 fn media_type(name: &str) -> &'static str {

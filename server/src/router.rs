@@ -67,7 +67,8 @@ impl Table {
             .route("/tokens/{id}", delete(token::delete));
         let streams = Routes::default()
             .route("/ws", get(hub::connect))
-            .route("/pkg/{*name}", get(assets::serve));
+            .route("/pkg/{*name}", get(assets::serve))
+            .route("/sw.js", get(assets::worker));
         let probes = Routes::default()
             .route("/healthz", get(async || StatusCode::OK))
             .route("/readyz", get(ready));

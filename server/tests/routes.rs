@@ -22,10 +22,11 @@ const CANARY: &str = "canary";
 const METHODS: [Method; 5] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// Paths that answer whoever asks, and tell nothing of anybody.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 9] = [
     "/healthz",
     "/readyz",
     "/pkg/{*name}",
+    "/sw.js",
     "/setup",
     "/sign-in",
     "/api/v1/session",
@@ -168,7 +169,7 @@ impl World {
     fn functions(&self, id: &str) -> Vec<Call> {
         let functions = leptos::server_fn::axum::server_fn_paths();
         let calls = functions.map(|(path, method)| {
-            let mut arguments = String::from("after=0&offset=0&limit=10&filter=all&q=");
+            let mut arguments = String::from("after=0&offset=0&limit=10&filter=all&q=canary");
             for name in ["id", "job", "task"] {
                 arguments.push_str(&format!("&{name}={id}"));
             }

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod bench;
+mod events;
 mod web;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +28,12 @@ enum Task {
     },
     /// Checks which crate may depend on which.
     Arrows,
+    /// Writes docs/EVENTS.md from the contract's types.
+    Events {
+        /// Writes nothing, and fails where it differs.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measures the release server: accept, batch, relay, kills, cuts, large.
     Bench {
         /// Which, and its options; `cargo xtask bench help` lists them.
@@ -40,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Task::Web { lint: true, .. } => web::lint(&root()),
         Task::Web { release, .. } => web::run(&root(), release),
         Task::Arrows => arrows::run(&root()),
+        Task::Events { check } => events::run(&root(), check),
         Task::Bench { arguments } => bench::run(&root(), &arguments),
     }
 }

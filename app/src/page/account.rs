@@ -2,7 +2,7 @@
 
 use crate::{
     data::people::{AccountPage, Theme, read_account},
-    frame::{Frame, ProblemLine},
+    frame::{Frame, Notices, ProblemLine},
     words,
 };
 use contract::api::Session;
@@ -49,7 +49,10 @@ fn content(page: AccountPage, saved: Option<&'static str>) -> AnyView {
             <p><strong>{email.clone()}</strong> " " <small>{facts}</small></p>
             <div class="pair">
                 {password(email)}
-                {themes(theme)}
+                <div>
+                    {themes(theme)}
+                    <Notices/>
+                </div>
             </div>
             {list(sessions)}
         </Frame>

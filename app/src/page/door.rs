@@ -45,6 +45,7 @@ fn Door(
     view! {
         <Title text=title/>
         <main class="door">
+            <p class="brand">"Meanwhile"</p>
             <h1>{title}</h1>
             <p>{words}</p>
             <ProblemLine/>

@@ -2,26 +2,24 @@
 
 use crate::{
     data::{InboxPage, read_inbox},
-    frame::Frame,
+    frame::{Frame, Notices},
     live::Live,
     words,
 };
+use contract::api::Notification;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn Inbox() -> impl IntoView {
     let live = expect_context::<Live>();
-    let page = Resource::new(
-        move || (live.resync.get(), live.toast.with(|toast| toast.as_ref().map(|told| told.seq))),
-        |_| read_inbox(),
-    );
+    let page = Resource::new(move || (live.resync.get(), live.told.newest()), |_| read_inbox());
     view! {
         <Title text="Inbox"/>
         <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => content(page),
+                    Ok(page) => content(live, page),
                     Err(error) => super::job::failed(&error).into_any(),
                 }
             })}
@@ -30,38 +28,55 @@ pub fn Inbox() -> impl IntoView {
     .into_any()
 }
 
-fn content(page: InboxPage) -> AnyView {
+fn content(live: Live, page: InboxPage) -> AnyView {
     let InboxPage { since, inbox } = page;
     let newest = inbox.items.first().map(|item| item.seq).unwrap_or_default();
-    let lines = inbox
-        .items
-        .into_iter()
-        .map(|item| {
-            view! {
-                <a class="line" class:unread=!item.read href=format!("/jobs/{}", item.job)>
-                    <strong>{item.title}</strong>
-                    <span>{item.text}</span>
-                    <small>{words::time(item.at)}</small>
-                </a>
-            }
-        })
-        .collect_view();
+    let some = since.unread > 0;
+    let unread = move || some && live.told.read_up_to() < newest;
+    let lines = inbox.items.into_iter().map(|item| line(live, item)).collect_view();
     view! {
         <Frame since=since>
-            <h1>"Inbox"</h1>
-            {if newest == 0 {
-                view! { <p>"Nothing yet. You are told here when a job ends."</p> }.into_any()
-            } else {
-                view! {
-                    <form method="post" action="/notifications/read">
-                        <input type="hidden" name="up_to" value=newest.to_string()/>
-                        <button>"Mark all as read"</button>
-                    </form>
-                }
-                    .into_any()
-            }}
-            <div class="lines">{lines}</div>
+            <div class="heading">
+                <h1>"Inbox"</h1>
+                <form method="post" action="/notifications/read" hidden=move || !unread()>
+                    <input type="hidden" name="up_to" value=newest.to_string()/>
+                    <button>"Mark all as read"</button>
+                </form>
+            </div>
+            {(newest == 0)
+                .then(|| {
+                    view! {
+                        <div class="empty">
+                            <p><strong>"Nothing yet."</strong></p>
+                            <p>
+                                "You are told here when a job ends or needs you, on every tab and device. "
+                                <a href="/">"Launch something"</a>
+                                " and get on with your day."
+                            </p>
+                        </div>
+                    }
+                })}
+            <div class="lines inbox">{lines}</div>
+            <Notices/>
         </Frame>
+    }
+    .into_any()
+}
+
+fn line(live: Live, item: Notification) -> AnyView {
+    let (seq, read) = (item.seq, item.read);
+    let unread = move || !read && live.told.read_up_to() < seq;
+    let needs_person = item.kind == "needs_person";
+    view! {
+        <a class="line" class:unread=unread href=format!("/jobs/{}", item.job) data-kind=item.kind>
+            <strong>
+                {item.title}
+                {needs_person.then(|| view! { <span class="tag">"Needs you"</span> })}
+                <span class="tag" hidden=move || !unread()>"New"</span>
+            </strong>
+            <span>{item.text}</span>
+            <small>{words::minute(item.at)}</small>
+        </a>
     }
     .into_any()
 }

@@ -13,7 +13,7 @@ use contract::{api::Job, state::JobState};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
-use line::JobLine;
+pub use line::JobLine;
 
 #[component]
 pub fn Jobs() -> impl IntoView {

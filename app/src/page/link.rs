@@ -55,6 +55,7 @@ fn form(email: String, invitation: bool, action: String, problem: Option<String>
     view! {
         <Title text=title/>
         <main class="door">
+            <p class="brand">"Meanwhile"</p>
             <h1>{title}</h1>
             <p>{words}</p>
             {other}
@@ -85,6 +86,7 @@ fn dead(words: String) -> AnyView {
     view! {
         <Title text="This link can't be used"/>
         <main class="door">
+            <p class="brand">"Meanwhile"</p>
             <h1>"This link can't be used"</h1>
             <p role="alert" data-testid="problem">{words}</p>
             <p><a href="/sign-in">"Go to sign in"</a></p>

@@ -10,9 +10,19 @@ pub fn Missing() -> impl IntoView {
     }
     view! {
         <main class="door">
+            <p class="brand">"Meanwhile"</p>
             <h1>"There is nothing here"</h1>
             <p>"The address is wrong, or what was here belongs to someone else."</p>
-            <p><a href="/">"Go to Launch"</a></p>
+            <form class="buttons" role="search" action="/search">
+                <input type="search" name="q" aria-label="Find a SKU or a job" autocomplete="off"/>
+                <button>"Find a SKU or a job"</button>
+            </form>
+            <p class="ways">
+                <a href="/">"Launch"</a>
+                <a href="/jobs">"Jobs"</a>
+                <a href="/inbox">"Inbox"</a>
+            </p>
         </main>
     }
+    .into_any()
 }

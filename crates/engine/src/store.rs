@@ -22,6 +22,7 @@ mod publish;
 mod read;
 mod row;
 mod schema;
+mod search;
 mod seat;
 mod session;
 mod tokens;

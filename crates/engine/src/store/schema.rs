@@ -26,12 +26,21 @@ impl MigrationTrait for Initial {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let c = manager.get_connection();
         // SQLite has no type for UUIDs: the driver stores them as 16 bytes.
-        let uuid = if c.get_database_backend() == DbBackend::Sqlite { "BLOB" } else { "UUID" };
+        let sqlite = c.get_database_backend() == DbBackend::Sqlite;
+        let uuid = if sqlite { "BLOB" } else { "UUID" };
         for statement in include_str!("schema/0001_initial.sql").split(";\n") {
             if !statement.trim().is_empty() {
-                c.execute_unprepared(&statement.replace("{uuid}", uuid)).await?;
+                let statement = statement.replace("{uuid}", uuid);
+                let statement = statement.replace("{bytewise}", bytewise(sqlite));
+                c.execute_unprepared(&statement).await?;
             }
         }
         Ok(())
     }
+}
+
+/// Compares texts byte by byte, whatever language the database is set to: what
+/// begins alike is then one range of an index. SQLite does so anyway.
+pub(super) const fn bytewise(sqlite: bool) -> &'static str {
+    if sqlite { "" } else { " COLLATE \"C\"" }
 }

@@ -6,6 +6,7 @@ mod model;
 mod people;
 mod prune;
 mod races;
+mod search;
 mod tasks;
 mod world;
 
@@ -67,6 +68,8 @@ suite! {
         a_job_goes_90_days_after_its_end_with_all_that_is_its_own
         a_job_that_was_taken_up_again_stays
         what_has_run_out_is_deleted;
+    search:
+        what_begins_alike_is_found_by_whoever_launched_it;
     people:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

@@ -1,7 +1,7 @@
 //! Which rows are shown: links and a form, so that the address says it and
 //! it works without scripts.
 
-use super::cell::sign;
+use crate::sign::sign;
 use crate::{
     page::job::{asked::Asked, header::Now},
     words,

@@ -55,6 +55,7 @@ CREATE INDEX tasks_to_publish ON tasks (queue, job_id, run_after)
 CREATE INDEX tasks_unclaimed ON tasks (queue, published_at)
   WHERE state = 'queued' AND published_at IS NOT NULL;
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
+CREATE INDEX tasks_by_sku ON tasks (user_id, LOWER(sku){bytewise}, id DESC);
 CREATE UNIQUE INDEX tasks_one_running ON tasks (kind, key) WHERE state = 'running';
 CREATE INDEX tasks_succeeded_by_key ON tasks (kind, key, created_at) WHERE state = 'succeeded';
 CREATE TABLE attempts (

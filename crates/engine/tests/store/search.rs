@@ -1,0 +1,61 @@
+//! What is found by name, and whose it is.
+
+use crate::world::{World, task, upload};
+use contract::{UserId, api::Role};
+use engine::store::Accept;
+use sea_orm::{ConnectionTrait, Statement};
+
+fn named(user: UserId, title: &str, skus: &[&str]) -> Accept {
+    let tasks = (0..).zip(skus).map(|(row, sku)| task(sku, row)).collect();
+    Accept { title: title.into(), tasks, ..upload(user, 0) }
+}
+
+impl World {
+    async fn items(&self, user: UserId, words: &str) -> Vec<(String, String)> {
+        let found = self.store.search_items(user, words, 3).await.unwrap();
+        found.into_iter().map(|(task, job)| (task.sku, job)).collect()
+    }
+
+    async fn titles(&self, user: UserId, words: &str) -> Vec<String> {
+        let found = self.store.search_jobs(user, words, 3).await.unwrap();
+        found.into_iter().map(|job| job.title).collect()
+    }
+}
+
+pub async fn what_begins_alike_is_found_by_whoever_launched_it(world: World) {
+    let (ada, bob) = (world.user, world.join("bob@example.com", Role::User).await);
+    let skus = ["LAMP-2", "lamp-1", "LAMP_3", "CLAMP-1", "LAMPÖL"];
+    for title in ["June 100%.csv", "july.csv"] {
+        world.store.accept(named(ada, title, &skus)).await.unwrap();
+    }
+    world.store.accept(named(bob, "bobs june.csv", &["LAMP-1"])).await.unwrap();
+    let pair = |sku: &str, job: &str| (sku.to_owned(), job.to_owned());
+
+    let found = world.items(ada, "Lamp-").await;
+    let expected =
+        [pair("lamp-1", "july.csv"), pair("lamp-1", "June 100%.csv"), pair("LAMP-2", "july.csv")];
+    assert_eq!(found, expected, "by SKU, newest first, no more than asked for");
+    assert_eq!(world.items(ada, "lamp_").await.len(), 2, "`_` is a letter like others");
+    assert_eq!(world.items(ada, "%").await, []);
+    assert_eq!(world.items(bob, "lamp").await, [pair("LAMP-1", "bobs june.csv")]);
+
+    assert_eq!(world.titles(ada, "JU").await, ["july.csv", "June 100%.csv"]);
+    assert_eq!(world.titles(ada, "0%").await, ["June 100%.csv"]);
+    assert_eq!(world.titles(bob, "ju").await, ["bobs june.csv"]);
+}
+
+/// On SQLite, whose plan does not hang on how many rows there are.
+#[tokio::test]
+async fn items_are_found_by_an_index() {
+    let world = World::sqlite().await;
+    let raw = world.raw().await;
+    let plan = "EXPLAIN QUERY PLAN SELECT id FROM tasks WHERE user_id = $1 \
+                AND LOWER(sku) >= LOWER($2) AND LOWER(sku) < LOWER($2) || $3 \
+                ORDER BY LOWER(sku), id DESC LIMIT 3";
+    let values = [world.user.0.into(), "a".into(), "b".into()];
+    let plan = Statement::from_sql_and_values(raw.get_database_backend(), plan, values);
+    let rows = raw.query_all_raw(plan).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+    assert!(plan[0].contains("tasks_by_sku") && plan[0].contains('<'), "{plan:?}");
+    assert_eq!(plan.len(), 1, "nothing is sorted: {plan:?}");
+}

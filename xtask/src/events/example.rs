@@ -1,0 +1,207 @@
+//! One example of each event, made by the code that makes real ones. A new
+//! event without one stops `cargo xtask events`.
+
+use anyhow::bail;
+use contract::{
+    JobId, TaskId, UserId,
+    api::{Job, Notification, Outcome, Task, WaitReason, WaitingFor},
+    command::{AlarmCreate, Command, Ec2Start, ProductUpload},
+    envelope::Dispatch,
+    fact::{Fact, FactData, FactKind},
+    product::{Price, Product, Variant},
+    state::{Counts, JobKind, JobState, TaskState},
+};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde_json::Value;
+use uuid::Uuid;
+
+const JOB: JobId = JobId(id(0x11));
+const TASK: TaskId = TaskId(id(0x12));
+const AT: i64 = 1_795_487_628_823;
+
+/// UUIDv7s that look like those of one launch.
+const fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0x01a2_0b3c_4d5e_7f60_8a1b_2c3d_4e5f_6000 + n)
+}
+
+/// A command as it lies in its queue.
+pub struct Sample {
+    pub queue: String,
+    pub body: Schema,
+    pub message: Value,
+}
+
+pub fn command(kind: &str) -> anyhow::Result<Sample> {
+    match kind {
+        ProductUpload::KIND => {
+            let any = ProductUpload { channel: "<channel>".into(), product: product() };
+            sample(any.queue(), &ProductUpload { channel: "acme".into(), product: product() })
+        }
+        Ec2Start::KIND => {
+            let start = Ec2Start { instance_id: MACHINE.into(), name: "render-1".into() };
+            sample(start.queue(), &start)
+        }
+        AlarmCreate::KIND => {
+            let alarm = AlarmCreate { instance_id: MACHINE.into(), name: "render-1".into() };
+            sample(alarm.queue(), &alarm)
+        }
+        other => bail!("{other} has no example: give it one in xtask/src/events/example.rs"),
+    }
+}
+
+const MACHINE: &str = "i-0a1b2c3d4e5f60001";
+
+fn sample<C: Command + JsonSchema>(queue: String, command: &C) -> anyhow::Result<Sample> {
+    let dispatch = Dispatch {
+        task: TASK,
+        job: JOB,
+        user: UserId(id(0x01)),
+        fence: 1,
+        kind: C::KIND.into(),
+        version: C::VERSION,
+        queue: command.queue(),
+        traceparent: None,
+        body: serde_json::to_value(command)?,
+    };
+    let message = serde_json::from_slice(&dispatch.encode(AT)?)?;
+    Ok(Sample { queue, body: schema_for!(C), message })
+}
+
+fn product() -> Product {
+    Product {
+        sku: "LAMP-1".into(),
+        title: "Oak lamp".into(),
+        price: Price(1990),
+        description: None,
+        vendor: None,
+        image: None,
+        variants: vec![Variant {
+            sku: "LAMP-1-BLUE".into(),
+            title: "Blue".into(),
+            price: Price(2190),
+        }],
+    }
+}
+
+/// A fact as the journal keeps it and the WebSocket sends it.
+pub fn fact(kind: FactKind) -> Fact {
+    use FactKind as F;
+    let of_job = |job| FactData { job: Some(job), ..FactData::default() };
+    let of_task = |state, more: fn(&mut Task)| {
+        let mut task = task(state);
+        more(&mut task);
+        FactData { job: Some(job(JobState::Running)), task: Some(task), ..FactData::default() }
+    };
+    let data = match kind {
+        F::JobAccepted => {
+            let counts = Counts { total: 3, open: 3, ..Counts::default() };
+            of_job(Job { counts, ..job(JobState::Running) })
+        }
+        F::JobPaused => of_job(Job { paused: true, ..job(JobState::Running) }),
+        F::JobResumed => of_job(job(JobState::Running)),
+        F::JobCancelling => {
+            let counts =
+                Counts { total: 3, open: 1, succeeded: 1, cancelled: 1, ..Counts::default() };
+            let job = Job { counts, cancel_requested: true, ..job(JobState::Running) };
+            FactData { count: Some(1), ..of_job(job) }
+        }
+        F::JobReopened => FactData { count: Some(1), ..of_job(job(JobState::Running)) },
+        F::JobFinished => {
+            let counts = Counts { total: 3, succeeded: 2, failed: 1, ..Counts::default() };
+            let job = Job { counts, finished_at: Some(AT + 9_000), ..job(JobState::PartlyFailed) };
+            let notification = Notification {
+                seq: 42,
+                job: JOB,
+                kind: "finished".into(),
+                title: "lamps.csv partly failed".into(),
+                text: "2 of 3 uploads succeeded, 1 failed.".into(),
+                at: AT + 9_000,
+                read: false,
+            };
+            FactData { notification: Some(notification), ..of_job(job) }
+        }
+        F::TaskCreated => of_task(TaskState::Queued, |task| {
+            task.id = TaskId(id(0x13));
+            task.kind = AlarmCreate::KIND.into();
+            task.key = format!("alarm/{MACHINE}");
+            task.channel = None;
+            task.sku = MACHINE.into();
+            task.title = "render-1".into();
+            task.attempt = 0;
+            task.cause = Some(TASK);
+        }),
+        F::TaskRequeued => of_task(TaskState::Queued, |task| {
+            task.waiting_for = Some(WaitingFor {
+                reason: WaitReason::Closed,
+                until: Some(AT + 30_000),
+                detail: Some("acme answered 429 and asked to wait.".into()),
+            });
+        }),
+        F::TaskSucceeded => of_task(TaskState::Succeeded, |task| {
+            task.outcome = outcome("created", "acme stored it.", Some("p-1001"));
+        }),
+        F::TaskFailed => of_task(TaskState::Failed, |task| {
+            task.outcome =
+                outcome("rejected", "acme refused it: the title is too long. Shorten it.", None);
+        }),
+        F::TaskCancelled => of_task(TaskState::Cancelled, |task| {
+            task.outcome = outcome("superseded", "A newer upload of this SKU succeeded.", None);
+        }),
+        F::TaskNeedsPerson => of_task(TaskState::NeedsPerson, |task| {
+            task.unsure = true;
+            task.outcome = outcome(
+                "unsure",
+                "The connection broke and corner can't tell whether it has it. Look there, then say done or again.",
+                None,
+            );
+        }),
+        F::NotificationsRead => FactData { read_up_to: Some(42), ..FactData::default() },
+    };
+    let job = data.job.as_ref().map(|job| job.id);
+    let task = data.task.as_ref().map(|task| task.id);
+    Fact { seq: 42, id: id(0x42), kind, job, task, at: AT + 9_000, data }
+}
+
+fn job(state: JobState) -> Job {
+    Job {
+        id: JOB,
+        kind: JobKind::ProductUploads,
+        title: "lamps.csv".into(),
+        state,
+        paused: false,
+        cancel_requested: false,
+        counts: Counts { total: 3, open: 2, succeeded: 1, ..Counts::default() },
+        channels: vec!["acme".into()],
+        created_at: AT,
+        finished_at: None,
+        eta_ms: None,
+    }
+}
+
+fn task(state: TaskState) -> Task {
+    Task {
+        id: TASK,
+        job: JOB,
+        kind: ProductUpload::KIND.into(),
+        key: "acme/LAMP-1".into(),
+        row: 0,
+        title: "Oak lamp".into(),
+        channel: Some("acme".into()),
+        sku: "LAMP-1".into(),
+        state,
+        attempt: 1,
+        unsure: false,
+        cause: None,
+        outcome: None,
+        waiting_for: None,
+        updated_at: AT + 9_000,
+    }
+}
+
+fn outcome(code: &str, message: &str, reference: Option<&str>) -> Option<Outcome> {
+    Some(Outcome {
+        code: code.into(),
+        message: message.into(),
+        reference: reference.map(str::to_owned),
+    })
+}
