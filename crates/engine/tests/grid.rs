@@ -1,4 +1,4 @@
-//! The grid, the flow and the file of what failed, against a real database.
+//! The grid, the flow and the file of what failed, against both databases.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use contract::{
@@ -11,28 +11,55 @@ use contract::{
 use engine::{
     clock::Steered,
     store::{Accept, Claim, Claimed, Ending, Error, Finish, GridQuery, NewTask, Store},
+    testing::PostgresNode,
 };
 
 struct World {
     store: Store,
     user: UserId,
-    _folder: tempfile::TempDir,
 }
 
 const CHANNELS: [&str; 3] = ["corner", "acme", "bazaar"];
 
-async fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-    let store = Store::open(&url, Steered::at(1_000_000), 1.0).await.unwrap();
+async fn world(url: &str) -> World {
+    let store = Store::open(url, Steered::at(1_000_000), 1.0).await.unwrap();
     let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    World { store, user, _folder: folder }
+    World { store, user }
 }
+
+/// Each test on SQLite by itself, and all of them on one node of PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().join("meanwhile.sqlite");
+                super::$test(super::world(&format!("sqlite://{}", file.display())).await).await;
+            })+
+        }
+
+        #[tokio::test]
+        async fn on_postgres() {
+            let node = PostgresNode::start();
+            $($test(world(&node.url()).await).await;)+
+        }
+    };
+}
+
+on_both_databases!(
+    a_window_has_whole_rows_in_the_order_of_the_columns,
+    rows_are_filtered_by_state_and_searched_by_words,
+    a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain,
+    the_flow_of_an_upload_has_a_node_a_channel,
+    what_failed_is_told_by_channel_and_with_its_reason,
+    what_belongs_to_others_is_not_found,
+);
 
 fn product(row: u32) -> Product {
     Product {
         sku: format!("SKU_{row}"),
-        title: if row % 2 == 0 { "Oak 100% lamp".into() } else { "Birch chair".into() },
+        title: if row.is_multiple_of(2) { "Oak 100% lamp".into() } else { "Birch chair".into() },
         price: Price(1990),
         description: None,
         vendor: None,
@@ -83,7 +110,9 @@ impl World {
 
     async fn finish(&self, claimed: &Claimed, ending: Ending) {
         let (task, fence, worker) = (claimed.task, claimed.fence, "w1".into());
-        self.store.finish(vec![Finish { task, fence, worker, ending }]).await.unwrap();
+        for finished in self.store.finish(vec![Finish { task, fence, worker, ending }]).await {
+            finished.unwrap();
+        }
     }
 
     async fn fail(&self, channel: &str, message: &str) {
@@ -105,9 +134,7 @@ fn done() -> Outcome {
     Outcome { code: "running".into(), message: "It runs.".into(), reference: None }
 }
 
-#[tokio::test]
-async fn a_window_has_whole_rows_in_the_order_of_the_columns() {
-    let world = world().await;
+async fn a_window_has_whole_rows_in_the_order_of_the_columns(world: World) {
     let job = world.upload(8).await;
     world.upload(2).await;
     assert_eq!(world.rows(job, Filter::All, "", 0).await, (8, vec![0, 1, 2]));
@@ -121,9 +148,7 @@ async fn a_window_has_whole_rows_in_the_order_of_the_columns() {
     assert_eq!(cells, CHANNELS);
 }
 
-#[tokio::test]
-async fn rows_are_filtered_by_state_and_searched_by_words() {
-    let world = world().await;
+async fn rows_are_filtered_by_state_and_searched_by_words(world: World) {
     let job = world.upload(6).await;
     world.fail("acme", "No.").await;
     world.fail("acme", "No.").await;
@@ -146,9 +171,7 @@ async fn rows_are_filtered_by_state_and_searched_by_words() {
     assert_eq!(world.rows(job, Filter::Failed, "", 0).await, (0, vec![]));
 }
 
-#[tokio::test]
-async fn a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain() {
-    let world = world().await;
+async fn a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain(world: World) {
     let job = world.start(3).await;
     let claimed = world.claim("meanwhile.q.ec2.start.v1").await;
     let alarm = AlarmCreate { instance_id: "i-0".into(), name: "web".into() };
@@ -171,9 +194,7 @@ async fn a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain() {
     assert_eq!(flow.edges, [FlowEdge { from: 0, to: 1, count: 1 }]);
 }
 
-#[tokio::test]
-async fn the_flow_of_an_upload_has_a_node_a_channel() {
-    let world = world().await;
+async fn the_flow_of_an_upload_has_a_node_a_channel(world: World) {
     let job = world.upload(4).await;
     world.fail("bazaar", "No.").await;
     let flow = world.store.flow(world.user, job).await.unwrap();
@@ -186,9 +207,7 @@ async fn the_flow_of_an_upload_has_a_node_a_channel() {
     assert!(flow.edges.is_empty());
 }
 
-#[tokio::test]
-async fn what_failed_is_told_by_channel_and_with_its_reason() {
-    let world = world().await;
+async fn what_failed_is_told_by_channel_and_with_its_reason(world: World) {
     let job = world.upload(3).await;
     world.fail("acme", "Too dear.").await;
     world.fail("bazaar", "No picture.").await;
@@ -205,9 +224,7 @@ async fn what_failed_is_told_by_channel_and_with_its_reason() {
     assert!(failed(Some("corner")).await.is_empty());
 }
 
-#[tokio::test]
-async fn what_belongs_to_others_is_not_found() {
-    let world = world().await;
+async fn what_belongs_to_others_is_not_found(world: World) {
     let job = world.upload(1).await;
     let stranger = UserId(uuid::Uuid::now_v7());
     let query = GridQuery { filter: Filter::All, words: String::new(), offset: 0, limit: 9 };

@@ -42,10 +42,7 @@ fn graph(flow: &api::Flow, asked: Asked, now: Now) -> impl IntoView + use<> {
             let own = step(flow, depth);
             let arrows = arrows(flow, before.as_deref(), &own);
             let nodes = own.iter().map(|&place| node(flow, place, asked, now)).collect_view();
-            view! {
-                <li class="arrows" role="presentation">{arrows}</li>
-                <li class="step"><ul>{nodes}</ul></li>
-            }
+            view! { <li class="step">{arrows} <ul>{nodes}</ul></li> }
         })
         .collect_view();
     view! {
@@ -67,7 +64,7 @@ fn graph(flow: &api::Flow, asked: Asked, now: Now) -> impl IntoView + use<> {
 }
 
 fn items(count: u32) -> String {
-    format!("{} {}", words::thousands(count.into()), if count == 1 { "item" } else { "items" })
+    words::many(count.into(), "item")
 }
 
 /// Places of the nodes of one depth.
@@ -98,7 +95,7 @@ fn arrows(flow: &api::Flow, before: Option<&[usize]>, own: &[usize]) -> impl Int
         );
     }
     view! {
-        <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
+        <svg class="arrows" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
             {lines.into_iter().map(|line| view! { <path d=line></path> }).collect_view()}
         </svg>
     }

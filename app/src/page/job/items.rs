@@ -124,14 +124,13 @@ pub fn Items(now: Now, asked: Asked, first: Grid) -> impl IntoView {
 fn matching(window: Window) -> String {
     let (filter, words) = window.answered();
     let all = filter == Filter::All && words.is_empty();
-    let count = words::thousands(window.matching().into());
+    let rows = words::many(window.matching().into(), "row");
     let found = match (window.matching(), all) {
         (0, true) => "There are no items.".to_owned(),
         (0, false) => "No item matches. Choose All and clear the search.".to_owned(),
-        (1, true) => "1 row".to_owned(),
-        (_, true) => format!("{count} rows"),
-        (1, false) => "1 row matches".to_owned(),
-        (_, false) => format!("{count} rows match"),
+        (_, true) => rows,
+        (1, false) => format!("{rows} matches"),
+        (_, false) => format!("{rows} match"),
     };
     match window.reading.get() {
         Reading::Asked => format!("{found} · reading …"),
