@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail};
 use contract::{
-    JobId,
-    api::{Accepted, Channel, Job, Page, SignIn, StartInstances, Task},
+    JobId, TaskId,
+    api::{Accepted, Channel, Job, Page, SignIn, StartInstances, Task, TaskDetail},
     fact::Fact,
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
@@ -147,6 +147,11 @@ impl Api {
             tasks.append(&mut page.items);
         }
         Ok(tasks)
+    }
+
+    /// One task with its attempts.
+    pub async fn task(&self, task: TaskId) -> anyhow::Result<TaskDetail> {
+        self.get(&format!("/tasks/{task}")).await
     }
 
     pub async fn journal(&self, job: JobId) -> anyhow::Result<Vec<Fact>> {

@@ -20,13 +20,16 @@ pub fn client(limit: Duration) -> Result<reqwest::Client, reqwest::Error> {
 }
 
 /// [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3):
-/// seconds, or a date. Without a readable one: 5 s.
+/// seconds, or a date, which is meant by the service's own clock: its `Date`
+/// says what that shows, and `now` serves where there is none. Without a
+/// readable wait: 5 s.
 pub(crate) fn retry_after(headers: &reqwest::header::HeaderMap, now: SystemTime) -> Duration {
-    let value = headers.get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let wait = value.and_then(|text| {
-        text.parse().map(Duration::from_secs).ok().or_else(|| {
-            let date = httpdate::parse_http_date(text).ok()?;
-            Some(date.duration_since(now).unwrap_or_default())
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let wait = text(reqwest::header::RETRY_AFTER).and_then(|said| {
+        said.parse().map(Duration::from_secs).ok().or_else(|| {
+            let sent = text(reqwest::header::DATE).and_then(date).unwrap_or(now);
+            Some(date(said)?.duration_since(sent).unwrap_or_default())
         })
     });
     wait.unwrap_or(Duration::from_secs(5)).min(Duration::from_secs(3600))
@@ -73,7 +76,7 @@ pub(crate) fn no_answer(service: &str, error: &reqwest::Error) -> Answer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
@@ -88,6 +91,17 @@ mod tests {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
             assert_eq!(retry_after(&headers, now), Duration::from_secs(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_is_meant_by_the_clock_of_whoever_says_it() {
+        let mut headers = HeaderMap::from_iter([(
+            RETRY_AFTER,
+            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:47 GMT"),
+        )]);
+        headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:40 GMT"));
+        // This machine's own clock is years ahead.
+        assert_eq!(retry_after(&headers, SystemTime::now()), Duration::from_secs(7));
     }
 
     #[test]

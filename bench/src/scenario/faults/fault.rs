@@ -148,7 +148,8 @@ impl Fault {
     pub fn rows(self, prefix: &str) -> String {
         let row = |word: &str, n: usize| format!("{prefix}-{word}-{n},Lamp,19.90,\n");
         match self {
-            Self::Storm => (0..5).map(|n| row("SBX-429ONCE", n)).collect(),
+            // A Retry-After that is a date must not be read by a clock that is off.
+            Self::Storm | Self::ClockOff => (0..5).map(|n| row("SBX-429ONCE", n)).collect(),
             Self::AlwaysFails => row("SBX-500ALWAYS", 0),
             _ => String::new(),
         }
@@ -248,9 +249,6 @@ impl Fault {
                 node.kill()?;
                 node.through = ["faketime", "-f", "+1h"].map(str::to_owned).to_vec();
                 node.spawn().await?;
-                // It works until the batches are done; the next round of this
-                // or another fault finds it set right again.
-                node.through.clear();
             }
             Self::RollingRestart => {
                 for node in cluster.web.iter_mut().chain(&mut cluster.workers) {
@@ -261,6 +259,16 @@ impl Fault {
         }
         Ok(())
     }
+}
+
+/// Sets right what has to last until the batches are done.
+pub async fn mend(cluster: &mut Cluster) -> anyhow::Result<()> {
+    for node in cluster.workers.iter_mut().filter(|node| !node.through.is_empty()) {
+        node.kill()?;
+        node.through.clear();
+        node.spawn().await?;
+    }
+    Ok(())
 }
 
 /// Runs what blocks without holding up what else goes on.

@@ -1,6 +1,6 @@
 //! One round: launch, fault, end, and what must hold.
 
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use crate::{
     api::{Api, Summary, WIDTH, csv_of},
     audit,
@@ -80,6 +80,7 @@ impl Round {
             until_ended(&apis, job.id).await?;
         }
         let recovered = mended.elapsed();
+        fault::mend(cluster).await?;
         let mut report = Report::new("", Machine::of(cluster.folder()));
         let mut need_person = 0;
         for ((job, client), products) in jobs.iter().zip(clients).zip(counts) {
@@ -142,11 +143,19 @@ impl Round {
                 api.cancel(job).await?;
             }
             Fault::Storm => {
-                let spent = tasks
+                let spent: Vec<_> = tasks
                     .iter()
                     .filter(|task| task.sku.contains("429ONCE") && task.attempt > 1)
-                    .count();
-                report.check("no attempts are spent", spent == 0, format!("{spent} were"));
+                    .collect();
+                let detail = match spent.first() {
+                    None => "none were".to_owned(),
+                    Some(task) => {
+                        let attempts = api.task(task.id).await?.attempts;
+                        let ends: Vec<_> = attempts.iter().map(|a| &a.outcome.code).collect();
+                        format!("{} were, such as {}: {ends:?}", spent.len(), task.key)
+                    }
+                };
+                report.check("no attempts are spent", spent.is_empty(), detail);
             }
             _ => {}
         }

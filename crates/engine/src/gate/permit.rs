@@ -104,16 +104,16 @@ impl Gates {
         Ok(permit)
     }
 
-    /// The service said: not before `wait`. Kept where it outlives the gate.
+    /// The service said: not before `wait`. Told to the gate first, for every
+    /// moment lets others call; then kept where it outlives the gate.
     pub async fn close(&self, name: &str, wait: Duration) {
-        if let Some(store) = &self.0.store {
-            let until = store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
-            if let Err(error) = store.close_account(name, until).await {
-                tracing::warn!(account = name, %error, "a closing was not kept");
-            }
-        }
         if let Err(error) = self.0.gate.close(name, wait, true).await {
             tracing::warn!(account = name, %error, "could not close a gate");
+        }
+        let Some(store) = &self.0.store else { return };
+        let until = store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        if let Err(error) = store.close_account(name, until).await {
+            tracing::warn!(account = name, %error, "a closing was not kept");
         }
     }
 

@@ -208,7 +208,7 @@ impl World {
         let upload = Upload {
             user: self.user,
             file: "lamps.csv",
-            bytes: file.as_bytes(),
+            bytes: file.as_bytes().to_vec().into(),
             channels: &channels,
             skip_bad: false,
             idempotency_key: None,
