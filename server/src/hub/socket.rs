@@ -1,7 +1,7 @@
 //! One socket, from hello to close.
 
 use super::{Hub, Live, encode};
-use crate::session::SignedIn;
+use crate::session::{By, SignedIn};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use contract::live::{ClientFrame, Close, HELLO_TIMEOUT_MS, MAX_GAP, PING_S, ServerFrame, VERSION};
 use std::{collections::BTreeMap, time::Duration};
@@ -207,7 +207,11 @@ impl Connection {
     }
 
     async fn check_session(&mut self) -> Result<(), End> {
-        match self.hub.store.session(&self.who.session).await.map_err(overloaded)? {
+        let found = match self.who.by {
+            By::Cookie => self.hub.store.session(&self.who.session).await,
+            By::Token => self.hub.store.token(&self.who.session).await,
+        };
+        match found.map_err(overloaded)? {
             Some(_) => Ok(()),
             None => Err(Some(Close::SignIn)),
         }
