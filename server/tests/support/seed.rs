@@ -12,7 +12,7 @@ use engine::{
     clock::System,
     store::{Accept, Claim, Ending, Finish, NewTask, Store},
 };
-use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -22,16 +22,24 @@ fn url(meanwhile: &Meanwhile) -> String {
 }
 
 pub async fn store(meanwhile: &Meanwhile) -> Store {
-    Store::open(&url(meanwhile), Arc::new(System), 1.0).await.unwrap()
+    store_at(&url(meanwhile)).await
+}
+
+pub async fn store_at(url: &str) -> Store {
+    Store::open(url, Arc::new(System), 1.0).await.unwrap()
 }
 
 /// Makes an account that has no password.
 pub async fn user(meanwhile: &Meanwhile, email: &str) -> UserId {
+    user_at(&url(meanwhile), email).await
+}
+
+pub async fn user_at(url: &str, email: &str) -> UserId {
     let user = UserId(Uuid::now_v7());
-    let db = Database::connect(url(meanwhile)).await.unwrap();
+    let db = Database::connect(url).await.unwrap();
     let insert = "INSERT INTO users (id, email, role, created_at) VALUES ($1, $2, 'user', 0)";
     let values = [user.0.into(), email.into()];
-    db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, insert, values))
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), insert, values))
         .await
         .unwrap();
     user
