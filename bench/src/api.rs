@@ -92,16 +92,21 @@ impl Api {
 
     /// Uploads `csv` to [`CHANNELS`].
     pub async fn upload(&self, csv: String, key: &str) -> anyhow::Result<Job> {
-        launched(self.try_upload(csv, key).await?).await
+        launched(self.try_upload(CHANNELS, csv, key).await?).await
+    }
+
+    /// Uploads `csv` to some channels.
+    pub async fn upload_to(&self, channels: &str, csv: String, key: &str) -> anyhow::Result<Job> {
+        launched(self.try_upload(channels, csv, key).await?).await
     }
 
     /// The status of an upload, whatever it is.
     pub async fn upload_status(&self, csv: String, key: &str) -> anyhow::Result<StatusCode> {
-        Ok(self.try_upload(csv, key).await?.status())
+        Ok(self.try_upload(CHANNELS, csv, key).await?.status())
     }
 
-    async fn try_upload(&self, csv: String, key: &str) -> anyhow::Result<Response> {
-        let path = format!("/jobs/product-uploads?channels={CHANNELS}");
+    async fn try_upload(&self, channels: &str, csv: String, key: &str) -> anyhow::Result<Response> {
+        let path = format!("/jobs/product-uploads?channels={channels}");
         Ok(self.post(&path).header("Idempotency-Key", key).body(csv).send().await?)
     }
 

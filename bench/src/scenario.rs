@@ -7,6 +7,7 @@ mod faults;
 mod kills;
 mod large;
 mod relay;
+mod shared;
 
 use crate::report::Report;
 use std::path::Path;
@@ -25,6 +26,8 @@ pub enum Scenario {
     Cuts(cuts::Cuts),
     /// The whole as several processes, and everything that may fail under it.
     Faults(faults::Faults),
+    /// 202s, a channel's pace and fairness with several processes.
+    Shared(shared::Shared),
     /// A file of 10,000 rows.
     Large(large::Large),
 }
@@ -38,6 +41,7 @@ impl Scenario {
             Self::Kills(scenario) => scenario.run(binary).await,
             Self::Cuts(scenario) => scenario.run(binary).await,
             Self::Faults(scenario) => scenario.run(binary).await,
+            Self::Shared(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
         }
     }
