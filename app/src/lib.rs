@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`data`] | server functions: what pages read |
+//! | `early` | what was entered before the scripts were there |
 //! | [`live`] | the one source of truth for what is shown, fed by `/ws` |
 //! | [`frame`] | what is around every page |
 //! | [`page`] | the pages |
@@ -11,6 +12,8 @@
 #![recursion_limit = "512"]
 
 pub mod data;
+#[cfg(feature = "hydrate")]
+pub mod early;
 pub mod frame;
 pub mod live;
 pub mod page;

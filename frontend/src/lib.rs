@@ -6,5 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 #[wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();
+    let early = app::early::Early::find();
     leptos::mount::hydrate_body(app::App);
+    early.tell();
 }

@@ -29,12 +29,6 @@ pub fn Upload(panel: Panel) -> impl IntoView {
             checking.look(&input);
         }
     };
-    // A file may have been chosen before the browser took the page over.
-    Effect::new(move |_| {
-        if input.get().and_then(|input| input.files()).is_some_and(|files| files.length() > 0) {
-            look();
-        }
-    });
     let now = panel.now;
     let choices = panel
         .choices

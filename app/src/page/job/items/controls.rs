@@ -109,6 +109,7 @@ fn search(asked: Asked) -> impl IntoView {
             class="search"
             method="get"
             action=move || format!("/jobs/{}", asked.job.get())
+            autocomplete="off"
             role="search"
             on:submit=move |event: ev::SubmitEvent| {
                 event.prevent_default();
