@@ -265,6 +265,10 @@ impl Live {
     /// Applies a frame of the stream, together with those that come soon
     /// after it.
     pub fn apply(self, frame: ServerFrame) {
+        // At once: the socket may close before what came is taken in.
+        if let ServerFrame::Welcome { .. } = frame {
+            self.link.set(Link::Live);
+        }
         let first = self.heard.try_update_value(|heard| {
             heard.push(frame);
             heard.len() == 1
@@ -289,7 +293,6 @@ impl Live {
     fn take_in(self, frame: ServerFrame) {
         match frame {
             ServerFrame::Welcome { epoch, seq, recovered, running, .. } => {
-                self.link.set(Link::Live);
                 self.running.set(running.into_iter().map(|task| (task, 1)).collect());
                 if !recovered {
                     self.forget();

@@ -204,11 +204,16 @@ fn after_close(shared: &Shared, code: u16) {
 /// looks again, rather than one for each of many frames a second.
 fn watch_silence(shared: &Shared, wait_ms: f64) {
     let silent = Rc::clone(shared);
-    let watch = move || match left_ms(&silent) {
-        Some(left) => watch_silence(&silent, left),
-        None => {
-            abandon(&silent);
-            after_close(&silent, ABNORMAL);
+    let watch = move || {
+        if silent.borrow().open.is_none() {
+            return;
+        }
+        match left_ms(&silent) {
+            Some(left) => watch_silence(&silent, left),
+            None => {
+                abandon(&silent);
+                after_close(&silent, ABNORMAL);
+            }
         }
     };
     let wait = Duration::from_secs_f64(wait_ms / 1000.0);
