@@ -226,9 +226,12 @@ test.describe("with everything logged", () => {
 test("who is no admin finds nothing to manage people by", async ({ page, server, browser }) => {
   await signIn(page, server);
   const bob = await joined(page, server, browser);
+  await page.goto(`${server.url}/account`);
+  // The link is the browser's own until the scripts are there.
+  await expect(page.getByTestId("connection")).toHaveText("live");
   const [read] = await Promise.all([
     page.waitForRequest(/\/api\/read_people/),
-    page.goto(`${server.url}/account`).then(() => page.locator(".rail").getByRole("link", { name: "People" }).click()),
+    page.locator(".rail").getByRole("link", { name: "People" }).click(),
   ]);
   await page.reload();
   const actions = await person(page, BOB).locator("form").evaluateAll((forms) => forms.map((form) => form.getAttribute("action")!));
