@@ -143,10 +143,31 @@ test("what is chosen stays while jobs come and go", async ({ page, server, brows
   const { context, page: elsewhere } = await withoutScripts(browser, server);
   await elsewhere.getByRole("button", { name: "Upload the sample of 150" }).click();
   await expect(page.getByTestId("running").locator(".line")).toContainText("sample-150.csv");
-  await elsewhere.getByRole("button", { name: "Cancel" }).click();
+  await elsewhere.locator("summary", { hasText: "Cancel" }).click();
+  await elsewhere.getByRole("button", { name: "Cancel this job" }).click();
   await expect(page.getByTestId("ended").locator(".line")).toContainText("Cancelled");
   await expect(main(page)).toHaveText("Upload 150 products to 2 channels");
   await context.close();
+});
+
+test("whoever is quicker than the scripts is heard", async ({ page, server }) => {
+  await signIn(page, server);
+  let come = () => {};
+  const coming = new Promise<void>((resolve) => (come = resolve));
+  await page.route(/\.wasm$/, async (route) => {
+    await coming;
+    await route.continue();
+  });
+  await page.goto(server.url);
+  await choose(page, GOOD);
+  await page.getByLabel("Corner").uncheck();
+  const machine = page.locator("[data-machine=web-2]").getByRole("checkbox");
+  await machine.check();
+  await expect(main(page)).toHaveText("Upload the file");
+  come();
+  await expect(main(page)).toHaveText("Upload 150 products to 2 channels");
+  await expect(page.getByRole("button", { name: "Start 1 machine" })).toBeVisible();
+  await expect(machine).toBeChecked();
 });
 
 test("the keyboard alone launches a file", async ({ page, server }) => {
