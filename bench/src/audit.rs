@@ -90,14 +90,26 @@ async fn told_is_there(api: &Api, tasks: &[Task], report: &mut Report) -> anyhow
             let channel = task.channel.as_deref().unwrap_or_default();
             made.get(&(channel, &*task.sku)) != Some(&1)
         })
-        .map(|task| &task.key)
         .collect();
     let detail = match wrong.first() {
         None => "each item that succeeded is one product".to_owned(),
-        Some(first) => format!("{} items are not, such as {first}", wrong.len()),
+        Some(first) => {
+            let tried = tries(api, first.id).await?;
+            format!("{} items are not, such as {}: {tried}", wrong.len(), first.key)
+        }
     };
     report.check("told = there", wrong.is_empty(), detail);
     Ok(())
+}
+
+/// The attempts of a task in one line: when, for how long, by whom, how ended.
+async fn tries(api: &Api, task: contract::TaskId) -> anyhow::Result<String> {
+    let attempts = api.task(task).await?.attempts;
+    let line = attempts.iter().map(|a| {
+        let lasted = a.ended_at - a.started_at;
+        format!("{} at {} for {lasted} ms by {}", a.outcome.code, a.started_at, a.worker)
+    });
+    Ok(line.collect::<Vec<_>>().join("; "))
 }
 
 /// What the channels counted: requests over a limit or while they were

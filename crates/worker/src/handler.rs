@@ -11,6 +11,7 @@ use engine::{
 };
 use serde_json::Value;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// A handler of one command. It makes its calls, and says how they ended;
 /// state, retries, locks and news are the runner's.
@@ -102,6 +103,8 @@ pub struct Call<'a> {
     pub task: &'a Claimed,
     pub(crate) permit: &'a mut Permit,
     pub(crate) used: bool,
+    /// A slot that is further away is not waited for under a lease.
+    pub(crate) patience: Duration,
 }
 
 impl Call<'_> {
@@ -112,16 +115,18 @@ impl Call<'_> {
     /// The account is closed, its slots are too far ahead, or the gates can't
     /// be reached: answer with it.
     pub async fn slot(&mut self) -> Result<(), Answer> {
-        let slot = if std::mem::replace(&mut self.used, true) {
-            self.permit.next().await
-        } else {
-            self.permit.fresh().await
-        };
-        // What the task has done so far must be asked again.
-        slot.map_err(|refused| Answer::Paced {
-            waiting: waiting_for(&refused),
-            wait: after(&refused),
-        })
+        let used = std::mem::replace(&mut self.used, true);
+        let slot =
+            async { if used { self.permit.next().await } else { self.permit.fresh().await } };
+        // What the task has done so far must be asked again. A call that began
+        // late would be cut off in the middle by the lease's end.
+        match timeout(self.patience, slot).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refused)) => {
+                Err(Answer::Paced { waiting: waiting_for(&refused), wait: after(&refused) })
+            }
+            Err(_) => Err(Answer::Paced { waiting: WaitReason::Pace, wait: self.patience }),
+        }
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Options {
     pub name: String,
 }
 
+/// A further slot is waited for this part of a lease: two waits and a call,
+/// whose limit is half a lease, end before the handler is stopped.
+const PATIENCE: f64 = 1.0 / 6.0;
 /// A handler that takes longer is stopped: this part of a lease.
 const LIMIT: f64 = 5.0 / 6.0;
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
@@ -220,7 +223,8 @@ impl Worker {
     }
 
     async fn call(&self, claimed: &Claimed, permit: &mut Permit) -> Answer {
-        let mut call = Call { task: claimed, permit, used: false };
+        let patience = self.shared.lease.mul_f64(PATIENCE);
+        let mut call = Call { task: claimed, permit, used: false, patience };
         let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
         match timeout(self.shared.lease.mul_f64(LIMIT), run).await {
             Ok(Ok(answer)) => answer,
