@@ -90,7 +90,7 @@ test("what failed is downloaded, and uploaded again", async ({ page, server }) =
   expect(lines[1]).toMatch(/^B-SBX-REJECT,Odd lamp,5\.00,.*Acme: .*Bazaar: .*Corner: /);
   await page.goto(server.url);
   await page.getByLabel(/CSV file/).setInputFiles({ name: "again.csv", mimeType: "text/csv", buffer });
-  await page.getByRole("button", { name: "Upload the file" }).click();
+  await page.getByRole("button", { name: "Upload 1 product to 3 channels" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Failed");
   await expect(page.getByTestId("counts")).toHaveText("3 of 3 done, 3 failed");
   const one = await page.request.get(`${page.url().split("?")[0]}/failed.csv?channel=acme`);

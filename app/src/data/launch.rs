@@ -47,10 +47,6 @@ pub struct Sent {
     pub understood: Understood,
     /// The form carries the file along; a larger one has to be chosen again.
     pub kept: bool,
-    /// The file in hexadecimal. It is in the form already when the browser
-    /// takes the page over, so it is not sent twice.
-    #[serde(skip)]
-    pub content: String,
 }
 
 /// What the upload panel starts from.
@@ -120,7 +116,20 @@ pub struct Answered {
     /// Ids of channels.
     pub ticked: Vec<String>,
     pub sent: Option<Sent>,
+    /// Of the file that was sent, where it is kept: in hexadecimal.
+    pub content: String,
     pub problem: Option<String>,
+}
+
+/// What the form carries along, in hexadecimal. It is no part of [`Sent`]: the
+/// form has it already when the browser takes the page over, which knows of
+/// none.
+pub fn carried() -> String {
+    #[cfg(feature = "ssr")]
+    if let Some(answered) = use_context::<Answered>() {
+        return answered.content;
+    }
+    String::new()
 }
 
 /// Products of the sample that anybody can upload.

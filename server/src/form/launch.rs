@@ -176,22 +176,19 @@ async fn refuse(
 }
 
 async fn answered(state: &State, fields: Fields, problem: Option<String>) -> Answered {
+    let kept = fields.bytes.len() <= CARRIED;
+    let content = if kept { hex::encode(&fields.bytes) } else { String::new() };
     let sent = if fields.name.is_empty() {
         None
     } else {
-        let kept = fields.bytes.len() <= CARRIED;
-        Some(Sent {
-            understood: understand(state, &fields).await,
-            content: if kept { hex::encode(&fields.bytes) } else { String::new() },
-            name: fields.name,
-            kept,
-        })
+        let understood = understand(state, &fields).await;
+        Some(Sent { understood, name: fields.name, kept })
     };
     let ticked = match sent {
         Some(_) => fields.channels,
         None => state.engine.channels().iter().map(|channel| channel.id.clone()).collect(),
     };
-    Answered { key: fields.key.unwrap_or_else(new_key), ticked, sent, problem }
+    Answered { key: fields.key.unwrap_or_else(new_key), ticked, sent, content, problem }
 }
 
 async fn understand(state: &State, fields: &Fields) -> Understood {

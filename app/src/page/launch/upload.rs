@@ -3,7 +3,7 @@
 
 use super::check::{Check, Checking};
 use crate::{
-    data::launch::{Choice, Panel, SAMPLE, Understood},
+    data::launch::{Choice, Panel, SAMPLE, Understood, carried},
     words,
 };
 use leptos::{html, prelude::*};
@@ -12,7 +12,7 @@ use leptos::{html, prelude::*};
 pub fn Upload(panel: Panel) -> impl IntoView {
     let (key, problem) = (panel.key.clone(), panel.problem.clone());
     let (sent, known) = match panel.sent.clone() {
-        Some(sent) => (Some((sent.name, sent.kept, sent.content)), Check::Known(sent.understood)),
+        Some(sent) => (Some((sent.name, sent.kept)), Check::Known(sent.understood)),
         None => (None, Check::Nothing),
     };
     let checking = Checking::new(known);
@@ -33,16 +33,16 @@ pub fn Upload(panel: Panel) -> impl IntoView {
         .map(|choice| view! { <Tick choice=choice.clone() ticked=ticked now=now/> })
         .collect_view();
     let file = match sent {
-        Some((name, true, content)) => view! {
+        Some((name, true)) => view! {
             <input type="hidden" name="name" value=name/>
-            <input type="hidden" name="content" value=content/>
+            <input type="hidden" name="content" value=carried()/>
             <p>
                 <a href="/" rel="external">"Choose another file"</a>
             </p>
         }
         .into_any(),
         sent => {
-            let again = sent.map(|(name, ..)| {
+            let again = sent.map(|(name, _)| {
                 view! { <p class="note">{format!("To upload {name}, choose it once more: it is too large to be carried along.")}</p> }
             });
             view! {
