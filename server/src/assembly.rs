@@ -10,6 +10,7 @@ mod outside;
 
 use crate::{
     assets::Assets,
+    body::Patience,
     client::Proxies,
     config::{Config, Role},
     guard::Origins,
@@ -177,6 +178,7 @@ impl House {
             assets: Assets::load(),
             limiter: session::Limiter::default(),
             room: Room::default(),
+            patience: Patience::new(Duration::from_secs(config.send_timeout_s.into())),
             set_up_token: session::set_up_token(&self.backends.store, address).await?,
         })
     }

@@ -59,6 +59,7 @@ suite! {
         a_finish_and_a_cancel_leave_one_truth
         a_retry_and_a_cancel_leave_one_truth
         one_key_sent_twice_at_once_is_one_job
+        two_launches_at_once_do_not_pass_a_limit_together
         two_people_who_decide_at_once_are_one_decision
         many_workers_lose_no_count_and_no_fact
         a_deadlock_turns_nobody_away
