@@ -41,6 +41,11 @@ pub struct Config {
     /// repeatable.
     #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::network)]
     pub trusted_proxy: Vec<IpNet>,
+    /// Where `GET /metrics` is served for Prometheus, to whoever reaches it,
+    /// such as 127.0.0.1:9100. Without it an admin's token reads it where
+    /// pages are served.
+    #[arg(long, env = "MEANWHILE_METRICS")]
+    pub metrics: Option<SocketAddr>,
     /// How long a sender may be silent in the middle of a request, s; then it
     /// is answered 408.
     #[arg(long, env = "MEANWHILE_SEND_TIMEOUT_S", default_value_t = 20,

@@ -51,6 +51,7 @@ impl From<store::Error> for Problem {
             }
             store::Error::Database(_) | store::Error::Corrupt { .. } => {
                 tracing::error!(%error, "the store failed");
+                metrics::counter!("meanwhile_store_failures_total").increment(1);
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The database did not answer. Nothing was changed; try again soon.",

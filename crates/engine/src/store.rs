@@ -7,6 +7,7 @@
 
 mod accept;
 mod apply;
+mod backlog;
 mod claim;
 mod closed;
 mod control;
@@ -28,6 +29,7 @@ mod session;
 mod tokens;
 
 pub use accept::{Accept, Accepted, MaxOpen, NewTask};
+pub use backlog::{Backlog, OfQueue};
 pub use claim::{Claim, Claimed};
 pub use control::Control;
 pub use finish::{Ending, Finish, Finished};

@@ -1,7 +1,7 @@
 //! Leave to call: a place and a slot, waited for.
 
 use super::{AHEAD, Condition, Error, Gate, Limits, PLACE_LIFE, Reserved};
-use crate::store::Store;
+use crate::{measure, store::Store};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -86,6 +86,7 @@ impl Gates {
     /// The account is closed or its slots are too far ahead; or the gates
     /// can't be reached.
     pub async fn enter(&self, name: &str) -> Result<Permit, Refused> {
+        let start = Instant::now();
         let account = self.account(name)?;
         let Ok(local) = Arc::clone(&account.places).acquire_owned().await else {
             return Err(Refused::Later { wait: AHEAD, closed: false });
@@ -100,13 +101,16 @@ impl Gates {
             _local: local,
         };
         permit.hold();
-        permit.next().await?;
+        let entered = permit.next().await;
+        measure::entered(name, start.elapsed(), entered.as_ref().err());
+        entered?;
         Ok(permit)
     }
 
     /// The service said: not before `wait`. Told to the gate first, for every
     /// moment lets others call; then kept where it outlives the gate.
     pub async fn close(&self, name: &str, wait: Duration) {
+        measure::closed(name);
         if let Err(error) = self.0.gate.close(name, wait, true).await {
             tracing::warn!(account = name, %error, "could not close a gate");
         }
