@@ -31,6 +31,7 @@ mod tokens;
 pub use accept::{Accept, Accepted, MaxOpen, NewTask};
 pub use backlog::{Backlog, OfQueue};
 pub use claim::{Claim, Claimed};
+pub use closed::Closing;
 pub use control::Control;
 pub use finish::{Ending, Finish, Finished};
 pub use grid::GridQuery;

@@ -213,8 +213,8 @@ impl Worker {
         };
         drop(permit);
         measure::attempt(&claimed.kind, &answer, start.elapsed());
-        if let Answer::Closed { wait, .. } = &answer {
-            shared.gates.close(&self.account, *wait).await;
+        if let Answer::Closed { wait, outcome } = &answer {
+            shared.gates.close(&self.account, *wait, &outcome.code).await;
         }
         let finish = Finish {
             task: claimed.task,

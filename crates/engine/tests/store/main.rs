@@ -48,6 +48,7 @@ suite! {
         a_person_does_not_undo_a_cancel
         five_lost_leases_in_a_row_are_poison
         a_renewed_lease_is_not_taken_back
+        a_closing_is_kept_with_its_cause_and_not_shortened
         what_belongs_to_others_is_not_found;
     batch:
         many_ends_are_one_commit_and_each_tells_its_own
