@@ -96,7 +96,7 @@ pub fn paths() -> Vec<String> {
 pub fn router(state: State) -> Router {
     let Table { pages, api, streams, probes } = Table::new();
     page::serve(pages.router, &state)
-        .nest(API, api.router.fallback(async || Problem::not_found()))
+        .nest(API, api.router)
         .merge(streams.router)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(middleware::from_fn_with_state(state.clone(), overload::bound))
