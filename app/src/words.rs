@@ -176,6 +176,14 @@ pub fn pace(channel: &Channel, now: i64) -> String {
     }
 }
 
+/// That a channel asked for a break, until when, and what it answered.
+pub fn pause(channel: &Channel) -> Option<String> {
+    let until = clock(channel.closed_until?);
+    let by = channel.closed_by.as_deref().map(|by| by.strip_prefix("http_").unwrap_or(by));
+    let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
+    Some(format!("Paused by {} until {until}{by}", channel.name))
+}
+
 /// A kind of job, for people.
 pub const fn job_kind(kind: JobKind) -> &'static str {
     match kind {
@@ -285,11 +293,14 @@ mod tests {
             rate: 1.6,
             pace: 1.5,
             closed_until: Some(1_795_487_628_000),
+            closed_by: Some("http_503".into()),
             in_flight: 0,
             waiting: 0,
             sandbox: true,
         };
         assert_eq!(super::pace(&channel, 0), "closed until 02:33:48 UTC");
+        let words = "Paused by Bazaar until 02:33:48 UTC (503)";
+        assert_eq!(super::pause(&channel).as_deref(), Some(words));
         assert_eq!(super::pace(&channel, 1_795_487_628_000), "1.6 a second, free now");
         channel.waiting = 1_500;
         let words = "1.6 a second, 1,500 items before";

@@ -91,6 +91,7 @@ pub async fn upload(
     let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
     let name = params.text("file").unwrap_or("products.csv");
     let skip_bad = params.flag("skip_bad")?;
+    let _turn = state.room.turn(who.identity.user).await;
     if params.flag("dry_run")? {
         return Ok(Json(state.engine.dry_run(name, body, &channels).await?).into_response());
     }
@@ -115,6 +116,7 @@ pub async fn start(
     Body(start): Body<StartInstances>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
+    let _turn = state.room.turn(who.identity.user).await;
     Ok(accepted(state.engine.start(who.identity.user, &start.instance_ids, key).await?))
 }
 

@@ -10,10 +10,12 @@ mod outside;
 
 use crate::{
     assets::Assets,
+    body::Patience,
     client::Proxies,
     config::{Config, Role},
     guard::Origins,
     hub::Hub,
+    measures::{self, Measures},
     overload::Room,
     router, session,
     state::State,
@@ -42,11 +44,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         outside.close().await;
         return Ok(());
     }
+    let recorder = measures::begin()?;
     backends::check(&config)?;
     let _lock = backends::lock(&config)?;
     let outside = Outside::open(&config).await?;
     let house = House::build(&config, &outside).await?;
-    let done = house.run(&config, &stop).await;
+    let done = house.run(&config, recorder, &stop).await;
     stop.cancel();
     outside.close().await;
     done
@@ -95,7 +98,12 @@ impl House {
         Ok(Self { backends, bell, registry, engine, name })
     }
 
-    async fn run(self, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn run(
+        self,
+        config: &Config,
+        recorder: measures::Recorder,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
         self.spawn_background(config, &tasks, stop);
         let serves = config.role != Some(Role::Work);
@@ -107,8 +115,16 @@ impl House {
                 false => None,
             };
         let hub = Hub::new(self.engine.clone(), stop.clone());
+        let measures = self.measures(recorder, &hub);
+        tasks.spawn(measures.clone().run(stop.clone()));
+        if let Some(address) = config.metrics {
+            tasks.spawn(measures.clone().listen(address, stop.clone()).await?);
+        }
         let state = match &listener {
-            Some(listener) => Some(self.state(config, hub.clone(), listener.local_addr()?).await?),
+            Some(listener) => {
+                let address = listener.local_addr()?;
+                Some(self.state(config, hub.clone(), measures, address).await?)
+            }
             None => None,
         };
         if config.role != Some(Role::Serve) {
@@ -168,15 +184,35 @@ impl House {
         tasks.spawn(pruner::run(store.clone(), keep, seat("pruner"), stop.clone()));
     }
 
-    async fn state(&self, config: &Config, hub: Hub, address: SocketAddr) -> anyhow::Result<State> {
+    fn measures(&self, recorder: measures::Recorder, hub: &Hub) -> Measures {
+        let queues = self.registry.queues().into_iter().map(|queue| queue.name).collect();
+        let sources = measures::Sources {
+            store: self.backends.store.clone(),
+            broker: Arc::clone(&self.backends.broker),
+            gates: self.backends.gates.clone(),
+            queues,
+            hub: hub.clone(),
+        };
+        Measures::new(recorder, sources)
+    }
+
+    async fn state(
+        &self,
+        config: &Config,
+        hub: Hub,
+        measures: Measures,
+        address: SocketAddr,
+    ) -> anyhow::Result<State> {
         Ok(State {
             engine: self.engine.clone(),
             hub,
+            measures,
             origins: Origins::new(&config.public_url, address),
             proxies: Proxies::new(&config.trusted_proxy),
             assets: Assets::load(),
             limiter: session::Limiter::default(),
             room: Room::default(),
+            patience: Patience::new(Duration::from_secs(config.send_timeout_s.into())),
             set_up_token: session::set_up_token(&self.backends.store, address).await?,
         })
     }

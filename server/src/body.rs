@@ -1,56 +1,76 @@
-//! Bodies that are larger than what is taken.
+//! Bodies that are not heard to their end by whoever asked for them.
 //!
 //! A browser sends all of a form before it reads the answer: were the
-//! connection closed at the limit, its user would see a reset connection and
-//! not the sentence that says what to do. What comes after the limit is read
-//! and thrown away, within bounds.
+//! connection closed at an early answer, its user would see a reset connection
+//! and not the sentence that says what to do. The answer goes out at once, and
+//! what still comes is read and thrown away, within bounds. A sender that
+//! falls silent is waited for, within bounds too.
 
+mod lent;
+
+use crate::{problem::Problem, state::State};
 use axum::{
-    body::{Body, BodyDataStream},
-    extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    body::{Body, HttpBody},
+    extract::{Request, State as Extract},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use futures_util::{Stream, StreamExt};
-use std::{
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::time::timeout;
+use futures_util::StreamExt;
+use lent::{Lent, Outcome};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
 
-/// At most so much is thrown away, bytes.
+/// At most so much of one body is thrown away, bytes.
 const DRAINED: usize = 2 << 30;
 /// For at most so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DRAINING: Duration = Duration::from_secs(30);
+/// And of so many at once.
+const DRAINS: usize = 64;
 
-/// A body that its handler borrows.
+/// What is borne of senders; cheap to clone.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<BodyDataStream>>);
+pub struct Patience {
+    /// A body that brings nothing for so long is given up.
+    silence: Duration,
+    drains: Arc<Semaphore>,
+}
 
-impl Stream for Lent {
-    type Item = <BodyDataStream as Stream>::Item;
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(cx)
+impl Patience {
+    pub fn new(silence: Duration) -> Self {
+        Self { silence, drains: Arc::new(Semaphore::new(DRAINS)) }
     }
 }
 
-/// Whoever sent too much is heard out before they are answered.
-pub async fn hear_out(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let rest = Lent(Arc::new(Mutex::new(body.into_data_stream())));
-    let lent = Body::from_stream(rest.clone());
-    let response = next.run(Request::from_parts(parts, lent)).await;
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        // Past a bound the connection ends as it is, and the sender may learn no more.
-        let _ = timeout(PATIENCE, drain(rest)).await;
+/// Whoever is answered early is heard out; whoever falls silent is answered
+/// 408.
+pub async fn hear_out(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
     }
-    response
+    let Patience { silence, drains } = state.patience;
+    let (parts, body) = request.into_parts();
+    let mut rest = Lent::new(body, silence);
+    let lent = Body::from_stream(rest.clone());
+    let mut response = next.run(Request::from_parts(parts, lent)).await;
+    match rest.outcome() {
+        Outcome::Ended => response,
+        Outcome::Silent => too_slow(silence),
+        Outcome::Open => {
+            // A client that is not told would send its next request into it.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            // Past the bounds the connection ends as it is, and the sender may
+            // learn no more.
+            if let Ok(place) = drains.try_acquire_owned() {
+                tokio::spawn(async move {
+                    let _ = timeout(DRAINING, drain(rest)).await;
+                    drop(place);
+                });
+            }
+            response
+        }
+    }
 }
 
 async fn drain(mut rest: Lent) {
@@ -61,6 +81,18 @@ async fn drain(mut rest: Lent) {
             return;
         }
     }
+}
+
+fn too_slow(silence: Duration) -> Response {
+    metrics::counter!("meanwhile_silent_bodies_total").increment(1);
+    let words = format!(
+        "What was being sent stopped coming for {} s, or came too slowly, so this request was \
+         ended. Nothing was changed; send it again.",
+        silence.as_secs()
+    );
+    let mut response = Problem::new(StatusCode::REQUEST_TIMEOUT, words).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Whether a body says that it is larger than `limit`, bytes: then none of it

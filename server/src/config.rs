@@ -2,7 +2,7 @@
 
 use crate::client;
 use clap::{Parser, Subcommand};
-use engine::store::Retention;
+use engine::store::{MAX_OPEN, MaxOpen, Retention};
 use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -41,6 +41,18 @@ pub struct Config {
     /// repeatable.
     #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::network)]
     pub trusted_proxy: Vec<IpNet>,
+    /// Where `GET /metrics` is served for Prometheus, to whoever reaches it,
+    /// such as 127.0.0.1:9100. Without it an admin's token reads it where
+    /// pages are served.
+    #[arg(long, env = "MEANWHILE_METRICS")]
+    pub metrics: Option<SocketAddr>,
+    /// How long a sender may be silent in the middle of a request, s; then it
+    /// is answered 408.
+    #[arg(long, env = "MEANWHILE_SEND_TIMEOUT_S", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub send_timeout_s: u32,
+    #[command(flatten)]
+    pub most: Most,
     #[command(flatten)]
     pub keep: Keep,
     /// Makes the first account, where there is none.
@@ -50,6 +62,25 @@ pub struct Config {
     pub admin_password: Option<String>,
     #[command(flatten)]
     pub sandbox: Sandbox,
+}
+
+/// What one person may have open at once; past it a launch is answered 429.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Most {
+    /// Items that one person may have open.
+    #[arg(long, env = "MEANWHILE_MAX_OPEN_ITEMS", default_value_t = MAX_OPEN.tasks,
+          value_parser = clap::value_parser!(i64).range(1..))]
+    pub max_open_items: i64,
+    /// Jobs that one person may have open.
+    #[arg(long, env = "MEANWHILE_MAX_OPEN_JOBS", default_value_t = MAX_OPEN.jobs,
+          value_parser = clap::value_parser!(i64).range(1..))]
+    pub max_open_jobs: i64,
+}
+
+impl From<Most> for MaxOpen {
+    fn from(most: Most) -> Self {
+        Self { tasks: most.max_open_items, jobs: most.max_open_jobs }
+    }
 }
 
 /// How long what has ended is kept.

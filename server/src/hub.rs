@@ -99,6 +99,7 @@ impl Hub {
                 Ok(news) => self.relay(&news),
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "the hub was behind; sockets read from the store");
+                    metrics::counter!("meanwhile_hub_missed_total").increment(missed);
                     self.to_all(&Live::Resync);
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
@@ -112,6 +113,7 @@ impl Hub {
                 let Some(stream) = self.listeners(news.user) else { return };
                 for fact in &news.facts {
                     let seq = fact.seq;
+                    self.time(fact.at);
                     if let Some(text) = encode(&ServerFrame::Fact(fact.clone())) {
                         let _ = stream.send(Live::Fact { seq, text });
                     }
@@ -132,6 +134,13 @@ impl Hub {
         }
     }
 
+    /// How long a fact of `at`, UTC ms, was under way.
+    #[allow(clippy::cast_precision_loss)]
+    fn time(&self, at: i64) {
+        let late = (self.store.now_ms() - at).max(0) as f64;
+        metrics::histogram!("meanwhile_fact_delay_seconds").record(late / 1000.0);
+    }
+
     fn listeners(&self, user: UserId) -> Option<broadcast::Sender<Live>> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.get(&user)?.receiver_count() == 0 {
@@ -149,7 +158,7 @@ impl Hub {
     }
 
     /// Sockets that are open.
-    fn sockets(&self) -> usize {
+    pub(crate) fn sockets(&self) -> usize {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.values().map(broadcast::Sender::receiver_count).sum()
     }

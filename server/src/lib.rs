@@ -17,7 +17,8 @@
 //! | [`page`], [`failed`] | the pages themselves, and what failed as a file |
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
-//! | [`body`] | bodies that are too large, heard out |
+//! | [`body`] | bodies that nobody hears to their end |
+//! | [`measures`] | what an operator's Prometheus reads |
 //! | [`overload`] | what is let in at once |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
@@ -34,6 +35,7 @@ pub mod failed;
 pub mod form;
 pub mod guard;
 pub mod hub;
+pub mod measures;
 pub mod overload;
 pub mod page;
 pub mod password;

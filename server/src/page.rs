@@ -76,6 +76,10 @@ pub fn serve(routes: Router<State>, state: &State) -> Router<State> {
 }
 
 async fn server_fn(request: Request) -> Response {
+    // What the API has no route for comes here too.
+    if request.uri().path().starts_with("/api/v1/") {
+        return crate::problem::Problem::not_found().into_response();
+    }
     let Some(context) = request.extensions().get::<Context>().cloned() else {
         return crate::problem::Problem::not_found().into_response();
     };

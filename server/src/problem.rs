@@ -3,7 +3,7 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use contract::{api, feed::BadRow};
@@ -46,12 +46,12 @@ impl From<store::Error> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "This idempotency key was used for a different request. Use a new key.",
             ),
-            store::Error::TooManyOpen { open, limit } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                format!("You have {open} open items and may have {limit}. Wait until some end."),
-            ),
+            error @ store::Error::TooManyOpen { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            }
             store::Error::Database(_) | store::Error::Corrupt { .. } => {
                 tracing::error!(%error, "the store failed");
+                metrics::counter!("meanwhile_store_failures_total").increment(1);
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The database did not answer. Nothing was changed; try again soon.",
@@ -102,6 +102,13 @@ impl From<LaunchError> for Problem {
     }
 }
 
+/// Says when to come again, where the status says that this may help.
+pub fn come_again(status: StatusCode, headers: &mut HeaderMap) {
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = api::Problem {
@@ -120,9 +127,7 @@ impl IntoResponse for Problem {
             // client that is not told would send its next request into it.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        }
+        come_again(self.status, headers);
         response
     }
 }

@@ -1,7 +1,8 @@
 //! Which path leads where.
 
 use crate::{
-    api, assets, body, guard, hub, overload, page, problem::Problem, state::State, token, trace,
+    api, assets, body, guard, hub, measures, overload, page, problem::Problem, state::State, token,
+    trace,
 };
 use axum::{
     Router,
@@ -70,7 +71,8 @@ impl Table {
         let streams = Routes::default()
             .route("/ws", get(hub::connect))
             .route("/pkg/{*name}", get(assets::serve))
-            .route("/sw.js", get(assets::worker));
+            .route("/sw.js", get(assets::worker))
+            .route("/metrics", get(measures::read));
         let probes = Routes::default()
             .route("/healthz", get(async || StatusCode::OK))
             .route("/readyz", get(ready));
@@ -94,14 +96,15 @@ pub fn paths() -> Vec<String> {
 pub fn router(state: State) -> Router {
     let Table { pages, api, streams, probes } = Table::new();
     page::serve(pages.router, &state)
-        .nest(API, api.router.fallback(async || Problem::not_found()))
+        .nest(API, api.router)
         .merge(streams.router)
         .layer(DefaultBodyLimit::max(MAX_FORM))
-        .layer(middleware::from_fn(body::hear_out))
         .layer(middleware::from_fn_with_state(state.clone(), overload::bound))
+        .layer(middleware::from_fn_with_state(state.clone(), body::hear_out))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
         .merge(probes.router)
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn(measures::count))
         .layer(TraceLayer::new_for_http().make_span_with(trace::span))
         .with_state(state)
 }

@@ -38,12 +38,20 @@ pub enum By {
 }
 
 /// The signed-in person, if any.
+#[derive(Clone, Debug)]
 pub struct Visitor(pub Option<SignedIn>);
+
+/// Who asks, where that was found out before the request got here.
+#[derive(Clone, Debug)]
+pub struct Known(pub Visitor);
 
 impl FromRequestParts<State> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        if let Some(Known(visitor)) = parts.extensions.get() {
+            return Ok(visitor.clone());
+        }
         let store = state.engine.store();
         // Whoever sends a token means it, so a bad one is not made good by a
         // cookie: without an Origin that could be another site's request.
@@ -84,6 +92,13 @@ impl FromRequestParts<State> for Admin {
             _ => Err(Problem::not_found()),
         }
     }
+}
+
+/// The hash of what a request brought to say who asks; nobody has looked yet
+/// whether it is good for anything.
+pub fn presented(headers: &HeaderMap) -> Option<String> {
+    let token = bearer(headers).map(hash);
+    token.or_else(|| cookie::get(headers, COOKIE).map(|token| hash(&token)))
 }
 
 /// The secret of `Authorization: Bearer …`.

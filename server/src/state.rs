@@ -1,7 +1,8 @@
 //! What every request may need.
 
 use crate::{
-    assets::Assets, client::Proxies, guard::Origins, hub::Hub, overload::Room, session::Limiter,
+    assets::Assets, body::Patience, client::Proxies, guard::Origins, hub::Hub, measures::Measures,
+    overload::Room, session::Limiter,
 };
 use engine::Engine;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub struct State {
     pub assets: Assets,
     pub limiter: Limiter,
     pub room: Room,
+    pub measures: Measures,
+    pub patience: Patience,
     /// What the first visitor has to know to make the first account; `None`
     /// on a loopback listener, where no stranger can be the first.
     pub set_up_token: Option<Arc<str>>,

@@ -119,3 +119,17 @@ async fn a_bad_parameter_or_body_is_named_in_a_problem() {
         assert!(status.is_client_error() && detail.contains(words), "{body}: {status} {detail}");
     }
 }
+
+#[tokio::test]
+async fn what_the_api_does_not_have_is_not_found() {
+    let (meanwhile, _) = start().await;
+    for path in ["/api/v1/nowhere", "/api/v1/jobs/x/y/z", "/api/v1/"] {
+        for request in [meanwhile.client.get(meanwhile.url(path)), meanwhile.post(path)] {
+            let request = request.header(header::COOKIE, &meanwhile.cookie);
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+            let problem: Value = response.json().await.unwrap();
+            assert_eq!(problem["status"], 404, "{path}");
+        }
+    }
+}

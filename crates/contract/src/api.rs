@@ -266,6 +266,10 @@ pub struct Channel {
     /// Nobody calls the account before.
     #[serde(default)]
     pub closed_until: Option<i64>,
+    /// What the service answered when it closed: `http_429`, `http_503`, or a
+    /// code of its own.
+    #[serde(default)]
+    pub closed_by: Option<String>,
     /// Calls under way.
     pub in_flight: u32,
     /// Queued tasks of all users.
@@ -463,6 +467,7 @@ mod tests {
             rate: pace,
             pace,
             closed_until: None,
+            closed_by: None,
             in_flight: 0,
             waiting: 0,
             sandbox: true,

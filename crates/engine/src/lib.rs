@@ -21,6 +21,7 @@ pub mod engine;
 pub mod feed;
 pub mod gate;
 pub mod machines;
+mod measure;
 pub mod pruner;
 pub mod reaper;
 pub mod relay;

@@ -48,6 +48,7 @@ async fn round(
     bell: &Bell,
 ) -> Result<(), crate::store::Error> {
     for news in store.reap(false).await? {
+        metrics::counter!("meanwhile_reaped_total").increment(1);
         broker.announce(News::Facts(news));
         bell.ring();
     }
@@ -60,7 +61,13 @@ async fn round(
         // A message that was published two leases ago would have been claimed
         // or put off by now, were it still on its way to a consumer.
         let lost = store.now_ms() - 2 * store.lease_ms();
-        if reached && store.unpublish(&queue.name, lost).await? > 0 {
+        if !reached {
+            continue;
+        }
+        let unpublished = store.unpublish(&queue.name, lost).await?;
+        if unpublished > 0 {
+            metrics::counter!("meanwhile_unpublished_total", "queue" => queue.name.clone())
+                .increment(unpublished);
             bell.ring();
         }
     }

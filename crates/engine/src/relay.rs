@@ -114,6 +114,12 @@ async fn round(
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
+    let failed = due.len() - confirmed.len();
+    let of = |name, count: usize| {
+        metrics::counter!(name, "queue" => queue.name.clone()).increment(count as u64);
+    };
+    of("meanwhile_published_total", confirmed.len());
+    of("meanwhile_publish_failures_total", failed);
     store.mark_published(&confirmed).await?;
     match first_error {
         Some(error) => Err(error.into()),

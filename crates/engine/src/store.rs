@@ -7,6 +7,7 @@
 
 mod accept;
 mod apply;
+mod backlog;
 mod claim;
 mod closed;
 mod control;
@@ -27,8 +28,10 @@ mod seat;
 mod session;
 mod tokens;
 
-pub use accept::{Accept, Accepted, NewTask};
+pub use accept::{Accept, Accepted, MaxOpen, NewTask};
+pub use backlog::{Backlog, OfQueue};
 pub use claim::{Claim, Claimed};
+pub use closed::Closing;
 pub use control::Control;
 pub use finish::{Ending, Finish, Finished};
 pub use grid::GridQuery;
@@ -53,8 +56,8 @@ use uuid::Uuid;
 /// A lease lasts this long unless it is set otherwise, ms; it is renewed every
 /// third of it.
 pub const LEASE_MS: i64 = 60_000;
-/// Open tasks that one user may have.
-pub const MAX_OPEN: i64 = 100_000;
+/// What one user may have open unless it is set otherwise.
+pub const MAX_OPEN: MaxOpen = MaxOpen { tasks: 100_000, jobs: 10_000 };
 /// Attempts before a task fails for good: one, and one after each back-off.
 pub const MAX_ATTEMPTS: i64 = 1 + BACK_OFF_MS.len() as i64;
 /// Upper bounds of the full jitter after each failed attempt, ms.
@@ -80,9 +83,12 @@ pub enum Error {
     /// The same idempotency key came with another body.
     #[error("this idempotency key was used for a different request")]
     KeyReused,
-    /// Too many open tasks; try again when some are done.
-    #[error("{open} tasks are open already, and {limit} is the limit")]
-    TooManyOpen { open: i64, limit: i64 },
+    /// Too much is open; `what` are items or jobs.
+    #[error(
+        "You have {open} open {what} and may have {limit}; this would add {more}. Wait until some \
+         end."
+    )]
+    TooManyOpen { what: &'static str, open: i64, more: i64, limit: i64 },
 }
 
 impl Error {
@@ -126,6 +132,7 @@ pub struct Store {
     epoch: String,
     time_scale: f64,
     lease_ms: i64,
+    max_open: MaxOpen,
 }
 
 impl Store {
@@ -147,7 +154,8 @@ impl Store {
             (pool.clone(), pool)
         };
         let epoch = String::new();
-        let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms: LEASE_MS };
+        let (lease_ms, max_open) = (LEASE_MS, MAX_OPEN);
+        let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms, max_open };
         store.follow_clock().await?;
         store.epoch = store.read_epoch().await?;
         Ok(store)
@@ -157,6 +165,12 @@ impl Store {
     #[must_use]
     pub fn with_lease(self, lease_ms: i64) -> Self {
         Self { lease_ms, ..self }
+    }
+
+    /// With other bounds on what one user may have open.
+    #[must_use]
+    pub fn with_max_open(self, max_open: MaxOpen) -> Self {
+        Self { max_open, ..self }
     }
 
     /// How long a lease lasts, ms.

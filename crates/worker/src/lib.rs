@@ -12,6 +12,7 @@ pub mod connector;
 mod finisher;
 pub mod handler;
 pub mod handlers;
+mod measure;
 pub mod registry;
 pub mod runner;
 

@@ -3,6 +3,7 @@
 use crate::{
     finisher::Finisher,
     handler::{Answer, Call, after, outcome, waiting_for},
+    measure,
     registry::{AnyHandler, Registry},
 };
 use contract::{api::WaitingFor, envelope::Dispatch, live::Started};
@@ -14,7 +15,7 @@ use engine::{
 };
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a runner works with.
@@ -144,6 +145,7 @@ impl Worker {
             Ok(dispatch) => self.work(dispatch, stop).await,
             Err((bytes, why)) => {
                 tracing::error!(queue, %why, "a message can't be read; it is kept");
+                measure::rejected(queue);
                 let kept = self.shared.store.reject_message(queue, bytes, &why.to_string()).await;
                 kept.map(|()| Delivered::Handled)
             }
@@ -179,7 +181,9 @@ impl Worker {
                 return Ok(Delivered::Handled);
             }
         };
-        match shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await? {
+        let claim = shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await?;
+        measure::claim(&claim);
+        match claim {
             Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
             Claim::Superseded(news) => shared.broker.announce(News::Facts(news)),
             Claim::Locked | Claim::Nothing => {}
@@ -198,16 +202,19 @@ impl Worker {
                 at: claimed.started_at,
             },
         ));
+        let start = Instant::now();
         let answer = tokio::select! {
             answer = self.call(&claimed, &mut permit) => answer,
             () = self.lose(&claimed) => {
                 tracing::warn!(task = %claimed.task, "the lease is lost; the call is dropped");
+                measure::lease_lost();
                 return Ok(());
             }
         };
         drop(permit);
-        if let Answer::Closed { wait, .. } = &answer {
-            shared.gates.close(&self.account, *wait).await;
+        measure::attempt(&claimed.kind, &answer, start.elapsed());
+        if let Answer::Closed { wait, outcome } = &answer {
+            shared.gates.close(&self.account, *wait, &outcome.code).await;
         }
         let finish = Finish {
             task: claimed.task,

@@ -31,7 +31,8 @@ impl Backends {
         let store = Store::open(&url, clock, speed)
             .await
             .context("can't open the database: is MEANWHILE_DATABASE right, and does it run?")?
-            .with_lease(i64::from(config.lease_s) * 1000);
+            .with_lease(i64::from(config.lease_s) * 1000)
+            .with_max_open(config.most.into());
         let broker: Arc<dyn Broker> = match config.broker.as_str() {
             EMBEDDED => Arc::new(broker::embedded::Embedded::default()),
             url => Arc::new(Rabbit::new(url).context("MEANWHILE_BROKER can't be read")?),

@@ -7,7 +7,7 @@ mod sample;
 use super::back;
 use crate::{
     page::{self, Context},
-    problem::Problem,
+    problem::{Problem, come_again},
     session::SignedIn,
     state::State,
 };
@@ -51,7 +51,7 @@ impl From<LaunchError> for Refusal {
 /// That it can't be read is an answer too, not an error.
 pub async fn check(
     Extract(state): Extract<State>,
-    _who: SignedIn,
+    who: SignedIn,
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
@@ -66,6 +66,7 @@ pub async fn check(
             return refuse(&state, context, CHECK, Fields::default(), problem.into()).await;
         }
     };
+    let _turn = state.room.turn(who.identity.user).await;
     if data {
         return Json(understand(&state, &fields).await).into_response();
     }
@@ -98,6 +99,7 @@ pub async fn upload(
             return refuse(&state, context, UPLOAD, Fields::default(), problem.into()).await;
         }
     };
+    let _turn = state.room.turn(who.identity.user).await;
     let launched = async {
         if fields.name.is_empty() {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE).into());
@@ -123,6 +125,7 @@ pub async fn sample(
             return refuse(&state, context, UPLOAD, Fields::default(), problem.into()).await;
         }
     };
+    let _turn = state.room.turn(who.identity.user).await;
     match accept(&state, &who, &fields).await {
         Ok(response) => response,
         Err(refusal) => refuse(&state, context, UPLOAD, fields, refusal).await,
@@ -167,6 +170,7 @@ async fn refuse(
     let status = told.as_ref().map_or(StatusCode::UNPROCESSABLE_ENTITY, |told| told.status);
     let answered = answered(state, fields, told.map(|told| told.detail)).await;
     let mut response = page::answer(context, path, status, answered).await;
+    come_again(status, response.headers_mut());
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         // Not all of the body may have been read, so the connection ends here.
         let close = header::HeaderValue::from_static("close");
@@ -209,6 +213,7 @@ pub async fn start(
         named.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
     };
     let (key, ids) = (of("key").next(), of("ids").collect::<Vec<_>>());
+    let _turn = state.room.turn(who.identity.user).await;
     match state.engine.start(who.identity.user, &ids, key).await {
         Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
         Err(error) => back("/machines", &error.into()),

@@ -74,12 +74,12 @@ impl Connection {
                 }
                 live = self.live.recv() => self.hand(live).await?,
                 message = self.socket.recv() => self.hear(message)?,
-                () = sleep_until(gap), if self.gap_at.is_some() => self.catch_up().await?,
+                () = sleep_until(gap), if self.gap_at.is_some() => self.resync("gap").await?,
                 _ = tail.tick() => {
                     // News may be lost: the store has the last word.
                     self.check_session().await?;
                     if self.head().await? > self.sent {
-                        self.catch_up().await?;
+                        self.resync("tail").await?;
                     }
                 }
                 _ = ping.tick() => {
@@ -142,9 +142,9 @@ impl Connection {
                 self.gap_at.get_or_insert_with(|| Instant::now() + DISORDER);
                 Ok(())
             }
-            Ok(Live::Fact { .. } | Live::Resync) | Err(RecvError::Lagged(_)) => {
-                self.catch_up().await
-            }
+            Ok(Live::Fact { .. }) => self.resync("gap").await,
+            Ok(Live::Resync) => self.resync("missed").await,
+            Err(RecvError::Lagged(_)) => self.resync("behind").await,
             Ok(Live::Other(text)) => self.send(text).await,
             Ok(Live::SignedOut(session)) => match session {
                 Some(session) if session != self.who.session => Ok(()),
@@ -177,6 +177,12 @@ impl Connection {
             Some(Ok(Message::Binary(_))) => Err(Some(Close::Protocol)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
         }
+    }
+
+    /// What came live was not all.
+    async fn resync(&mut self, why: &'static str) -> Result<(), End> {
+        metrics::counter!("meanwhile_resyncs_total", "why" => why).increment(1);
+        self.catch_up().await
     }
 
     /// Reads from the store what lies behind `sent`, page by page as the
@@ -230,7 +236,10 @@ impl Connection {
 
     async fn send(&mut self, text: Utf8Bytes) -> Result<(), End> {
         match timeout(WRITE, self.socket.send(Message::Text(text))).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                metrics::counter!("meanwhile_frames_sent_total").increment(1);
+                Ok(())
+            }
             Ok(Err(_)) => Err(None),
             Err(_) => Err(Some(Close::TooSlow)),
         }
@@ -250,6 +259,8 @@ fn overloaded(error: engine::store::Error) -> End {
 }
 
 pub(super) async fn close(socket: &mut WebSocket, code: Close) {
+    let told = code.code().to_string();
+    metrics::counter!("meanwhile_sockets_closed_total", "code" => told).increment(1);
     let frame = CloseFrame { code: code.code(), reason: Utf8Bytes::from_static("") };
     let _ = timeout(WRITE, socket.send(Message::Close(Some(frame)))).await;
 }

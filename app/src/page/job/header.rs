@@ -98,12 +98,12 @@ fn closed(now: Now) -> impl IntoView {
         let page = now.page.read();
         let channels = page.channels.iter().map(|channel| live.channel(channel));
         channels
-            .filter_map(|channel| Some((channel.name, channel.closed_until?)))
-            .filter(|(_, until)| *until > over.get())
+            .filter_map(|channel| Some((channel.closed_until?, words::pause(&channel)?)))
+            .filter(|(until, _)| *until > over.get())
             .collect::<Vec<_>>()
     });
     Effect::new(move |_| {
-        let Some(next) = breaks.read().iter().map(|(_, until)| *until).min() else { return };
+        let Some(next) = breaks.read().iter().map(|(until, _)| *until).min() else { return };
         #[allow(clippy::cast_precision_loss)]
         let wait = (next as f64 - js_sys::Date::now()).clamp(0.0, 86_400_000.0);
         let timer = set_timeout_with_handle(
@@ -124,14 +124,7 @@ fn closed(now: Now) -> impl IntoView {
                 breaks
                     .get()
                     .into_iter()
-                    .map(|(name, until)| {
-                        let until = words::clock(until);
-                        view! {
-                            <li data-testid="break">
-                                {format!("Paused by {name} until {until} (429)")}
-                            </li>
-                        }
-                    })
+                    .map(|(_, words)| view! { <li data-testid="break">{words}</li> })
                     .collect_view()
             }}
         </ul>

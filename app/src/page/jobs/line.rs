@@ -13,8 +13,10 @@ pub fn JobLine(id: JobId, jobs: Memo<Vec<Job>>) -> impl IntoView {
         jobs.with(find).or_else(|| before.cloned().flatten())
     });
     let of = move |read: fn(&Job) -> String| move || now.with(|job| job.as_ref().map(read));
-    let title = of(|job| job.title.clone())();
-    let at = of(|job| words::minute(job.created_at))();
+    // What never changes.
+    let once = |read: fn(&Job) -> String| now.with_untracked(|job| job.as_ref().map(read));
+    let title = once(|job| job.title.clone());
+    let at = once(|job| words::minute(job.created_at));
     let state = of(|job| job.state.to_string());
     let done = of(|job| job.counts.done().to_string());
     let total = of(|job| job.counts.total.to_string());

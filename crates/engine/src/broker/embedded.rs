@@ -163,6 +163,7 @@ impl Broker for Embedded {
     }
 
     fn announce(&self, news: News) {
+        crate::measure::announced(&news);
         // An error says that no hub listens.
         let _ = self.news.send(Arc::new(news));
     }

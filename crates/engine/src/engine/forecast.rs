@@ -98,7 +98,12 @@ impl Engine {
                     Condition { pace: spec.rate * SHARE, closed_for: None, in_flight: 0 }
                 }
             };
-            channels.push(channel(spec, &condition, &open, now));
+            let mut channel = channel(spec, &condition, &open, now);
+            if channel.closed_until.is_some() {
+                let closing = self.store.closing(&spec.id).await?;
+                channel.closed_by = closing.and_then(|closing| closing.by);
+            }
+            channels.push(channel);
         }
         let jobs = left(&self.channels, &channels, &open, now);
         Ok(Forecast { channels, jobs })
@@ -120,6 +125,7 @@ fn channel(
         rate: spec.rate,
         pace: condition.pace,
         closed_until: closed,
+        closed_by: None,
         in_flight: condition.in_flight,
         waiting: own.map(|open| open.queued).sum(),
         sandbox: spec.sandbox,

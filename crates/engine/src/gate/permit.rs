@@ -1,7 +1,7 @@
 //! Leave to call: a place and a slot, waited for.
 
 use super::{AHEAD, Condition, Error, Gate, Limits, PLACE_LIFE, Reserved};
-use crate::store::Store;
+use crate::{measure, store::Store};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -86,6 +86,7 @@ impl Gates {
     /// The account is closed or its slots are too far ahead; or the gates
     /// can't be reached.
     pub async fn enter(&self, name: &str) -> Result<Permit, Refused> {
+        let start = Instant::now();
         let account = self.account(name)?;
         let Ok(local) = Arc::clone(&account.places).acquire_owned().await else {
             return Err(Refused::Later { wait: AHEAD, closed: false });
@@ -100,19 +101,22 @@ impl Gates {
             _local: local,
         };
         permit.hold();
-        permit.next().await?;
+        let entered = permit.next().await;
+        measure::entered(name, start.elapsed(), entered.as_ref().err());
+        entered?;
         Ok(permit)
     }
 
-    /// The service said: not before `wait`. Told to the gate first, for every
+    /// The service answered `by`, and said: not before `wait`. Told to the gate first, for every
     /// moment lets others call; then kept where it outlives the gate.
-    pub async fn close(&self, name: &str, wait: Duration) {
+    pub async fn close(&self, name: &str, wait: Duration, by: &str) {
+        measure::closed(name);
         if let Err(error) = self.0.gate.close(name, wait, true).await {
             tracing::warn!(account = name, %error, "could not close a gate");
         }
         let Some(store) = &self.0.store else { return };
         let until = store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
-        if let Err(error) = store.close_account(name, until).await {
+        if let Err(error) = store.close_account(name, until, by).await {
             tracing::warn!(account = name, %error, "a closing was not kept");
         }
     }
@@ -161,11 +165,9 @@ impl Gates {
     /// Tells a gate that begins anew what outlived it.
     async fn remind(&self, name: &str) -> Result<(), Error> {
         let Some(store) = &self.0.store else { return Ok(()) };
-        let until = store
-            .closed_until(name)
-            .await
-            .map_err(|error| Error::Unreachable(error.to_string()))?;
-        let left = until.unwrap_or_default() - store.now_ms();
+        let closing =
+            store.closing(name).await.map_err(|error| Error::Unreachable(error.to_string()))?;
+        let left = closing.map_or(0, |closing| closing.until) - store.now_ms();
         match u64::try_from(left) {
             Ok(left) if left > 0 => {
                 self.0.gate.close(name, Duration::from_millis(left), false).await
@@ -309,11 +311,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_enters_a_closed_gate_and_a_long_wait_is_put_off() {
         let gates = gates();
-        gates.close("acme", Duration::from_secs(3)).await;
+        gates.close("acme", Duration::from_secs(3), "http_429").await;
         let start = Instant::now();
         assert!(gates.enter("acme").await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
-        gates.close("acme", Duration::from_secs(60)).await;
+        gates.close("acme", Duration::from_secs(60), "http_429").await;
         let later = gates.enter("acme").await.err();
         assert!(matches!(later, Some(Refused::Later { closed: true, wait }) if wait > AHEAD));
     }
@@ -323,7 +325,7 @@ mod tests {
         let gates = gates();
         let Ok(mut permit) = gates.enter("acme").await else { panic!("refused") };
         assert!(permit.fresh().await.is_ok());
-        gates.close("acme", Duration::from_secs(3)).await;
+        gates.close("acme", Duration::from_secs(3), "http_429").await;
         let start = Instant::now();
         assert!(permit.fresh().await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());

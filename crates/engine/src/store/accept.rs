@@ -1,7 +1,7 @@
 //! Accept: job, tasks and journal fact in one commit, then 202.
 
 use super::{
-    Error, MAX_OPEN, Store, execute,
+    Error, Store, execute,
     journal::{self, Draft},
     one, row,
 };
@@ -54,6 +54,13 @@ impl NewTask {
     }
 }
 
+/// What one user may have open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxOpen {
+    pub tasks: i64,
+    pub jobs: i64,
+}
+
 /// What a user launches.
 #[derive(Clone, Debug)]
 pub struct Accept {
@@ -101,7 +108,7 @@ impl Store {
             return Ok(Accepted { job, facts: Vec::new() });
         }
         let total = i64::try_from(launch.tasks.len()).unwrap_or(i64::MAX);
-        check_open(&tx, launch.user, total).await?;
+        self.check_open(&tx, launch.user, total).await?;
         let job = Job {
             id,
             kind: launch.kind,
@@ -142,6 +149,37 @@ impl Store {
         tx.commit().await?;
         Ok(Accepted { job, facts })
     }
+
+    /// Launches of one user are counted one after the other: of two at once
+    /// that fit only singly, one is refused. Nobody else waits for it, as they
+    /// would for the user's row, which every fact of theirs needs.
+    async fn check_open<C: ConnectionTrait>(
+        &self,
+        tx: &C,
+        user: UserId,
+        more: i64,
+    ) -> Result<(), Error> {
+        if !self.is_sqlite() {
+            let alone = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+            one(tx, alone, [format!("launches of {user}").into()]).await?;
+        }
+        let found = one(
+            tx,
+            "SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) AS items, COUNT(*) AS jobs FROM jobs \
+             WHERE user_id = $1 AND state = 'running'",
+            [user.0.into()],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+        let limits = self.max_open;
+        for (what, more, limit) in [("items", more, limits.tasks), ("jobs", 1, limits.jobs)] {
+            let open: i64 = found.try_get("", what)?;
+            if open + more > limit {
+                return Err(Error::TooManyOpen { what, open, more, limit });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The job of an earlier request with this key, or the key is ours now.
@@ -180,22 +218,6 @@ async fn claim_key<C: ConnectionTrait>(
         return Err(Error::KeyReused);
     }
     Ok(Some(JobId(first.try_get("", "job_id")?)))
-}
-
-async fn check_open<C: ConnectionTrait>(c: &C, user: UserId, more: i64) -> Result<(), Error> {
-    let open: i64 = one(
-        c,
-        "SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) AS open FROM jobs \
-         WHERE user_id = $1 AND state = 'running'",
-        [user.0.into()],
-    )
-    .await?
-    .ok_or(Error::NotFound)?
-    .try_get("", "open")?;
-    if open + more > MAX_OPEN {
-        return Err(Error::TooManyOpen { open, limit: MAX_OPEN });
-    }
-    Ok(())
 }
 
 /// Inserts tasks once: a follow-up that is there already stays as it is.

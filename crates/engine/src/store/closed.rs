@@ -1,30 +1,42 @@
-//! Until when accounts are closed, beyond the gates' own memory.
+//! Until when accounts are closed and why, beyond the gates' own memory.
 
 use super::{Error, Store, execute, one};
 
+/// What a service said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// UTC ms; it may be over.
+    pub until: i64,
+    /// The code of its answer, where it is known.
+    pub by: Option<String>,
+}
+
 impl Store {
-    /// Nobody calls `account` before `until`, UTC ms; an earlier word does not
-    /// shorten a later one.
-    pub async fn close_account(&self, account: &str, until: i64) -> Result<(), Error> {
+    /// Nobody calls `account` before `until`, UTC ms, for the service answered
+    /// `by`; an earlier word does not shorten a later one.
+    pub async fn close_account(&self, account: &str, until: i64, by: &str) -> Result<(), Error> {
         execute(
             &self.writer,
-            "INSERT INTO closed_accounts (account, closed_until) VALUES ($1, $2) \
-             ON CONFLICT (account) DO UPDATE SET closed_until = excluded.closed_until \
+            "INSERT INTO closed_accounts (account, closed_until, closed_by) VALUES ($1, $2, $3) \
+             ON CONFLICT (account) DO UPDATE SET closed_until = excluded.closed_until, \
+             closed_by = excluded.closed_by \
              WHERE closed_accounts.closed_until < excluded.closed_until",
-            [account.into(), until.into()],
+            [account.into(), until.into(), by.into()],
         )
         .await
         .map(|_| ())
     }
 
-    /// Until when `account` is, or was last, closed, UTC ms.
-    pub async fn closed_until(&self, account: &str) -> Result<Option<i64>, Error> {
+    /// How `account` is, or was last, closed.
+    pub async fn closing(&self, account: &str) -> Result<Option<Closing>, Error> {
         let found = one(
             &self.reader,
-            "SELECT closed_until FROM closed_accounts WHERE account = $1",
+            "SELECT closed_until, closed_by FROM closed_accounts WHERE account = $1",
             [account.into()],
         )
         .await?;
-        Ok(found.map(|row| row.try_get("", "closed_until")).transpose()?)
+        let Some(row) = found else { return Ok(None) };
+        let (until, by) = (row.try_get("", "closed_until")?, row.try_get("", "closed_by")?);
+        Ok(Some(Closing { until, by }))
     }
 }

@@ -9,7 +9,7 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Initial)]
+        vec![Box::new(Initial), Box::new(ClosedBy)]
     }
 }
 
@@ -36,6 +36,23 @@ impl MigrationTrait for Initial {
             }
         }
         Ok(())
+    }
+}
+
+/// What a service answered when it closed its account.
+struct ClosedBy;
+
+impl MigrationName for ClosedBy {
+    fn name(&self) -> &str {
+        "m0003_closed_by"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for ClosedBy {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let c = manager.get_connection();
+        c.execute_unprepared(include_str!("schema/0003_closed_by.sql")).await.map(|_| ())
     }
 }
 

@@ -48,6 +48,7 @@ suite! {
         a_person_does_not_undo_a_cancel
         five_lost_leases_in_a_row_are_poison
         a_renewed_lease_is_not_taken_back
+        a_closing_is_kept_with_its_cause_and_not_shortened
         what_belongs_to_others_is_not_found;
     batch:
         many_ends_are_one_commit_and_each_tells_its_own
@@ -59,6 +60,7 @@ suite! {
         a_finish_and_a_cancel_leave_one_truth
         a_retry_and_a_cancel_leave_one_truth
         one_key_sent_twice_at_once_is_one_job
+        two_launches_at_once_do_not_pass_a_limit_together
         two_people_who_decide_at_once_are_one_decision
         many_workers_lose_no_count_and_no_fact
         a_deadlock_turns_nobody_away

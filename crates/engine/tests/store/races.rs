@@ -8,7 +8,7 @@ use contract::{
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{Claim, Claimed, Control, Ending, Error, Store};
+use engine::store::{Claim, Claimed, Control, Ending, Error, MAX_OPEN, MaxOpen, Store};
 
 /// Each race is run so often.
 const ROUNDS: u32 = 8;
@@ -113,6 +113,27 @@ pub async fn one_key_sent_twice_at_once_is_one_job(world: World) {
     }
     let jobs = world.store.jobs(world.user, None, 100).await.unwrap().items;
     assert_eq!(jobs.len(), ROUNDS as usize);
+}
+
+pub async fn two_launches_at_once_do_not_pass_a_limit_together(world: World) {
+    for jobs in 1..=i64::from(ROUNDS) {
+        let (max, bound) = match jobs % 2 {
+            0 => (MaxOpen { jobs, ..MAX_OPEN }, "jobs"),
+            _ => (MaxOpen { tasks: jobs * 30, ..MAX_OPEN }, "items"),
+        };
+        let store = |store: &Store| store.clone().with_max_open(max);
+        let (store, other) = (store(&world.store), store(&world.other));
+        let launch = || upload(world.user, 30);
+        let (first, second) = tokio::join!(store.accept(launch()), other.accept(launch()));
+        let refused = if first.is_ok() { second } else { first };
+        let refused = refused.err();
+        assert!(
+            matches!(&refused, Some(Error::TooManyOpen { what, .. }) if *what == bound),
+            "{refused:?}"
+        );
+        let jobs = usize::try_from(jobs).unwrap();
+        assert_eq!(world.store.jobs(world.user, None, 100).await.unwrap().items.len(), jobs);
+    }
 }
 
 pub async fn two_people_who_decide_at_once_are_one_decision(world: World) {

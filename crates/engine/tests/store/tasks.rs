@@ -185,3 +185,13 @@ pub async fn a_renewed_lease_is_not_taken_back(world: World) {
     assert_eq!(world.store.finish(vec![finish(&claimed, success())]).await.len(), 1);
     world.check().await;
 }
+
+pub async fn a_closing_is_kept_with_its_cause_and_not_shortened(world: World) {
+    assert_eq!(world.store.closing("acme").await.unwrap(), None);
+    for (until, by) in [(2_000, "http_429"), (3_000, "http_503")] {
+        world.store.close_account("acme", until, by).await.unwrap();
+        world.store.close_account("acme", until - 1, "http_418").await.unwrap();
+        let closing = world.other.closing("acme").await.unwrap().unwrap();
+        assert_eq!((closing.until, closing.by.as_deref()), (until, Some(by)));
+    }
+}

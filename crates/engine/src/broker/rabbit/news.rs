@@ -49,6 +49,7 @@ impl Default for Exchange {
 impl Exchange {
     /// The hub of this node hears at once, the others by the exchange.
     pub fn announce(&self, news: News) {
+        crate::measure::announced(&news);
         let news = Arc::new(news);
         let _ = self.local.send(Arc::clone(&news));
         if self.outgoing.try_send(news).is_err() {

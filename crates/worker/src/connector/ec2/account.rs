@@ -29,8 +29,8 @@ impl Source for Account {
         })?;
         match self.ec2.describe(&[]).await {
             Ok(machines) => Ok(machines),
-            Err(Answer::Closed { wait, .. }) => {
-                self.gates.close(&self.name, wait).await;
+            Err(Answer::Closed { wait, outcome }) => {
+                self.gates.close(&self.name, wait, &outcome.code).await;
                 Err(Error::Busy)
             }
             Err(Answer::Failed(outcome)) => Err(Error::Refused(outcome.message)),
