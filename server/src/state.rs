@@ -15,6 +15,8 @@ pub struct State {
     pub assets: Assets,
     pub limiter: Limiter,
     pub room: Room,
+    /// Whether work that does nothing is accepted.
+    pub noops: bool,
     /// What the first visitor has to know to make the first account; `None`
     /// on a loopback listener, where no stranger can be the first.
     pub set_up_token: Option<Arc<str>>,

@@ -9,11 +9,11 @@
 //! | [`connector`] | the outside, over HTTP |
 
 pub mod connector;
-mod finisher;
 pub mod handler;
 pub mod handlers;
 pub mod registry;
 pub mod runner;
+mod together;
 
 pub use registry::Registry;
 pub use runner::{Options, run};

@@ -1,14 +1,14 @@
 //! Takes deliveries, passes the gate, claims, calls, finishes, acknowledges.
 
 use crate::{
-    finisher::Finisher,
     handler::{Answer, Call, after, outcome, waiting_for},
     registry::{AnyHandler, Registry},
+    together::{Claims, Ends, Together},
 };
 use contract::{api::WaitingFor, envelope::Dispatch, live::Started};
 use engine::{
     broker::{Broker, Delivery, News},
-    gate::{Gates, Permit},
+    gate::{Gates, Permit, Refused},
     relay::Bell,
     store::{self, Claim, Claimed, Finish, Store},
 };
@@ -37,7 +37,8 @@ const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs
 
 struct Shared {
     store: Store,
-    finisher: Finisher,
+    claims: Together<Claims>,
+    ends: Together<Ends>,
     broker: Arc<dyn Broker>,
     gates: Gates,
     bell: Bell,
@@ -55,8 +56,9 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let (kept, end) = (gates.clone(), drained.clone());
     let keeper = tokio::spawn(async move { kept.keep(end).await });
     let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
-    let finisher = Finisher::new(store.clone());
-    let shared = Arc::new(Shared { store, finisher, broker, gates, bell, name, lease });
+    let claims = Together::new(Claims { store: store.clone(), worker: name.clone() });
+    let ends = Together::new(Ends(store.clone()));
+    let shared = Arc::new(Shared { store, claims, ends, broker, gates, bell, name, lease });
     for consumer in registry.consumers {
         let shared = Arc::clone(&shared);
         let (stop, calls) = (stop.clone(), tracker.clone());
@@ -64,7 +66,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
             let consume = Consume {
                 queue: consumer.queue.name,
                 slots: consumer.queue.concurrency,
-                account: consumer.account.into(),
+                account: consumer.account.map(Into::into),
                 handler: consumer.handler,
             };
             consume.run(shared, calls, stop).await;
@@ -79,7 +81,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
 struct Consume {
     queue: String,
     slots: u16,
-    account: Arc<str>,
+    account: Option<Arc<str>>,
     handler: Arc<dyn AnyHandler>,
 }
 
@@ -103,7 +105,7 @@ impl Consume {
                         let Some(delivery) = delivery else { break };
                         let worker = Worker {
                             shared: Arc::clone(&shared),
-                            account: Arc::clone(&self.account),
+                            account: self.account.clone(),
                             handler: Arc::clone(&self.handler),
                         };
                         let (queue, stop) = (self.queue.clone(), stop.clone());
@@ -132,7 +134,7 @@ enum Delivered {
 
 struct Worker {
     shared: Arc<Shared>,
-    account: Arc<str>,
+    account: Option<Arc<str>>,
     handler: Arc<dyn AnyHandler>,
 }
 
@@ -166,7 +168,7 @@ impl Worker {
         let shared = &self.shared;
         let entry = tokio::select! {
             () = stop.cancelled() => return Ok(Delivered::GivenBack),
-            entry = shared.gates.enter(&self.account) => entry,
+            entry = self.enter() => entry,
         };
         let permit = match entry {
             Ok(permit) => permit,
@@ -179,7 +181,7 @@ impl Worker {
                 return Ok(Delivered::Handled);
             }
         };
-        match shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await? {
+        match shared.claims.one((dispatch.task, dispatch.fence)).await? {
             Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
             Claim::Superseded(news) => shared.broker.announce(News::Facts(news)),
             Claim::Locked | Claim::Nothing => {}
@@ -187,7 +189,15 @@ impl Worker {
         Ok(Delivered::Handled)
     }
 
-    async fn run(&self, claimed: Claimed, mut permit: Permit) -> Result<(), store::Error> {
+    /// Through the gate of the account that is called, if one is.
+    async fn enter(&self) -> Result<Option<Permit>, Refused> {
+        match &self.account {
+            Some(account) => self.shared.gates.enter(account).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn run(&self, claimed: Claimed, mut permit: Option<Permit>) -> Result<(), store::Error> {
         let shared = &self.shared;
         shared.broker.announce(News::Started(
             claimed.user,
@@ -199,15 +209,15 @@ impl Worker {
             },
         ));
         let answer = tokio::select! {
-            answer = self.call(&claimed, &mut permit) => answer,
+            answer = self.call(&claimed, permit.as_mut()) => answer,
             () = self.lose(&claimed) => {
                 tracing::warn!(task = %claimed.task, "the lease is lost; the call is dropped");
                 return Ok(());
             }
         };
         drop(permit);
-        if let Answer::Closed { wait, .. } = &answer {
-            shared.gates.close(&self.account, *wait).await;
+        if let (Answer::Closed { wait, .. }, Some(account)) = (&answer, &self.account) {
+            shared.gates.close(account, *wait).await;
         }
         let finish = Finish {
             task: claimed.task,
@@ -222,7 +232,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn call(&self, claimed: &Claimed, permit: &mut Permit) -> Answer {
+    async fn call(&self, claimed: &Claimed, permit: Option<&mut Permit>) -> Answer {
         let patience = self.shared.lease.mul_f64(PATIENCE);
         let mut call = Call { task: claimed, permit, used: false, patience };
         let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
@@ -271,7 +281,7 @@ impl Worker {
     async fn finish(&self, finish: Finish) -> store::Finished {
         let mut pause = BACK_OFF[0];
         loop {
-            match self.shared.finisher.finish(finish.clone()).await {
+            match self.shared.ends.one(finish.clone()).await {
                 Ok(news) => return Ok(news),
                 Err(error) if pause >= BACK_OFF[1] => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),

@@ -3,15 +3,16 @@
 use super::{
     Error, News, Store,
     apply::{self, Change},
-    execute, one, persist, row,
+    all, execute, one, parts, persist, places, row,
 };
 use contract::{
     JobId, TaskId, UserId,
     api::{Outcome, WaitReason, WaitingFor},
     state::TaskState,
 };
-use sea_orm::SqlErr;
+use sea_orm::{ConnectionTrait, QueryResult, SqlErr, Value};
 use serde_json::Value as Json;
+use std::collections::{HashMap, HashSet};
 
 /// A task that this worker now runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,11 @@ pub enum Claim {
 
 /// A locked task comes again after this, ms.
 const LOCKED_MS: i64 = 2_000;
+/// Rows of one statement; see `accept::ROWS`.
+const ROWS: usize = 32;
+/// What [`Claimed`] is made of.
+const CLAIMED: &str = "id, job_id, user_id, kind, key, channel, sku, title, row_no, body, memo, \
+    attempt, unsure, fence, started_at";
 
 impl Store {
     /// Claims `task` while its fence is `fence`.
@@ -81,14 +87,15 @@ impl Store {
         }
         let claimed = one(
             &tx,
-            "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
+            &format!(
+                "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
              lease_owner = $3, lease_until = $4, started_at = $5, updated_at = $5, \
              waiting_for = NULL \
              WHERE id = $1 AND fence = $2 AND state = 'queued' AND run_after <= $5 \
              AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = job_id AND j.paused = 0 \
              AND j.cancel_requested = 0) \
-             RETURNING id, job_id, user_id, kind, key, channel, sku, title, row_no, body, memo, \
-             attempt, unsure, fence",
+             RETURNING {CLAIMED}"
+            ),
             [task.0.into(), fence.into(), worker.into(), (now + self.lease_ms).into(), now.into()],
         )
         .await;
@@ -109,25 +116,119 @@ impl Store {
             tx.rollback().await?;
             return Ok(Claim::Nothing);
         };
-        let claimed = Claimed {
-            task,
-            job: JobId(found.try_get("", "job_id")?),
-            user: UserId(found.try_get("", "user_id")?),
-            kind: found.try_get("", "kind")?,
-            key: found.try_get("", "key")?,
-            channel: found.try_get("", "channel")?,
-            sku: found.try_get("", "sku")?,
-            title: found.try_get("", "title")?,
-            row: row::count(&found, "row_no")?,
-            body: row::json(&found, "body")?,
-            memo: row::maybe_json(&found, "memo")?,
-            attempt: row::count(&found, "attempt")?,
-            unsure: row::flag(&found, "unsure")?,
-            fence: found.try_get("", "fence")?,
-            started_at: now,
-        };
+        let claimed = claimed_task(&found)?;
         tx.commit().await?;
         Ok(Claim::Claimed(Box::new(claimed)))
+    }
+
+    /// As [`Store::claim`] for each of many, in few commits.
+    ///
+    /// # Errors
+    /// Each for itself: a claim that fails takes no other down.
+    pub async fn claim_all(
+        &self,
+        batch: &[(TaskId, i64)],
+        worker: &str,
+    ) -> Vec<Result<Claim, Error>> {
+        let mut together = HashMap::new();
+        if batch.len() > 1 {
+            match persist!(self.try_claim_all(batch, worker)) {
+                Ok(claimed) => together = claimed,
+                Err(error) if error.is_unreachable() => {
+                    return batch.iter().map(|_| Err(error.clone())).collect();
+                }
+                // Such as two claims of one key by two workers.
+                Err(error) => tracing::debug!(%error, "a batch of tasks is claimed one by one"),
+            }
+        }
+        let mut claims = Vec::with_capacity(batch.len());
+        for (task, fence) in batch {
+            claims.push(match together.remove(&(*task, *fence)) {
+                Some(claim) => Ok(claim),
+                None => self.claim(*task, *fence, worker).await,
+            });
+        }
+        claims
+    }
+
+    /// Claims what can be claimed without further ado; what is left out is
+    /// looked at by itself.
+    async fn try_claim_all(
+        &self,
+        batch: &[(TaskId, i64)],
+        worker: &str,
+    ) -> Result<HashMap<(TaskId, i64), Claim>, Error> {
+        let tx = self.begin().await?;
+        let now = self.now_ms();
+        let mut found = HashMap::new();
+        for (task, fence) in self.claimable(&tx, batch).await? {
+            found.insert(task, fence);
+        }
+        let mut ids: Vec<_> = found.keys().map(|task| task.0).collect();
+        ids.sort_unstable();
+        let mut claims = HashMap::with_capacity(batch.len());
+        for part in parts(&ids, ROWS) {
+            let sql = format!(
+                "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
+                 lease_owner = $1, lease_until = $2, started_at = $3, updated_at = $3, \
+                 waiting_for = NULL \
+                 WHERE id IN ({}) AND state = 'queued' AND run_after <= $3 \
+                 AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = job_id AND j.paused = 0 \
+                 AND j.cancel_requested = 0) RETURNING {CLAIMED}",
+                places(4, part.len())
+            );
+            let lease = now + self.lease_ms;
+            let mut values: Vec<Value> = vec![worker.into(), lease.into(), now.into()];
+            values.extend(part.iter().map(|id| Value::from(*id)));
+            for row in all(&tx, &sql, values).await? {
+                let claimed = claimed_task(&row)?;
+                let fence = claimed.fence - 1;
+                claims.insert((claimed.task, fence), Claim::Claimed(Box::new(claimed)));
+            }
+        }
+        tx.commit().await?;
+        // These are paused, cancelled or not due.
+        for (task, fence) in batch {
+            if found.get(task) == Some(fence) {
+                claims.entry((*task, *fence)).or_insert(Claim::Nothing);
+            }
+        }
+        Ok(claims)
+    }
+
+    /// Locks the rows of the batch in the order of their ids, and tells which
+    /// of them have that fence still and no other task in their way.
+    async fn claimable<C: ConnectionTrait>(
+        &self,
+        tx: &C,
+        batch: &[(TaskId, i64)],
+    ) -> Result<Vec<(TaskId, i64)>, Error> {
+        let wanted: HashSet<_> = batch.iter().copied().collect();
+        let mut ids: Vec<_> = batch.iter().map(|(task, _)| task.0).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut free = Vec::with_capacity(batch.len());
+        let mut keys = HashSet::with_capacity(batch.len());
+        for part in parts(&ids, ROWS) {
+            let sql = format!(
+                "SELECT id, fence, kind, key, (EXISTS (SELECT 1 FROM tasks r \
+                 WHERE r.kind = t.kind AND r.key = t.key AND r.state = 'running') \
+                 OR EXISTS (SELECT 1 FROM tasks n WHERE n.kind = t.kind AND n.key = t.key \
+                 AND n.state = 'succeeded' AND n.created_at > t.created_at)) AS taken \
+                 FROM tasks t WHERE id IN ({}) AND state = 'queued' ORDER BY id{}",
+                places(1, part.len()),
+                self.for_update()
+            );
+            for row in all(tx, &sql, part.iter().map(|id| Value::from(*id))).await? {
+                let claim = (TaskId(row.try_get("", "id")?), row.try_get("", "fence")?);
+                let key: (String, String) = (row.try_get("", "kind")?, row.try_get("", "key")?);
+                if !row.try_get::<bool>("", "taken")? && wanted.contains(&claim) && keys.insert(key)
+                {
+                    free.push(claim);
+                }
+            }
+        }
+        Ok(free)
     }
 
     /// Prolongs a lease. False: it is lost, and the worker must stop.
@@ -173,4 +274,24 @@ fn superseded() -> Change {
         reference: None,
     };
     Change { outcome: Some(outcome), ..Change::to(TaskState::Cancelled) }
+}
+
+fn claimed_task(row: &QueryResult) -> Result<Claimed, Error> {
+    Ok(Claimed {
+        task: TaskId(row.try_get("", "id")?),
+        job: JobId(row.try_get("", "job_id")?),
+        user: UserId(row.try_get("", "user_id")?),
+        kind: row.try_get("", "kind")?,
+        key: row.try_get("", "key")?,
+        channel: row.try_get("", "channel")?,
+        sku: row.try_get("", "sku")?,
+        title: row.try_get("", "title")?,
+        row: row::count(row, "row_no")?,
+        body: row::json(row, "body")?,
+        memo: row::maybe_json(row, "memo")?,
+        attempt: row::count(row, "attempt")?,
+        unsure: row::flag(row, "unsure")?,
+        fence: row.try_get("", "fence")?,
+        started_at: row.try_get("", "started_at")?,
+    })
 }

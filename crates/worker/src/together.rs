@@ -1,41 +1,83 @@
-//! Ends of calls in few commits: what comes while one is under way goes into
-//! the next.
+//! Claims and ends of calls in few commits: what comes while one is under way
+//! goes into the next.
 
-use engine::store::{Finish, Finished, Store};
+use async_trait::async_trait;
+use contract::TaskId;
+use engine::store::{Claim, Error, Finish, Finished, Store};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-/// Ends that one commit takes.
+/// What one commit takes.
 const BATCH: usize = 64;
 
-pub(crate) struct Finisher {
-    store: Store,
-    waiting: Mutex<Vec<Waiting>>,
-    /// Whoever has it commits for all that wait.
+/// What can be done for many at once.
+#[async_trait]
+pub(crate) trait Work: Send + Sync {
+    type One: Clone + Send;
+    type Done: Send;
+
+    /// What became of each, in order.
+    async fn all(&self, batch: Vec<Self::One>) -> Vec<Self::Done>;
+}
+
+/// Claims tasks by their fences, for one worker.
+pub(crate) struct Claims {
+    pub store: Store,
+    pub worker: String,
+}
+
+#[async_trait]
+impl Work for Claims {
+    type One = (TaskId, i64);
+    type Done = Result<Claim, Error>;
+
+    async fn all(&self, batch: Vec<Self::One>) -> Vec<Self::Done> {
+        self.store.claim_all(&batch, &self.worker).await
+    }
+}
+
+/// Ends claims.
+pub(crate) struct Ends(pub Store);
+
+#[async_trait]
+impl Work for Ends {
+    type One = Finish;
+    type Done = Finished;
+
+    async fn all(&self, batch: Vec<Self::One>) -> Vec<Self::Done> {
+        self.0.finish(batch).await
+    }
+}
+
+/// Does `W` for all who ask, many at a time.
+pub(crate) struct Together<W: Work> {
+    work: W,
+    waiting: Mutex<Vec<Waiting<W>>>,
+    /// Whoever has it works for all that wait.
     turn: tokio::sync::Mutex<()>,
 }
 
-struct Waiting {
-    finish: Finish,
-    told: oneshot::Sender<Finished>,
+struct Waiting<W: Work> {
+    one: W::One,
+    told: oneshot::Sender<W::Done>,
 }
 
-impl Finisher {
-    pub fn new(store: Store) -> Self {
-        Self { store, waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
+impl<W: Work> Together<W> {
+    pub fn new(work: W) -> Self {
+        Self { work, waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
-    /// As [`Store::finish`], for one.
-    pub async fn finish(&self, finish: Finish) -> Finished {
+    /// As [`Work::all`], for one.
+    pub async fn one(&self, one: W::One) -> W::Done {
         loop {
             let (told, mut answer) = oneshot::channel();
-            self.waiting().push(Waiting { finish: finish.clone(), told });
+            self.waiting().push(Waiting { one: one.clone(), told });
             let _turn = self.turn.lock().await;
             loop {
                 match answer.try_recv() {
-                    Ok(finished) => return finished,
+                    Ok(done) => return done,
                     Err(TryRecvError::Empty) => self.commit().await,
-                    // Whoever committed for this one was dropped on the way.
+                    // Whoever worked for this one was dropped on the way.
                     Err(TryRecvError::Closed) => break,
                 }
             }
@@ -48,15 +90,15 @@ impl Finisher {
             let count = waiting.len().min(BATCH);
             waiting.drain(..count).collect()
         };
-        let (ends, told): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|waiting| (waiting.finish, waiting.told)).unzip();
-        for (told, finished) in told.into_iter().zip(self.store.finish(ends).await) {
+        let (batch, told): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.one, waiting.told)).unzip();
+        for (told, done) in told.into_iter().zip(self.work.all(batch).await) {
             // An error says that nobody waits for it any more.
-            let _ = told.send(finished);
+            let _ = told.send(done);
         }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting<W>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,12 +159,12 @@ mod tests {
         };
         let job = store.accept(launch).await.unwrap().job.id;
         let ends = claimed(&store).await;
-        let finisher = Finisher::new(store.clone());
+        let ends_together = Together::new(Ends(store.clone()));
         let stale = Finish { fence: 77, ..ends[0].clone() };
         // One that gives up while its end is under way keeps nobody waiting.
-        let given_up = futures_util::FutureExt::now_or_never(finisher.finish(ends[1].clone()));
+        let given_up = futures_util::FutureExt::now_or_never(ends_together.one(ends[1].clone()));
         assert!(given_up.is_none());
-        let all = ends.iter().cloned().chain([stale]).map(|end| finisher.finish(end));
+        let all = ends.iter().cloned().chain([stale]).map(|end| ends_together.one(end));
         let mut finished = futures_util::future::join_all(all).await;
 
         assert_eq!(finished.pop().unwrap().unwrap(), None, "a stale end is discarded");
