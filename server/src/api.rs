@@ -19,8 +19,8 @@ use axum::{
 use contract::{
     JobId, TaskId,
     api::{
-        Accepted, Channel, Inbox, Instance, Job, MarkRead, Page, Resolve, RetryWhich, RunNoops, SignIn,
-        StartInstances, Task, TaskDetail,
+        Accepted, Channel, Inbox, Instance, Job, MarkRead, Page, Resolve, RetryWhich, RunNoops,
+        SignIn, StartInstances, Task, TaskDetail,
     },
     fact::Fact,
     state::{JobKind, JobState, TaskState},

@@ -11,12 +11,7 @@ use crate::{
     stream::Stream,
 };
 use anyhow::{Context, ensure};
-use contract::{
-    TaskId,
-    fact::FactKind,
-    live::ServerFrame,
-    state::JobState,
-};
+use contract::{TaskId, fact::FactKind, live::ServerFrame, state::JobState};
 use std::{
     collections::HashSet,
     path::Path,
@@ -173,7 +168,8 @@ async fn hear(mut stream: Stream<TcpStream>, head: i64) -> anyhow::Result<Heard>
     };
     let mut last = head;
     loop {
-        let received = timeout(SILENCE, stream.next()).await.context("a client hears nothing")??;
+        let received =
+            timeout(SILENCE, stream.next()).await.context("a client hears nothing")??;
         let ServerFrame::Fact(fact) = received.frame else { continue };
         if fact.seq != last + 1 {
             heard.wrong.push(format!("{} was followed by {}", last, fact.seq));

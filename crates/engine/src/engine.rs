@@ -237,13 +237,8 @@ impl Engine {
         let mut tasks = Vec::new();
         for number in 1..=count {
             let name = format!("no-op {number}");
-            let task = NewTask::new(
-                &NoopRun { launch, number },
-                None,
-                name,
-                String::new(),
-                number - 1,
-            );
+            let task =
+                NewTask::new(&NoopRun { launch, number }, None, name, String::new(), number - 1);
             tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
         }
         self.accept(Accept {

@@ -33,6 +33,8 @@ pub struct Options {
 const PATIENCE: f64 = 1.0 / 6.0;
 /// A handler that takes longer is stopped: this part of a lease.
 const LIMIT: f64 = 5.0 / 6.0;
+/// A call that takes no longer is told by its end alone.
+const AT_ONCE: Duration = Duration::from_millis(20);
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 struct Shared {
@@ -57,7 +59,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let keeper = tokio::spawn(async move { kept.keep(end).await });
     let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
     let claims = Together::new(Claims { store: store.clone(), worker: name.clone() });
-    let ends = Together::new(Ends(store.clone()));
+    let ends = Together::new(Ends { store: store.clone(), broker: Arc::clone(&broker) });
     let shared = Arc::new(Shared { store, claims, ends, broker, gates, bell, name, lease });
     for consumer in registry.consumers {
         let shared = Arc::clone(&shared);
@@ -199,18 +201,9 @@ impl Worker {
 
     async fn run(&self, claimed: Claimed, mut permit: Option<Permit>) -> Result<(), store::Error> {
         let shared = &self.shared;
-        shared.broker.announce(News::Started(
-            claimed.user,
-            Started {
-                task: claimed.task,
-                job: claimed.job,
-                attempt: claimed.attempt,
-                at: claimed.started_at,
-            },
-        ));
         let answer = tokio::select! {
             answer = self.call(&claimed, permit.as_mut()) => answer,
-            () = self.lose(&claimed) => {
+            () = self.watch(&claimed) => {
                 tracing::warn!(task = %claimed.task, "the lease is lost; the call is dropped");
                 return Ok(());
             }
@@ -225,9 +218,7 @@ impl Worker {
             worker: shared.name.clone(),
             ending: answer.ending(shared.store.now_ms()),
         };
-        if let Some(news) = self.finish(finish).await? {
-            shared.broker.announce(News::Facts(news));
-        }
+        self.finish(finish).await?;
         shared.bell.ring();
         Ok(())
     }
@@ -256,6 +247,20 @@ impl Worker {
         }
     }
 
+    /// Tells of a call that is not over at once. Returns when its lease is
+    /// lost.
+    async fn watch(&self, claimed: &Claimed) {
+        sleep(AT_ONCE).await;
+        let started = Started {
+            task: claimed.task,
+            job: claimed.job,
+            attempt: claimed.attempt,
+            at: claimed.started_at,
+        };
+        self.shared.broker.announce(News::Started(claimed.user, started));
+        self.lose(claimed).await;
+    }
+
     /// Returns when the lease is lost, or could not be renewed before its
     /// end.
     async fn lose(&self, claimed: &Claimed) {
@@ -278,11 +283,11 @@ impl Worker {
     }
 
     /// The end of a call is worth some tries: without it the call is unsure.
-    async fn finish(&self, finish: Finish) -> store::Finished {
+    async fn finish(&self, finish: Finish) -> Result<(), store::Error> {
         let mut pause = BACK_OFF[0];
         loop {
             match self.shared.ends.one(finish.clone()).await {
-                Ok(news) => return Ok(news),
+                Ok(()) => return Ok(()),
                 Err(error) if pause >= BACK_OFF[1] => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),
             }

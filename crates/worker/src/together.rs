@@ -2,9 +2,15 @@
 //! goes into the next.
 
 use async_trait::async_trait;
-use contract::TaskId;
-use engine::store::{Claim, Error, Finish, Finished, Store};
-use std::sync::{Mutex, PoisonError};
+use contract::{TaskId, UserId, fact::Fact};
+use engine::{
+    broker::{Broker, News},
+    store::{self, Claim, Error, Finish, Finished, Store},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// What one commit takes.
@@ -36,16 +42,30 @@ impl Work for Claims {
     }
 }
 
-/// Ends claims.
-pub(crate) struct Ends(pub Store);
+/// Ends claims, and tells the hubs.
+pub(crate) struct Ends {
+    pub store: Store,
+    pub broker: Arc<dyn Broker>,
+}
 
 #[async_trait]
 impl Work for Ends {
     type One = Finish;
-    type Done = Finished;
+    type Done = Result<(), Error>;
 
     async fn all(&self, batch: Vec<Self::One>) -> Vec<Self::Done> {
-        self.0.finish(batch).await
+        let mut told: BTreeMap<UserId, Vec<Fact>> = BTreeMap::new();
+        let tell = |finished: Finished| {
+            if let Some(news) = finished? {
+                told.entry(news.user).or_default().extend(news.facts);
+            }
+            Ok(())
+        };
+        let done = self.store.finish(batch).await.into_iter().map(tell).collect();
+        for (user, facts) in told {
+            self.broker.announce(News::Facts(store::News { user, facts }));
+        }
+        done
     }
 }
 
@@ -108,17 +128,19 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use contract::{
+        JobId,
         api::Outcome,
         command::Ec2Start,
         fact::FactKind,
         state::{JobKind, JobState},
     };
     use engine::{
+        broker::embedded::Embedded,
         clock::System,
-        store::{Accept, Claim, Claimed, Ending, NewTask},
+        store::{Accept, Claimed, Ending, NewTask},
     };
-    use std::sync::Arc;
 
+    const QUEUE: &str = "meanwhile.q.ec2.start.v1";
     /// More than one commit takes.
     const TASKS: u32 = 150;
 
@@ -128,7 +150,7 @@ mod tests {
     }
 
     async fn claimed(store: &Store) -> Vec<Finish> {
-        let due = store.due("meanwhile.q.ec2.start.v1", TASKS as usize, None).await.unwrap();
+        let due = store.due(QUEUE, TASKS as usize, None).await.unwrap();
         let mut ends = Vec::new();
         for due in due {
             let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap()
@@ -143,8 +165,8 @@ mod tests {
         ends
     }
 
-    #[tokio::test]
-    async fn ends_that_come_at_once_share_commits_and_each_hears_its_own() {
+    /// A store with one job of [`TASKS`] tasks.
+    async fn launched() -> (tempfile::TempDir, Store, (UserId, JobId)) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("store.sqlite").display());
         let store = Store::open(&url, Arc::new(System), 1.0).await.unwrap();
@@ -158,29 +180,60 @@ mod tests {
             idempotency: None,
         };
         let job = store.accept(launch).await.unwrap().job.id;
+        (folder, store, (user, job))
+    }
+
+    #[tokio::test]
+    async fn ends_that_come_at_once_share_commits_and_each_is_told_once() {
+        let (_folder, store, (user, job)) = launched().await;
         let ends = claimed(&store).await;
-        let ends_together = Together::new(Ends(store.clone()));
+        let broker = Arc::new(Embedded::default());
+        let mut news = broker.news();
+        let together = Together::new(Ends { store: store.clone(), broker });
         let stale = Finish { fence: 77, ..ends[0].clone() };
         // One that gives up while its end is under way keeps nobody waiting.
-        let given_up = futures_util::FutureExt::now_or_never(ends_together.one(ends[1].clone()));
+        let given_up = futures_util::FutureExt::now_or_never(together.one(ends[1].clone()));
         assert!(given_up.is_none());
-        let all = ends.iter().cloned().chain([stale]).map(|end| ends_together.one(end));
-        let mut finished = futures_util::future::join_all(all).await;
-
-        assert_eq!(finished.pop().unwrap().unwrap(), None, "a stale end is discarded");
-        let mut facts = Vec::new();
-        for (place, (end, finished)) in ends.iter().zip(finished).enumerate() {
-            let Some(news) = finished.unwrap() else {
-                assert_eq!(place, 1, "kept by the one that gave up");
-                continue;
-            };
-            assert_eq!(news.facts[0].task, Some(end.task));
-            facts.extend(news.facts);
+        let all = ends.iter().cloned().chain([stale]).map(|end| together.one(end));
+        for done in futures_util::future::join_all(all).await {
+            done.unwrap();
         }
+
+        let mut facts = Vec::new();
+        let mut messages = 0;
+        while let Ok(told) = news.try_recv() {
+            let News::Facts(told) = &*told else { continue };
+            facts.extend(told.facts.iter().cloned());
+            messages += 1;
+        }
+        assert!(messages <= 4, "{messages} commits or more");
+        // What was kept is told once, whoever waited for it.
+        assert!(facts.iter().map(|fact| fact.seq).eq(2..=i64::from(TASKS) + 2));
         let ended = facts.iter().filter(|fact| fact.kind == FactKind::JobFinished).count();
         assert_eq!(ended, 1);
-        let times: std::collections::HashSet<_> = facts.iter().map(|fact| fact.at).collect();
-        assert!(times.len() <= 4, "{} commits or more", times.len());
         assert_eq!(store.job(user, job).await.unwrap().state, JobState::Succeeded);
+    }
+
+    #[tokio::test]
+    async fn claims_that_come_at_once_are_told_apart() {
+        let (_folder, store, _) = launched().await;
+        let due = store.due(QUEUE, TASKS as usize, None).await.unwrap();
+        let together = Together::new(Claims { store: store.clone(), worker: "w".into() });
+        let twice = due.iter().chain(&due[..3]).map(|due| together.one((due.task, due.fence)));
+        let claims = futures_util::future::join_all(twice).await;
+        let mut claimed = Vec::new();
+        for (due, claim) in due.iter().chain(&due[..3]).zip(claims) {
+            match claim.unwrap() {
+                Claim::Claimed(task) => {
+                    assert_eq!((task.task, task.fence), (due.task, due.fence + 1));
+                    claimed.push(task.task);
+                }
+                Claim::Nothing => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        claimed.sort_unstable();
+        claimed.dedup();
+        assert_eq!(claimed.len(), TASKS as usize, "each was claimed once");
     }
 }

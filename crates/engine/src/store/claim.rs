@@ -1,9 +1,9 @@
 //! Claim, renew, put off: the right to work on one task for a while.
 
 use super::{
-    Error, News, Store,
+    Error, News, Store, all,
     apply::{self, Change},
-    all, execute, one, parts, persist, places, row,
+    execute, one, parts, persist, places, row,
 };
 use contract::{
     JobId, TaskId, UserId,

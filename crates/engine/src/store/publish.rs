@@ -272,10 +272,12 @@ mod tests {
     #[test]
     fn a_list_that_was_cut_is_asked_for_more_where_its_turn_comes_again() {
         let cut = |count| List { is_cut: true, ..tasks(1, 10, count) };
-        let with = |list| BTreeMap::from([
-            (Uuid::from_u128(1), VecDeque::from([list])),
-            (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 1)])),
-        ]);
+        let with = |list| {
+            BTreeMap::from([
+                (Uuid::from_u128(1), VecDeque::from([list])),
+                (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 1)])),
+            ])
+        };
         // Two each; but the other has only one.
         assert!(round_robin(with(cut(2)), 4, None).is_none());
         assert_eq!(round_robin(with(cut(4)), 4, None).unwrap().len(), 4);
