@@ -59,6 +59,14 @@ const ROWS: usize = 32;
 const CLAIMED: &str = "id, job_id, user_id, kind, key, channel, sku, title, row_no, body, memo, \
     attempt, unsure, fence, started_at";
 
+/// A queued task whose row this transaction has locked.
+struct Free {
+    task: TaskId,
+    fence: i64,
+    job: JobId,
+    run_after: i64,
+}
+
 impl Store {
     /// Claims `task` while its fence is `fence`.
     pub async fn claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
@@ -160,49 +168,39 @@ impl Store {
     ) -> Result<HashMap<(TaskId, i64), Claim>, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let mut found = HashMap::new();
-        for (task, fence) in self.claimable(&tx, batch).await? {
-            found.insert(task, fence);
-        }
-        let mut ids: Vec<_> = found.keys().map(|task| task.0).collect();
-        ids.sort_unstable();
-        let mut claims = HashMap::with_capacity(batch.len());
-        for part in parts(&ids, ROWS) {
+        let free = self.hold_free(&tx, batch).await?;
+        let open = open_jobs(&tx, free.iter().map(|free| free.job)).await?;
+        let (due, held_back): (Vec<_>, Vec<_>) =
+            free.into_iter().partition(|free| free.run_after <= now && open.contains(&free.job));
+        let nothing = held_back.into_iter().map(|free| ((free.task, free.fence), Claim::Nothing));
+        let mut claims: HashMap<_, _> = nothing.collect();
+        for part in parts(&due, ROWS) {
             let sql = format!(
                 "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
                  lease_owner = $1, lease_until = $2, started_at = $3, updated_at = $3, \
-                 waiting_for = NULL \
-                 WHERE id IN ({}) AND state = 'queued' AND run_after <= $3 \
-                 AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = job_id AND j.paused = 0 \
-                 AND j.cancel_requested = 0) RETURNING {CLAIMED}",
+                 waiting_for = NULL WHERE id IN ({}) RETURNING {CLAIMED}",
                 places(4, part.len())
             );
             let lease = now + self.lease_ms;
             let mut values: Vec<Value> = vec![worker.into(), lease.into(), now.into()];
-            values.extend(part.iter().map(|id| Value::from(*id)));
-            for row in all(&tx, &sql, values).await? {
-                let claimed = claimed_task(&row)?;
-                let fence = claimed.fence - 1;
-                claims.insert((claimed.task, fence), Claim::Claimed(Box::new(claimed)));
+            values.extend(part.iter().map(|free| Value::from(free.task.0)));
+            for found in all(&tx, &sql, values).await? {
+                let claimed = claimed_task(&found)?;
+                let claim = (claimed.task, claimed.fence - 1);
+                claims.insert(claim, Claim::Claimed(Box::new(claimed)));
             }
         }
         tx.commit().await?;
-        // These are paused, cancelled or not due.
-        for (task, fence) in batch {
-            if found.get(task) == Some(fence) {
-                claims.entry((*task, *fence)).or_insert(Claim::Nothing);
-            }
-        }
         Ok(claims)
     }
 
-    /// Locks the rows of the batch in the order of their ids, and tells which
-    /// of them have that fence still and no other task in their way.
-    async fn claimable<C: ConnectionTrait>(
+    /// Locks the queued rows of the batch in the order of their ids; those
+    /// that have that fence still, and no other task in their way.
+    async fn hold_free<C: ConnectionTrait>(
         &self,
         tx: &C,
         batch: &[(TaskId, i64)],
-    ) -> Result<Vec<(TaskId, i64)>, Error> {
+    ) -> Result<Vec<Free>, Error> {
         let wanted: HashSet<_> = batch.iter().copied().collect();
         let mut ids: Vec<_> = batch.iter().map(|(task, _)| task.0).collect();
         ids.sort_unstable();
@@ -211,7 +209,7 @@ impl Store {
         let mut keys = HashSet::with_capacity(batch.len());
         for part in parts(&ids, ROWS) {
             let sql = format!(
-                "SELECT id, fence, kind, key, (EXISTS (SELECT 1 FROM tasks r \
+                "SELECT id, fence, job_id, run_after, kind, key, (EXISTS (SELECT 1 FROM tasks r \
                  WHERE r.kind = t.kind AND r.key = t.key AND r.state = 'running') \
                  OR EXISTS (SELECT 1 FROM tasks n WHERE n.kind = t.kind AND n.key = t.key \
                  AND n.state = 'succeeded' AND n.created_at > t.created_at)) AS taken \
@@ -219,12 +217,17 @@ impl Store {
                 places(1, part.len()),
                 self.for_update()
             );
-            for row in all(tx, &sql, part.iter().map(|id| Value::from(*id))).await? {
-                let claim = (TaskId(row.try_get("", "id")?), row.try_get("", "fence")?);
-                let key: (String, String) = (row.try_get("", "kind")?, row.try_get("", "key")?);
-                if !row.try_get::<bool>("", "taken")? && wanted.contains(&claim) && keys.insert(key)
-                {
-                    free.push(claim);
+            for found in all(tx, &sql, part.iter().map(|id| Value::from(*id))).await? {
+                let task = Free {
+                    task: TaskId(found.try_get("", "id")?),
+                    fence: found.try_get("", "fence")?,
+                    job: JobId(found.try_get("", "job_id")?),
+                    run_after: found.try_get("", "run_after")?,
+                };
+                let key: (String, String) = (found.try_get("", "kind")?, found.try_get("", "key")?);
+                let taken: bool = found.try_get("", "taken")?;
+                if !taken && wanted.contains(&(task.task, task.fence)) && keys.insert(key) {
+                    free.push(task);
                 }
             }
         }
@@ -274,6 +277,27 @@ fn superseded() -> Change {
         reference: None,
     };
     Change { outcome: Some(outcome), ..Change::to(TaskState::Cancelled) }
+}
+
+/// Which of these are neither paused nor being cancelled.
+async fn open_jobs<C: ConnectionTrait>(
+    c: &C,
+    jobs: impl Iterator<Item = JobId>,
+) -> Result<HashSet<JobId>, Error> {
+    let mut jobs: Vec<_> = jobs.collect();
+    jobs.sort_unstable();
+    jobs.dedup();
+    let mut open = HashSet::with_capacity(jobs.len());
+    for part in parts(&jobs, ROWS) {
+        let sql = format!(
+            "SELECT id FROM jobs WHERE id IN ({}) AND paused = 0 AND cancel_requested = 0",
+            places(1, part.len())
+        );
+        for found in all(c, &sql, part.iter().map(|job| Value::from(job.0))).await? {
+            open.insert(JobId(found.try_get("", "id")?));
+        }
+    }
+    Ok(open)
 }
 
 fn claimed_task(row: &QueryResult) -> Result<Claimed, Error> {

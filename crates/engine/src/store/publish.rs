@@ -39,10 +39,11 @@ impl Store {
         }
         let jobs = all(
             &self.reader,
+            // A look for one task of each job: EXISTS may read all that are due.
             "SELECT j.id, j.user_id FROM jobs j WHERE j.state = 'running' AND j.paused = 0 \
-             AND j.cancel_requested = 0 AND EXISTS (SELECT 1 FROM tasks t WHERE t.queue = $1 \
+             AND j.cancel_requested = 0 AND (SELECT 1 FROM tasks t WHERE t.queue = $1 \
              AND t.job_id = j.id AND t.state = 'queued' AND t.published_at IS NULL \
-             AND t.run_after <= $2) ORDER BY j.user_id, j.id",
+             AND t.run_after <= $2 LIMIT 1) IS NOT NULL ORDER BY j.user_id, j.id",
             [queue.into(), now.into()],
         )
         .await?;
