@@ -1,13 +1,13 @@
 //! What pages read. Identity comes first in every one; mutations are plain
 //! forms of the server's.
 
+pub mod ask;
+pub mod inbox;
 pub mod job;
 pub mod launch;
 pub mod people;
 pub mod search;
 
-use contract::api::Inbox;
-use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Where the stream goes on behind what a page shows. Read before the data.
@@ -24,20 +24,6 @@ pub struct Since {
     pub theme: people::Theme,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InboxPage {
-    pub since: Since,
-    pub inbox: Inbox,
-}
-
-#[server]
-pub async fn read_inbox() -> Result<InboxPage, ServerFnError> {
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
-    let inbox = engine.store().inbox(who.user, 100).await.map_err(server::error)?;
-    Ok(InboxPage { since, inbox })
-}
-
 #[cfg(feature = "ssr")]
 mod server {
     use super::Since;
@@ -45,15 +31,22 @@ mod server {
     use engine::{Engine, store::Identity};
     use leptos::prelude::*;
 
-    pub fn viewer() -> Result<(Engine, Identity), ServerFnError> {
+    /// Whoever is signed in, and what they ask.
+    pub struct Asker {
+        pub engine: Engine,
+        pub who: Identity,
+    }
+
+    pub fn asker() -> Result<Asker, ServerFnError> {
         let who = use_context::<Viewer>().and_then(|viewer| viewer.0);
         match (use_context::<Engine>(), who) {
-            (Some(engine), Some(who)) => Ok((engine, who)),
+            (Some(engine), Some(who)) => Ok(Asker { engine, who }),
             _ => Err(ServerFnError::ServerError("Sign in first.".into())),
         }
     }
 
-    pub async fn since(engine: &Engine, who: &Identity) -> Result<Since, ServerFnError> {
+    pub async fn since(asker: &Asker) -> Result<Since, ServerFnError> {
+        let Asker { engine, who } = asker;
         let store = engine.store();
         let seq = store.head(who.user).await.map_err(error)?;
         let unread = store.inbox(who.user, 100).await.map_err(error)?.unread;

@@ -1,7 +1,8 @@
 //! What is around every page: top bar, rail, what one is told, help.
 
 mod account;
-mod help;
+#[cfg(feature = "ssr")]
+pub mod help;
 mod keys;
 mod notices;
 mod told;
@@ -48,7 +49,6 @@ pub fn Frame(since: Since, children: Children) -> impl IntoView {
             {children()}
         </main>
         <told::Toasts/>
-        <help::Help/>
     }
 }
 

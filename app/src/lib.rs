@@ -2,20 +2,29 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`data`] | server functions: what pages read |
+//! | [`data`] | what pages read, and the server function that answers |
 //! | `early` | what was entered before the scripts were there |
 //! | [`live`] | the one source of truth for what is shown, fed by `/ws` |
+//! | [`fragment`] | parts of pages that the server alone makes |
 //! | [`frame`] | what is around every page |
+//! | [`load`] | how pages get what they read |
 //! | [`page`] | the pages |
 //! | [`sign`] | the signs of states |
 //! | [`words`] | states in words |
 #![recursion_limit = "512"]
 
+#[cfg(not(erase_components))]
+compile_error!(
+    "Build with `--cfg erase_components`: .cargo/config.toml sets it, RUSTFLAGS takes its place."
+);
+
 pub mod data;
 #[cfg(feature = "hydrate")]
 pub mod early;
+pub mod fragment;
 pub mod frame;
 pub mod live;
+pub mod load;
 pub mod page;
 pub mod sign;
 pub mod words;
@@ -81,7 +90,8 @@ pub fn shell() -> impl IntoView {
             <script type="module" nonce=nonce inner_html=code></script>
         }
     });
-    document(start, view! { <App/> }.into_any())
+    // Behind the app, so that hydration never gets there.
+    document(start, view! { <App/> {frame::help::help()} }.into_any())
 }
 
 /// A page with its head. The theme is the cookie's, so that the first paint is
@@ -114,27 +124,37 @@ pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
     }
 }
 
+/// One type for the views of all routes; each of its own makes 4 kB of wasm.
+type Page = fn() -> AnyView;
+
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
     let live = live::provide();
     frame::listen(live);
+    let missing: Page = || page::missing::Missing().into_any();
+    let launch: Page = || page::launch::Launch().into_any();
+    let machines: Page = || page::machines::Machines().into_any();
+    let jobs: Page = || page::jobs::Jobs().into_any();
+    let job: Page = || page::job::Job().into_any();
+    let inbox: Page = || page::inbox::Inbox().into_any();
+    let search: Page = || page::search::Search().into_any();
+    let people: Page = || page::people::People().into_any();
+    let account: Page = || page::account::Account().into_any();
     view! {
         <Title formatter=live::title text="Meanwhile"/>
         <Router>
-            <Routes fallback=|| view! { <page::missing::Missing/> }>
-                <Route path=path!("/setup") view=page::door::SetUp/>
-                <Route path=path!("/sign-in") view=page::door::SignIn/>
-                <Route path=path!("/") view=page::launch::Launch/>
-                <Route path=path!("/launch/check") view=page::launch::Launch/>
-                <Route path=path!("/launch/upload") view=page::launch::Launch/>
-                <Route path=path!("/machines") view=page::machines::Machines/>
-                <Route path=path!("/jobs") view=page::jobs::Jobs/>
-                <Route path=path!("/jobs/:id") view=page::job::Job/>
-                <Route path=path!("/inbox") view=page::inbox::Inbox/>
-                <Route path=path!("/search") view=page::search::Search/>
-                <Route path=path!("/people") view=page::people::People/>
-                <Route path=path!("/account") view=page::account::Account/>
+            <Routes fallback=missing>
+                <Route path=path!("/") view=launch/>
+                <Route path=path!("/launch/check") view=launch/>
+                <Route path=path!("/launch/upload") view=launch/>
+                <Route path=path!("/machines") view=machines/>
+                <Route path=path!("/jobs") view=jobs/>
+                <Route path=path!("/jobs/:id") view=job/>
+                <Route path=path!("/inbox") view=inbox/>
+                <Route path=path!("/search") view=search/>
+                <Route path=path!("/people") view=people/>
+                <Route path=path!("/account") view=account/>
             </Routes>
         </Router>
     }

@@ -1,6 +1,7 @@
 //! The pages.
 
 pub mod account;
+#[cfg(feature = "ssr")]
 pub mod door;
 pub mod inbox;
 pub mod job;
@@ -11,4 +12,5 @@ pub mod link;
 pub mod machines;
 pub mod missing;
 pub mod people;
+pub mod problem;
 pub mod search;

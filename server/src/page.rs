@@ -2,7 +2,10 @@
 //! pages, server functions and the fallback what they need.
 
 use crate::{cookie, failed, form, router::Routes, session, session::Visitor, state::State};
-use app::data::people::Theme;
+use app::{
+    data::people::Theme,
+    page::door::{self, Door},
+};
 use axum::{
     Router,
     extract::{Path, Query, Request, State as Extract},
@@ -40,8 +43,8 @@ impl Context {
 pub fn routes() -> Routes {
     Routes::default()
         .route("/api/{*name}", any(server_fn))
-        .route("/setup", get(render).post(form::set_up))
-        .route("/sign-in", get(render).post(form::sign_in))
+        .route("/setup", get(set_up).post(form::set_up))
+        .route("/sign-in", get(sign_in).post(form::sign_in))
         .route("/sign-out", post(form::sign_out))
         .route("/invite/{token}", get(link).post(form::people::redeem))
         .route("/reset/{token}", get(link).post(form::people::redeem))
@@ -132,6 +135,32 @@ async fn people(Extract(state): Extract<State>, mut request: Request) -> Respons
     let mut response = render(request).await;
     response.headers_mut().append(header::SET_COOKIE, gone);
     response
+}
+
+async fn set_up(told: Query<Told>, request: Request) -> Response {
+    door(|assets| Door::SetUp { token: assets.set_up_token }, told, request).await
+}
+
+async fn sign_in(told: Query<Told>, request: Request) -> Response {
+    door(|_| Door::SignIn, told, request).await
+}
+
+async fn door(
+    which: fn(&app::Assets) -> Door,
+    Query(told): Query<Told>,
+    request: Request,
+) -> Response {
+    let Some(context) = request.extensions().get::<Context>().cloned() else {
+        return crate::problem::Problem::not_found().into_response();
+    };
+    let provide = move || {
+        context.provide();
+        provide_context(which(&context.assets));
+        provide_context(door::Problem(told.problem.clone()));
+        content_security_policy();
+    };
+    let handler = leptos_axum::render_app_async_with_context(provide, door::document);
+    handler(request).await.into_response()
 }
 
 #[derive(serde::Deserialize)]

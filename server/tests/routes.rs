@@ -6,11 +6,12 @@
 
 mod support;
 
-use contract::UserId;
+use app::data::ask::Question;
+use contract::{UserId, api::Filter};
 use engine::store::{Control, Store};
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter::successors};
 use support::{
     Meanwhile,
     seed::{self, cookie, end, sign_in, upload},
@@ -165,19 +166,18 @@ impl World {
         ]
     }
 
-    /// Calls of every server function, with `id` wherever one is asked for.
+    /// Calls of the server function with every question, and with `id`
+    /// wherever one is asked for.
     fn functions(&self, id: &str) -> Vec<Call> {
         let functions = leptos::server_fn::axum::server_fn_paths();
-        let calls = functions.map(|(path, method)| {
-            let mut arguments = String::from("after=0&offset=0&limit=10&filter=all&q=canary");
-            for name in ["id", "job", "task"] {
-                arguments.push_str(&format!("&{name}={id}"));
-            }
-            let body = ("application/x-www-form-urlencoded", arguments);
-            if method == Method::GET {
-                return Call::get(format!("{path}?{}", body.1));
-            }
-            Call { method, path: path.to_owned(), body: Some(body) }
+        let calls = functions.flat_map(|(path, method)| {
+            let first = behind(None, id);
+            let questions = successors(first, |last| behind(Some(last), id));
+            questions.map(move |question| {
+                let arguments = serde_json::json!({ "question": question }).to_string();
+                let body = Some(("application/json", arguments));
+                Call { method: method.clone(), path: path.to_owned(), body }
+            })
         });
         calls.collect()
     }
@@ -194,6 +194,29 @@ impl Call {
     fn get(path: String) -> Self {
         Self { method: Method::GET, path, body: None }
     }
+}
+
+/// The question behind `last`, or the first. Each is named here, so that none
+/// that comes is forgotten.
+fn behind(last: Option<&Question>, id: &str) -> Option<Question> {
+    let (id, q) = (id.to_owned(), CANARY.to_owned());
+    let filter = Filter::All;
+    let Some(last) = last else { return Some(Question::Launch) };
+    Some(match last {
+        Question::Launch => Question::Recent,
+        Question::Recent => Question::Jobs { before: None, state: None, kind: None, q: Some(q) },
+        Question::Jobs { .. } => Question::Machines,
+        Question::Machines => Question::Job { id, filter, q, offset: 0 },
+        Question::Job { .. } => Question::Grid { id, filter, q, offset: 0, limit: 10 },
+        Question::Grid { .. } => Question::Flow { id },
+        Question::Flow { .. } => Question::Timeline { id, before: None },
+        Question::Timeline { .. } => Question::Task { id },
+        Question::Task { .. } => Question::Inbox,
+        Question::Inbox => Question::Search { q },
+        Question::Search { .. } => Question::People,
+        Question::People => Question::Account,
+        Question::Account => return None,
+    })
 }
 
 /// Paths of the router's table and of the pages.
@@ -216,7 +239,8 @@ async fn the_lists_are_whole() {
         assert!(paths.contains(known), "{known} is not in {paths:?}");
     }
     let functions: Vec<_> = leptos::server_fn::axum::server_fn_paths().collect();
-    assert!(functions.iter().any(|(path, _)| path.contains("read_task")), "{functions:?}");
+    // Another one would need calls of its own here.
+    assert!(matches!(&functions[..], [(path, _)] if path.contains("answer")), "{functions:?}");
 }
 
 #[tokio::test]
@@ -285,7 +309,8 @@ async fn what_is_anothers_is_not_found() {
             let response = world.send(&call, Some("bob"), Some(&origin)).await;
             let text = response.text().await.unwrap();
             assert!(!text.contains(CANARY), "{call:?}: {text}");
-            assert!(!text.starts_with("Args|"), "this test has to learn {call:?}: {text}");
+            let understood = !["Args|", "Deserialization|"].iter().any(|why| text.starts_with(why));
+            assert!(understood, "this test has to learn {call:?}: {text}");
         }
     }
     // In a job of his own he can't name another's items.

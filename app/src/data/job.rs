@@ -1,10 +1,19 @@
 //! What the page of a job reads.
 
-use super::Since;
+#[cfg(feature = "ssr")]
+use super::server::{self as asking, Asker};
+use super::{
+    Since,
+    ask::{Ask, Question},
+};
+use crate::fragment::Fragment;
+#[cfg(feature = "ssr")]
+use crate::page::job::flow::graph;
 use contract::{
-    api::{Channel, Filter, Flow, Grid, Job, TaskDetail},
+    api::{Channel, Filter, Grid, Job, TaskDetail},
     fact::Fact,
 };
+#[cfg(feature = "ssr")]
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -46,25 +55,56 @@ pub struct Timeline {
 
 /// The job with the rows that match from place `offset` on. `None`: there is
 /// no such job, or it belongs to someone else.
-#[server]
-pub async fn read_job(
+pub const fn ask_job(id: String, filter: Filter, q: String, offset: u32) -> Ask<Option<JobPage>> {
+    Ask::new(Question::Job { id, filter, q, offset })
+}
+
+/// Rows of a job that match, at most 200 from place `offset` on.
+pub const fn ask_grid(
     id: String,
     filter: Filter,
     q: String,
     offset: u32,
+    limit: u32,
+) -> Ask<GridPage> {
+    Ask::new(Question::Grid { id, filter, q, offset, limit })
+}
+
+/// The chain of a job.
+pub const fn ask_flow(id: String) -> Ask<Option<Fragment>> {
+    Ask::new(Question::Flow { id })
+}
+
+/// The journal of a job before the place `before`, or its end.
+pub const fn ask_timeline(id: String, before: Option<i64>) -> Ask<Option<Timeline>> {
+    Ask::new(Question::Timeline { id, before })
+}
+
+/// `None`: there is no such task, or it belongs to someone else.
+pub const fn ask_task(id: String) -> Ask<Option<TaskDetail>> {
+    Ask::new(Question::Task { id })
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn job(
+    asker: Asker,
+    id: &str,
+    filter: Filter,
+    q: String,
+    offset: u32,
 ) -> Result<Option<JobPage>, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
-    let since = super::server::since(&engine, &who).await?;
+    let since = asking::since(&asker).await?;
+    let Asker { engine, who } = asker;
     let Ok(id) = id.parse() else { return Ok(None) };
     let store = engine.store();
     let job = match store.job(who.user, id).await {
         Ok(job) => job,
         Err(engine::store::Error::NotFound) => return Ok(None),
-        Err(error) => return Err(super::server::error(error)),
+        Err(error) => return Err(asking::error(error)),
     };
-    let forecast = engine.forecast().await.map_err(super::server::error)?;
+    let forecast = engine.forecast().await.map_err(asking::error)?;
     let query = engine::store::GridQuery { filter, words: q, offset, limit: FIRST };
-    let grid = store.grid(who.user, id, &query).await.map_err(super::server::error)?;
+    let grid = store.grid(who.user, id, &query).await.map_err(asking::error)?;
     let channels = server::channels(&forecast, &job);
     let left = forecast.jobs.get(&id).cloned().unwrap_or_default();
     let job = Job { eta_ms: left.eta_ms, ..job };
@@ -72,18 +112,18 @@ pub async fn read_job(
     Ok(Some(JobPage { since, job, running, limited_by, channels, grid }))
 }
 
-/// Rows of a job that match, at most 200 from place `offset` on.
-#[server]
-pub async fn read_grid(
-    id: String,
+#[cfg(feature = "ssr")]
+pub(super) async fn grid(
+    asker: Asker,
+    id: &str,
     filter: Filter,
     q: String,
     offset: u32,
     limit: u32,
 ) -> Result<GridPage, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
-    let seq = engine.store().head(who.user).await.map_err(super::server::error)?;
-    let id = server::id(&id)?;
+    let Asker { engine, who } = asker;
+    let seq = engine.store().head(who.user).await.map_err(asking::error)?;
+    let id = server::id(id)?;
     let query = engine::store::GridQuery { filter, words: q, offset, limit: limit.min(200) };
     match engine.store().grid(who.user, id, &query).await {
         Ok(grid) => Ok(GridPage { seq, grid }),
@@ -91,38 +131,42 @@ pub async fn read_grid(
     }
 }
 
-/// The chain of a job.
-#[server]
-pub async fn read_flow(id: String) -> Result<Flow, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
-    engine.store().flow(who.user, server::id(&id)?).await.map_err(server::gone)
+#[cfg(feature = "ssr")]
+pub(super) async fn flow(asker: Asker, id: &str) -> Result<Fragment, ServerFnError> {
+    let Asker { engine, who } = asker;
+    let id = server::id(id)?;
+    let flow = engine.store().flow(who.user, id).await.map_err(server::gone)?;
+    let forecast = engine.forecast().await.map_err(asking::error)?;
+    Ok(graph::fragment(id, &flow, &forecast.channels))
 }
 
-/// The journal of a job before the place `before`, or its end.
-#[server]
-pub async fn read_timeline(id: String, before: Option<i64>) -> Result<Timeline, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
+#[cfg(feature = "ssr")]
+pub(super) async fn timeline(
+    asker: Asker,
+    id: &str,
+    before: Option<i64>,
+) -> Result<Timeline, ServerFnError> {
+    let Asker { engine, who } = asker;
     let store = engine.store();
-    let seq = store.head(who.user).await.map_err(super::server::error)?;
-    let id = server::id(&id)?;
+    let seq = store.head(who.user).await.map_err(asking::error)?;
+    let id = server::id(id)?;
     let one_more = i64::try_from(FACTS).unwrap_or(i64::MAX - 1) + 1;
     let before = before.unwrap_or(i64::MAX);
     let journal = store.job_journal_before(who.user, id, before, one_more).await;
-    let mut facts = journal.map_err(super::server::error)?;
+    let mut facts = journal.map_err(asking::error)?;
     let more = facts.len() > FACTS;
     facts.truncate(FACTS);
     Ok(Timeline { seq, facts, more })
 }
 
-/// `None`: there is no such task, or it belongs to someone else.
-#[server]
-pub async fn read_task(id: String) -> Result<Option<TaskDetail>, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
+#[cfg(feature = "ssr")]
+pub(super) async fn task(asker: Asker, id: &str) -> Result<Option<TaskDetail>, ServerFnError> {
+    let Asker { engine, who } = asker;
     let Ok(id) = id.parse() else { return Ok(None) };
     match engine.store().task(who.user, id).await {
         Ok(detail) => Ok(Some(detail)),
         Err(engine::store::Error::NotFound) => Ok(None),
-        Err(error) => Err(super::server::error(error)),
+        Err(error) => Err(asking::error(error)),
     }
 }
 

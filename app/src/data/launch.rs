@@ -1,7 +1,14 @@
 //! What the pages that launch read: the upload panel, machines, jobs.
 
-use super::Since;
-use contract::api::{Channel, DryRun, Estimate, Instance, Job, Task};
+#[cfg(feature = "ssr")]
+use super::server::{self, Asker};
+use super::{
+    Since,
+    ask::{Ask, Question},
+};
+use crate::fragment::Fragment;
+use contract::api::{Channel, Estimate, Instance, Job, Task};
+#[cfg(feature = "ssr")]
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +23,21 @@ pub struct Choice {
 
 /// What the server understood of a file, before anything is launched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-// One lives on a page: boxing would cost more.
-#[allow(clippy::large_enum_variant)]
 pub enum Understood {
-    Read(DryRun),
+    /// How much, and all of it as a page shows it.
+    Read(Counts, Fragment),
     /// It can't be read at all, and why.
     Refused(String),
+}
+
+/// What a button has to know of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Data rows of the file.
+    pub rows: u64,
+    pub products: u64,
+    /// Rows that can't be uploaded.
+    pub bad_total: u64,
 }
 
 /// A file that was sent to be looked at.
@@ -120,13 +136,17 @@ const MANY: u32 = 50;
 #[cfg(feature = "ssr")]
 const STARTS: u32 = 5;
 
-#[server]
-pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
-    let since = super::server::since(&engine, &who).await?;
+pub const fn ask_launch() -> Ask<LaunchPage> {
+    Ask::new(Question::Launch)
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn launch(asker: Asker) -> Result<LaunchPage, ServerFnError> {
+    let since = server::since(&asker).await?;
+    let Asker { engine, .. } = asker;
     let answered = use_context::<Answered>();
     let ticked = answered.as_ref().map(|answered| answered.ticked.clone());
-    let channels = engine.channels_now().await.map_err(super::server::error)?;
+    let channels = engine.channels_now().await.map_err(server::error)?;
     let choices = channels.into_iter().map(|channel| {
         let spec = engine.channels().iter().find(|spec| spec.id == channel.id);
         Choice {
@@ -137,7 +157,7 @@ pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
     });
     let (key, sent, problem) = match answered {
         Some(answered) => (answered.key, answered.sent, answered.problem),
-        None => (super::server::key(), None, None),
+        None => (server::key(), None, None),
     };
     let now = engine.store().now_ms();
     let panel = Panel { key, choices: choices.collect(), sent, problem, now };
@@ -145,13 +165,17 @@ pub async fn read_launch() -> Result<LaunchPage, ServerFnError> {
 }
 
 /// The jobs that run now, and the latest of the others.
-#[server]
-pub async fn read_recent() -> Result<Recent, ServerFnError> {
-    let (engine, who) = super::server::viewer()?;
+pub const fn ask_recent() -> Ask<Recent> {
+    Ask::new(Question::Recent)
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn recent(asker: Asker) -> Result<Recent, ServerFnError> {
+    let Asker { engine, who } = asker;
     let store = engine.store();
-    let seq = store.head(who.user).await.map_err(super::server::error)?;
-    let running = store.running_jobs(who.user, MANY).await.map_err(super::server::error)?;
-    let mut jobs = store.jobs(who.user, None, LATEST).await.map_err(super::server::error)?.items;
+    let seq = store.head(who.user).await.map_err(server::error)?;
+    let running = store.running_jobs(who.user, MANY).await.map_err(server::error)?;
+    let mut jobs = store.jobs(who.user, None, LATEST).await.map_err(server::error)?.items;
     jobs.retain(|job| running.iter().all(|running| running.id != job.id));
     jobs.extend(running);
     jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
@@ -159,16 +183,26 @@ pub async fn read_recent() -> Result<Recent, ServerFnError> {
 }
 
 /// Jobs that match, older than `before`; what can't be read filters nothing.
-#[server]
-pub async fn read_jobs(
+pub const fn ask_jobs(
+    before: Option<String>,
+    state: Option<String>,
+    kind: Option<String>,
+    q: Option<String>,
+) -> Ask<JobsPage> {
+    Ask::new(Question::Jobs { before, state, kind, q })
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn jobs(
+    asker: Asker,
     before: Option<String>,
     state: Option<String>,
     kind: Option<String>,
     q: Option<String>,
 ) -> Result<JobsPage, ServerFnError> {
     use engine::store::JobQuery;
-    let (engine, who) = super::server::viewer()?;
-    let since = super::server::since(&engine, &who).await?;
+    let since = server::since(&asker).await?;
+    let Asker { engine, who } = asker;
     let query = JobQuery {
         before: before.and_then(|id| id.parse().ok()),
         limit: MANY,
@@ -176,34 +210,38 @@ pub async fn read_jobs(
         kind: kind.and_then(|word| word.parse().ok()),
         words: q.filter(|words| !words.is_empty()),
     };
-    let page = engine.store().find_jobs(who.user, query).await.map_err(super::server::error)?;
+    let page = engine.store().find_jobs(who.user, query).await.map_err(server::error)?;
     Ok(JobsPage { since, jobs: page.items, next: page.next })
 }
 
 /// The account's machines, with what this user's last starts did to them.
-#[server]
-pub async fn read_machines() -> Result<MachinesPage, ServerFnError> {
+pub const fn ask_machines() -> Ask<MachinesPage> {
+    Ask::new(Question::Machines)
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn machines(asker: Asker) -> Result<MachinesPage, ServerFnError> {
     use contract::{
         command::{AlarmCreate, Command, Ec2Start},
         state::JobKind,
     };
     use engine::store::{JobQuery, TaskQuery};
-    let (engine, who) = super::server::viewer()?;
-    let since = super::server::since(&engine, &who).await?;
-    let key = super::server::key();
+    let since = server::since(&asker).await?;
+    let Asker { engine, who } = asker;
+    let key = server::key();
     let instances = match engine.machines().read().await {
         Ok(instances) => instances,
         Err(error) => return Ok(MachinesPage { since, key, machines: Err(error.to_string()) }),
     };
     let store = engine.store();
     let starts = JobQuery { limit: STARTS, kind: Some(JobKind::Ec2Starts), ..JobQuery::default() };
-    let starts = store.find_jobs(who.user, starts).await.map_err(super::server::error)?;
+    let starts = store.find_jobs(who.user, starts).await.map_err(server::error)?;
     let mut tasks: Vec<Task> = Vec::new();
     // Newest first, so the first that is found about a machine is its last.
     for job in starts.items {
         let query = TaskQuery { limit: 500, ..TaskQuery::default() };
         let of_job = store.find_tasks(who.user, job.id, query).await;
-        tasks.extend(of_job.map_err(super::server::error)?);
+        tasks.extend(of_job.map_err(server::error)?);
     }
     let machines = instances.iter().map(|instance| {
         let about = |kind: &str| {

@@ -1,10 +1,17 @@
 //! Accounts: those that admins manage, and one's own.
 
-use super::Since;
-use contract::{
-    UserId,
-    api::{Invitation, Role, Session, User},
+#[cfg(feature = "ssr")]
+use super::server::{self, Asker};
+use super::{
+    Since,
+    ask::{Ask, Question},
 };
+use crate::fragment::Fragment;
+#[cfg(feature = "ssr")]
+use crate::page::{account::settings, people::accounts};
+#[cfg(feature = "ssr")]
+use contract::api::Role;
+#[cfg(feature = "ssr")]
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +44,8 @@ impl Theme {
 }
 
 /// A one-time link that was just made; it is shown once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLink {
     pub url: String,
     pub email: String,
@@ -50,62 +58,56 @@ pub struct NewLink {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeoplePage {
     pub since: Since,
-    /// Whoever looks.
-    pub own: UserId,
-    /// The first [`MOST`], by address.
-    pub users: Vec<User>,
-    pub invitations: Vec<Invitation>,
-    pub link: Option<NewLink>,
+    pub accounts: Fragment,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountPage {
     pub since: Since,
-    pub role: Role,
-    /// UTC ms.
-    pub created_at: i64,
-    pub sessions: Vec<Session>,
-    pub theme: Theme,
+    pub settings: Fragment,
 }
 
 /// Accounts that the page shows.
+#[cfg(feature = "ssr")]
 pub const MOST: usize = 500;
 
 /// `None`, and 404: whoever looks is no admin.
-#[server]
-pub async fn read_people() -> Result<Option<PeoplePage>, ServerFnError> {
-    use super::server;
-    let (engine, who) = server::viewer()?;
-    if who.role != Role::Admin {
+pub const fn ask_people() -> Ask<Option<PeoplePage>> {
+    Ask::new(Question::People)
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn people(asker: Asker) -> Result<Option<PeoplePage>, ServerFnError> {
+    if asker.who.role != Role::Admin {
         expect_context::<leptos_axum::ResponseOptions>()
             .set_status(axum::http::StatusCode::NOT_FOUND);
         return Ok(None);
     }
-    let since = server::since(&engine, &who).await?;
+    let since = server::since(&asker).await?;
+    let Asker { engine, who } = asker;
     let store = engine.store();
     let most = i64::try_from(MOST).unwrap_or(i64::MAX);
-    Ok(Some(PeoplePage {
-        since,
+    let accounts = accounts::fragment(accounts::People {
         own: who.user,
         users: store.users(most).await.map_err(server::error)?,
         invitations: store.invitations().await.map_err(server::error)?,
         link: use_context::<crate::Browser>().and_then(|browser| browser.new_link),
-    }))
+    });
+    Ok(Some(PeoplePage { since, accounts }))
 }
 
-#[server]
-pub async fn read_account() -> Result<AccountPage, ServerFnError> {
-    use super::server;
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
+pub const fn ask_account() -> Ask<AccountPage> {
+    Ask::new(Question::Account)
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn account(asker: Asker) -> Result<AccountPage, ServerFnError> {
+    let since = server::since(&asker).await?;
+    let Asker { engine, who } = asker;
     let browser = expect_context::<crate::Browser>();
     let store = engine.store();
     let user = store.user(who.user).await.map_err(server::error)?;
-    Ok(AccountPage {
-        since,
-        role: user.role,
-        created_at: user.created_at,
-        sessions: store.sessions(who.user, &browser.session).await.map_err(server::error)?,
-        theme: browser.theme,
-    })
+    let sessions = store.sessions(who.user, &browser.session).await.map_err(server::error)?;
+    let settings = settings::fragment(&user, sessions, browser.theme);
+    Ok(AccountPage { since, settings })
 }

@@ -1,8 +1,12 @@
 //! What the top bar's field finds.
 
-use super::Since;
+use super::{
+    Since,
+    ask::{Ask, Question},
+};
 use contract::api::{Job, Task};
-use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use leptos::prelude::ServerFnError;
 use serde::{Deserialize, Serialize};
 
 /// Jobs that a search shows.
@@ -28,11 +32,18 @@ pub struct SearchPage {
 
 /// The viewer's jobs with `q` in their title, and items whose SKU begins with
 /// it; nothing where `q` is empty.
-#[server]
-pub async fn read_search(q: String) -> Result<SearchPage, ServerFnError> {
+pub const fn ask_search(q: String) -> Ask<SearchPage> {
+    Ask::new(Question::Search { q })
+}
+
+#[cfg(feature = "ssr")]
+pub(super) async fn search(
+    asker: super::server::Asker,
+    q: &str,
+) -> Result<SearchPage, ServerFnError> {
     use super::server;
-    let (engine, who) = server::viewer()?;
-    let since = server::since(&engine, &who).await?;
+    let since = server::since(&asker).await?;
+    let super::server::Asker { engine, who } = asker;
     let q = q.trim();
     if q.is_empty() {
         return Ok(SearchPage { since, jobs: Vec::new(), items: Vec::new() });

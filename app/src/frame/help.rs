@@ -1,4 +1,5 @@
-//! `?`: the keys, and what the states mean.
+//! `?`: the keys, and what the states mean. Beside every page that has scripts,
+//! and made on the server alone.
 
 use leptos::prelude::*;
 
@@ -27,8 +28,7 @@ const STATES: [(&str, &str, &str); 10] = [
     ("?", "needs you", "Nobody can tell whether it was done: say done, or again."),
 ];
 
-#[component]
-pub fn Help() -> impl IntoView {
+pub fn help() -> AnyView {
     let keys = KEYS
         .into_iter()
         .map(|(keys, what)| {
@@ -58,9 +58,7 @@ pub fn Help() -> impl IntoView {
                     <label class="choice">
                         <input
                             type="checkbox"
-                            id="keys-off"
-                            on:change=move |event| super::keys::turn_off(event_target_checked(&event))
-                        />
+                            id="keys-off"/>
                         <span>"Turn these keys off in this browser"</span>
                     </label>
                 </section>

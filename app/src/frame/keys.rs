@@ -4,7 +4,7 @@
 use crate::live::Live;
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 /// The second key of a pair comes within this time, ms.
 const PAIR_MS: f64 = 1_500.0;
@@ -15,11 +15,22 @@ pub fn listen(live: Live) {
     Effect::new(move |_| {
         let pair = StoredValue::new(f64::NEG_INFINITY);
         let keys = window_event_listener(ev::keydown, move |event| heard(live, pair, &event));
-        std::mem::forget(keys);
+        if let Some(field) =
+            find("#keys-off").and_then(|field| field.dyn_into::<HtmlInputElement>().ok())
+        {
+            field.set_checked(are_off());
+        }
+        let off = window_event_listener(ev::change, |event| {
+            let field = event.target().and_then(|field| field.dyn_into::<HtmlInputElement>().ok());
+            if let Some(field) = field.filter(|field| field.id() == "keys-off") {
+                turn_off(field.checked());
+            }
+        });
+        std::mem::forget((keys, off));
     });
 }
 
-pub fn turn_off(off: bool) {
+fn turn_off(off: bool) {
     if let Some(storage) = storage() {
         let _ = if off { storage.set_item(OFF, "1") } else { storage.remove_item(OFF) };
     }

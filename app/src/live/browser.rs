@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::NotificationPermission;
 
 /// Whoever comes back sooner was not away, ms.
-const AWAY_MS: f64 = 60_000.0;
+const AWAY_MS: i64 = 60_000;
 /// Where a browser keeps what its user saw last: who, `seq`, and when.
 const SEEN: &str = "meanwhile.seen";
 /// The tab's icon with a dot, drawn before the end of its SVG.
@@ -131,8 +131,13 @@ fn storage() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
 }
 
+/// UTC ms, without the code that writes and reads floats.
+fn now_ms() -> i64 {
+    js_sys::Date::now() as i64
+}
+
 /// The last `seq` that this browser showed to whoever looks, and when.
-fn seen(live: Live) -> Option<(i64, f64)> {
+fn seen(live: Live) -> Option<(i64, i64)> {
     let kept = storage()?.get_item(SEEN).ok()??;
     let mut parts = kept.rsplitn(3, ' ');
     let (at, seq) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -143,7 +148,7 @@ fn seen(live: Live) -> Option<(i64, f64)> {
 fn saw(live: Live, seq: i64) {
     let seq = seen(live).map_or(seq, |(before, _)| before.max(seq));
     if let Some(storage) = storage() {
-        let _ = storage.set_item(SEEN, &format!("{} {seq} {}", who(live), js_sys::Date::now()));
+        let _ = storage.set_item(SEEN, &format!("{} {seq} {}", who(live), now_ms()));
     }
 }
 
@@ -154,13 +159,13 @@ fn come_back(live: Live) {
         .with_untracked(|since| since.as_ref().map_or((0, 0), |since| (since.seq, since.unread)));
     let before = seen(live);
     saw(live, seq);
-    let away = before.is_none_or(|(_, at)| js_sys::Date::now() - at > AWAY_MS);
+    let away = before.is_none_or(|(_, at)| now_ms() - at > AWAY_MS);
     let last = before.map_or(0, |(seq, _)| seq);
     if unread == 0 || last >= seq || !away {
         return;
     }
     spawn_local(async move {
-        if let Ok(page) = crate::data::read_inbox().await {
+        if let Ok(page) = crate::data::inbox::ask_inbox().read().await {
             let missed = page.inbox.items.into_iter();
             live.told
                 .miss(&missed.filter(|told| !told.read && told.seq > last).collect::<Vec<_>>());
@@ -175,7 +180,7 @@ fn watch(live: Live) {
             saw(live, 0);
         } else {
             let seq = live.seq();
-            let away = seen(live).is_some_and(|(_, at)| js_sys::Date::now() - at > AWAY_MS);
+            let away = seen(live).is_some_and(|(_, at)| now_ms() - at > AWAY_MS);
             let last = seen(live).map_or(0, |(seq, _)| seq);
             if away {
                 live.told.miss(&live.told.take_behind(last));

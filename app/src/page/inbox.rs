@@ -1,9 +1,11 @@
 //! What the user was told.
 
 use crate::{
-    data::{InboxPage, read_inbox},
+    data::inbox::{InboxPage, ask_inbox},
     frame::{Frame, Notices},
     live::Live,
+    load::Loaded,
+    page::problem::failed,
     words,
 };
 use contract::api::Notification;
@@ -13,17 +15,13 @@ use leptos_meta::Title;
 #[component]
 pub fn Inbox() -> impl IntoView {
     let live = expect_context::<Live>();
-    let page = Resource::new(move || (live.resync.get(), live.told.newest()), |_| read_inbox());
+    let page = Loaded::versioned(move || {
+        let told = live.told.newest().unsigned_abs();
+        (ask_inbox(), [live.resync.get().into(), told, 0])
+    });
     view! {
         <Title text="Inbox"/>
-        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(page) => content(live, page),
-                    Err(error) => super::job::failed(&error).into_any(),
-                }
-            })}
-        </Transition>
+        {page.view("Reading …", move |page| content(live, page), failed)}
     }
     .into_any()
 }

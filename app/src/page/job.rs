@@ -3,15 +3,17 @@
 mod asked;
 mod bar;
 mod details;
-mod flow;
+pub mod flow;
 mod header;
 mod items;
 mod timeline;
 
 use crate::{
-    data::job::{JobPage, read_flow, read_job, read_task, read_timeline},
+    data::job::{JobPage, ask_flow, ask_job, ask_task, ask_timeline},
     frame::{Frame, ProblemLine},
     live::Live,
+    load::Loaded,
+    page::{missing::Missing, problem::failed},
 };
 use asked::{Asked, View};
 use contract::{TaskId, api::Filter};
@@ -30,23 +32,17 @@ use std::time::Duration;
 pub fn Job() -> impl IntoView {
     let live = expect_context::<Live>();
     let asked = Asked::of_address();
-    let page = Resource::new(
-        move || asked.job.get(),
-        move |id| {
-            let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
-            read_job(id, filter, words, asked.from.get_untracked())
-        },
-    );
+    let page = Loaded::new(move || {
+        let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
+        ask_job(asked.job.get(), filter, words, asked.from.get_untracked())
+    });
     let looks = move |view| asked.view.get() == view;
-    let timeline = Resource::new(
-        move || {
-            looks(View::Timeline).then(|| (asked.job.get(), asked.before.get(), live.resync.get()))
-        },
-        async |asked| match asked {
-            Some((id, before, _)) => read_timeline(id, before).await.map(Some),
-            None => Ok(None),
-        },
-    );
+    let timeline = Loaded::perhaps(move || {
+        looks(View::Timeline).then(|| {
+            let ask = ask_timeline(asked.job.get(), asked.before.get());
+            (ask, [live.resync.get().into(), 0, 0])
+        })
+    });
     // Counts up at most once a second while facts of the job come.
     let beat = RwSignal::new(0_u32);
     let pulse = move || {
@@ -57,49 +53,33 @@ pub fn Job() -> impl IntoView {
         }
     };
     once_a_second(pulse, move || beat.update(|beat| *beat += 1));
-    let flow = Resource::new(
-        move || looks(View::Flow).then(|| (asked.job.get(), beat.get(), live.resync.get())),
-        async |asked| match asked {
-            Some((id, ..)) => read_flow(id).await.map(Some),
-            None => Ok(None),
-        },
-    );
-    let detail = Resource::new(
-        move || {
-            asked.task.get().map(|task| {
-                let version = task.parse().map(|task: TaskId| live.version(task));
-                (task, version.unwrap_or_default(), live.resync.get())
-            })
-        },
-        async |asked| match asked {
-            Some((task, ..)) => read_task(task).await,
-            None => Ok(None),
-        },
-    );
+    let flow = Loaded::perhaps(move || {
+        looks(View::Flow).then(|| {
+            let version = [live.resync.get().into(), beat.get().into(), 0];
+            (ask_flow(asked.job.get()), version)
+        })
+    });
+    let detail = Loaded::perhaps(move || {
+        asked.task.get().map(|task| {
+            let known = task.parse().map(|task: TaskId| live.version(task));
+            let (seq, attempt) = known.unwrap_or_default();
+            let attempt = attempt.map_or(0, |attempt| u64::from(attempt) + 1);
+            (ask_task(task), [live.resync.get().into(), seq.unsigned_abs(), attempt])
+        })
+    });
+    let show = move |page: Option<JobPage>| {
+        let Some(page) = page else { return Missing().into_any() };
+        let job = page.job.id;
+        let views = move || {
+            let flow = view! { <flow::Flow flow=flow/> };
+            let timeline = view! { <timeline::Timeline job=job timeline=timeline asked=asked/> };
+            (flow.into_any(), timeline.into_any())
+        };
+        let aside = view! { <details::Details job=job detail=detail asked=asked/> };
+        content(page, asked, views, aside.into_any())
+    };
     close_by_key(asked);
-    view! {
-        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(Some(page)) => {
-                        let job = page.job.id;
-                        let aside = view! { <details::Details job=job detail=detail asked=asked/> };
-                        let views = move |now| {
-                            let flow = view! { <flow::Flow flow=flow asked=asked now=now/> };
-                            let timeline = view! {
-                                <timeline::Timeline job=job timeline=timeline asked=asked/>
-                            };
-                            (flow.into_any(), timeline.into_any())
-                        };
-                        content(page, asked, views, aside.into_any())
-                    }
-                    Ok(None) => view! { <super::missing::Missing/> }.into_any(),
-                    Err(error) => failed(&error).into_any(),
-                }
-            })}
-        </Transition>
-    }
-    .into_any()
+    page.view("Reading …", show, failed)
 }
 
 /// Runs `then` a second after what `when` reads has changed, and at most once
@@ -156,26 +136,6 @@ fn close_by_key(asked: Asked) {
     });
 }
 
-/// What a person reads where the server could not answer.
-pub fn sentence(error: &ServerFnError) -> String {
-    match error {
-        ServerFnError::ServerError(words) => words.clone(),
-        _ => "The server did not answer. Try again soon.".into(),
-    }
-}
-
-/// The page could not be read.
-pub fn failed(error: &ServerFnError) -> impl IntoView + use<> {
-    let words = sentence(error);
-    view! {
-        <main class="door">
-            <h1>"This page could not be read"</h1>
-            <p role="alert">{words}</p>
-            <p><a href="" rel="external">"Try again"</a></p>
-        </main>
-    }
-}
-
 /// Reads the job anew where facts alone can't tell how it is, and leaves the
 /// page's elements as they are: focus and scrolling stay.
 fn read_again(page: RwSignal<JobPage>, live: Live) {
@@ -186,7 +146,7 @@ fn read_again(page: RwSignal<JobPage>, live: Live) {
             number.set_value(count);
             let id = page.with_untracked(|page| page.job.id.to_string());
             spawn_local(async move {
-                let read = read_job(id, Filter::All, String::new(), 0).await;
+                let read = ask_job(id, Filter::All, String::new(), 0).read().await;
                 if number.try_get_value() != Some(count) {
                     return;
                 }
@@ -207,7 +167,7 @@ fn read_again(page: RwSignal<JobPage>, live: Live) {
 fn content(
     page: JobPage,
     asked: Asked,
-    views: impl FnOnce(Now) -> (AnyView, AnyView),
+    views: impl FnOnce() -> (AnyView, AnyView),
     details: AnyView,
 ) -> AnyView {
     let live = expect_context::<Live>();
@@ -234,7 +194,7 @@ fn content(
             <items::Items now=now asked=asked first=grid/>
         </div>
     };
-    let (flow, timeline) = views(now);
+    let (flow, timeline) = views();
     view! {
         <Title text=title/>
         <Frame since=since>

@@ -3,10 +3,12 @@
 mod choices;
 mod line;
 
+use super::problem::{failed, problem};
 use crate::{
-    data::launch::{JobsPage, Recent, read_jobs},
+    data::launch::{JobsPage, Recent, ask_jobs},
     frame::Frame,
     live::Live,
+    load::Loaded,
 };
 use choices::{Asked, Choices};
 use contract::{api::Job, state::JobState};
@@ -20,20 +22,13 @@ pub fn Jobs() -> impl IntoView {
     let live = expect_context::<Live>();
     let query = use_query_map();
     let asked = Memo::new(move |_| query.with(Asked::of));
-    let page = Resource::new(
-        move || (asked.get(), live.resync.get()),
-        |(asked, _)| read_jobs(asked.before, asked.state, asked.kind, asked.q),
-    );
+    let page = Loaded::versioned(move || {
+        let Asked { before, state, kind, q } = asked.get();
+        (ask_jobs(before, state, kind, q), [live.resync.get().into(), 0, 0])
+    });
     view! {
         <Title text="Jobs"/>
-        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(page) => content(page, asked.get_untracked()),
-                    Err(error) => super::job::failed(&error).into_any(),
-                }
-            })}
-        </Transition>
+        {page.view("Reading …", move |page| content(page, asked.get_untracked()), failed)}
     }
     .into_any()
 }
@@ -120,21 +115,8 @@ fn Lines(jobs: Memo<Vec<Job>>, nothing: AnyView) -> impl IntoView {
 
 /// What runs now, live, and then what ended last.
 #[component]
-pub fn RecentJobs(recent: Resource<Result<Recent, ServerFnError>>) -> impl IntoView {
-    view! {
-        <Transition fallback=|| view! { <p class="loading">"Reading your jobs …"</p> }>
-            {move || Suspend::new(async move {
-                match recent.await {
-                    Ok(Recent { seq, jobs }) => split(jobs, seq),
-                    Err(error) => {
-                        let words = super::job::sentence(&error);
-                        view! { <p class="problem" role="alert">{words}</p> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
-    }
-    .into_any()
+pub fn RecentJobs(recent: Loaded<Recent>) -> impl IntoView {
+    recent.view("Reading your jobs …", |Recent { seq, jobs }| split(jobs, seq), problem)
 }
 
 fn split(jobs: Vec<Job>, seq: i64) -> AnyView {

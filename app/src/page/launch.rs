@@ -2,14 +2,16 @@
 //! that launched nothing is this page too.
 
 mod check;
+#[cfg(feature = "ssr")]
 mod understood;
 mod upload;
 
 use crate::{
-    data::launch::{LaunchPage, read_launch, read_machines, read_recent},
+    data::launch::{LaunchPage, ask_launch, ask_machines, ask_recent},
     frame::{Frame, ProblemLine},
     live::Live,
-    page::{jobs::RecentJobs, machines::Panel},
+    load::Loaded,
+    page::{jobs::RecentJobs, machines::Panel, problem::failed},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -20,23 +22,17 @@ use leptos_meta::Title;
 #[component]
 pub fn Launch() -> impl IntoView {
     let live = expect_context::<Live>();
-    let page = Resource::new(|| (), |()| read_launch());
-    let machines = Resource::new(|| (), |()| read_machines());
-    let recent = Resource::new(move || live.resync.get(), |_| read_recent());
+    let page = Loaded::new(ask_launch);
+    let machines = Loaded::new(ask_machines);
+    let recent = Loaded::versioned(move || (ask_recent(), [live.resync.get().into(), 0, 0]));
+    let show = move |page| {
+        let machines = view! { <Panel page=machines/> }.into_any();
+        let recent = view! { <RecentJobs recent=recent/> }.into_any();
+        content(page, machines, recent)
+    };
     view! {
         <Title text="Launch"/>
-        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(page) => {
-                        let machines = view! { <Panel page=machines/> }.into_any();
-                        let recent = view! { <RecentJobs recent=recent/> }.into_any();
-                        content(page, machines, recent)
-                    }
-                    Err(error) => super::job::failed(&error).into_any(),
-                }
-            })}
-        </Transition>
+        {page.view("Reading …", show, failed)}
     }
     .into_any()
 }

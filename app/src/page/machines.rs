@@ -1,9 +1,11 @@
 //! The account's machines: their state, and what the last start did to them.
 
 use crate::{
-    data::launch::{Machine, MachinesPage, read_machines},
+    data::launch::{Machine, MachinesPage, ask_machines},
     frame::{Frame, ProblemLine},
     live::Live,
+    load::Loaded,
+    page::problem::{failed, sentence},
     words,
 };
 use contract::{api::Task, state::TaskState};
@@ -14,53 +16,38 @@ use leptos_meta::Title;
 const START: &str = "ec2.start";
 const ALARM: &str = "alarm.create";
 
-type Answer = Resource<Result<MachinesPage, ServerFnError>>;
+const ASKING: &str = "Asking EC2 …";
 
 #[component]
 pub fn Machines() -> impl IntoView {
-    let page = Resource::new(|| (), |()| read_machines());
+    let page = Loaded::new(ask_machines);
     let ticked = RwSignal::new(Vec::new());
     view! {
         <Title text="Machines"/>
-        <Transition fallback=|| view! { <p class="loading">"Asking EC2 …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(read) => {
-                        view! {
-                            <Frame since=read.since.clone()>
-                                <h1>"Machines"</h1>
-                                <ProblemLine/>
-                                <section class="panel all" aria-label="All machines">
-                                    {list(read, page, ticked)}
-                                </section>
-                            </Frame>
-                        }
-                            .into_any()
-                    }
-                    Err(error) => super::job::failed(&error).into_any(),
-                }
-            })}
-        </Transition>
+        {page.view(ASKING, move |read| whole(read, page, ticked), failed)}
+    }
+    .into_any()
+}
+
+fn whole(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<String>>) -> AnyView {
+    view! {
+        <Frame since=read.since.clone()>
+            <h1>"Machines"</h1>
+            <ProblemLine/>
+            <section class="panel all" aria-label="All machines">
+                {list(read, page, ticked)}
+            </section>
+        </Frame>
     }
     .into_any()
 }
 
 /// The same as a part of another page.
 #[component]
-pub fn Panel(page: Answer) -> impl IntoView {
+pub fn Panel(page: Loaded<MachinesPage>) -> impl IntoView {
     // What is ticked stays when the list is read anew.
     let ticked = RwSignal::new(Vec::new());
-    view! {
-        <Transition fallback=|| view! { <p class="loading">"Asking EC2 …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(read) => list(read, page, ticked),
-                    Err(error) => problem(super::job::sentence(&error)),
-                }
-            })}
-        </Transition>
-    }
-    .into_any()
+    page.view(ASKING, move |read| list(read, page, ticked), |error| problem(sentence(error)))
 }
 
 fn problem(words: String) -> AnyView {
@@ -69,7 +56,7 @@ fn problem(words: String) -> AnyView {
 
 /// Asks EC2 again; without scripts the link loads the page again.
 #[component]
-fn Refresh(page: Answer) -> impl IntoView {
+fn Refresh(page: Loaded<MachinesPage>) -> impl IntoView {
     view! {
         <a
             class="button"
@@ -85,7 +72,7 @@ fn Refresh(page: Answer) -> impl IntoView {
     }
 }
 
-fn list(read: MachinesPage, page: Answer, ticked: RwSignal<Vec<String>>) -> AnyView {
+fn list(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<String>>) -> AnyView {
     let MachinesPage { since, key, machines } = read;
     let again = view! { <Refresh page=page/> }.into_any();
     let machines = match machines {

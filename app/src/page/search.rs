@@ -1,10 +1,11 @@
 //! What was searched for: jobs by title, items by SKU.
 
 use crate::{
-    data::search::{ITEMS, Item, JOBS, SearchPage, read_search},
+    data::search::{ITEMS, Item, JOBS, SearchPage, ask_search},
     frame::Frame,
     live::Live,
-    page::jobs::JobLine,
+    load::Loaded,
+    page::{jobs::JobLine, problem::failed},
     sign::sign,
     words,
 };
@@ -18,17 +19,11 @@ pub fn Search() -> impl IntoView {
     let live = expect_context::<Live>();
     let query = use_query_map();
     let asked = Memo::new(move |_| query.read().get("q").unwrap_or_default());
-    let page = Resource::new(move || (asked.get(), live.resync.get()), |(q, _)| read_search(q));
+    let page =
+        Loaded::versioned(move || (ask_search(asked.get()), [live.resync.get().into(), 0, 0]));
     view! {
         <Title text="Search"/>
-        <Transition fallback=|| view! { <p class="loading">"Searching …"</p> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(page) => content(page, asked.get_untracked()),
-                    Err(error) => super::job::failed(&error).into_any(),
-                }
-            })}
-        </Transition>
+        {page.view("Searching …", move |page| content(page, asked.get_untracked()), failed)}
     }
     .into_any()
 }

@@ -196,7 +196,7 @@ async fn answered(state: &State, fields: Fields, problem: Option<String>) -> Ans
 
 async fn understand(state: &State, fields: &Fields) -> Understood {
     match state.engine.dry_run(&fields.name, fields.bytes.clone(), &[]).await {
-        Ok(run) => Understood::Read(run),
+        Ok(run) => Understood::read(run),
         Err(error) => Understood::Refused(Problem::from(error).detail),
     }
 }

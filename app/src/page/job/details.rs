@@ -1,7 +1,7 @@
 //! One task: every attempt, and what a person can do about it.
 
 use super::asked::Asked;
-use crate::words;
+use crate::{load::Loaded, page::problem::problem, words};
 use contract::{
     JobId,
     api::{Attempt, Task, TaskDetail},
@@ -9,30 +9,20 @@ use contract::{
 };
 use leptos::{html, prelude::*};
 
-type Found = Result<Option<TaskDetail>, ServerFnError>;
-
 /// Beside the grid, while the address names a task.
 #[component]
-pub fn Details(job: JobId, detail: Resource<Found>, asked: Asked) -> impl IntoView {
+pub fn Details(job: JobId, detail: Loaded<Option<TaskDetail>>, asked: Asked) -> impl IntoView {
     // Taken once a task, not at each piece of news about it.
     let focused = StoredValue::new(None);
-    view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                let found = detail.await;
-                // A task that nobody asks for any more is not shown meanwhile.
-                let open = asked.task.get().is_some();
-                match found {
-                    Ok(Some(found)) if open => panel(job, found, focused, asked).into_any(),
-                    Ok(_) => ().into_any(),
-                    Err(error) => {
-                        view! { <p class="problem" role="alert">{super::sentence(&error)}</p> }
-                            .into_any()
-                    }
-                }
-            })}
-        </Transition>
-    }
+    let show = move |found: Option<_>| {
+        // A task that nobody asks for any more is not shown meanwhile.
+        let open = asked.task.get().is_some();
+        match found {
+            Some(found) if open => panel(job, found, focused, asked).into_any(),
+            _ => ().into_any(),
+        }
+    };
+    detail.view("", show, problem)
 }
 
 fn panel(

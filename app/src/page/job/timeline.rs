@@ -4,29 +4,23 @@ use super::asked::{Asked, View};
 use crate::{
     data::job::{self, FACTS},
     live::Live,
+    load::Loaded,
+    page::problem::problem,
     words,
 };
 use contract::{JobId, fact::Fact};
 use leptos::prelude::*;
 
-type Answer = Result<Option<job::Timeline>, ServerFnError>;
-
 #[component]
-pub fn Timeline(job: JobId, timeline: Resource<Answer>, asked: Asked) -> impl IntoView {
-    view! {
-        <Transition fallback=|| view! { <p class="loading">"Reading …"</p> }>
-            {move || Suspend::new(async move {
-                match timeline.await {
-                    Ok(Some(page)) => content(job, page, asked).into_any(),
-                    Ok(None) => ().into_any(),
-                    Err(error) => {
-                        view! { <p class="problem" role="alert">{super::sentence(&error)}</p> }
-                            .into_any()
-                    }
-                }
-            })}
-        </Transition>
-    }
+pub fn Timeline(
+    job: JobId,
+    timeline: Loaded<Option<job::Timeline>>,
+    asked: Asked,
+) -> impl IntoView {
+    let show = move |page: Option<_>| {
+        page.map_or_else(|| ().into_any(), |page| content(job, page, asked).into_any())
+    };
+    timeline.view("Reading …", show, problem)
 }
 
 fn content(job: JobId, page: job::Timeline, asked: Asked) -> impl IntoView {

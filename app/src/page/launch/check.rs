@@ -1,7 +1,6 @@
 //! Asks the server what it understands of a file, as soon as one is chosen.
 
-use crate::data::launch::Understood;
-use contract::api::DryRun;
+use crate::data::launch::{Counts, Understood};
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -12,8 +11,6 @@ const MAX_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
 
 /// What is known of the file that is chosen.
 #[derive(Clone, Debug, PartialEq)]
-// One lives on a page: boxing would cost more.
-#[allow(clippy::large_enum_variant)]
 pub enum Check {
     /// None is chosen, or nobody could look at it yet.
     Nothing,
@@ -24,9 +21,9 @@ pub enum Check {
 }
 
 impl Check {
-    pub fn read(&self) -> Option<&DryRun> {
+    pub const fn read(&self) -> Option<&Counts> {
         match self {
-            Self::Known(Understood::Read(run)) => Some(run),
+            Self::Known(Understood::Read(counts, _)) => Some(counts),
             _ => None,
         }
     }
@@ -54,8 +51,8 @@ impl Checking {
             return;
         };
         if file.size() > MAX_BYTES {
-            let mib = file.size() / 1024.0 / 1024.0;
-            let words = format!("This file has {mib:.0} MiB; a file may have up to 32. Split it.");
+            let mib = (file.size() / 1024.0 / 1024.0).round() as u64;
+            let words = format!("This file has {mib} MiB; a file may have up to 32. Split it.");
             self.check.set(Check::Known(Understood::Refused(words)));
             return;
         }

@@ -1,24 +1,25 @@
-//! What the server understood of a file: the same words in the browser and on
+//! What the server understood of a file: the same words for a script and on
 //! the page that answers a form.
 
-use crate::{data::launch::Understood, words};
+use crate::{
+    data::launch::{Counts, Understood},
+    fragment::Fragment,
+    words,
+};
 use contract::{api::DryRun, feed::BadRow, feed::Note, product::Product};
 use leptos::prelude::*;
 
 /// Bad rows that are listed; their number is told.
 const LISTED: usize = 10;
 
-#[component]
-pub fn Understanding(known: Understood) -> impl IntoView {
-    match known {
-        Understood::Refused(words) => {
-            view! { <p class="problem" role="alert" data-testid="problem">{words}</p> }.into_any()
-        }
-        Understood::Read(run) => read(run),
+impl Understood {
+    pub fn read(run: DryRun) -> Self {
+        let DryRun { rows, products, bad_total, .. } = run;
+        Self::Read(Counts { rows, products, bad_total }, fragment(run))
     }
 }
 
-fn read(run: DryRun) -> AnyView {
+fn fragment(run: DryRun) -> Fragment {
     let facts = format!(
         "{}, {} between cells: {} from {}{}",
         run.format.name(),
@@ -31,7 +32,7 @@ fn read(run: DryRun) -> AnyView {
             String::new()
         },
     );
-    view! {
+    Fragment::of(view! {
         <div class="understood" data-testid="understood">
             <p>
                 <strong>{run.file}</strong>
@@ -43,8 +44,7 @@ fn read(run: DryRun) -> AnyView {
             {(!run.notes.is_empty()).then(|| notes(run.notes))}
             {(!run.preview.is_empty()).then(|| preview(run.preview, run.products))}
         </div>
-    }
-    .into_any()
+    })
 }
 
 fn bad_rows(bad: Vec<BadRow>, total: u64) -> AnyView {

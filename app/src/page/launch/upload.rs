@@ -1,10 +1,7 @@
 //! The upload panel: a plain form. With scripts it shows what the server
 //! understands as soon as a file is chosen; without, on the page that answers.
 
-use super::{
-    check::{Check, Checking},
-    understood::Understanding,
-};
+use super::check::{Check, Checking};
 use crate::{
     data::launch::{Choice, Panel, SAMPLE, Understood},
     words,
@@ -92,10 +89,7 @@ pub fn Upload(panel: Panel) -> impl IntoView {
             }
         >
             <h2 id="upload">"Upload products"</h2>
-            {problem
-                .map(|words| {
-                    view! { <p class="problem" role="alert" data-testid="problem">{words}</p> }
-                })}
+            {problem.map(refused)}
             <form
                 method="post"
                 action="/launch/upload"
@@ -116,6 +110,10 @@ pub fn Upload(panel: Panel) -> impl IntoView {
     .into_any()
 }
 
+fn refused(words: String) -> AnyView {
+    view! { <p class="problem" role="alert" data-testid="problem">{words}</p> }.into_any()
+}
+
 fn told(check: Check) -> Option<AnyView> {
     match check {
         Check::Nothing => None,
@@ -125,7 +123,8 @@ fn told(check: Check) -> Option<AnyView> {
                          upload it all the same: nothing is launched while a row is bad.";
             Some(view! { <p class="note" role="alert">{words}</p> }.into_any())
         }
-        Check::Known(known) => Some(view! { <Understanding known=known/> }.into_any()),
+        Check::Known(Understood::Refused(words)) => Some(refused(words)),
+        Check::Known(Understood::Read(_, fragment)) => Some(fragment.show()),
     }
 }
 
@@ -242,7 +241,7 @@ impl Button {
             }
             Check::Asking => return off("Reading the file …"),
             Check::Known(Understood::Refused(_)) => return off("This file can't be uploaded"),
-            Check::Known(Understood::Read(run)) => run,
+            Check::Known(Understood::Read(run, _)) => run,
         };
         if run.products == 0 {
             return off("No good row to upload");
@@ -272,26 +271,12 @@ impl Button {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{
-        api::DryRun,
-        feed::{Delimiter, Format},
-    };
+    use crate::{data::launch::Counts, fragment::Fragment};
 
     fn button(rows: u64, products: u64, bad_total: u64, channels: usize) -> Button {
-        let run = DryRun {
-            file: "f.csv".into(),
-            format: Format::Plain,
-            delimiter: Delimiter::Comma,
-            rows,
-            products,
-            variants: 0,
-            bad: Vec::new(),
-            bad_total,
-            notes: Vec::new(),
-            preview: Vec::new(),
-            estimate: None,
-        };
-        Button::of(&Check::Known(Understood::Read(run)), channels)
+        let run = Counts { rows, products, bad_total };
+        let known = Understood::Read(run, Fragment::default());
+        Button::of(&Check::Known(known), channels)
     }
 
     #[test]

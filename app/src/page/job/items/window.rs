@@ -3,7 +3,7 @@
 
 use super::keys::Spot;
 use crate::{
-    data::job::{GridPage, WINDOW, read_grid},
+    data::job::{GridPage, WINDOW, ask_grid},
     live::Live,
     page::job::{asked::Asked, header::Now, once_a_second},
 };
@@ -254,7 +254,7 @@ impl Window {
         let (filter, words) = (self.asked.filter.get_untracked(), self.asked.words.get_untracked());
         spawn_local(async move {
             let id = self.job.to_string();
-            let answer = read_grid(id, filter, words.clone(), offset, WINDOW).await;
+            let answer = ask_grid(id, filter, words.clone(), offset, WINDOW).read().await;
             if self.number.try_get_value() != Some(number) {
                 return;
             }
