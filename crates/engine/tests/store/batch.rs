@@ -3,6 +3,7 @@
 use crate::world::{QUEUE, World, finish, kinds, launch, outcome, success, task, upload};
 use contract::{
     api::Role,
+    envelope::Dispatch,
     fact::FactKind,
     state::{JobState, TaskState},
 };
@@ -115,40 +116,33 @@ fn word(claim: &Claim) -> &'static str {
 
 pub async fn of_many_claims_each_is_told_its_own(world: World) {
     let store = &world.store;
-    // An older task about SKU-0, which is superseded; then SKU-1 twice.
-    let old = store.accept(launch(world.user, vec![task("SKU-0", 9)])).await.unwrap().job.id;
-    let old = store.tasks(world.user, old, None, 1).await.unwrap()[0].id;
-    store
-        .control(
-            world.user,
-            store.jobs(world.user, None, 1).await.unwrap().items[0].id,
-            Control::Pause,
-        )
-        .await
-        .unwrap();
+    // An older task about SKU-0 waits until a newer one has succeeded; then
+    // SKU-1 twice.
+    let older = store.accept(launch(world.user, vec![task("SKU-0", 9)])).await.unwrap().job.id;
+    let old = store.tasks(world.user, older, None, 1).await.unwrap()[0].id;
+    store.control(world.user, older, Control::Pause).await.unwrap();
     world.clock.advance(1);
     store.accept(launch(world.user, vec![task("SKU-0", 0)])).await.unwrap();
     let newer = world.claim_next().await.unwrap();
     world.succeed(&newer).await;
-    let paused = store.jobs(world.user, None, 10).await.unwrap().items.pop().unwrap().id;
-    store.control(world.user, paused, Control::Resume).await.unwrap();
+    store.control(world.user, older, Control::Resume).await.unwrap();
     store.accept(launch(world.user, vec![task("SKU-1", 0), task("SKU-2", 1)])).await.unwrap();
     store.accept(launch(world.user, vec![task("SKU-1", 0)])).await.unwrap();
+    store.accept(launch(world.user, vec![task("SKU-4", 0)])).await.unwrap();
     let held = store.accept(launch(world.user, vec![task("SKU-3", 0)])).await.unwrap().job.id;
     let due = store.due(QUEUE, 10, None).await.unwrap();
-    assert_eq!(due.len(), 5);
+    assert_eq!(due.len(), 6);
     store.control(world.user, held, Control::Pause).await.unwrap();
 
-    let mut batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
+    // Of SKU-4 there is only a delivery from before.
+    let stale = |due: &Dispatch| if sku(&due.body) == "SKU-4" { 77 } else { due.fence };
+    let mut batch: Vec<_> = due.iter().map(|due| (due.task, stale(due))).collect();
     batch.push(batch[0]);
     batch.push((batch[1].0, 77));
     let claims = store.claim_all(&batch, "w1").await;
     let claims: Vec<_> = claims.into_iter().map(Result::unwrap).collect();
-    let said = |n: usize| {
-        let wanted = world_key(&due[n].body);
-        (wanted, word(&claims[n]))
-    };
-    let mut told: Vec<_> = (0..5).map(said).collect();
+    let said = |n: usize| (sku(&due[n].body), word(&claims[n]));
+    let mut told: Vec<_> = (0..6).map(said).collect();
     told.sort_unstable();
     assert_eq!(
         told,
@@ -158,9 +152,12 @@ pub async fn of_many_claims_each_is_told_its_own(world: World) {
             ("SKU-1", "locked"),
             ("SKU-2", "claimed"),
             ("SKU-3", "nothing"),
+            ("SKU-4", "nothing"),
         ]
     );
-    assert_eq!([word(&claims[5]), word(&claims[6])], ["nothing"; 2], "a duplicate, a stale one");
+    assert_eq!([word(&claims[6]), word(&claims[7])], ["nothing"; 2], "a duplicate, a stale one");
+    let running = store.running(world.user).await.unwrap().len();
+    assert_eq!(running, 2, "nothing is claimed that nobody is told of");
     let cancelled = store.task(world.user, old).await.unwrap().task;
     assert_eq!(cancelled.state, TaskState::Cancelled);
     assert!(store.claim_all(&[], "w1").await.is_empty());
@@ -171,6 +168,6 @@ pub async fn of_many_claims_each_is_told_its_own(world: World) {
     world.check().await;
 }
 
-fn world_key(body: &serde_json::Value) -> &str {
+fn sku(body: &serde_json::Value) -> &str {
     body["product"]["sku"].as_str().unwrap()
 }

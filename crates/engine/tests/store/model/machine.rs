@@ -295,6 +295,17 @@ impl Machine {
         let claims = self.world.store.claim_all(&batch, "w1").await;
         assert_eq!(claims.len(), batch.len());
         let after = Snapshot::read(&self.db).await;
+        let told: HashSet<_> = claims
+            .iter()
+            .filter_map(|claim| match claim {
+                Ok(Claim::Claimed(claimed)) => Some(claimed.task.0),
+                _ => None,
+            })
+            .collect();
+        for (id, row) in &after.tasks {
+            let began = row.state == TaskState::Running && row.fence != self.now.tasks[id].fence;
+            assert_eq!(began, told.contains(id), "claimed for nobody: {row:?}");
+        }
         for (n, ((id, fence), claim)) in batch.iter().zip(claims).enumerate() {
             let task = &self.now.tasks[&id.0];
             let job = &self.now.jobs[&task.job];
