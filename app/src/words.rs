@@ -189,6 +189,7 @@ pub const fn job_kind(kind: JobKind) -> &'static str {
     match kind {
         JobKind::ProductUploads => "Uploads",
         JobKind::Ec2Starts => "Machine starts",
+        JobKind::Noops => "No-ops",
     }
 }
 

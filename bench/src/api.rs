@@ -3,10 +3,10 @@
 use anyhow::{Context, bail};
 use contract::{
     JobId, TaskId,
-    api::{Accepted, Channel, Job, Page, SignIn, StartInstances, Task, TaskDetail},
+    api::{Accepted, Channel, Job, Page, RunNoops, SignIn, StartInstances, Task, TaskDetail},
     fact::Fact,
 };
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
@@ -68,12 +68,37 @@ impl Api {
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
+    /// A person with an account of their own, by an invitation from this one,
+    /// who talks to the node at `port`.
+    pub async fn invite(&self, email: &str, port: u16) -> anyhow::Result<Self> {
+        let form = [("email", email), ("role", "user")];
+        let link = self.submit(&self.base(), "/people", &form).await?;
+        let token = link.split_once('=').context("no link")?.1.to_owned();
+        let mut person = Self::new(port, self.sandbox);
+        let form = [("password", PASSWORD)];
+        person.cookie = person.submit(&person.base(), &format!("/invite/{token}"), &form).await?;
+        Ok(person)
+    }
+
+    /// Sends a form of the pages; the cookie that it was answered with.
+    async fn submit(
+        &self,
+        base: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
+        // A cookie comes with the answer that leads on.
+        let client = Client::builder().redirect(Policy::none()).build()?;
+        let request = client.post(format!("{base}{path}")).header(header::ORIGIN, base);
+        let answer = request.header(header::COOKIE, &self.cookie).form(form).send().await?;
+        cookie(&expect(answer, StatusCode::SEE_OTHER).await?)
+    }
+
     pub async fn sign_in(&mut self) -> anyhow::Result<()> {
         let who = SignIn { email: WHO.into(), password: PASSWORD.into() };
         let answer = self.post("/session").json(&who).send().await?;
         let answer = expect(answer, StatusCode::NO_CONTENT).await?;
-        let cookie = answer.headers().get(header::SET_COOKIE).context("no cookie")?.to_str()?;
-        self.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        self.cookie = cookie(&answer)?;
         Ok(())
     }
 
@@ -114,6 +139,11 @@ impl Api {
         let machines = StartInstances { instance_ids: vec![id.into()] };
         let request = self.post("/jobs/ec2-starts").header("Idempotency-Key", key).json(&machines);
         launched(request.send().await?).await
+    }
+
+    /// Launches tasks that do nothing.
+    pub async fn run_noops(&self, count: u32) -> anyhow::Result<Job> {
+        launched(self.post("/jobs/noops").json(&RunNoops { count }).send().await?).await
     }
 
     pub async fn cancel(&self, job: JobId) -> anyhow::Result<Job> {
@@ -190,6 +220,12 @@ impl Api {
         all.retain(|service, _| CHANNELS.split(',').any(|channel| channel == service));
         Ok(all)
     }
+}
+
+/// The first cookie that an answer sets.
+fn cookie(answer: &Response) -> anyhow::Result<String> {
+    let cookie = answer.headers().get(header::SET_COOKIE).context("no cookie")?.to_str()?;
+    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
 async fn launched(answer: Response) -> anyhow::Result<Job> {

@@ -27,6 +27,17 @@ pub struct Size {
     pub outside: Outside,
 }
 
+/// What it has besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Besides {
+    /// Tasks that do nothing are accepted.
+    pub noops: bool,
+    /// A commit waits for the disk.
+    pub durable: bool,
+    /// Nodes reach the broker without the proxy, which costs time.
+    pub straight: bool,
+}
+
 /// Ends with this value.
 pub struct Cluster {
     pub postgres: PostgresNode,
@@ -43,18 +54,29 @@ pub struct Cluster {
 impl Cluster {
     /// Starts everything and waits until it is ready.
     pub async fn start(binary: &Path, size: Size) -> anyhow::Result<Self> {
+        Self::start_with(binary, size, Besides::default()).await
+    }
+
+    /// The same, with something besides.
+    pub async fn start_with(binary: &Path, size: Size, with: Besides) -> anyhow::Result<Self> {
         let binary = std::path::absolute(binary)?;
         let folder = tempfile::tempdir().context("can't make a data folder")?;
         // Three servers that take their time: together they take the longest.
         let (postgres, rabbit, redis) = tokio::try_join!(
-            tokio::task::spawn_blocking(PostgresNode::start),
+            tokio::task::spawn_blocking(match with.durable {
+                true => PostgresNode::start_durable,
+                false => PostgresNode::start,
+            }),
             tokio::task::spawn_blocking(RabbitNode::start),
             tokio::task::spawn_blocking(RedisNode::start),
         )?;
         let to_rabbit = Proxy::start(rabbit.port()).await?;
         let port = free_port()?;
         let sandbox_url = format!("http://127.0.0.1:{port}");
-        let broker = format!("amqp://guest:guest@127.0.0.1:{}/%2f", to_rabbit.port);
+        let broker = match with.straight {
+            true => rabbit.url(),
+            false => format!("amqp://guest:guest@127.0.0.1:{}/%2f", to_rabbit.port),
+        };
         let Outside { speed, seed, faults } = size.outside;
         let shared = [
             ("MEANWHILE_DATABASE", postgres.url()),
@@ -65,6 +87,7 @@ impl Cluster {
             ("MEANWHILE_LEASE_S", size.lease_s.to_string()),
             ("MEANWHILE_ADMIN_EMAIL", WHO.to_owned()),
             ("MEANWHILE_ADMIN_PASSWORD", PASSWORD.to_owned()),
+            ("MEANWHILE_NOOPS", with.noops.to_string()),
         ];
         let own = [
             ("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")),

@@ -9,6 +9,7 @@
 //! | [`api`] | `/api/v1` and the sandbox's ledger |
 //! | [`stream`] | a client of `/ws` |
 //! | [`audit`] | accepted − terminal, counters, ledger |
+//! | [`cpu`] | who kept the processors busy |
 //! | [`machine`] | what it runs on, and how long a flush to its disk takes |
 //! | [`report`] | percentiles, bars, the table |
 //! | [`scenario`] | one file each |
@@ -18,6 +19,7 @@
 mod api;
 mod audit;
 mod cluster;
+mod cpu;
 mod machine;
 mod page;
 mod process;

@@ -8,6 +8,7 @@ mod kills;
 mod large;
 mod relay;
 mod shared;
+mod throughput;
 
 use crate::report::Report;
 use std::path::Path;
@@ -28,6 +29,8 @@ pub enum Scenario {
     Faults(faults::Faults),
     /// 202s, a channel's pace and fairness with several processes.
     Shared(shared::Shared),
+    /// Tasks a second through everything, and what bounds them.
+    Throughput(throughput::Throughput),
     /// A file of 10,000 rows.
     Large(large::Large),
 }
@@ -42,6 +45,7 @@ impl Scenario {
             Self::Cuts(scenario) => scenario.run(binary).await,
             Self::Faults(scenario) => scenario.run(binary).await,
             Self::Shared(scenario) => scenario.run(binary).await,
+            Self::Throughput(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
         }
     }

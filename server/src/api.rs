@@ -19,8 +19,8 @@ use axum::{
 use contract::{
     JobId, TaskId,
     api::{
-        Accepted, Channel, Inbox, Instance, Job, MarkRead, Page, Resolve, RetryWhich, SignIn,
-        StartInstances, Task, TaskDetail,
+        Accepted, Channel, Inbox, Instance, Job, MarkRead, Page, Resolve, RetryWhich, RunNoops,
+        SignIn, StartInstances, Task, TaskDetail,
     },
     fact::Fact,
     state::{JobKind, JobState, TaskState},
@@ -118,6 +118,20 @@ pub async fn start(
     let key = idempotency_key(&headers)?;
     let _turn = state.room.turn(who.identity.user).await;
     Ok(accepted(state.engine.start(who.identity.user, &start.instance_ids, key).await?))
+}
+
+/// Not found, unless the configuration asks for it.
+pub async fn run_noops(
+    Extract(state): Extract<State>,
+    who: SignedIn,
+    headers: HeaderMap,
+    Body(noops): Body<RunNoops>,
+) -> Result<Response, Problem> {
+    if !state.noops {
+        return Err(Problem::not_found());
+    }
+    let key = idempotency_key(&headers)?;
+    Ok(accepted(state.engine.run_noops(who.identity.user, noops.count, key).await?))
 }
 
 pub async fn instances(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Instance>> {

@@ -28,7 +28,10 @@ use outside::Outside;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use worker::Registry;
+use worker::{Registry, handlers::noop_run};
+
+/// Of one worker. Enough that commits have many to share.
+const NOOPS_AT_ONCE: u16 = 128;
 
 /// Runs the role that `config` names.
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -69,7 +72,10 @@ impl House {
     async fn build(config: &Config, outside: &Outside) -> anyhow::Result<Self> {
         let backends = Backends::open(config).await?;
         let bell = Bell::default();
-        let registry = outside.registry(backends.store.lease_ms())?;
+        let mut registry = outside.registry(backends.store.lease_ms())?;
+        if config.noops {
+            registry = registry.on_ungated(NOOPS_AT_ONCE, noop_run::Run);
+        }
         registry.open(&backends.gates);
         let queues: Vec<_> = registry.queues().into_iter().map(|queue| queue.name).collect();
         if let Err(error) = backends.broker.declare(&queues).await {
@@ -213,6 +219,7 @@ impl House {
             limiter: session::Limiter::default(),
             room: Room::default(),
             patience: Patience::new(Duration::from_secs(config.send_timeout_s.into())),
+            noops: config.noops,
             set_up_token: session::set_up_token(&self.backends.store, address).await?,
         })
     }

@@ -62,6 +62,10 @@ pub struct Config {
     pub admin_password: Option<String>,
     #[command(flatten)]
     pub sandbox: Sandbox,
+    /// Accepts and runs tasks that do nothing, to measure the whole: in every
+    /// process or in none. Not told by `--help`: nothing to use it for by day.
+    #[arg(long, env = "MEANWHILE_NOOPS", hide = true)]
+    pub noops: bool,
 }
 
 /// What one person may have open at once; past it a launch is answered 429.

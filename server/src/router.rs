@@ -52,6 +52,7 @@ impl Table {
             .route("/session", post(api::sign_in).delete(api::sign_out))
             .route("/jobs/product-uploads", post(api::upload))
             .route("/jobs/ec2-starts", post(api::start))
+            .route("/jobs/noops", post(api::run_noops))
             .route("/jobs", get(api::jobs))
             .route("/jobs/{id}", get(api::job))
             .route("/jobs/{id}/tasks", get(api::tasks))

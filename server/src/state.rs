@@ -18,6 +18,8 @@ pub struct State {
     pub room: Room,
     pub measures: Measures,
     pub patience: Patience,
+    /// Whether work that does nothing is accepted.
+    pub noops: bool,
     /// What the first visitor has to know to make the first account; `None`
     /// on a loopback listener, where no stranger can be the first.
     pub set_up_token: Option<Arc<str>>,

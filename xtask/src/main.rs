@@ -34,7 +34,7 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Measures the release server: accept, batch, relay, kills, cuts, large.
+    /// Measures the release server: accept, batch, relay, throughput and more.
     Bench {
         /// Which, and its options; `cargo xtask bench help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]

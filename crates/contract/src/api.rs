@@ -345,6 +345,11 @@ pub struct StartInstances {
     pub instance_ids: Vec<String>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunNoops {
+    pub count: u32,
+}
+
 /// Which failed tasks to queue again: some, a channel's, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 //! `docs/EVENTS.md` is made from this list and from the types' schemas.
 
 use crate::{
-    command::{AlarmCreate, Command, Ec2Start, ProductUpload},
+    command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
     fact::FactKind,
 };
 
@@ -39,6 +39,11 @@ pub const COMMANDS: &[Event] = &[
         &["alarm.create", "task.created", "task.requeued", "task.succeeded", "task.failed"],
     ),
     command::<AlarmCreate>("Make the status alarm of one machine.", "ec2.start", ENDS),
+    command::<NoopRun>(
+        "Do nothing, to measure the whole; only where `MEANWHILE_NOOPS` is set.",
+        "launch of no-ops",
+        &["task.succeeded", "job.finished"],
+    ),
 ];
 
 const ENDS: &[&str] =

@@ -6,6 +6,7 @@
 
 use crate::product::Product;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 /// A kind of command: its name on the wire and the shape of its body.
 pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -90,5 +91,27 @@ impl Command for AlarmCreate {
 
     fn key(&self) -> String {
         format!("alarm/{}", self.instance_id)
+    }
+}
+
+/// Do nothing, through everything that a task goes through: what measures the
+/// whole, and shows an operator that it works. Consumed only where the
+/// configuration asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NoopRun {
+    /// Names the launch: no two no-ops are about the same thing.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub launch: Uuid,
+    /// Within the launch, from 1.
+    pub number: u32,
+}
+
+impl Command for NoopRun {
+    const KIND: &'static str = "noop.run";
+    const VERSION: u16 = 1;
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.launch, self.number)
     }
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// The media type of a structured CloudEvent.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+/// The media type of several in one message.
+pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 /// A message as it lies in a queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -75,6 +75,8 @@ words!(
     JobKind {
         ProductUploads = "product_uploads",
         Ec2Starts = "ec2_starts",
+        /// Work that does nothing, to measure the whole.
+        Noops = "noops",
     }
 );
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use contract::{
     JobId, TaskId, UserId,
     api::{DryRun, Job, ResolveAs, RetryWhich},
-    command::{Ec2Start, ProductUpload},
+    command::{Ec2Start, NoopRun, ProductUpload},
     fact::Fact,
     feed::BadRow,
     state::JobKind,
@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 /// The longest id of a machine, bytes; EC2's have 19.
 const MAX_MACHINE_ID: usize = 64;
+/// No-ops of one launch.
+const MAX_NOOPS: u32 = 10_000;
 
 /// A channel that products can be uploaded to.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,6 +218,36 @@ impl Engine {
             channels: Vec::new(),
             tasks,
             idempotency: idempotency_key.map(|key| (key, hex::encode(hash.finalize()))),
+        })
+        .await
+    }
+
+    /// Accepts tasks that do nothing; see [`NoopRun`].
+    pub async fn run_noops(
+        &self,
+        user: UserId,
+        count: u32,
+        idempotency_key: Option<String>,
+    ) -> Result<Job, LaunchError> {
+        if !(1..=MAX_NOOPS).contains(&count) {
+            let words = format!("A launch has 1 to {MAX_NOOPS} no-ops.");
+            return Err(LaunchError::Invalid(words));
+        }
+        let launch = uuid::Uuid::now_v7();
+        let mut tasks = Vec::new();
+        for number in 1..=count {
+            let name = format!("no-op {number}");
+            let task =
+                NewTask::new(&NoopRun { launch, number }, None, name, String::new(), number - 1);
+            tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
+        }
+        self.accept(Accept {
+            user,
+            kind: JobKind::Noops,
+            title: format!("{count} no-ops"),
+            channels: Vec::new(),
+            tasks,
+            idempotency: idempotency_key.map(|key| (key, count.to_string())),
         })
         .await
     }

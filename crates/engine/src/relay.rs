@@ -7,6 +7,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// Between two rounds that publish: while there is much to do, a round has much
+/// to do.
+const PACE: Duration = Duration::from_millis(20);
 /// A change of another process is seen after this time at the latest.
 const POLL: Duration = Duration::from_millis(100);
 /// Whoever does not publish looks this often whether the seat is free.
@@ -77,11 +80,11 @@ pub async fn run(
             pause
         } else {
             pause = BACK_OFF[0];
-            if published > 0 { Duration::ZERO } else { POLL }
+            if published > 0 { PACE } else { POLL }
         };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = bell.0.notified(), if !trouble => {}
+            () = bell.0.notified(), if !trouble && published == 0 => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

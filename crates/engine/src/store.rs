@@ -47,7 +47,7 @@ use contract::{UserId, fact::Fact};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, QueryResult, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    TransactionTrait, Value, sqlx,
 };
 use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
@@ -240,6 +240,11 @@ impl Store {
         if self.is_sqlite() { "" } else { " FOR UPDATE" }
     }
 
+    /// The same where no key changes: rows that refer to it are still made.
+    fn for_update_of_values(&self) -> &'static str {
+        if self.is_sqlite() { "" } else { " FOR NO KEY UPDATE" }
+    }
+
     /// Full jitter on the back-off that follows attempt number `attempt`.
     fn back_off(&self, attempt: i64) -> i64 {
         let step = usize::try_from(attempt - 1).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
@@ -282,7 +287,18 @@ fn postgres(url: &str) -> ConnectOptions {
         .min_connections(1)
         .connect_timeout(Duration::from_secs(5))
         .acquire_timeout(Duration::from_secs(5))
-        .sqlx_logging(false);
+        .sqlx_logging(false)
+        .map_sqlx_postgres_pool_opts(|pool| {
+            // A plan that was made while the tables were small reads them from
+            // end to end, and would be kept as they grow.
+            pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::Executor::execute(connection, "SET plan_cache_mode = force_custom_plan")
+                        .await
+                        .map(|_| ())
+                })
+            })
+        });
     options
 }
 
@@ -312,6 +328,29 @@ use persist;
 async fn pause(tries: u32) {
     let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
     tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// `rows` in parts of 1, 2, 4, … and at most `most` (a power of two) rows:
+/// statements of few sizes, each of which the database prepares once.
+fn parts<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = 1 << rows.len().checked_ilog2()?.min(most.ilog2());
+        let (part, rest) = rows.split_at(size);
+        rows = rest;
+        Some(part)
+    })
+}
+
+/// Places of so many rows: `($1, $2), ($3, $4)`.
+fn tuples(rows: usize, width: usize) -> String {
+    let tuple = |row: usize| format!("({})", places(row * width + 1, width));
+    (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
+}
+
+/// `$first, $(first+1), …`
+fn places(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    places.join(", ")
 }
 
 async fn one<C: ConnectionTrait>(
@@ -344,4 +383,19 @@ fn statement<C: ConnectionTrait>(
     values: impl IntoIterator<Item = Value>,
 ) -> Statement {
     Statement::from_sql_and_values(c.get_database_backend(), sql, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_whole_and_of_few_sizes() {
+        let rows: Vec<u8> = (0..77).collect();
+        let sizes: Vec<_> = parts(&rows, 32).map(<[u8]>::len).collect();
+        assert_eq!(sizes, [32, 32, 8, 4, 1]);
+        assert_eq!(parts(&rows, 32).flatten().copied().collect::<Vec<_>>(), rows);
+        assert_eq!(parts::<u8>(&[], 32).count(), 0);
+        assert_eq!(tuples(2, 2), "($1, $2), ($3, $4)");
+    }
 }

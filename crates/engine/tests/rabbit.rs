@@ -1,9 +1,14 @@
 //! The broker's suite on a real RabbitMQ, and what only it can do wrong.
 #![allow(clippy::unwrap_used)]
 
-use contract::{JobId, TaskId, UserId, live::Started};
+use contract::{
+    JobId, TaskId, UserId,
+    fact::{Fact, FactData, FactKind},
+    live::Started,
+};
 use engine::{
     broker::{Broker, News, rabbit::Rabbit, suite},
+    store,
     testing::RabbitNode,
 };
 use std::{sync::Arc, time::Duration};
@@ -49,6 +54,57 @@ async fn news_reach_every_node_once() {
     assert_eq!(own, n, "a node's own news came twice or not at all");
     nodes[1].announce(news(1_000));
     assert_eq!(*heard[0].recv().await.unwrap(), news(1_000));
+    stop.cancel();
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
+
+/// A node without pages hears of what may be due, and of nothing else.
+#[tokio::test]
+async fn a_worker_hears_of_work_alone() {
+    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let stop = CancellationToken::new();
+    let rabbit = || Rabbit::new(&server.url()).unwrap();
+    let (web, worker) = (Arc::new(rabbit()), Arc::new(rabbit().for_work()));
+    for node in [&web, &worker] {
+        let (node, stop) = (Arc::clone(node), stop.clone());
+        tokio::spawn(async move { node.run(stop).await });
+    }
+    let mut heard = worker.news();
+    let news = |seq: i64| {
+        let fact = |(seq, kind)| Fact {
+            seq,
+            id: Uuid::from_u128(1),
+            kind,
+            job: None,
+            task: None,
+            at: 1,
+            data: FactData::default(),
+        };
+        let kinds = [FactKind::TaskSucceeded, FactKind::TaskCreated, FactKind::TaskSucceeded];
+        let facts = (seq..).zip(kinds).map(fact).collect();
+        News::Facts(store::News { user: UserId(Uuid::from_u128(3)), facts })
+    };
+    let mut n = 0;
+    let first = loop {
+        n += 1;
+        web.announce(news(n * 10));
+        let told = tokio::time::timeout(Duration::from_millis(200), heard.recv()).await;
+        match told {
+            Ok(told) => break told.unwrap(),
+            Err(_) => assert!(n < 100, "the worker hears nothing"),
+        }
+    };
+    web.announce(news(10_000));
+    let mut all = vec![first];
+    while !matches!(all.last().map(|news| &**news), Some(News::Facts(f)) if f.facts[0].seq > 9_000)
+    {
+        all.push(heard.recv().await.unwrap());
+    }
+    for news in all {
+        let News::Facts(news) = &*news else { panic!("{news:?}") };
+        let kinds: Vec<_> = news.facts.iter().map(|fact| fact.kind).collect();
+        assert_eq!(kinds, [FactKind::TaskCreated]);
+    }
     stop.cancel();
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }

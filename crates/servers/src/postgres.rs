@@ -17,11 +17,24 @@ pub struct PostgresNode {
     folder: TempDir,
     programs: PathBuf,
     databases: AtomicU32,
+    /// Whether a commit waits for the disk.
+    flushes: bool,
 }
 
 impl PostgresNode {
-    /// Makes a cluster and waits until it answers.
+    /// Makes a cluster and waits until it answers. Its commits don't wait for
+    /// the disk: the machine stays up, and what a process has written outlives
+    /// its kill.
     pub fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// The same, with commits as an installation has them.
+    pub fn start_durable() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(flushes: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut node = Self {
             child: None,
@@ -29,6 +42,7 @@ impl PostgresNode {
             folder,
             programs: programs(),
             databases: AtomicU32::default(),
+            flushes,
         };
         let data = node.data();
         fs::create_dir(&data).unwrap();
@@ -61,8 +75,8 @@ impl PostgresNode {
             .arg(self.data())
             .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", ""])
             .args(["-c", "max_connections=200", "-c", "log_min_messages=fatal"])
-            // The machine stays up: what a process has written outlives its kill.
-            .args(["-c", "fsync=off", "-c", "deadlock_timeout=100ms"])
+            .args(["-c", if self.flushes { "fsync=on" } else { "fsync=off" }])
+            .args(["-c", "deadlock_timeout=100ms"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -101,7 +101,8 @@ impl Answer {
 /// One claimed task, and the slot of its account that the runner holds.
 pub struct Call<'a> {
     pub task: &'a Claimed,
-    pub(crate) permit: &'a mut Permit,
+    /// None where no account is called.
+    pub(crate) permit: Option<&'a mut Permit>,
     pub(crate) used: bool,
     /// A slot that is further away is not waited for under a lease.
     pub(crate) patience: Duration,
@@ -116,8 +117,8 @@ impl Call<'_> {
     /// be reached: answer with it.
     pub async fn slot(&mut self) -> Result<(), Answer> {
         let used = std::mem::replace(&mut self.used, true);
-        let slot =
-            async { if used { self.permit.next().await } else { self.permit.fresh().await } };
+        let Some(permit) = self.permit.as_deref_mut() else { return Ok(()) };
+        let slot = async { if used { permit.next().await } else { permit.fresh().await } };
         // What the task has done so far must be asked again. A call that began
         // late would be cut off in the middle by the lease's end.
         match timeout(self.patience, slot).await {

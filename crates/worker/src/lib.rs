@@ -9,12 +9,12 @@
 //! | [`connector`] | the outside, over HTTP |
 
 pub mod connector;
-mod finisher;
 pub mod handler;
 pub mod handlers;
 mod measure;
 pub mod registry;
 pub mod runner;
+mod together;
 
 pub use registry::Registry;
 pub use runner::{Options, run};

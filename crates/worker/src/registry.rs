@@ -31,10 +31,10 @@ impl<C: Command, H: Handler<C>> AnyHandler for Typed<C, H> {
     }
 }
 
-/// One queue with its handler, its account and the account's limits.
+/// One queue with its handler, and the account whose gate its calls pass.
 pub(crate) struct Consumer {
     pub queue: Queue,
-    pub account: String,
+    pub account: Option<String>,
     pub handler: Arc<dyn AnyHandler>,
 }
 
@@ -56,16 +56,31 @@ impl Registry {
         limits: Limits,
         handler: impl Handler<C>,
     ) -> Self {
-        self.consumers.push(Consumer {
-            queue: Queue {
-                name: queue_name(C::KIND, part, C::VERSION),
-                concurrency: limits.concurrency,
-            },
-            account: account.into(),
-            handler: Arc::new(Typed(handler, PhantomData)),
-        });
+        self.add::<C>(part, Some(account.into()), limits.concurrency, handler);
         self.accounts.insert(account.into(), limits);
         self
+    }
+
+    /// Consumes `C`, which calls nobody: no gate is passed, and `slots` of
+    /// each worker run at once.
+    #[must_use]
+    pub fn on_ungated<C: Command>(mut self, slots: u16, handler: impl Handler<C>) -> Self {
+        self.add::<C>(None, None, slots, handler);
+        self
+    }
+
+    fn add<C: Command>(
+        &mut self,
+        part: Option<&str>,
+        account: Option<String>,
+        concurrency: u16,
+        handler: impl Handler<C>,
+    ) {
+        self.consumers.push(Consumer {
+            queue: Queue { name: queue_name(C::KIND, part, C::VERSION), concurrency },
+            account,
+            handler: Arc::new(Typed(handler, PhantomData)),
+        });
     }
 
     /// Makes the accounts known to the gates of this process.

@@ -1,15 +1,15 @@
 //! Takes deliveries, passes the gate, claims, calls, finishes, acknowledges.
 
 use crate::{
-    finisher::Finisher,
     handler::{Answer, Call, after, outcome, waiting_for},
     measure,
     registry::{AnyHandler, Registry},
+    together::{Claims, Ends, Together},
 };
 use contract::{api::WaitingFor, envelope::Dispatch, live::Started};
 use engine::{
     broker::{Broker, Delivery, News},
-    gate::{Gates, Permit},
+    gate::{Gates, Permit, Refused},
     relay::Bell,
     store::{self, Claim, Claimed, Finish, Store},
 };
@@ -34,11 +34,14 @@ pub struct Options {
 const PATIENCE: f64 = 1.0 / 6.0;
 /// A handler that takes longer is stopped: this part of a lease.
 const LIMIT: f64 = 5.0 / 6.0;
+/// A call that takes no longer is told by its end alone.
+const AT_ONCE: Duration = Duration::from_millis(20);
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 struct Shared {
     store: Store,
-    finisher: Finisher,
+    claims: Together<Claims>,
+    ends: Together<Ends>,
     broker: Arc<dyn Broker>,
     gates: Gates,
     bell: Bell,
@@ -56,8 +59,9 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let (kept, end) = (gates.clone(), drained.clone());
     let keeper = tokio::spawn(async move { kept.keep(end).await });
     let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
-    let finisher = Finisher::new(store.clone());
-    let shared = Arc::new(Shared { store, finisher, broker, gates, bell, name, lease });
+    let claims = Together::new(Claims { store: store.clone(), worker: name.clone() });
+    let ends = Together::new(Ends { store: store.clone(), broker: Arc::clone(&broker) });
+    let shared = Arc::new(Shared { store, claims, ends, broker, gates, bell, name, lease });
     for consumer in registry.consumers {
         let shared = Arc::clone(&shared);
         let (stop, calls) = (stop.clone(), tracker.clone());
@@ -65,7 +69,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
             let consume = Consume {
                 queue: consumer.queue.name,
                 slots: consumer.queue.concurrency,
-                account: consumer.account.into(),
+                account: consumer.account.map(Into::into),
                 handler: consumer.handler,
             };
             consume.run(shared, calls, stop).await;
@@ -80,7 +84,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
 struct Consume {
     queue: String,
     slots: u16,
-    account: Arc<str>,
+    account: Option<Arc<str>>,
     handler: Arc<dyn AnyHandler>,
 }
 
@@ -104,7 +108,7 @@ impl Consume {
                         let Some(delivery) = delivery else { break };
                         let worker = Worker {
                             shared: Arc::clone(&shared),
-                            account: Arc::clone(&self.account),
+                            account: self.account.clone(),
                             handler: Arc::clone(&self.handler),
                         };
                         let (queue, stop) = (self.queue.clone(), stop.clone());
@@ -133,7 +137,7 @@ enum Delivered {
 
 struct Worker {
     shared: Arc<Shared>,
-    account: Arc<str>,
+    account: Option<Arc<str>>,
     handler: Arc<dyn AnyHandler>,
 }
 
@@ -168,7 +172,7 @@ impl Worker {
         let shared = &self.shared;
         let entry = tokio::select! {
             () = stop.cancelled() => return Ok(Delivered::GivenBack),
-            entry = shared.gates.enter(&self.account) => entry,
+            entry = self.enter() => entry,
         };
         let permit = match entry {
             Ok(permit) => permit,
@@ -181,7 +185,7 @@ impl Worker {
                 return Ok(Delivered::Handled);
             }
         };
-        let claim = shared.store.claim(dispatch.task, dispatch.fence, &shared.name).await?;
+        let claim = shared.claims.one((dispatch.task, dispatch.fence)).await?;
         measure::claim(&claim);
         match claim {
             Claim::Claimed(claimed) => self.run(*claimed, permit).await?,
@@ -191,21 +195,20 @@ impl Worker {
         Ok(Delivered::Handled)
     }
 
-    async fn run(&self, claimed: Claimed, mut permit: Permit) -> Result<(), store::Error> {
+    /// Through the gate of the account that is called, if one is.
+    async fn enter(&self) -> Result<Option<Permit>, Refused> {
+        match &self.account {
+            Some(account) => self.shared.gates.enter(account).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn run(&self, claimed: Claimed, mut permit: Option<Permit>) -> Result<(), store::Error> {
         let shared = &self.shared;
-        shared.broker.announce(News::Started(
-            claimed.user,
-            Started {
-                task: claimed.task,
-                job: claimed.job,
-                attempt: claimed.attempt,
-                at: claimed.started_at,
-            },
-        ));
         let start = Instant::now();
         let answer = tokio::select! {
-            answer = self.call(&claimed, &mut permit) => answer,
-            () = self.lose(&claimed) => {
+            answer = self.call(&claimed, permit.as_mut()) => answer,
+            () = self.watch(&claimed) => {
                 tracing::warn!(task = %claimed.task, "the lease is lost; the call is dropped");
                 measure::lease_lost();
                 return Ok(());
@@ -213,8 +216,8 @@ impl Worker {
         };
         drop(permit);
         measure::attempt(&claimed.kind, &answer, start.elapsed());
-        if let Answer::Closed { wait, outcome } = &answer {
-            shared.gates.close(&self.account, *wait, &outcome.code).await;
+        if let (Answer::Closed { wait, outcome }, Some(account)) = (&answer, &self.account) {
+            shared.gates.close(account, *wait, &outcome.code).await;
         }
         let finish = Finish {
             task: claimed.task,
@@ -222,14 +225,12 @@ impl Worker {
             worker: shared.name.clone(),
             ending: answer.ending(shared.store.now_ms()),
         };
-        if let Some(news) = self.finish(finish).await? {
-            shared.broker.announce(News::Facts(news));
-        }
+        self.finish(finish).await?;
         shared.bell.ring();
         Ok(())
     }
 
-    async fn call(&self, claimed: &Claimed, permit: &mut Permit) -> Answer {
+    async fn call(&self, claimed: &Claimed, permit: Option<&mut Permit>) -> Answer {
         let patience = self.shared.lease.mul_f64(PATIENCE);
         let mut call = Call { task: claimed, permit, used: false, patience };
         let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
@@ -251,6 +252,20 @@ impl Worker {
                 Answer::Retry { outcome, unsure: true }
             }
         }
+    }
+
+    /// Tells of a call that is not over at once. Returns when its lease is
+    /// lost.
+    async fn watch(&self, claimed: &Claimed) {
+        sleep(AT_ONCE).await;
+        let started = Started {
+            task: claimed.task,
+            job: claimed.job,
+            attempt: claimed.attempt,
+            at: claimed.started_at,
+        };
+        self.shared.broker.announce(News::Started(claimed.user, started));
+        self.lose(claimed).await;
     }
 
     /// Returns when the lease is lost, or could not be renewed before its
@@ -275,11 +290,11 @@ impl Worker {
     }
 
     /// The end of a call is worth some tries: without it the call is unsure.
-    async fn finish(&self, finish: Finish) -> store::Finished {
+    async fn finish(&self, finish: Finish) -> Result<(), store::Error> {
         let mut pause = BACK_OFF[0];
         loop {
-            match self.shared.finisher.finish(finish.clone()).await {
-                Ok(news) => return Ok(news),
+            match self.shared.ends.one(finish.clone()).await {
+                Ok(()) => return Ok(()),
                 Err(error) if pause >= BACK_OFF[1] => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),
             }

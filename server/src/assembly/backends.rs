@@ -35,7 +35,11 @@ impl Backends {
             .with_max_open(config.most.into());
         let broker: Arc<dyn Broker> = match config.broker.as_str() {
             EMBEDDED => Arc::new(broker::embedded::Embedded::default()),
-            url => Arc::new(Rabbit::new(url).context("MEANWHILE_BROKER can't be read")?),
+            url => {
+                let rabbit = Rabbit::new(url).context("MEANWHILE_BROKER can't be read")?;
+                let works_only = config.role == Some(Role::Work);
+                Arc::new(if works_only { rabbit.for_work() } else { rabbit })
+            }
         };
         let gate: Arc<dyn Gate> = match config.gate.as_str() {
             EMBEDDED => Arc::new(gate::embedded::Embedded::default()),

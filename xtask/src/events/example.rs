@@ -5,7 +5,7 @@ use anyhow::bail;
 use contract::{
     JobId, TaskId, UserId,
     api::{Job, Notification, Outcome, Task, WaitReason, WaitingFor},
-    command::{AlarmCreate, Command, Ec2Start, ProductUpload},
+    command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
     envelope::Dispatch,
     fact::{Fact, FactData, FactKind},
     product::{Price, Product, Variant},
@@ -44,6 +44,10 @@ pub fn command(kind: &str) -> anyhow::Result<Sample> {
         AlarmCreate::KIND => {
             let alarm = AlarmCreate { instance_id: MACHINE.into(), name: "render-1".into() };
             sample(alarm.queue(), &alarm)
+        }
+        NoopRun::KIND => {
+            let noop = NoopRun { launch: id(0x1a), number: 1 };
+            sample(noop.queue(), &noop)
         }
         other => bail!("{other} has no example: give it one in xtask/src/events/example.rs"),
     }

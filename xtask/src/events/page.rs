@@ -42,8 +42,10 @@ are listed here with who makes them, who hears them and what they may cause.
 - **What can't be read** is written to `rejected_messages` with the reason, then acknowledged.
 - **Facts** are entries of their user's journal. `seq` counts from 1 without a hole, and is given in
   the commit of the change itself. A fact carries the absolute new state and the job's counters:
-  applied twice it does no harm. The way to the hubs may lose facts; whoever sees a gap in `seq` reads
-  the journal. To a browser a fact is one frame of `/ws`, its fields beside `\"type\":\"fact\"`.
+  applied twice it does no harm. To the hubs facts travel through the exchange `meanwhile.facts`, by
+  their kind; several of one commit as a batch (`application/cloudevents-batch+json`). That way may
+  lose facts; whoever sees a gap in `seq` reads the journal. To a browser a fact is one frame of
+  `/ws`, its fields beside `\"type\":\"fact\"`.
 
 A new event takes its type in `contract::command` or `contract::fact`, its line in
 `contract::catalogue`, an example in `xtask/src/events/example.rs`, and `cargo xtask events`.

@@ -52,6 +52,7 @@ fn columns(now: Now) -> Vec<Column> {
         JobKind::Ec2Starts => [("Start", "ec2.start"), ("Alarm", "alarm.create")]
             .map(|(heading, kind)| Column { heading: heading.into(), kind, channel: None })
             .into(),
+        JobKind::Noops => vec![Column { heading: "Run".into(), kind: "noop.run", channel: None }],
     }
 }
 
@@ -69,6 +70,7 @@ pub fn Items(now: Now, asked: Asked, first: Grid) -> impl IntoView {
     let subject = match now.page.read_untracked().job.kind {
         JobKind::ProductUploads => "Product",
         JobKind::Ec2Starts => "Machine",
+        JobKind::Noops => "No-op",
     };
     let gap = move |height: Signal<f64>| {
         view! {

@@ -77,7 +77,10 @@ pub fn Choices(asked: Asked) -> impl IntoView {
         .map(|(state, name)| choice(name, &Asked { state, ..asked.clone() }, &asked))
         .collect_view();
     let kinds = std::iter::once((None, "All kinds"))
-        .chain(JobKind::ALL.iter().map(|kind| (Some(kind.to_string()), words::job_kind(*kind))))
+        .chain(
+            [JobKind::ProductUploads, JobKind::Ec2Starts]
+                .map(|kind| (Some(kind.to_string()), words::job_kind(kind))),
+        )
         .map(|(kind, name)| choice(name, &Asked { kind, ..asked.clone() }, &asked))
         .collect_view();
     let hidden = |name: &'static str, value: Option<String>| {

@@ -59,8 +59,14 @@ impl Rabbit {
             uri,
             publisher: Mutex::default(),
             consumers: Mutex::default(),
-            news: news::Exchange::default(),
+            news: news::Exchange::new(news::OF_ALL),
         })
+    }
+
+    /// Of a node without pages: it hears of what may give it something to do.
+    #[must_use]
+    pub fn for_work(self) -> Self {
+        Self { news: news::Exchange::new(news::OF_WORK), ..self }
     }
 
     async fn connect(&self) -> Result<Connection, Error> {

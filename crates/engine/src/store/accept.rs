@@ -3,7 +3,7 @@
 use super::{
     Error, Store, execute,
     journal::{self, Draft},
-    one, row,
+    one, parts, row, tuples,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -83,7 +83,7 @@ pub struct Accepted {
 
 /// Rows of one INSERT, 17 values each. SQLite finds a `$n` by looking through
 /// all names before it, so a statement's cost grows with the square of this.
-const ROWS: usize = 20;
+const ROWS: usize = 16;
 /// A key is remembered this long, ms.
 pub(super) const KEY_LIFE_MS: i64 = 24 * 3_600_000;
 
@@ -231,20 +231,15 @@ pub(super) async fn insert_tasks<C: ConnectionTrait>(
     tasks: &[(TaskId, Option<TaskId>, NewTask)],
 ) -> Result<u64, Error> {
     let mut inserted = 0;
-    for chunk in tasks.chunks(ROWS) {
-        let mut sql = String::from(
+    for part in parts(tasks, ROWS) {
+        let sql = format!(
             "INSERT INTO tasks (id, job_id, user_id, cause_id, kind, version, queue, key, channel, \
-             sku, title, row_no, body, state, run_after, created_at, updated_at) VALUES ",
+             sku, title, row_no, body, state, run_after, created_at, updated_at) VALUES {} \
+             ON CONFLICT (id) DO NOTHING",
+            tuples(part.len(), 17)
         );
-        let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * 17);
-        for (place, (id, cause, task)) in chunk.iter().enumerate() {
-            let first = place * 17;
-            sql.push_str(if place == 0 { "(" } else { ", (" });
-            for n in 1..=17 {
-                sql.push_str(if n == 1 { "$" } else { ", $" });
-                sql.push_str(&(first + n).to_string());
-            }
-            sql.push(')');
+        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 17);
+        for (id, cause, task) in part {
             values.extend([
                 id.0.into(),
                 job.0.into(),
@@ -265,7 +260,6 @@ pub(super) async fn insert_tasks<C: ConnectionTrait>(
                 now.into(),
             ]);
         }
-        sql.push_str(" ON CONFLICT (id) DO NOTHING");
         inserted += execute(c, &sql, values).await?;
     }
     Ok(inserted)

@@ -6,7 +6,7 @@ use super::{
     accept::insert_tasks,
     all, execute,
     journal::{self, Draft},
-    one, row,
+    one, parts, places, row, tuples,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -16,10 +16,10 @@ use contract::{
 };
 use sea_orm::{ConnectionTrait, Value};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// Ids of one statement; see `accept::ROWS`.
-const IDS: usize = 50;
+/// Rows of one statement; see `accept::ROWS`.
+const ROWS: usize = 32;
 
 /// A task whose row this transaction has locked.
 pub(super) struct Held {
@@ -81,7 +81,7 @@ pub(super) async fn hold<C: ConnectionTrait>(
     claims.sort_unstable();
     claims.dedup();
     let mut held = Vec::with_capacity(claims.len());
-    for chunk in claims.chunks(IDS) {
+    for chunk in parts(&claims, ROWS) {
         let sql = format!(
             "SELECT id, job_id, user_id, fence, attempt, lost, unsure, started_at, lease_until \
              FROM tasks WHERE state = $1 AND id IN ({}) ORDER BY id{}",
@@ -120,30 +120,31 @@ pub(super) async fn apply<C: ConnectionTrait>(
     now: i64,
 ) -> Result<Vec<News>, Error> {
     let mut jobs = lock_jobs(store, tx, changes.iter().map(|(held, _)| held.job)).await?;
-    let mut users: BTreeMap<UserId, Vec<Draft>> = BTreeMap::new();
-    let mut told = Vec::with_capacity(changes.len());
-    for (held, mut change) in changes {
-        let job = jobs.get_mut(&held.job).ok_or(Error::NotFound)?;
+    let mut changes = changes;
+    for (held, change) in &mut changes {
+        let job = jobs.get(&held.job).ok_or(Error::NotFound)?;
         if job.cancel_requested && change.state == TaskState::Queued {
             change.state = TaskState::Cancelled;
             change.waiting_for = None;
         }
-        keep_attempt(tx, &held, &change, now).await?;
-        let follow_ups = std::mem::take(&mut change.follow_ups);
-        let task = change_task(tx, &held, change, now).await?;
-        let created = follow_up(tx, job, held.user, &task, follow_ups, now).await?;
+    }
+    keep_attempts(tx, &changes, now).await?;
+    let mut changed = change_tasks(tx, &changes, now).await?;
+    let mut users: BTreeMap<UserId, Vec<Draft>> = BTreeMap::new();
+    let mut told = Vec::with_capacity(changes.len());
+    for (held, change) in changes {
+        let job = jobs.get_mut(&held.job).ok_or(Error::NotFound)?;
+        let task = changed.remove(&held.task).ok_or(Error::NotFound)?;
+        let created = follow_up(tx, job, held.user, &task, change.follow_ups, now).await?;
         settle(job, task.state, &created, now);
         let drafts = drafts(task, created, job);
         told.push((held.user, drafts.len()));
         users.entry(held.user).or_default().extend(drafts);
     }
-    for job in jobs.values() {
-        save_job(tx, job).await?;
-    }
-    let mut facts = BTreeMap::new();
-    for (user, drafts) in users {
-        facts.insert(user, journal::append(tx, user, now, drafts).await?.into_iter());
-    }
+    save_jobs(tx, jobs.values()).await?;
+    let facts = journal::append_all(store, tx, now, users).await?;
+    let mut facts: HashMap<_, _> =
+        facts.into_iter().map(|(user, facts)| (user, facts.into_iter())).collect();
     Ok(told
         .into_iter()
         .map(|(user, count)| {
@@ -162,7 +163,7 @@ async fn lock_jobs<C: ConnectionTrait>(
     ids.sort_unstable();
     ids.dedup();
     let mut jobs = BTreeMap::new();
-    for chunk in ids.chunks(IDS) {
+    for chunk in parts(&ids, ROWS) {
         let sql = format!(
             "SELECT {} FROM jobs WHERE id IN ({}) ORDER BY id{}",
             row::JOB,
@@ -177,73 +178,84 @@ async fn lock_jobs<C: ConnectionTrait>(
     Ok(jobs)
 }
 
-/// `$first, $(first+1), …`
-fn places(first: usize, count: usize) -> String {
-    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
-    places.join(", ")
-}
-
-async fn keep_attempt<C: ConnectionTrait>(
+/// Of those whose try counts as an entry.
+async fn keep_attempts<C: ConnectionTrait>(
     tx: &C,
-    held: &Held,
-    change: &Change,
+    changes: &[(Held, Change)],
     now: i64,
 ) -> Result<(), Error> {
-    let (Some(worker), Some(outcome)) = (&change.tried_by, &change.outcome) else {
-        return Ok(());
-    };
-    execute(
-        tx,
-        "INSERT INTO attempts (task_id, fence, number, started_at, ended_at, worker, outcome) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        [
-            held.task.0.into(),
-            held.fence.into(),
-            held.attempt.into(),
-            held.started_at.unwrap_or(now).into(),
-            now.into(),
-            worker.as_str().into(),
-            row::text("outcome", outcome)?.into(),
-        ],
-    )
-    .await
-    .map(|_| ())
+    let mut tried = Vec::with_capacity(changes.len());
+    for (held, change) in changes {
+        if let (Some(worker), Some(outcome)) = (&change.tried_by, &change.outcome) {
+            tried.push((held, worker, row::text("outcome", outcome)?));
+        }
+    }
+    for part in parts(&tried, ROWS) {
+        let sql = format!(
+            "INSERT INTO attempts (task_id, fence, number, started_at, ended_at, worker, outcome) \
+             VALUES {}",
+            tuples(part.len(), 7)
+        );
+        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 7);
+        for (held, worker, outcome) in part {
+            values.extend([
+                held.task.0.into(),
+                held.fence.into(),
+                held.attempt.into(),
+                held.started_at.unwrap_or(now).into(),
+                now.into(),
+                worker.as_str().into(),
+                outcome.as_str().into(),
+            ]);
+        }
+        execute(tx, &sql, values).await?;
+    }
+    Ok(())
 }
 
-async fn change_task<C: ConnectionTrait>(
+/// Writes the new states, and reads the tasks back.
+async fn change_tasks<C: ConnectionTrait>(
     tx: &C,
-    held: &Held,
-    change: Change,
+    changes: &[(Held, Change)],
     now: i64,
-) -> Result<Task, Error> {
-    let outcome = change.outcome.as_ref().map(|o| row::text("outcome", o)).transpose()?;
-    let waiting = change.waiting_for.as_ref().map(|w| row::text("waiting_for", w)).transpose()?;
-    let given_back = i64::from(change.free && held.state == TaskState::Running);
-    let sql = format!(
-        "UPDATE tasks SET state = $2, fence = fence + 1, published_at = NULL, lease_owner = NULL, \
-         lease_until = NULL, outcome = COALESCE($3, outcome), waiting_for = $4, run_after = $5, \
-         unsure = $6, memo = COALESCE($7, memo), attempt = $8, lost = $9, updated_at = $10 \
-         WHERE id = $1 RETURNING {}",
-        row::TASK
-    );
-    let changed = one(
-        tx,
-        &sql,
-        [
-            held.task.0.into(),
-            change.state.as_str().into(),
-            outcome.into(),
-            waiting.into(),
-            change.run_after.into(),
-            i64::from(change.unsure).into(),
-            change.memo.map(|memo| memo.to_string()).into(),
-            (held.attempt - given_back).max(0).into(),
-            change.lost.into(),
-            now.into(),
-        ],
-    )
-    .await?;
-    row::task(&changed.ok_or(Error::NotFound)?)
+) -> Result<HashMap<TaskId, Task>, Error> {
+    let mut changed = HashMap::with_capacity(changes.len());
+    for part in parts(changes, ROWS) {
+        let sql = format!(
+            "WITH new (task, new_state, new_outcome, waits_for, due, doubt, note, tries, losses, \
+             at) AS (VALUES {}) UPDATE tasks SET state = new_state, fence = fence + 1, \
+             published_at = NULL, lease_owner = NULL, lease_until = NULL, \
+             outcome = COALESCE(new_outcome, outcome), waiting_for = waits_for, run_after = due, \
+             unsure = doubt, memo = COALESCE(note, memo), attempt = tries, lost = losses, \
+             updated_at = at FROM new WHERE id = task RETURNING {}",
+            tuples(part.len(), 10),
+            row::TASK
+        );
+        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 10);
+        for (held, change) in part {
+            let outcome = change.outcome.as_ref().map(|o| row::text("outcome", o)).transpose()?;
+            let waiting = change.waiting_for.as_ref();
+            let waiting = waiting.map(|w| row::text("waiting_for", w)).transpose()?;
+            let given_back = i64::from(change.free && held.state == TaskState::Running);
+            values.extend([
+                held.task.0.into(),
+                change.state.as_str().into(),
+                outcome.into(),
+                waiting.into(),
+                change.run_after.into(),
+                i64::from(change.unsure).into(),
+                change.memo.as_ref().map(ToString::to_string).into(),
+                (held.attempt - given_back).max(0).into(),
+                change.lost.into(),
+                now.into(),
+            ]);
+        }
+        for found in all(tx, &sql, values).await? {
+            let task = row::task(&found)?;
+            changed.insert(task.id, task);
+        }
+    }
+    Ok(changed)
 }
 
 /// Inserts the follow-ups that are new and reads them back.
@@ -295,28 +307,44 @@ fn settle(job: &mut Job, state: TaskState, created: &[Task], now: i64) {
 
 /// Writes what changes of a job.
 pub(super) async fn save_job<C: ConnectionTrait>(tx: &C, job: &Job) -> Result<(), Error> {
-    let c = &job.counts;
-    execute(
-        tx,
-        "UPDATE jobs SET state = $2, paused = $3, cancel_requested = $4, total = $5, open = $6, \
-         succeeded = $7, failed = $8, cancelled = $9, needs_person = $10, finished_at = $11 \
-         WHERE id = $1",
-        [
-            job.id.0.into(),
-            job.state.as_str().into(),
-            i64::from(job.paused).into(),
-            i64::from(job.cancel_requested).into(),
-            i64::from(c.total).into(),
-            i64::from(c.open).into(),
-            i64::from(c.succeeded).into(),
-            i64::from(c.failed).into(),
-            i64::from(c.cancelled).into(),
-            i64::from(c.needs_person).into(),
-            job.finished_at.into(),
-        ],
-    )
-    .await
-    .map(|_| ())
+    save_jobs(tx, std::iter::once(job)).await
+}
+
+/// Writes what changes of jobs that are locked.
+async fn save_jobs<C: ConnectionTrait>(
+    tx: &C,
+    jobs: impl Iterator<Item = &Job>,
+) -> Result<(), Error> {
+    let jobs: Vec<_> = jobs.collect();
+    for part in parts(&jobs, ROWS) {
+        let sql = format!(
+            "WITH new (job, new_state, pause, cancel, tasks, undone, done, bad, dropped, unclear, \
+             ended) AS (VALUES {}) UPDATE jobs SET state = new_state, paused = pause, \
+             cancel_requested = cancel, total = tasks, open = undone, succeeded = done, \
+             failed = bad, cancelled = dropped, needs_person = unclear, finished_at = ended \
+             FROM new WHERE id = job",
+            tuples(part.len(), 11)
+        );
+        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 11);
+        for job in part {
+            let c = &job.counts;
+            values.extend([
+                job.id.0.into(),
+                job.state.as_str().into(),
+                i64::from(job.paused).into(),
+                i64::from(job.cancel_requested).into(),
+                i64::from(c.total).into(),
+                i64::from(c.open).into(),
+                i64::from(c.succeeded).into(),
+                i64::from(c.failed).into(),
+                i64::from(c.cancelled).into(),
+                i64::from(c.needs_person).into(),
+                job.finished_at.into(),
+            ]);
+        }
+        execute(tx, &sql, values).await?;
+    }
+    Ok(())
 }
 
 fn drafts(task: Task, created: Vec<Task>, job: &Job) -> Vec<Draft> {

@@ -1,15 +1,18 @@
 //! The journal: each fact gets its user's next `seq` in the commit of the
 //! change that it tells of.
 
-use super::{Error, Store, all, execute, one, persist, row};
+use super::{Error, Store, all, execute, one, parts, persist, places, row, tuples};
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification},
     fact::{Fact, FactData, FactKind},
     state::{JobKind, JobState},
 };
-use sea_orm::ConnectionTrait;
-use std::ops::RangeInclusive;
+use sea_orm::{ConnectionTrait, Value};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+};
 use uuid::Uuid;
 
 /// A fact to be written; its `seq` comes from the user's row.
@@ -26,6 +29,9 @@ impl Draft {
         Self { kind, job: Some(job.id), task: None, data }
     }
 }
+
+/// Rows of one statement; see `accept::ROWS`.
+const ROWS: usize = 32;
 
 /// Writes `drafts` in order. The user's row is locked from here on: call it
 /// last.
@@ -47,41 +53,93 @@ pub(super) async fn append<C: ConnectionTrait>(
     .await?
     .ok_or(Error::NotFound)?
     .try_get("", "seq")?;
-    let mut facts = Vec::with_capacity(drafts.len());
-    for (seq, mut draft) in (head - count + 1..).zip(drafts) {
+    let facts = numbered(head - count, now, drafts);
+    insert(c, &[(user, &facts)]).await?;
+    Ok(facts)
+}
+
+/// The same for many users. Rows of users are locked in the order of their
+/// ids: whoever locks many does so in this order.
+pub(super) async fn append_all<C: ConnectionTrait>(
+    store: &Store,
+    c: &C,
+    now: i64,
+    drafts: BTreeMap<UserId, Vec<Draft>>,
+) -> Result<Vec<(UserId, Vec<Fact>)>, Error> {
+    let users: Vec<_> = drafts.keys().copied().collect();
+    let mut heads = HashMap::with_capacity(users.len());
+    for part in parts(&users, ROWS) {
+        let sql = format!(
+            "SELECT id, seq FROM users WHERE id IN ({}) ORDER BY id{}",
+            places(1, part.len()),
+            store.for_update_of_values()
+        );
+        for found in all(c, &sql, part.iter().map(|user| user.0.into())).await? {
+            heads.insert(UserId(found.try_get("", "id")?), found.try_get::<i64>("", "seq")?);
+        }
+    }
+    let mut facts = Vec::with_capacity(users.len());
+    for (user, drafts) in drafts {
+        let head = *heads.get(&user).ok_or(Error::NotFound)?;
+        facts.push((user, numbered(head, now, drafts)));
+    }
+    for part in parts(&facts, ROWS) {
+        let sql = format!(
+            "WITH new (person, head) AS (VALUES {}) UPDATE users SET seq = head FROM new \
+             WHERE id = person",
+            tuples(part.len(), 2)
+        );
+        let head = |facts: &[Fact]| facts.last().map(|fact| fact.seq);
+        let rows = part.iter().map(|(user, facts)| [user.0.into(), head(facts).into()]);
+        execute(c, &sql, rows.flatten().collect::<Vec<Value>>()).await?;
+    }
+    let told: Vec<_> = facts.iter().map(|(user, facts)| (*user, facts.as_slice())).collect();
+    insert(c, &told).await?;
+    Ok(facts)
+}
+
+/// Facts that follow `head`.
+fn numbered(head: i64, now: i64, drafts: Vec<Draft>) -> Vec<Fact> {
+    let number = |(seq, mut draft): (i64, Draft)| {
         if let Some(notification) = &mut draft.data.notification {
             notification.seq = seq;
             notification.at = now;
-            insert_notification(c, user, notification).await?;
         }
-        let fact = Fact {
-            seq,
-            id: Uuid::now_v7(),
-            kind: draft.kind,
-            job: draft.job,
-            task: draft.task,
-            at: now,
-            data: draft.data,
-        };
-        execute(
-            c,
-            "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            [
+        let Draft { kind, job, task, data } = draft;
+        Fact { seq, id: Uuid::now_v7(), kind, job, task, at: now, data }
+    };
+    (head + 1..).zip(drafts).map(number).collect()
+}
+
+async fn insert<C: ConnectionTrait>(c: &C, told: &[(UserId, &[Fact])]) -> Result<(), Error> {
+    let facts = told.iter().flat_map(|(user, facts)| facts.iter().map(move |fact| (*user, fact)));
+    let facts: Vec<_> = facts.collect();
+    for part in parts(&facts, ROWS) {
+        let sql = format!(
+            "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) VALUES {}",
+            tuples(part.len(), 8)
+        );
+        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 8);
+        for (user, fact) in part {
+            values.extend([
                 user.0.into(),
-                seq.into(),
+                fact.seq.into(),
                 fact.id.into(),
                 fact.kind.as_str().into(),
                 fact.job.map(|id| id.0).into(),
                 fact.task.map(|id| id.0).into(),
-                now.into(),
+                fact.at.into(),
                 row::text("data", &fact.data)?.into(),
-            ],
-        )
-        .await?;
-        facts.push(fact);
+            ]);
+        }
+        execute(c, &sql, values).await?;
     }
-    Ok(facts)
+    for (user, fact) in facts {
+        if let Some(notification) = &fact.data.notification {
+            insert_notification(c, user, notification).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn insert_notification<C: ConnectionTrait>(
@@ -112,6 +170,7 @@ pub(super) fn finished(job: &Job) -> Notification {
     let items = match job.kind {
         JobKind::ProductUploads => "uploads",
         JobKind::Ec2Starts => "steps",
+        JobKind::Noops => "no-ops",
     };
     let c = &job.counts;
     let mut text = format!("{} of {} {items} succeeded", c.succeeded, c.total);

@@ -1,10 +1,16 @@
 //! The task table as the outbox: what is due, and what was published.
 
-use super::{Error, Store, all, execute, one, persist, row};
-use contract::{JobId, TaskId, UserId, envelope::Dispatch};
-use sea_orm::Value;
-use std::collections::{BTreeMap, VecDeque};
+use super::{Error, Store, all, apply::hold, execute, one, parts, persist, places, row};
+use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState};
+use sea_orm::{QueryResult, Value};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use uuid::Uuid;
+
+/// Rows of one statement; see `accept::ROWS`.
+const ROWS: usize = 32;
+/// What a [`Dispatch`] is made of, and its place.
+const TASK: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
+    t.traceparent, t.body, t.run_after, t.row_no";
 
 impl Store {
     /// Tasks of `queue` to publish now, such that at most `window` of the
@@ -33,52 +39,70 @@ impl Store {
         }
         let jobs = all(
             &self.reader,
+            // A look for one task of each job: EXISTS may read all that are due.
             "SELECT j.id, j.user_id FROM jobs j WHERE j.state = 'running' AND j.paused = 0 \
-             AND j.cancel_requested = 0 AND EXISTS (SELECT 1 FROM tasks t WHERE t.queue = $1 \
+             AND j.cancel_requested = 0 AND (SELECT 1 FROM tasks t WHERE t.queue = $1 \
              AND t.job_id = j.id AND t.state = 'queued' AND t.published_at IS NULL \
-             AND t.run_after <= $2) ORDER BY j.user_id, j.id",
+             AND t.run_after <= $2 LIMIT 1) IS NOT NULL ORDER BY j.user_id, j.id",
             [queue.into(), now.into()],
         )
         .await?;
-        let mut users: BTreeMap<Uuid, VecDeque<VecDeque<Dispatch>>> = BTreeMap::new();
-        for job in &jobs {
-            let tasks = self.due_of(queue, job.try_get("", "id")?, room, now).await?;
-            users.entry(job.try_get("", "user_id")?).or_default().push_back(tasks.into());
+        let jobs: Vec<(Uuid, Uuid)> = jobs
+            .iter()
+            .map(|job| Ok::<_, Error>((job.try_get("", "id")?, job.try_get("", "user_id")?)))
+            .collect::<Result<_, _>>()?;
+        let users = jobs.chunk_by(|(_, a), (_, b)| a == b).count();
+        let after = after.map(|user| user.0);
+        // Nobody gets more than a share, unless others have less to do.
+        let share = room.div_ceil(users.max(1));
+        let mut due = round_robin(self.due_of(queue, &jobs, share, now).await?, room, after);
+        if due.is_none() {
+            due = round_robin(self.due_of(queue, &jobs, room, now).await?, room, after);
         }
-        Ok(round_robin(users, room, after.map(|user| user.0)))
+        Ok(due.unwrap_or_default())
     }
 
+    /// The first `limit` due tasks of each job, by user.
     async fn due_of(
         &self,
         queue: &str,
-        job: Uuid,
+        jobs: &[(Uuid, Uuid)],
         limit: usize,
         now: i64,
-    ) -> Result<Vec<Dispatch>, Error> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        all(
-            &self.reader,
-            "SELECT id, job_id, user_id, fence, kind, version, queue, traceparent, body \
-             FROM tasks WHERE queue = $1 AND job_id = $2 AND state = 'queued' \
-             AND published_at IS NULL AND run_after <= $3 ORDER BY run_after, row_no LIMIT $4",
-            [queue.into(), job.into(), now.into(), limit.into()],
-        )
-        .await?
-        .iter()
-        .map(|found| {
-            Ok(Dispatch {
-                task: TaskId(found.try_get("", "id")?),
-                job: JobId(found.try_get("", "job_id")?),
-                user: UserId(found.try_get("", "user_id")?),
-                fence: found.try_get("", "fence")?,
-                kind: found.try_get("", "kind")?,
-                version: u16::try_from(row::count(found, "version")?).unwrap_or_default(),
-                queue: found.try_get("", "queue")?,
-                traceparent: found.try_get("", "traceparent")?,
-                body: row::json(found, "body")?,
-            })
-        })
-        .collect()
+    ) -> Result<BTreeMap<Uuid, VecDeque<List>>, Error> {
+        let of_job = format!(
+            "SELECT {TASK} FROM tasks t WHERE t.queue = $1 AND t.job_id = {} \
+             AND t.state = 'queued' AND t.published_at IS NULL AND t.run_after <= $2 \
+             ORDER BY t.run_after, t.row_no LIMIT $3",
+            if self.is_sqlite() { "$4" } else { "j.id" }
+        );
+        let first: [Value; 3] =
+            [queue.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+        let mut tasks: HashMap<Uuid, VecDeque<Dispatch>> = HashMap::with_capacity(jobs.len());
+        // SQLite knows no LATERAL, and there is no round trip to save.
+        let size = if self.is_sqlite() { 1 } else { ROWS };
+        for part in parts(jobs, size) {
+            let sql = match self.is_sqlite() {
+                true => of_job.clone(),
+                false => format!(
+                    "SELECT t.* FROM jobs j CROSS JOIN LATERAL ({of_job}) t WHERE j.id IN ({}) \
+                     ORDER BY t.run_after, t.row_no",
+                    places(4, part.len())
+                ),
+            };
+            let ids = part.iter().map(|(job, _)| Value::from(*job));
+            for found in all(&self.reader, &sql, first.iter().cloned().chain(ids)).await? {
+                let task = dispatch(&found)?;
+                tasks.entry(task.job.0).or_default().push_back(task);
+            }
+        }
+        let mut users: BTreeMap<Uuid, VecDeque<List>> = BTreeMap::new();
+        for (job, user) in jobs {
+            let tasks = tasks.remove(job).unwrap_or_default();
+            let is_cut = tasks.len() == limit;
+            users.entry(*user).or_default().push_back(List { tasks, is_cut });
+        }
+        Ok(users)
     }
 
     /// Marks deliveries as published, where they still are the task's.
@@ -92,14 +116,15 @@ impl Store {
         }
         let tx = self.begin().await?;
         let now = self.now_ms();
-        for (task, fence) in batch {
-            execute(
-                &tx,
-                "UPDATE tasks SET published_at = $3 \
-                 WHERE id = $1 AND fence = $2 AND state = 'queued'",
-                [task.0.into(), (*fence).into(), now.into()],
-            )
-            .await?;
+        let queued = hold(self, &tx, TaskState::Queued, batch).await?;
+        for part in parts(&queued, ROWS) {
+            let sql = format!(
+                "UPDATE tasks SET published_at = $1 WHERE id IN ({})",
+                places(2, part.len())
+            );
+            let mut values: Vec<Value> = vec![now.into()];
+            values.extend(part.iter().map(|held| Value::from(held.task.0)));
+            execute(&tx, &sql, values).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -152,13 +177,35 @@ impl Store {
     }
 }
 
+fn dispatch(row: &QueryResult) -> Result<Dispatch, Error> {
+    Ok(Dispatch {
+        task: TaskId(row.try_get("", "id")?),
+        job: JobId(row.try_get("", "job_id")?),
+        user: UserId(row.try_get("", "user_id")?),
+        fence: row.try_get("", "fence")?,
+        kind: row.try_get("", "kind")?,
+        version: u16::try_from(row::count(row, "version")?).unwrap_or_default(),
+        queue: row.try_get("", "queue")?,
+        traceparent: row.try_get("", "traceparent")?,
+        body: row::json(row, "body")?,
+    })
+}
+
+/// The first due tasks of a job.
+#[derive(Clone)]
+struct List {
+    tasks: VecDeque<Dispatch>,
+    /// There may be more.
+    is_cut: bool,
+}
+
 /// One task of each user in turn, beginning behind `after`; within a user one
-/// of each job in turn.
+/// of each job in turn. `None`: a list was cut too short to tell.
 fn round_robin(
-    users: BTreeMap<Uuid, VecDeque<VecDeque<Dispatch>>>,
+    users: BTreeMap<Uuid, VecDeque<List>>,
     room: usize,
     after: Option<Uuid>,
-) -> Vec<Dispatch> {
+) -> Option<Vec<Dispatch>> {
     let mut turn: VecDeque<_> = users.into_iter().collect();
     if let Some(after) = after {
         let behind = turn.iter().take_while(|(user, _)| *user <= after).count();
@@ -169,17 +216,20 @@ fn round_robin(
         && let Some((user, mut jobs)) = turn.pop_front()
     {
         while let Some(mut job) = jobs.pop_front() {
-            if let Some(task) = job.pop_front() {
+            if let Some(task) = job.tasks.pop_front() {
                 due.push(task);
                 jobs.push_back(job);
                 break;
+            }
+            if job.is_cut {
+                return None;
             }
         }
         if !jobs.is_empty() {
             turn.push_back((user, jobs));
         }
     }
-    due
+    Some(due)
 }
 
 #[cfg(test)]
@@ -188,7 +238,7 @@ mod tests {
     use super::*;
     use serde_json::Value as Json;
 
-    fn tasks(user: u128, job: u128, count: usize) -> VecDeque<Dispatch> {
+    fn tasks(user: u128, job: u128, count: usize) -> List {
         let dispatch = |n| Dispatch {
             task: TaskId(Uuid::from_u128(job * 100 + n as u128)),
             job: JobId(Uuid::from_u128(job)),
@@ -200,7 +250,7 @@ mod tests {
             traceparent: None,
             body: Json::Null,
         };
-        (0..count).map(dispatch).collect()
+        List { tasks: (0..count).map(dispatch).collect(), is_cut: false }
     }
 
     #[test]
@@ -211,6 +261,7 @@ mod tests {
         ]);
         let jobs = |after: Option<u128>| -> Vec<u128> {
             round_robin(users.clone(), 6, after.map(Uuid::from_u128))
+                .unwrap()
                 .iter()
                 .map(|dispatch| dispatch.job.0.as_u128())
                 .collect()
@@ -218,5 +269,19 @@ mod tests {
         assert_eq!(jobs(None), [10, 20, 11, 20, 10, 10]);
         assert_eq!(jobs(Some(1)), [20, 10, 20, 11, 10, 10]);
         assert_eq!(jobs(Some(2)), [10, 20, 11, 20, 10, 10]);
+    }
+    #[test]
+    fn a_list_that_was_cut_is_asked_for_more_where_its_turn_comes_again() {
+        let cut = |count| List { is_cut: true, ..tasks(1, 10, count) };
+        let with = |list| {
+            BTreeMap::from([
+                (Uuid::from_u128(1), VecDeque::from([list])),
+                (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 1)])),
+            ])
+        };
+        // Two each; but the other has only one.
+        assert!(round_robin(with(cut(2)), 4, None).is_none());
+        assert_eq!(round_robin(with(cut(4)), 4, None).unwrap().len(), 4);
+        assert_eq!(round_robin(with(cut(2)), 3, None).unwrap().len(), 3);
     }
 }

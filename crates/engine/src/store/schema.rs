@@ -9,26 +9,37 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Initial), Box::new(ClosedBy)]
+        let script = |name, text| -> Box<dyn MigrationTrait> { Box::new(Script { name, text }) };
+        vec![
+            script("m0001_initial", include_str!("schema/0001_initial.sql")),
+            // The next tasks of a job are read in order, not sorted each time.
+            script("m0002_due", include_str!("schema/0002_due.sql")),
+            // What a service answered when it closed its account.
+            script("m0003_closed_by", include_str!("schema/0003_closed_by.sql")),
+        ]
     }
 }
 
-struct Initial;
+/// Statements, each ended by `;` and a new line.
+struct Script {
+    name: &'static str,
+    text: &'static str,
+}
 
-impl MigrationName for Initial {
+impl MigrationName for Script {
     fn name(&self) -> &str {
-        "m0001_initial"
+        self.name
     }
 }
 
 #[async_trait]
-impl MigrationTrait for Initial {
+impl MigrationTrait for Script {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let c = manager.get_connection();
         // SQLite has no type for UUIDs: the driver stores them as 16 bytes.
         let sqlite = c.get_database_backend() == DbBackend::Sqlite;
         let uuid = if sqlite { "BLOB" } else { "UUID" };
-        for statement in include_str!("schema/0001_initial.sql").split(";\n") {
+        for statement in self.text.split(";\n") {
             if !statement.trim().is_empty() {
                 let statement = statement.replace("{uuid}", uuid);
                 let statement = statement.replace("{bytewise}", bytewise(sqlite));
@@ -36,23 +47,6 @@ impl MigrationTrait for Initial {
             }
         }
         Ok(())
-    }
-}
-
-/// What a service answered when it closed its account.
-struct ClosedBy;
-
-impl MigrationName for ClosedBy {
-    fn name(&self) -> &str {
-        "m0003_closed_by"
-    }
-}
-
-#[async_trait]
-impl MigrationTrait for ClosedBy {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let c = manager.get_connection();
-        c.execute_unprepared(include_str!("schema/0003_closed_by.sql")).await.map(|_| ())
     }
 }
 

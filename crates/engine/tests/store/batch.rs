@@ -1,8 +1,13 @@
 //! One commit for the ends of many claims.
 
-use crate::world::{World, finish, kinds, outcome, success, upload};
-use contract::{api::Role, fact::FactKind, state::JobState};
-use engine::store::{Claimed, Ending, LEASE_MS};
+use crate::world::{QUEUE, World, finish, kinds, launch, outcome, success, task, upload};
+use contract::{
+    api::Role,
+    envelope::Dispatch,
+    fact::FactKind,
+    state::{JobState, TaskState},
+};
+use engine::store::{Claim, Claimed, Control, Ending, LEASE_MS};
 
 async fn claim(world: &World, count: usize) -> Vec<Claimed> {
     let mut claimed = Vec::with_capacity(count);
@@ -97,4 +102,72 @@ pub async fn one_claim_ends_once(world: World) {
     assert!(matches!(ended[1], Ok(None)));
     assert!(world.store.finish(Vec::new()).await.is_empty());
     world.check().await;
+}
+
+/// What became of a claim, in a word.
+fn word(claim: &Claim) -> &'static str {
+    match claim {
+        Claim::Claimed(_) => "claimed",
+        Claim::Locked => "locked",
+        Claim::Superseded(_) => "superseded",
+        Claim::Nothing => "nothing",
+    }
+}
+
+pub async fn of_many_claims_each_is_told_its_own(world: World) {
+    let store = &world.store;
+    // An older task about SKU-0 waits until a newer one has succeeded; then
+    // SKU-1 twice.
+    let older = store.accept(launch(world.user, vec![task("SKU-0", 9)])).await.unwrap().job.id;
+    let old = store.tasks(world.user, older, None, 1).await.unwrap()[0].id;
+    store.control(world.user, older, Control::Pause).await.unwrap();
+    world.clock.advance(1);
+    store.accept(launch(world.user, vec![task("SKU-0", 0)])).await.unwrap();
+    let newer = world.claim_next().await.unwrap();
+    world.succeed(&newer).await;
+    store.control(world.user, older, Control::Resume).await.unwrap();
+    store.accept(launch(world.user, vec![task("SKU-1", 0), task("SKU-2", 1)])).await.unwrap();
+    store.accept(launch(world.user, vec![task("SKU-1", 0)])).await.unwrap();
+    store.accept(launch(world.user, vec![task("SKU-4", 0)])).await.unwrap();
+    let held = store.accept(launch(world.user, vec![task("SKU-3", 0)])).await.unwrap().job.id;
+    let due = store.due(QUEUE, 10, None).await.unwrap();
+    assert_eq!(due.len(), 6);
+    store.control(world.user, held, Control::Pause).await.unwrap();
+
+    // Of SKU-4 there is only a delivery from before.
+    let stale = |due: &Dispatch| if sku(&due.body) == "SKU-4" { 77 } else { due.fence };
+    let mut batch: Vec<_> = due.iter().map(|due| (due.task, stale(due))).collect();
+    batch.push(batch[0]);
+    batch.push((batch[1].0, 77));
+    let claims = store.claim_all(&batch, "w1").await;
+    let claims: Vec<_> = claims.into_iter().map(Result::unwrap).collect();
+    let said = |n: usize| (sku(&due[n].body), word(&claims[n]));
+    let mut told: Vec<_> = (0..6).map(said).collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("SKU-0", "superseded"),
+            ("SKU-1", "claimed"),
+            ("SKU-1", "locked"),
+            ("SKU-2", "claimed"),
+            ("SKU-3", "nothing"),
+            ("SKU-4", "nothing"),
+        ]
+    );
+    assert_eq!([word(&claims[6]), word(&claims[7])], ["nothing"; 2], "a duplicate, a stale one");
+    let running = store.running(world.user).await.unwrap().len();
+    assert_eq!(running, 2, "nothing is claimed that nobody is told of");
+    let cancelled = store.task(world.user, old).await.unwrap().task;
+    assert_eq!(cancelled.state, TaskState::Cancelled);
+    assert!(store.claim_all(&[], "w1").await.is_empty());
+    for claim in claims {
+        let Claim::Claimed(claimed) = claim else { continue };
+        assert_eq!(world.succeed(&claimed).await[0], FactKind::TaskSucceeded);
+    }
+    world.check().await;
+}
+
+fn sku(body: &serde_json::Value) -> &str {
+    body["product"]["sku"].as_str().unwrap()
 }

@@ -53,10 +53,13 @@ suite! {
     batch:
         many_ends_are_one_commit_and_each_tells_its_own
         a_bad_end_takes_no_other_down
-        one_claim_ends_once;
+        one_claim_ends_once
+        of_many_claims_each_is_told_its_own;
     races:
         of_two_claims_one_wins
         of_two_claims_of_one_key_one_waits
+        of_two_who_claim_many_each_task_is_one_s
+        many_workers_and_a_relay_do_not_wait_for_each_other
         a_finish_and_a_cancel_leave_one_truth
         a_retry_and_a_cancel_leave_one_truth
         one_key_sent_twice_at_once_is_one_job

@@ -59,6 +59,91 @@ pub async fn of_two_claims_of_one_key_one_waits(world: World) {
     world.check().await;
 }
 
+pub async fn of_two_who_claim_many_each_task_is_one_s(world: World) {
+    for _ in 0..ROUNDS {
+        let job = world.store.accept(upload(world.user, 40)).await.unwrap().job.id;
+        let due = world.store.due(QUEUE, 40, None).await.unwrap();
+        let batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
+        let reversed: Vec<_> = batch.iter().rev().copied().collect();
+        let (a, b, marked) = tokio::join!(
+            world.store.claim_all(&batch, "a"),
+            world.other.claim_all(&reversed, "b"),
+            world.other.mark_published(&batch)
+        );
+        marked.unwrap();
+        let mut claimed = Vec::new();
+        for claim in a.into_iter().chain(b) {
+            match claim.unwrap() {
+                Claim::Claimed(task) => claimed.push(*task),
+                Claim::Nothing => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let tasks: std::collections::HashSet<_> = claimed.iter().map(|task| task.task).collect();
+        assert_eq!((tasks.len(), claimed.len()), (40, 40));
+        let (one, two) = claimed.split_at(20);
+        let ends = |claimed: &[Claimed]| claimed.iter().map(|c| finish(c, success())).collect();
+        let (a, b) = tokio::join!(world.store.finish(ends(one)), world.other.finish(ends(two)));
+        assert!(a.iter().chain(&b).all(|end| matches!(end, Ok(Some(_)))));
+        let job = world.store.job(world.user, job).await.unwrap();
+        assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 40));
+    }
+    world.check().await;
+}
+
+/// Jobs of three users in each batch, in any order: what waits for whom must
+/// be settled by the order of locks, not by the database's patience.
+pub async fn many_workers_and_a_relay_do_not_wait_for_each_other(world: World) {
+    let mut users = vec![world.user];
+    for name in ["bob", "eve"] {
+        users.push(world.join(name, contract::api::Role::User).await);
+    }
+    for round in 0..ROUNDS {
+        for (n, user) in users.iter().enumerate() {
+            for part in ["x", "y"] {
+                let key = |row| task(&format!("{n}-{part}-{round}-{row}"), row);
+                world.store.accept(launch(*user, (0..12).map(key).collect())).await.unwrap();
+            }
+        }
+    }
+    let work = async |store: &Store, name: &'static str| {
+        let mut done = 0;
+        loop {
+            let due = store.due(QUEUE, 24, None).await.unwrap();
+            if due.is_empty() {
+                return done;
+            }
+            let batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
+            let claims = store.claim_all(&batch, name).await;
+            let mut ends = Vec::new();
+            for claim in claims {
+                if let Claim::Claimed(claimed) = claim.unwrap() {
+                    ends.push(finish(&claimed, success()));
+                }
+            }
+            ends.reverse();
+            for end in store.finish(ends).await {
+                done += i32::from(end.unwrap().is_some());
+            }
+        }
+    };
+    let (a, b, c, d) = tokio::join!(
+        work(&world.store, "a"),
+        work(&world.other, "b"),
+        work(&world.store, "c"),
+        work(&world.other, "d")
+    );
+    assert_eq!(a + b + c + d, 3 * 2 * 12 * i32::try_from(ROUNDS).unwrap());
+    for user in users {
+        for job in world.store.jobs(user, None, 100).await.unwrap().items {
+            assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 12));
+        }
+        let facts = world.store.facts_after(user, 0, 10_000).await.unwrap();
+        let head = world.store.head(user).await.unwrap();
+        assert!(facts.iter().map(|fact| fact.seq).eq(1..=head));
+    }
+}
+
 pub async fn a_finish_and_a_cancel_leave_one_truth(world: World) {
     for _ in 0..ROUNDS {
         let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;

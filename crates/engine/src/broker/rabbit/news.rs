@@ -3,7 +3,7 @@
 
 use super::{
     super::{Error, News, wire},
-    CONTENT_TYPE, topology,
+    topology,
 };
 use futures_util::StreamExt;
 use lapin::{
@@ -26,6 +26,8 @@ const OUTGOING: usize = 4_096;
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 pub struct Exchange {
+    /// Kinds of news that this node hears, as the exchange's keys.
+    hears: &'static [&'static str],
     /// Names this node, so that it knows its own news when they come back.
     node: Uuid,
     local: broadcast::Sender<Arc<News>>,
@@ -34,19 +36,24 @@ pub struct Exchange {
     queued: Mutex<Option<mpsc::Receiver<Arc<News>>>>,
 }
 
-impl Default for Exchange {
-    fn default() -> Self {
+/// What may give workers something to do: a node without pages needs to hear
+/// no more, and it is a small part of all there is.
+pub const OF_WORK: &[&str] =
+    &["job.accepted", "job.resumed", "job.reopened", "task.created", "task.requeued"];
+pub const OF_ALL: &[&str] = &["#"];
+
+impl Exchange {
+    pub fn new(hears: &'static [&'static str]) -> Self {
         let (outgoing, queued) = mpsc::channel(OUTGOING);
         Self {
+            hears,
             node: Uuid::now_v7(),
             local: broadcast::channel(BEHIND).0,
             outgoing,
             queued: Mutex::new(Some(queued)),
         }
     }
-}
 
-impl Exchange {
     /// The hub of this node hears at once, the others by the exchange.
     pub fn announce(&self, news: News) {
         crate::measure::announced(&news);
@@ -99,7 +106,7 @@ impl Exchange {
     }
 
     async fn listen(&self, channel: &Channel) -> Result<Consumer, Error> {
-        let queue = topology::declare_own(channel).await?;
+        let queue = topology::declare_own(channel, self.hears).await?;
         let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..Default::default() };
         Ok(channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?)
     }
@@ -120,7 +127,9 @@ impl Exchange {
                     match wire::decode(&message?.data) {
                         Ok((node, _)) if node == self.node => {}
                         Ok((_, news)) => {
-                            let _ = self.local.send(Arc::new(news));
+                            for news in news {
+                                let _ = self.local.send(Arc::new(news));
+                            }
                         }
                         Err(error) => tracing::warn!(%error, "news that can't be read"),
                     }
@@ -131,9 +140,9 @@ impl Exchange {
 
     async fn send(&self, channel: &Channel, news: &News) -> Result<(), Error> {
         let at = crate::clock::Clock::now_ms(&crate::clock::System);
-        for (kind, bytes) in wire::encode(news, self.node, at)? {
+        for wire::Message { kind, content_type, bytes } in wire::encode(news, self.node, at)? {
             let properties = BasicProperties::default()
-                .with_content_type(CONTENT_TYPE.into())
+                .with_content_type(content_type.into())
                 .with_type(format!("{kind}.v1").into());
             // Not awaited further: nobody confirms what may be lost.
             channel

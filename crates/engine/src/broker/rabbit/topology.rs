@@ -27,14 +27,16 @@ pub async fn declare(channel: &Channel, queues: &[String]) -> Result<(), Error> 
     Ok(())
 }
 
-/// The queue of one node's own, bound to every fact; its name.
-pub async fn declare_own(channel: &Channel) -> Result<ShortString, Error> {
+/// The queue of one node's own, bound to facts by these keys; its name.
+pub async fn declare_own(channel: &Channel, keys: &[&str]) -> Result<ShortString, Error> {
     exchange(channel, FACTS, ExchangeKind::Topic).await?;
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(BACKLOG));
     let declared = channel.queue_declare("".into(), own, arguments).await?;
-    bind(channel, declared.name().clone(), FACTS, "#".into()).await?;
+    for key in keys {
+        bind(channel, declared.name().clone(), FACTS, ShortString::from(*key)).await?;
+    }
     Ok(declared.name().clone())
 }
 

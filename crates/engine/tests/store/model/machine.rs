@@ -93,11 +93,8 @@ impl Machine {
             Step::Mark => self.mark().await,
             Step::Flow => {
                 self.publish(true).await;
-                let count = self.messages.len();
-                for _ in 0..count {
-                    self.look().await;
-                    self.deliver(0, false).await;
-                }
+                self.look().await;
+                self.deliver_all().await;
             }
             Step::Deliver { message, again } => self.deliver(message, again).await,
             Step::PutOff { message } => self.put_off(message).await,
@@ -258,6 +255,63 @@ impl Machine {
                 let row = &Snapshot::read(&self.db).await.tasks[&id.0];
                 assert_eq!((row.fence, row.lease_until), (claimed.fence, Some(now + LEASE_MS)));
                 self.claims.push(*claimed);
+            }
+        }
+    }
+
+    /// A worker claims all that lies there at once.
+    async fn deliver_all(&mut self) {
+        let messages = std::mem::take(&mut self.messages);
+        let batch: Vec<_> = messages.iter().map(|m| (m.task, m.fence)).collect();
+        let now = self.world.store.now_ms();
+        let claims = self.world.store.claim_all(&batch, "w1").await;
+        assert_eq!(claims.len(), batch.len());
+        let after = Snapshot::read(&self.db).await;
+        let told: HashSet<_> = claims
+            .iter()
+            .filter_map(|claim| match claim {
+                Ok(Claim::Claimed(claimed)) => Some(claimed.task.0),
+                _ => None,
+            })
+            .collect();
+        for (id, row) in &after.tasks {
+            let began = row.state == TaskState::Running && row.fence != self.now.tasks[id].fence;
+            assert_eq!(began, told.contains(id), "claimed for nobody: {row:?}");
+        }
+        for (n, ((id, fence), claim)) in batch.iter().zip(claims).enumerate() {
+            let task = &self.now.tasks[&id.0];
+            let job = &self.now.jobs[&task.job];
+            let current = task.state == TaskState::Queued && task.fence == *fence;
+            let held_back = job.paused || job.cancel_requested || task.run_after > now;
+            let alike =
+                |(_, other): &(&Uuid, &Task)| (&other.kind, &other.key) == (&task.kind, &task.key);
+            let mut others = self.now.tasks.iter().filter(alike);
+            // The twin may be in the same batch, and be claimed first.
+            let alone = others.clone().all(|(other, row)| {
+                *other == id.0
+                    || (row.state != TaskState::Running
+                        && !batch.iter().any(|(task, _)| task.0 == *other))
+            });
+            let newer = others.any(|(_, other)| {
+                other.state == TaskState::Succeeded && other.created_at > task.created_at
+            });
+            let again = batch[..n].contains(&batch[n]);
+            match claim.unwrap() {
+                Claim::Superseded(_) => assert!(current && newer),
+                Claim::Nothing => {
+                    let refused = !current || again || (held_back && !newer);
+                    assert!(refused, "refused without a reason: {task:?}");
+                }
+                Claim::Locked => assert!(current && !newer && !held_back && !alone),
+                Claim::Claimed(claimed) => {
+                    assert!(current && !newer && !held_back && !again, "{task:?}");
+                    let told = (claimed.fence, i64::from(claimed.attempt), claimed.unsure);
+                    assert_eq!(told, (task.fence + 1, task.attempt + 1, task.unsure));
+                    let row = &after.tasks[&id.0];
+                    assert_eq!(row.state, TaskState::Running);
+                    assert_eq!((row.fence, row.lease_until), (claimed.fence, Some(now + LEASE_MS)));
+                    self.claims.push(*claimed);
+                }
             }
         }
     }
