@@ -1,7 +1,9 @@
 //! What must hold after every run, as seen from outside.
 
+pub mod closed;
+
 use crate::{
-    api::{Api, WIDTH},
+    api::{Api, Summary, WIDTH},
     report::Report,
 };
 use contract::{
@@ -9,7 +11,7 @@ use contract::{
     api::Task,
     state::{Counts, TaskState},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Checks a finished upload of `products`: every item has come to an end,
 /// the job's counters are those of its rows, and the channels themselves saw
@@ -21,7 +23,7 @@ pub async fn finished(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     items(api, job, products, report).await?;
-    ledger(api, report).await
+    ledger(api, &[job], report).await
 }
 
 /// The same without what the channels counted over all.
@@ -112,24 +114,48 @@ async fn tries(api: &Api, task: contract::TaskId) -> anyhow::Result<String> {
     Ok(line.collect::<Vec<_>>().join("; "))
 }
 
-/// What the channels counted: requests over a limit or while they were
-/// closed, and products made twice.
-pub async fn ledger(api: &Api, report: &mut Report) -> anyhow::Result<()> {
-    let mut closed = 0;
-    for (channel, seen) in api.ledger_summary().await? {
+/// What the channels counted since they had seen so many requests: requests
+/// over a limit, products made twice, and requests that did not wait as long
+/// as a 429 had said to one of these jobs.
+pub async fn ledger_since(
+    api: &Api,
+    before: &BTreeMap<String, Summary>,
+    jobs: &[JobId],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let after = api.ledger_summary().await?;
+    let added = |channel: &str, count: fn(&Summary) -> usize| {
+        after.get(channel).map_or(0, count) - before.get(channel).map_or(0, count)
+    };
+    let closed: usize = after.keys().map(|channel| added(channel, |s| s.while_closed)).sum();
+    // Without one that is suspected nobody's attempts need be looked at.
+    let (known, record) = match closed {
+        0 => (closed::Known::new(), BTreeMap::new()),
+        _ => (closed::known(api, jobs).await?, api.ledger().await?),
+    };
+    for channel in after.keys() {
+        let seen = before.get(channel).map_or(0, |s| s.requests);
+        let requests = record.get(channel).map_or(&[][..], |record| &record.requests[seen..]);
+        let known = known.get(channel).map_or(&[][..], Vec::as_slice);
+        let late = closed::disobeyed(requests, known);
+        let (over, twice) = (added(channel, |s| s.over), added(channel, |s| s.duplicate_effects));
         report.check(
             format!("ledger of {channel}"),
-            seen.over == 0 && seen.duplicate_effects == 0,
+            over == 0 && twice == 0 && late.is_empty(),
             format!(
-                "{} requests, {} over, {} made twice",
-                seen.requests, seen.over, seen.duplicate_effects
+                "{} requests, {over} over the limit, {twice} made twice, {} after a closing was \
+                 known {late:?}",
+                added(channel, |s| s.requests),
+                late.len()
             ),
         );
-        closed += seen.while_closed;
     }
-    let detail = format!("{closed} requests before a Retry-After was over");
-    report.check("a closed channel is not called", closed == 0, detail);
     Ok(())
+}
+
+/// The same of all that the channels have seen.
+pub async fn ledger(api: &Api, jobs: &[JobId], report: &mut Report) -> anyhow::Result<()> {
+    ledger_since(api, &BTreeMap::new(), jobs, report).await
 }
 
 /// The bar for [`rate_used`].

@@ -16,4 +16,4 @@ pub mod registry;
 pub mod runner;
 
 pub use registry::Registry;
-pub use runner::{Options, run};
+pub use runner::{Options, call_limit, run};
