@@ -108,3 +108,55 @@ pub(crate) fn mounted(folder: &Path) -> io::Result<()> {
 pub(crate) fn unmounted(folder: &Path) -> io::Result<()> {
     tell(&mut *guard()?, '-', folder.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{BufRead, BufReader},
+        thread::sleep,
+        time::{Duration, Instant},
+    };
+
+    const NAME: &str = "tethered::tests::children_end_with_whoever_started_them_however_that_was";
+    const ROLE: &str = "MEANWHILE_TEST_TETHERED";
+
+    fn lives(pid: &str) -> bool {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"kill -s 0 -- "$0""#, pid]).stderr(Stdio::null());
+        shell.status().unwrap().success()
+    }
+
+    #[test]
+    fn children_end_with_whoever_started_them_however_that_was() {
+        if std::env::var_os(ROLE).is_some() {
+            // What starts a child of its own, as `faketime` does.
+            let mut command = Command::new("sh");
+            command.args(["-c", "sleep 600 & echo child $!; wait"]);
+            let _child = Tethered::spawn(&mut command).unwrap();
+            loop {
+                sleep(Duration::from_secs(1));
+            }
+        }
+        let mut starter = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(ROLE, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(starter.stdout.take().unwrap()).lines();
+        let child = lines.map_while(Result::ok).find_map(|line| {
+            // Tests print the beginning of the line.
+            line.split_once("child ").map(|(_, pid)| pid.trim().to_owned())
+        });
+        let child = child.unwrap();
+        assert!(lives(&child));
+        starter.kill().unwrap();
+        starter.wait().unwrap();
+        let start = Instant::now();
+        while lives(&child) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{child} outlives its starter");
+            sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -255,7 +255,8 @@ impl Fault {
                 let disk = cluster.postgres.disk().context("there is no disk to fill")?;
                 disk.fill();
                 let (accepted, refused) = fill(apis, prefix).await?;
-                sleep(away).await;
+                // Leases run out meanwhile, and none can be renewed.
+                sleep(lease + away).await;
                 if let Some(disk) = cluster.postgres.disk() {
                     disk.free();
                 }

@@ -47,6 +47,13 @@ pub struct Found {
     pub broken: Vec<String>,
 }
 
+impl Found {
+    /// The round did not come to its end.
+    pub fn stopped(why: String) -> Self {
+        Self { items: 0, need_person: 0, recovered: Duration::ZERO, broken: vec![why] }
+    }
+}
+
 impl Round {
     pub async fn run(&self, cluster: &mut Cluster, dice: &mut StdRng) -> anyhow::Result<Found> {
         let apis = cluster.apis().await?;
