@@ -37,6 +37,8 @@ pub struct Record {
 pub struct Request {
     /// UTC ms, by this machine's clock.
     pub at_ms: i64,
+    /// It came faster than the limit allows.
+    pub over: bool,
     /// How long its channel had been closed.
     pub closed_for_ms: Option<i64>,
 }

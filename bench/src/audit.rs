@@ -3,7 +3,7 @@
 pub mod closed;
 
 use crate::{
-    api::{Api, Summary, WIDTH},
+    api::{Api, Request, Summary, WIDTH},
     report::Report,
 };
 use contract::{
@@ -127,11 +127,12 @@ pub async fn ledger_since(
     let added = |channel: &str, count: fn(&Summary) -> usize| {
         after.get(channel).map_or(0, count) - before.get(channel).map_or(0, count)
     };
-    let closed: usize = after.keys().map(|channel| added(channel, |s| s.while_closed)).sum();
+    let suspects: fn(&Summary) -> usize = |s| s.while_closed + s.over;
     // Without one that is suspected nobody's attempts need be looked at.
-    let (known, record) = match closed {
-        0 => (closed::Known::new(), BTreeMap::new()),
-        _ => (closed::known(api, jobs).await?, api.ledger().await?),
+    let (known, record) = if after.keys().all(|channel| added(channel, suspects) == 0) {
+        (closed::Known::new(), BTreeMap::new())
+    } else {
+        (closed::known(api, jobs).await?, api.ledger().await?)
     };
     for channel in after.keys() {
         let seen = before.get(channel).map_or(0, |s| s.requests);
@@ -143,14 +144,23 @@ pub async fn ledger_since(
             format!("ledger of {channel}"),
             over == 0 && twice == 0 && late.is_empty(),
             format!(
-                "{} requests, {over} over the limit, {twice} made twice, {} after a closing was \
-                 known {late:?}",
+                "{} requests, {over} over the limit {:?}, {twice} made twice, {} after a closing \
+                 was known {late:?}",
                 added(channel, |s| s.requests),
+                gaps(requests),
                 late.len()
             ),
         );
     }
     Ok(())
+}
+
+/// Of each request over the limit: ms between those before it, and it.
+fn gaps(requests: &[Request]) -> Vec<Vec<i64>> {
+    let windows = requests.windows(6).filter(|window| window.last().is_some_and(|r| r.over));
+    windows
+        .map(|window| window.windows(2).map(|two| two[1].at_ms - two[0].at_ms).collect())
+        .collect()
 }
 
 /// The same of all that the channels have seen.
