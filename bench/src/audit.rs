@@ -1,6 +1,7 @@
 //! What must hold after every run, as seen from outside.
 
 pub mod closed;
+pub mod over;
 
 use crate::{
     api::{Api, Request, Summary, WIDTH},
@@ -116,11 +117,13 @@ async fn tries(api: &Api, task: contract::TaskId) -> anyhow::Result<String> {
 
 /// What the channels counted since they had seen so many requests: requests
 /// over a limit, products made twice, and requests that did not wait as long
-/// as a 429 had said to one of these jobs.
+/// as a 429 had said to one of these jobs. Without a limit of `limits` what a
+/// channel counted over its own is over.
 pub async fn ledger_since(
     api: &Api,
     before: &BTreeMap<String, Summary>,
     jobs: &[JobId],
+    limits: &BTreeMap<String, over::Limit>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let after = api.ledger_summary().await?;
@@ -139,7 +142,11 @@ pub async fn ledger_since(
         let requests = record.get(channel).map_or(&[][..], |record| &record.requests[seen..]);
         let known = known.get(channel).map_or(&[][..], Vec::as_slice);
         let late = closed::disobeyed(requests, known);
-        let (over, twice) = (added(channel, |s| s.over), added(channel, |s| s.duplicate_effects));
+        let twice = added(channel, |s| s.duplicate_effects);
+        let over = match limits.get(channel) {
+            Some(limit) => limit.over(requests.iter().map(|request| request.at_ms)),
+            None => added(channel, |s| s.over),
+        };
         report.check(
             format!("ledger of {channel}"),
             over == 0 && twice == 0 && late.is_empty(),
@@ -165,7 +172,7 @@ fn gaps(requests: &[Request]) -> Vec<Vec<i64>> {
 
 /// The same of all that the channels have seen.
 pub async fn ledger(api: &Api, jobs: &[JobId], report: &mut Report) -> anyhow::Result<()> {
-    ledger_since(api, &BTreeMap::new(), jobs, report).await
+    ledger_since(api, &BTreeMap::new(), jobs, &BTreeMap::new(), report).await
 }
 
 /// The bar for [`rate_used`].

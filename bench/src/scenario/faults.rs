@@ -17,7 +17,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use round::{Found, Round, Setting};
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use table::Table;
 
@@ -41,6 +41,10 @@ pub struct Faults {
     /// must be well over the slowest channel's latency (10 s by the speed).
     #[arg(long, default_value_t = 8)]
     lease: u32,
+    /// What a busy machine may hold up a request on its way to a channel, ms;
+    /// without it a channel's own count is the measure.
+    #[arg(long, default_value_t = 0)]
+    held_up: u64,
     /// Of the moments and the sandbox's faults; random without it.
     #[arg(long)]
     seed: Option<u64>,
@@ -88,7 +92,9 @@ impl Faults {
         );
         let setting = Setting {
             products: self.products,
-            lease: std::time::Duration::from_secs(self.lease.into()),
+            lease: Duration::from_secs(self.lease.into()),
+            speed: self.speed,
+            held_up: Duration::from_millis(self.held_up),
         };
         let mut table = Table::new(&report);
         let rounds = (0..self.rounds).flat_map(|number| chosen.iter().map(move |f| (number, *f)));

@@ -3,7 +3,7 @@
 use super::fault::{self, Fault};
 use crate::{
     api::{Api, WIDTH, csv_of},
-    audit,
+    audit::{self, over::Limit},
     cluster::Cluster,
     machine::Machine,
     page::Page,
@@ -18,7 +18,10 @@ use contract::{
     state::{JobState, TaskState},
 };
 use rand::{RngExt, rngs::StdRng};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tokio::time::{sleep, timeout};
 
 /// A round that makes no progress for this long has lost something.
@@ -28,6 +31,22 @@ const STUCK: Duration = Duration::from_secs(180);
 pub struct Setting {
     pub products: usize,
     pub lease: Duration,
+    pub speed: f64,
+    /// What a request may be held up on its way.
+    pub held_up: Duration,
+}
+
+impl Setting {
+    /// None where the channels' own count is the measure.
+    fn limits(&self) -> BTreeMap<String, Limit> {
+        let all = sandbox::channels().iter().filter(|_| !self.held_up.is_zero());
+        all.map(|spec| {
+            let rate = spec.rate.per_second * self.speed;
+            let limit = Limit { rate, bucket: spec.rate.bucket, held_up: self.held_up };
+            (spec.id.to_owned(), limit)
+        })
+        .collect()
+    }
 }
 
 pub struct Round {
@@ -95,7 +114,7 @@ impl Round {
         }
         self.kept(&apis[0], jobs[0].id, &mut report).await?;
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
-        audit::ledger_since(&apis[0], &before, &ids, &mut report).await?;
+        audit::ledger_since(&apis[0], &before, &ids, &self.setting.limits(), &mut report).await?;
         let items = counts.iter().sum::<usize>() * WIDTH;
         Ok(Found { items, need_person, recovered, broken: report.broken().collect() })
     }
