@@ -23,6 +23,9 @@ test: ## Run every test: rules, ports, server, browser
 	cargo xtask web
 	cargo test --locked
 	scripts/end2end.sh
+	cargo build --locked --package bench
+	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --held-up 250 --only \
+	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed
 
 faults: ## Fail everything under the whole, on real servers (some minutes; ROUNDS=5 for more)
 	@scripts/setup.sh test

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use contract::{
     JobId, TaskId,
-    api::{Accepted, Channel, Job, Page, RunNoops, SignIn, StartInstances, Task, TaskDetail},
+    api::{Accepted, Channel, Job, Page, Problem, RunNoops, SignIn, StartInstances, Task, TaskDetail},
     fact::Fact,
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
@@ -29,7 +29,18 @@ pub struct Summary {
 /// One service in the ledger.
 #[derive(Deserialize)]
 pub struct Record {
+    pub requests: Vec<Request>,
     pub effects: Vec<Effect>,
+}
+
+#[derive(Deserialize)]
+pub struct Request {
+    /// UTC ms, by this machine's clock.
+    pub at_ms: i64,
+    /// It came faster than the limit allows.
+    pub over: bool,
+    /// How long its channel had been closed.
+    pub closed_for_ms: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -125,9 +136,18 @@ impl Api {
         launched(self.try_upload(channels, csv, key).await?).await
     }
 
-    /// The status of an upload, whatever it is.
-    pub async fn upload_status(&self, csv: String, key: &str) -> anyhow::Result<StatusCode> {
-        Ok(self.try_upload(CHANNELS, csv, key).await?.status())
+    /// What an upload is answered, whatever it is: a job, or the words of a
+    /// 503.
+    pub async fn upload_or_503(
+        &self,
+        csv: String,
+        key: &str,
+    ) -> anyhow::Result<Result<Job, String>> {
+        let answer = self.try_upload(CHANNELS, csv, key).await?;
+        if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
+            return launched(answer).await.map(Ok);
+        }
+        Ok(Err(answer.json::<Problem>().await?.detail))
     }
 
     async fn try_upload(&self, channels: &str, csv: String, key: &str) -> anyhow::Result<Response> {

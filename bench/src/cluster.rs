@@ -13,7 +13,7 @@ use crate::{
 };
 use anyhow::Context;
 use node::Role;
-use servers::{PostgresNode, RabbitNode, RedisNode};
+use servers::{PostgresNode, RabbitNode, RedisNode, SmallDisk};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -24,6 +24,8 @@ pub struct Size {
     pub workers: usize,
     /// Of a claim, s.
     pub lease_s: u32,
+    /// PostgreSQL's data lies where the disk can be filled, if that can be.
+    pub small_disk: bool,
     pub outside: Outside,
 }
 
@@ -63,9 +65,9 @@ impl Cluster {
         let folder = tempfile::tempdir().context("can't make a data folder")?;
         // Three servers that take their time: together they take the longest.
         let (postgres, rabbit, redis) = tokio::try_join!(
-            tokio::task::spawn_blocking(match with.durable {
-                true => PostgresNode::start_durable,
-                false => PostgresNode::start,
+            tokio::task::spawn_blocking(move || match with.durable {
+                true => PostgresNode::start_durable(),
+                false => PostgresNode::start_on(size.small_disk.then(SmallDisk::mount).flatten()),
             }),
             tokio::task::spawn_blocking(RabbitNode::start),
             tokio::task::spawn_blocking(RedisNode::start),

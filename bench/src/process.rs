@@ -2,11 +2,12 @@
 
 use crate::api::{Api, PASSWORD, WHO};
 use anyhow::{Context, bail};
+use servers::Tethered;
 use std::{
-    fs,
+    fs::{self, OpenOptions},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ pub struct Meanwhile {
     binary: PathBuf,
     outside: Outside,
     folder: TempDir,
-    child: Option<Child>,
+    child: Option<Tethered>,
     pub api: Api,
 }
 
@@ -65,7 +66,9 @@ impl Meanwhile {
 
     /// Starts the process, and returns when it is ready.
     pub async fn spawn(&mut self) -> anyhow::Result<()> {
-        let child = Command::new(&self.binary)
+        let log = OpenOptions::new().create(true).append(true).open(self.log())?;
+        let mut command = Command::new(&self.binary);
+        command
             .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.api.port))
             .env("MEANWHILE_DATA", self.folder.path())
             .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.api.sandbox))
@@ -75,8 +78,9 @@ impl Meanwhile {
             .env("MEANWHILE_ADMIN_EMAIL", WHO)
             .env("MEANWHILE_ADMIN_PASSWORD", PASSWORD)
             .env("RUST_LOG", "error")
-            .stderr(Stdio::inherit())
-            .spawn()
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = Tethered::spawn(&mut command)
             .with_context(|| format!("can't start {}", self.binary.display()))?;
         let child = self.child.insert(child);
         let start = Instant::now();
@@ -93,12 +97,13 @@ impl Meanwhile {
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self) -> anyhow::Result<()> {
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
-        }
-        Ok(())
+    pub fn kill(&mut self) {
+        self.child = None;
+    }
+
+    /// Where its errors are written.
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     /// As the kernel tells it.
@@ -128,8 +133,8 @@ impl Meanwhile {
 
 impl Drop for Meanwhile {
     fn drop(&mut self) {
-        // Nobody is left to tell that it could not be killed.
-        let _ = self.kill();
+        self.kill();
+        eprint!("{}", fs::read_to_string(self.log()).unwrap_or_default());
     }
 }
 

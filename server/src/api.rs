@@ -131,6 +131,7 @@ pub async fn run_noops(
         return Err(Problem::not_found());
     }
     let key = idempotency_key(&headers)?;
+    let _turn = state.room.turn(who.identity.user).await;
     Ok(accepted(state.engine.run_noops(who.identity.user, noops.count, key).await?))
 }
 

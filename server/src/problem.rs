@@ -52,10 +52,13 @@ impl From<store::Error> for Problem {
             store::Error::Database(_) | store::Error::Corrupt { .. } => {
                 tracing::error!(%error, "the store failed");
                 metrics::counter!("meanwhile_store_failures_total").increment(1);
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The database did not answer. Nothing was changed; try again soon.",
-                )
+                let words = if error.is_full() {
+                    "The database has no room left on its disk. Nothing was changed; try again when \
+                     an operator has made some."
+                } else {
+                    "The database did not answer. Nothing was changed; try again soon."
+                };
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, words)
             }
         }
     }

@@ -1,10 +1,11 @@
 //! One process of several.
 
 use anyhow::{Context, bail};
+use servers::Tethered;
 use std::{
     fs::{self, OpenOptions},
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -30,7 +31,7 @@ pub struct Node {
     env: Vec<(&'static str, String)>,
     /// A program that starts it, with its arguments.
     pub through: Vec<String>,
-    child: Option<Child>,
+    child: Option<Tethered>,
 }
 
 impl Node {
@@ -62,14 +63,15 @@ impl Node {
             }
         };
         let log = OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
-        let child = command
+        command
             .arg(word)
             .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("MEANWHILE_DATA", &self.folder)
             .env("RUST_LOG", "info,sqlx=warn,sea_orm=warn,lapin=error")
             .envs(self.env.iter().cloned())
-            .stderr(log)
-            .spawn()
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = Tethered::spawn(&mut command)
             .with_context(|| format!("can't start {}", self.binary.display()))?;
         let child = self.child.insert(child);
         let path = match self.role {
@@ -97,12 +99,8 @@ impl Node {
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self) -> anyhow::Result<()> {
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
-        }
-        Ok(())
+    pub fn kill(&mut self) {
+        self.child = None;
     }
 
     /// SIGTERM, and waits until it has drained.
@@ -112,7 +110,6 @@ impl Node {
         let start = Instant::now();
         while child.try_wait()?.is_none() {
             if start.elapsed() > STOP {
-                child.kill()?;
                 bail!("it did not end within {STOP:?} of SIGTERM: {}", self.log(20));
             }
             sleep(Duration::from_millis(20)).await;
@@ -120,12 +117,10 @@ impl Node {
         Ok(())
     }
 
-    /// Sends a signal by its name, such as `STOP`.
+    /// Sends a signal by its name, such as `STOP`; to what started it, too.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
         let child = self.child.as_ref().context("it does not run")?;
-        let pid = child.id().to_string();
-        let status = Command::new("kill").arg(format!("-{name}")).arg(pid).status()?;
-        anyhow::ensure!(status.success(), "could not send SIG{name}");
+        anyhow::ensure!(child.signal(name), "could not send SIG{name}");
         Ok(())
     }
 
@@ -135,12 +130,5 @@ impl Node {
         let all: Vec<_> = log.lines().collect();
         let last = all[all.len().saturating_sub(lines)..].join("\n");
         format!("--- {}\n{last}\n", self.folder.display())
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Nobody is left to tell that it could not be killed.
-        let _ = self.kill();
     }
 }

@@ -55,7 +55,7 @@ impl Kills {
             async move { api.upload(file, KEY).await }
         });
         sleep(Duration::from_micros(dice.random_range(0..60_000))).await;
-        meanwhile.kill()?;
+        meanwhile.kill();
         let answered = launch.await?.is_ok();
         let mut restarts = Samples::default();
         restart(&mut meanwhile, &mut restarts).await?;
@@ -76,7 +76,7 @@ impl Kills {
                 "the batch ended after {kill} kills: give it more --products"
             );
             eprintln!("kill {}: {done} of {} are at an end", kill + 1, state.counts.total);
-            meanwhile.kill()?;
+            meanwhile.kill();
             restart(&mut meanwhile, &mut restarts).await?;
         }
         let left = until_ended(&api, job).await?;

@@ -91,7 +91,7 @@ impl Large {
         audit::rate_used(api, &mut report).await?;
         let total = usize::try_from(found.counts.total)?;
         report.check("all rows are accepted", total == products * WIDTH, format!("{total} items"));
-        audit::ledger(api, &mut report).await?;
+        audit::ledger(api, &[job.id], &mut report).await?;
         Ok(report)
     }
 }

@@ -67,7 +67,7 @@ impl Relay {
             }
             report.times(format!("clients: {count}"), delays, &BARS);
             report.check("facts without a hole", holes == 0, format!("{holes} holes"));
-            audit::ledger(api, &mut report).await?;
+            audit::ledger(api, &[job.id], &mut report).await?;
         }
         report.note(
             "From the start of the worker's transaction: its statements and its flush are in it. \

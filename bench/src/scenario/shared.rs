@@ -91,7 +91,7 @@ impl Shared {
         let api = cluster.apis().await?.remove(0);
         let job = api.upload_to(CHANNEL, csv(self.paced), "pace").await?;
         until_ended(&api, job.id).await?;
-        audit::ledger(&api, report).await?;
+        audit::ledger(&api, &[job.id], report).await?;
         let used = api.ledger_summary().await?.get(CHANNEL).and_then(|seen| seen.rate_used);
         let rate = sandbox::channels()
             .iter()
@@ -137,7 +137,7 @@ impl Shared {
 
 async fn start(binary: &Path, speed: f64, workers: usize) -> anyhow::Result<Cluster> {
     let outside = Outside::calm(speed);
-    Cluster::start(binary, Size { web: 1, workers, lease_s: 60, outside }).await
+    Cluster::start(binary, Size { web: 1, workers, lease_s: 60, small_disk: false, outside }).await
 }
 
 async fn until_ended(api: &Api, job: JobId) -> anyhow::Result<()> {

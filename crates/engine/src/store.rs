@@ -50,7 +50,7 @@ use sea_orm::{
     TransactionTrait, Value, sqlx,
 };
 use sea_orm_migration::MigratorTrait;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use uuid::Uuid;
 
 /// A lease lasts this long unless it is set otherwise, ms; it is renewed every
@@ -95,17 +95,26 @@ impl Error {
     /// The database turned a transaction away for the sake of another one: a
     /// deadlock, a serialisation failure, a lock that was not free in time.
     fn is_contention(&self) -> bool {
+        let contention = ["40001", "40P01", "55P03", "5", "6", "517"];
+        self.code().is_some_and(|code| contention.contains(&&*code))
+    }
+
+    /// There is no room for more where the database keeps its data.
+    pub fn is_full(&self) -> bool {
+        self.code().is_some_and(|code| matches!(&*code, "53100" | "13"))
+    }
+
+    /// PostgreSQL's SQLSTATE, SQLite's result code.
+    fn code(&self) -> Option<Cow<'_, str>> {
         let Self::Database(
             DbErr::Exec(RuntimeErr::SqlxError(error))
             | DbErr::Query(RuntimeErr::SqlxError(error))
             | DbErr::Conn(RuntimeErr::SqlxError(error)),
         ) = self
         else {
-            return false;
+            return None;
         };
-        let code = error.as_database_error().and_then(|error| error.code());
-        // PostgreSQL's SQLSTATE, SQLite's result code.
-        matches!(code.as_deref(), Some("40001" | "40P01" | "55P03" | "5" | "6" | "517"))
+        error.as_database_error()?.code()
     }
 
     /// No connection to the database: it may be better in a moment.
@@ -207,6 +216,14 @@ impl Store {
     /// UTC ms by the store's clock.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// SQLite's file stays as large as it is, or may grow again.
+    #[cfg(feature = "testing")]
+    pub async fn may_grow(&self, grows: bool) -> Result<(), Error> {
+        // A smaller number than there are pages means those that there are.
+        let pages = if grows { u32::MAX - 1 } else { 1 };
+        one(&self.writer, &format!("PRAGMA max_page_count = {pages}"), []).await.map(|_| ())
     }
 
     /// Whether the database answers.

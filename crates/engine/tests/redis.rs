@@ -77,7 +77,7 @@ async fn many_workers_keep_one_pace_and_share_the_places() {
                 let mut times = Vec::new();
                 while times.len() < 12 {
                     if let Ok(mut permit) = gates.enter("acme").await {
-                        permit.fresh().await.unwrap();
+                        permit.fresh(Instant::now() + Duration::from_secs(30)).await.unwrap();
                         times.push(start.elapsed());
                     }
                 }

@@ -1,10 +1,10 @@
 //! A PostgreSQL cluster in a folder of its own.
 
-use super::free_port;
+use super::{SmallDisk, Tethered, free_port, is_root};
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -12,9 +12,11 @@ use tempfile::TempDir;
 
 /// Runs until it is dropped.
 pub struct PostgresNode {
-    child: Option<Child>,
+    child: Option<Tethered>,
     port: u16,
     folder: TempDir,
+    /// Where its data lies, instead of in the folder.
+    disk: Option<SmallDisk>,
     programs: PathBuf,
     databases: AtomicU32,
     /// Whether a commit waits for the disk.
@@ -26,27 +28,33 @@ impl PostgresNode {
     /// the disk: the machine stays up, and what a process has written outlives
     /// its kill.
     pub fn start() -> Self {
-        Self::start_with(false)
+        Self::start_with(false, None)
     }
 
     /// The same, with commits as an installation has them.
     pub fn start_durable() -> Self {
-        Self::start_with(true)
+        Self::start_with(true, None)
     }
 
-    fn start_with(flushes: bool) -> Self {
+    /// As [`PostgresNode::start`], with its data on `disk`.
+    pub fn start_on(disk: Option<SmallDisk>) -> Self {
+        Self::start_with(false, disk)
+    }
+
+    fn start_with(flushes: bool, disk: Option<SmallDisk>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut node = Self {
             child: None,
             port: free_port(),
             folder,
+            disk,
             programs: programs(),
             databases: AtomicU32::default(),
             flushes,
         };
         let data = node.data();
         fs::create_dir(&data).unwrap();
-        let folder = node.folder.path().to_owned();
+        let folder = data.parent().unwrap_or(&data).to_owned();
         if is_root() {
             // PostgreSQL refuses to run as root.
             for path in [&folder, &data] {
@@ -69,8 +77,8 @@ impl PostgresNode {
 
     /// Starts it again, with what it kept.
     pub fn spawn(&mut self) {
-        let child = self
-            .program("postgres")
+        let mut server = self.program("postgres");
+        server
             .arg("-D")
             .arg(self.data())
             .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", ""])
@@ -78,10 +86,12 @@ impl PostgresNode {
             .args(["-c", if self.flushes { "fsync=on" } else { "fsync=off" }])
             .args(["-c", "deadlock_timeout=100ms"])
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+            .stderr(Stdio::null());
+        if self.disk.is_some() {
+            // Its log must not fill a small disk by itself.
+            server.args(["-c", "max_wal_size=96MB"]);
+        }
+        self.child = Some(Tethered::spawn(&mut server).unwrap());
         let start = Instant::now();
         while !self.query("postgres", "SELECT 1") {
             assert!(start.elapsed() < Duration::from_secs(60), "PostgreSQL did not start");
@@ -89,17 +99,26 @@ impl PostgresNode {
         }
     }
 
+    /// Whether it still runs: without room for its log it ends by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// What it was started on.
+    pub fn disk(&self) -> Option<&SmallDisk> {
+        self.disk.as_ref()
+    }
+
     /// Ends all its processes with `kill -9`; what it has committed stays.
     pub fn kill(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        let Some(child) = self.child.take() else { return };
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let pid = pid.lines().next().unwrap_or_default().to_owned();
         // Its workers end when they find their parent gone; those that still
         // hold memory would keep the next start waiting.
         let _ = Command::new("pkill").args(["-9", "-P", &pid]).status();
         let _ = Command::new("kill").args(["-9", &pid]).status();
-        let _ = child.kill();
-        let _ = child.wait();
+        drop(child);
         let _ = fs::remove_file(self.data().join("postmaster.pid"));
     }
 
@@ -126,7 +145,8 @@ impl PostgresNode {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        let folder = self.disk.as_ref().map_or(self.folder.path(), SmallDisk::path);
+        folder.join("data")
     }
 
     fn program(&self, name: &str) -> Command {
@@ -161,9 +181,4 @@ fn programs() -> PathBuf {
         std::env::split_paths(&path).find(|folder| folder.join("initdb").exists())
     });
     found.expect("PostgreSQL is missing: run scripts/setup.sh test")
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    Path::new("/proc/self").metadata().is_ok_and(|about| about.uid() == 0)
 }

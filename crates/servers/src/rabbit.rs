@@ -1,9 +1,9 @@
 //! A RabbitMQ node of a test's own, on ports and in a folder of its own.
 
-use super::free_port;
+use super::{Tethered, free_port};
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 /// Runs until it is dropped.
 pub struct RabbitNode {
-    child: Option<Child>,
+    child: Option<Tethered>,
     port: u16,
     distribution: u16,
     name: String,
@@ -40,7 +40,8 @@ impl RabbitNode {
     /// Starts it again, with what it kept.
     pub fn spawn(&mut self) {
         let path = |name: &str| self.folder.path().join(name);
-        let child = Command::new(SERVER)
+        let mut server = Command::new(SERVER);
+        server
             .env("RABBITMQ_NODENAME", &self.name)
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", self.distribution.to_string())
@@ -52,10 +53,8 @@ impl RabbitNode {
             .env("HOME", self.folder.path())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+            .stderr(Stdio::null());
+        self.child = Some(Tethered::spawn(&mut server).unwrap());
         let start = Instant::now();
         while !self.control(&["await_startup", "--timeout", "5"]) {
             assert!(start.elapsed() < Duration::from_secs(120), "RabbitMQ did not start");
@@ -68,10 +67,7 @@ impl RabbitNode {
         if !pid.trim().is_empty() {
             let _ = Command::new("kill").args(["-9", pid.trim()]).status();
         }
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.child = None;
     }
 
     /// Forgets all that it kept. It must not run.

@@ -1,16 +1,16 @@
 //! A Redis server that keeps nothing.
 
-use super::free_port;
+use super::{Tethered, free_port};
 use std::{
     net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
 /// Runs until it is dropped.
 pub struct RedisNode {
-    child: Option<Child>,
+    child: Option<Tethered>,
     port: u16,
     folder: TempDir,
 }
@@ -25,15 +25,15 @@ impl RedisNode {
 
     /// Starts it again, with nothing in it.
     pub fn spawn(&mut self) {
-        let child = Command::new("redis-server")
+        let mut server = Command::new("redis-server");
+        server
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--port", &self.port.to_string()])
             .current_dir(self.folder.path())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Redis is missing: run scripts/setup.sh test");
-        self.child = Some(child);
+            .stderr(Stdio::null());
+        let child = Tethered::spawn(&mut server);
+        self.child = Some(child.expect("Redis is missing: run scripts/setup.sh test"));
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(start.elapsed() < Duration::from_secs(30), "Redis did not start");
@@ -43,10 +43,7 @@ impl RedisNode {
 
     /// Ends it with `kill -9`, and with it all that it held.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.child = None;
     }
 
     /// Runs `redis-cli`, such as `FLUSHALL`; whether it succeeded.
@@ -65,11 +62,5 @@ impl RedisNode {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
-    }
-}
-
-impl Drop for RedisNode {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

@@ -11,7 +11,7 @@ use engine::{
 };
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 /// A handler of one command. It makes its calls, and says how they ended;
 /// state, retries, locks and news are the runner's.
@@ -104,30 +104,36 @@ pub struct Call<'a> {
     /// None where no account is called.
     pub(crate) permit: Option<&'a mut Permit>,
     pub(crate) used: bool,
-    /// A slot that is further away is not waited for under a lease.
-    pub(crate) patience: Duration,
+    /// A request that began later could be cut off in the middle.
+    pub(crate) latest: Instant,
 }
 
 impl Call<'_> {
     /// Leave for one request. The first is the slot that the runner took;
-    /// each further one is waited for.
+    /// each further one is waited for, as long as a request can still follow.
     ///
     /// # Errors
-    /// The account is closed, its slots are too far ahead, or the gates can't
-    /// be reached: answer with it.
+    /// The account is closed, its slots are too far ahead, the gates can't be
+    /// reached, or the requests before took all the time: answer with it.
     pub async fn slot(&mut self) -> Result<(), Answer> {
-        let used = std::mem::replace(&mut self.used, true);
-        let Some(permit) = self.permit.as_deref_mut() else { return Ok(()) };
-        let slot = async { if used { permit.next().await } else { permit.fresh().await } };
-        // What the task has done so far must be asked again. A call that began
-        // late would be cut off in the middle by the lease's end.
-        match timeout(self.patience, slot).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refused)) => {
-                Err(Answer::Paced { waiting: waiting_for(&refused), wait: after(&refused) })
-            }
-            Err(_) => Err(Answer::Paced { waiting: WaitReason::Pace, wait: self.patience }),
-        }
+        let (latest, used) = (self.latest, std::mem::replace(&mut self.used, true));
+        let slot = match self.permit.as_deref_mut() {
+            None => return Ok(()),
+            Some(permit) if !used => permit.fresh(latest).await,
+            Some(_) if Instant::now() > latest => return Err(self.slow()),
+            Some(permit) => permit.again(latest).await,
+        };
+        // What the task has done so far must be asked again.
+        slot.map_err(|refused| Answer::Paced {
+            waiting: waiting_for(&refused),
+            wait: after(&refused),
+        })
+    }
+
+    /// Costs an attempt: put off for nothing it would begin anew for ever.
+    fn slow(&self) -> Answer {
+        let message = "The service answered too slowly to go on. It is tried again.";
+        Answer::Retry { outcome: outcome("timeout", message), unsure: self.task.unsure }
     }
 }
 

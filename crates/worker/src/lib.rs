@@ -17,4 +17,4 @@ pub mod runner;
 mod together;
 
 pub use registry::Registry;
-pub use runner::{Options, run};
+pub use runner::{Options, call_limit, run};

@@ -15,7 +15,7 @@ use engine::{
 };
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a runner works with.
@@ -29,13 +29,12 @@ pub struct Options {
     pub name: String,
 }
 
-/// A further slot is waited for this part of a lease: two waits and a call,
-/// whose limit is half a lease, end before the handler is stopped.
-const PATIENCE: f64 = 1.0 / 6.0;
 /// A handler that takes longer is stopped: this part of a lease.
 const LIMIT: f64 = 5.0 / 6.0;
 /// A call that takes no longer is told by its end alone.
 const AT_ONCE: Duration = Duration::from_millis(20);
+/// The limit of one request: this part of a lease.
+const CALL: f64 = 1.0 / 2.0;
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 struct Shared {
@@ -47,6 +46,12 @@ struct Shared {
     bell: Bell,
     name: String,
     lease: Duration,
+}
+
+/// How long one request may take under a lease of that length. A handler
+/// begins none that could not take so long before the handler is stopped.
+pub fn call_limit(lease: Duration) -> Duration {
+    lease.mul_f64(CALL)
 }
 
 /// Runs until `stop`, then drains: calls under way finish, nothing new is
@@ -231,10 +236,12 @@ impl Worker {
     }
 
     async fn call(&self, claimed: &Claimed, permit: Option<&mut Permit>) -> Answer {
-        let patience = self.shared.lease.mul_f64(PATIENCE);
-        let mut call = Call { task: claimed, permit, used: false, patience };
+        let (start, lease) = (Instant::now(), self.shared.lease);
+        let limit = lease.mul_f64(LIMIT);
+        let latest = start + limit.saturating_sub(call_limit(lease));
+        let mut call = Call { task: claimed, permit, used: false, latest };
         let run = AssertUnwindSafe(self.handler.run(&mut call)).catch_unwind();
-        match timeout(self.shared.lease.mul_f64(LIMIT), run).await {
+        match timeout_at(start + limit, run).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => {
                 let why = panic

@@ -82,11 +82,10 @@ impl Outside {
         Ok(Arc::new(Account { ec2, gates: gates.clone(), name: EC2.into() }))
     }
 
-    /// Every command that this binary consumes. `lease_ms`: a call ends well
-    /// within it.
+    /// Every command that this binary consumes, under leases of that length.
     pub fn registry(&self, lease_ms: i64) -> anyhow::Result<Registry> {
-        let limit = Duration::from_millis(u64::try_from(lease_ms / 2).unwrap_or_default());
-        let client = connector::client(limit)?;
+        let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or_default());
+        let client = connector::client(worker::call_limit(lease))?;
         let mut registry = Registry::default();
         for spec in sandbox::channels() {
             let channel = Channel {

@@ -2,12 +2,12 @@
 
 use super::round::Setting;
 use crate::{
-    api::{Api, csv_of},
+    api::{Api, WIDTH, csv_of},
     cluster::{Cluster, Mode},
 };
 use anyhow::{Context, ensure};
+use contract::api::Job;
 use rand::{RngExt, rngs::StdRng};
-use reqwest::StatusCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -27,6 +27,7 @@ pub enum Fault {
     RedisKilled,
     RedisFlushed,
     PostgresKilled,
+    DiskFull,
     ClockOff,
     Storm,
     AlwaysFails,
@@ -34,7 +35,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::None,
         Self::WebKilledAfter202,
         Self::WebKilledBefore202,
@@ -49,6 +50,7 @@ impl Fault {
         Self::RedisKilled,
         Self::RedisFlushed,
         Self::PostgresKilled,
+        Self::DiskFull,
         Self::ClockOff,
         Self::Storm,
         Self::AlwaysFails,
@@ -72,6 +74,7 @@ impl Fault {
             Self::RedisKilled => "redis-killed",
             Self::RedisFlushed => "redis-flushed",
             Self::PostgresKilled => "postgres-killed",
+            Self::DiskFull => "disk-full",
             Self::ClockOff => "clock-off",
             Self::Storm => "storm",
             Self::AlwaysFails => "always-fails",
@@ -117,6 +120,10 @@ impl Fault {
             Self::RedisFlushed => "Redis is flushed: no request over a limit.",
             Self::PostgresKilled => {
                 "`kill -9` of PostgreSQL: 503 and never a false 202; goes on by itself."
+            }
+            Self::DiskFull => {
+                "PostgreSQL's disk is full: 503 that says so, never a false 202, nothing half \
+                 stored; goes on by itself when there is room."
             }
             Self::ClockOff => {
                 "A worker starts with its clock an hour ahead: nothing is early or late."
@@ -173,7 +180,7 @@ impl Fault {
             Self::None | Self::WebKilledBefore202 | Self::Storm | Self::AlwaysFails => {}
             Self::WebKilledAfter202 => {
                 for node in &mut cluster.web {
-                    node.kill()?;
+                    node.kill();
                 }
                 sleep(away).await;
                 for node in &mut cluster.web {
@@ -181,7 +188,7 @@ impl Fault {
                 }
             }
             Self::WorkerKilled => {
-                cluster.workers[victim].kill()?;
+                cluster.workers[victim].kill();
                 sleep(away).await;
                 cluster.workers[victim].spawn().await?;
             }
@@ -244,9 +251,26 @@ impl Fault {
                 sleep(away).await;
                 blocking(cluster, |cluster| cluster.postgres.spawn());
             }
+            Self::DiskFull => {
+                let disk = cluster.postgres.disk().context("there is no disk to fill")?;
+                disk.fill();
+                let (accepted, refused) = fill(apis, prefix).await?;
+                // Leases run out meanwhile, and none can be renewed.
+                sleep(lease + away).await;
+                if let Some(disk) = cluster.postgres.disk() {
+                    disk.free();
+                }
+                // Without room for its log PostgreSQL ends; what runs it for
+                // an operator starts it again.
+                if !cluster.postgres.is_running() {
+                    eprintln!("    PostgreSQL had ended by itself");
+                    blocking(cluster, |cluster| cluster.postgres.spawn());
+                }
+                whole(apis, &accepted, &refused).await?;
+            }
             Self::ClockOff => {
                 let node = &mut cluster.workers[victim];
-                node.kill()?;
+                node.kill();
                 node.through = ["faketime", "-f", "+1h"].map(str::to_owned).to_vec();
                 node.spawn().await?;
             }
@@ -264,7 +288,7 @@ impl Fault {
 /// Sets right what has to last until the batches are done.
 pub async fn mend(cluster: &mut Cluster) -> anyhow::Result<()> {
     for node in cluster.workers.iter_mut().filter(|node| !node.through.is_empty()) {
-        node.kill()?;
+        node.kill();
         node.through.clear();
         node.spawn().await?;
     }
@@ -289,7 +313,47 @@ async fn accepts(apis: &[Api], prefix: &str) -> anyhow::Result<()> {
 /// A launch is refused with 503 and not lost in a 202.
 async fn refuses(apis: &[Api], prefix: &str) -> anyhow::Result<()> {
     let name = format!("{prefix}-NEVER");
-    let status = apis[0].upload_status(csv_of(&name, 1), &name).await?;
-    ensure!(status == StatusCode::SERVICE_UNAVAILABLE, "{status} without a database");
+    let answer = apis[0].upload_or_503(csv_of(&name, 1), &name).await?;
+    ensure!(answer.is_err(), "202 without a database");
+    Ok(())
+}
+
+/// Rows of each launch that tries a full disk.
+const MANY: usize = 400;
+
+/// Launches until one is refused: the jobs before it, and its key.
+async fn fill(apis: &[Api], prefix: &str) -> anyhow::Result<(Vec<Job>, String)> {
+    let mut accepted = Vec::new();
+    for n in 0..50 {
+        let name = format!("{prefix}-FULL-{n}");
+        match apis[0].upload_or_503(csv_of(&name, MANY), &name).await? {
+            Ok(job) => accepted.push(job),
+            Err(words) => {
+                eprintln!("    refused after {} launches: {words}", accepted.len());
+                ensure!(words.contains("Nothing was changed"), "the 503 says {words:?}");
+                return Ok((accepted, name));
+            }
+        }
+    }
+    anyhow::bail!("a full disk took {} launches", accepted.len())
+}
+
+/// What was accepted is there with all its items; of what was refused not
+/// even the key is.
+async fn whole(apis: &[Api], accepted: &[Job], refused: &str) -> anyhow::Result<()> {
+    let start = Instant::now();
+    // The same key with another file: 422 were it known.
+    let again = loop {
+        match apis[0].upload_or_503(csv_of(refused, 1), refused).await? {
+            Ok(job) => break job,
+            Err(words) => ensure!(start.elapsed() < Duration::from_secs(60), "still {words:?}"),
+        }
+        sleep(Duration::from_millis(200)).await;
+    };
+    for (job, products) in accepted.iter().map(|job| (job, MANY)).chain([(&again, 1)]) {
+        let items = apis[0].tasks(job.id).await?.len();
+        ensure!(items == products * WIDTH, "{items} of {} items", products * WIDTH);
+        apis[0].cancel(job.id).await?;
+    }
     Ok(())
 }

@@ -80,7 +80,8 @@ impl Gates {
         accounts.get(name).cloned().ok_or_else(|| unknown().into())
     }
 
-    /// Waits for a place and a slot.
+    /// Waits for a place and a slot. Right before the call,
+    /// [`Permit::fresh`] tells whether the slot may still be used.
     ///
     /// # Errors
     /// The account is closed or its slots are too far ahead; or the gates
@@ -96,12 +97,14 @@ impl Gates {
             name: name.into(),
             place: Uuid::now_v7(),
             account,
+            placed: false,
             slot: Instant::now(),
             generation: String::new(),
             _local: local,
         };
         permit.hold();
-        let entered = permit.next().await;
+        // Slots are at most so far ahead, and places are waited for as long.
+        let entered = permit.next(Instant::now() + AHEAD * 2).await;
         measure::entered(name, start.elapsed(), entered.as_ref().err());
         entered?;
         Ok(permit)
@@ -184,40 +187,53 @@ pub struct Permit {
     name: String,
     place: Uuid,
     account: Arc<Account>,
+    /// The gate has given the place.
+    placed: bool,
     slot: Instant,
     generation: String,
     _local: OwnedSemaphorePermit,
 }
 
 impl Permit {
-    /// Waits for the next slot; a missed one is reserved anew.
+    /// Makes sure, right before a call, that the slot may still be used: a
+    /// claim may have taken its time, the account may have closed. One that
+    /// may not is given up for the next, unless that comes after `latest`.
     ///
     /// # Errors
     /// As [`Gates::enter`].
-    pub async fn next(&mut self) -> Result<(), Refused> {
+    pub async fn fresh(&mut self, latest: Instant) -> Result<(), Refused> {
+        while !(self.is_in_time()
+            && self.gates.0.gate.confirm(&self.name, &self.generation).await?
+            && self.is_in_time())
+        {
+            self.next(latest).await?;
+        }
+        match Instant::now() > latest {
+            // The gate took its time to answer.
+            true => Err(Refused::Later { wait: self.account.limits.interval(), closed: false }),
+            false => Ok(()),
+        }
+    }
+
+    /// A slot for a further request, as good as the first.
+    ///
+    /// # Errors
+    /// As [`Permit::fresh`].
+    pub async fn again(&mut self, latest: Instant) -> Result<(), Refused> {
+        self.next(latest).await?;
+        self.fresh(latest).await
+    }
+
+    /// Waits for the next slot; a missed one is reserved anew. While it is
+    /// waited for the account may close.
+    async fn next(&mut self, latest: Instant) -> Result<(), Refused> {
         loop {
-            self.reserve().await?;
+            self.reserve(latest).await?;
             sleep_until(self.slot).await;
             if self.is_in_time() {
                 return Ok(());
             }
         }
-    }
-
-    /// Makes sure, right before a call, that the slot may still be used: a
-    /// claim may have taken its time, the account may have closed. One that
-    /// may not is given up for the next.
-    ///
-    /// # Errors
-    /// As [`Gates::enter`].
-    pub async fn fresh(&mut self) -> Result<(), Refused> {
-        while !(self.is_in_time()
-            && self.gates.0.gate.confirm(&self.name, &self.generation).await?
-            && self.is_in_time())
-        {
-            self.next().await?;
-        }
-        Ok(())
     }
 
     /// A service that lets two requests come at once bears a jitter of one
@@ -227,22 +243,28 @@ impl Permit {
         self.slot.elapsed() <= LATE.min(half)
     }
 
-    async fn reserve(&mut self) -> Result<(), Refused> {
+    async fn reserve(&mut self, latest: Instant) -> Result<(), Refused> {
         let account = Arc::clone(&self.account);
-        let _asking = account.asking.lock().await;
+        // Whoever has a place is not told that all are taken, and must not
+        // wait behind those who are.
+        let _asking = if self.placed { None } else { Some(account.asking.lock().await) };
         let patience = Instant::now() + AHEAD;
         loop {
             let reserved =
                 self.gates.0.gate.reserve(&self.name, &account.limits, self.place).await?;
             match reserved {
                 Reserved::Slot(slot) => {
+                    self.placed = true;
                     self.slot = Instant::now() + slot.wait;
                     self.generation = slot.generation;
+                    if self.slot > latest {
+                        return Err(Refused::Later { wait: slot.wait, closed: false });
+                    }
                     return Ok(());
                 }
                 Reserved::Later { wait, closed } => return Err(Refused::Later { wait, closed }),
                 Reserved::Anew => self.gates.remind(&self.name).await?,
-                Reserved::Full if Instant::now() < patience => {
+                Reserved::Full if Instant::now() < patience.min(latest) => {
                     sleep(FULL.mul_f64(rand::random_range(0.5..1.5))).await;
                 }
                 Reserved::Full => {
@@ -320,15 +342,76 @@ mod tests {
         assert!(matches!(later, Some(Refused::Later { closed: true, wait }) if wait > AHEAD));
     }
 
+    /// Later than anything here.
+    fn some_time() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_slot_is_given_up_where_the_account_closed_after_it_came() {
         let gates = gates();
         let Ok(mut permit) = gates.enter("acme").await else { panic!("refused") };
-        assert!(permit.fresh().await.is_ok());
+        assert!(permit.fresh(some_time()).await.is_ok());
         gates.close("acme", Duration::from_secs(3), "http_429").await;
         let start = Instant::now();
-        assert!(permit.fresh().await.is_ok());
+        assert!(permit.fresh(some_time()).await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_further_slot_is_given_up_where_the_account_closed_while_it_was_waited_for() {
+        let gates = gates();
+        let Ok(mut permit) = gates.enter("acme").await else { panic!("refused") };
+        let start = Instant::now();
+        let close = async {
+            sleep(Duration::from_millis(100)).await;
+            gates.close("acme", Duration::from_secs(3), "http_429").await;
+        };
+        let (again, ()) = tokio::join!(permit.again(some_time()), close);
+        assert!(again.is_ok());
+        assert!(start.elapsed() >= Duration::from_millis(3_100), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_that_comes_too_late_is_not_waited_for() {
+        let gates = gates();
+        let Ok(mut permit) = gates.enter("acme").await else { panic!("refused") };
+        gates.close("acme", Duration::from_secs(8), "http_429").await;
+        let start = Instant::now();
+        for further in [false, true] {
+            let latest = start + Duration::from_secs(2);
+            let refused =
+                if further { permit.again(latest).await } else { permit.fresh(latest).await };
+            let far = |wait: &Duration| *wait >= Duration::from_secs(8);
+            assert!(
+                matches!(&refused, Err(Refused::Later { wait, .. }) if far(wait)),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_a_place_does_not_wait_behind_those_who_have_none() {
+        let gate = Arc::new(Embedded::default());
+        let [ours, theirs] = [1, 2].map(|_| {
+            let gates = Gates::new(gate.clone(), None);
+            gates.add("acme", Limits { rate: 2.0, concurrency: 2 });
+            gates
+        });
+        let Ok(mut permit) = ours.enter("acme").await else { panic!("refused") };
+        let Ok(_other) = theirs.enter("acme").await else { panic!("refused") };
+        // All places are taken, though this process has one to give.
+        let waits = ours.enter("acme");
+        let start = Instant::now();
+        let again = async {
+            sleep(Duration::from_millis(10)).await;
+            assert!(permit.again(some_time()).await.is_ok());
+            start.elapsed()
+        };
+        let (entered, took) = tokio::join!(waits, again);
+        assert!(entered.is_err(), "a third call was let in");
+        assert!(took < Duration::from_secs(1), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

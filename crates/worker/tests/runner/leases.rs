@@ -9,7 +9,7 @@ use engine::{
     clock::Steered,
     store::{LEASE_MS, MAX_LOST},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 const START: i64 = 1_000_000_000;
@@ -130,4 +130,34 @@ async fn what_kills_five_workers_is_poison_and_its_neighbours_finish() {
     assert_eq!(tasks[0].task.state, TaskState::Failed);
     assert_eq!(tasks[0].task.outcome.as_ref().unwrap().code, "poison");
     assert_eq!(tasks[0].attempts.len(), 5, "each victim is told");
+}
+
+#[tokio::test]
+async fn no_request_begins_that_would_be_cut_off_by_the_end_of_the_handler() {
+    // A handler is stopped after 3.3 s, and a request may take 2 s of them.
+    let world = World::new(Setup { lease_ms: 4_000, ..Setup::default() }).await;
+    let seen = Seen::default();
+    let script: Script = {
+        let (seen, gates) = (seen.clone(), world.gates.clone());
+        Arc::new(move |_| {
+            let (seen, gates) = (seen.clone(), gates.clone());
+            Box::pin(async move {
+                seen.push("claimed");
+                if seen.len() == 1 {
+                    // The slot that is held is lost; the next one comes when
+                    // a call of 0.2 s would be stopped in the middle.
+                    gates.close("corner", Duration::from_millis(3_200)).await;
+                }
+            })
+        })
+    };
+    let _worker = world.work("w", &script);
+    let job = world.upload(&["corner"], &["LAMP"]).await;
+    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
+    let tasks = world.tasks(job).await;
+    assert_eq!(codes(&tasks[0]), ["created"], "no call was cut off");
+    assert_eq!(tasks[0].task.attempt, 1, "a pace that is waited for costs no attempt");
+    assert!(seen.len() > 1, "it was not put off");
+    let requests = world.sandbox.ledger().remove("corner").unwrap().requests;
+    assert_eq!(requests.len(), 1, "{requests:?}");
 }

@@ -5,9 +5,10 @@ use crate::handler::Answer;
 use async_trait::async_trait;
 use contract::api::Instance;
 use engine::{
-    gate::{Gates, Refused},
-    machines::{Error, Source},
+    gate::{Gates, Permit, Refused},
+    machines::{Error, PATIENCE, Source},
 };
+use tokio::time::Instant;
 
 /// An EC2 account behind its gate.
 pub struct Account {
@@ -17,10 +18,19 @@ pub struct Account {
     pub name: String,
 }
 
+impl Account {
+    async fn slot(&self) -> Result<Permit, Refused> {
+        let mut permit = self.gates.enter(&self.name).await?;
+        permit.fresh(Instant::now() + PATIENCE).await?;
+        Ok(permit)
+    }
+}
+
 #[async_trait]
 impl Source for Account {
     async fn describe(&self) -> Result<Vec<Instance>, Error> {
-        let _permit = self.gates.enter(&self.name).await.map_err(|refused| match refused {
+        // Held until the answer is there.
+        let _permit = self.slot().await.map_err(|refused| match refused {
             Refused::Later { .. } => Error::Busy,
             Refused::Unreachable(error) => {
                 tracing::warn!(%error, "the machines can't be read without a pace");
