@@ -3,7 +3,9 @@
 use anyhow::{Context, bail};
 use contract::{
     JobId, TaskId,
-    api::{Accepted, Channel, Job, Page, Problem, RunNoops, SignIn, StartInstances, Task, TaskDetail},
+    api::{
+        Accepted, Channel, Job, Page, Problem, RunNoops, SignIn, StartInstances, Task, TaskDetail,
+    },
     fact::Fact,
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};

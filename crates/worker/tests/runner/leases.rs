@@ -146,7 +146,7 @@ async fn no_request_begins_that_would_be_cut_off_by_the_end_of_the_handler() {
                 if seen.len() == 1 {
                     // The slot that is held is lost; the next one comes when
                     // a call of 0.2 s would be stopped in the middle.
-                    gates.close("corner", Duration::from_millis(3_200)).await;
+                    gates.close("corner", Duration::from_millis(3_200), "http_429").await;
                 }
             })
         })
