@@ -95,7 +95,7 @@ impl Node {
 
     /// Of the process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.child.as_ref().map(Tethered::id)
     }
 
     /// `kill -9`.

@@ -55,7 +55,8 @@ impl Throughput {
             "throughput: tasks that do nothing; {web} web, {workers} workers, PostgreSQL, RabbitMQ"
         );
         let mut report = Report::new(title, Machine::of(&std::env::temp_dir()));
-        let size = Size { web, workers, lease_s: 60, outside: Outside::calm(1.0) };
+        let outside = Outside::calm(1.0);
+        let size = Size { web, workers, lease_s: 60, small_disk: false, outside };
         let with = Besides { noops: true, durable: true, straight: true };
         let cluster = Cluster::start_with(binary, size, with).await?;
         report.times("write + fdatasync of 4 KiB", Disk::measure(cluster.folder())?, &[]);
