@@ -91,7 +91,7 @@ test.describe("on the first visit", () => {
     await page.getByRole("button", { name: "Make the account" }).click();
     await expect(page).toHaveURL(`${server.url}/`);
     await page.getByLabel(/CSV file/).setInputFiles(csv(CSV));
-    await page.getByRole("button", { name: "Upload the file" }).click();
+    await page.getByTestId("launch").click();
     await expect(page.getByTestId("cell")).toHaveCount(9);
     await context.close();
   });

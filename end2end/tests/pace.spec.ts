@@ -14,7 +14,7 @@ test("the time left is told with its reason, and a break of a channel while it l
   const lines = ["sku,title,price", "A-SBX-429ONCE,Lamp,1.00"];
   for (let n = 1; n <= 300; n++) lines.push(`B-${n},Chair,2.00`);
   await page.getByLabel(/CSV file/).setInputFiles({ name: "paced.csv", mimeType: "text/csv", buffer: Buffer.from(lines.join("\n")) });
-  await page.getByRole("button", { name: "Upload the file" }).click();
+  await page.getByTestId("launch").click();
   await expect(page.getByTestId("left")).toHaveText(/^about \d+ min( \d+ s)? left, limited by (Acme|Bazaar|Corner)$/);
   const breaks = page.getByTestId("break");
   await expect(breaks.first()).toHaveText(/^Paused by (Acme|Bazaar|Corner) until \d\d:\d\d:\d\d UTC \(429\)$/);
