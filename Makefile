@@ -18,11 +18,13 @@ web: ## Build the pages' bundle
 	@scripts/setup.sh run
 	@cargo xtask web
 
-test: ## Run every test: rules, ports, server, browser
+test: ## Run every test: rules, ports, server, browser with both bundles, faults
 	@scripts/setup.sh test
 	cargo xtask web
 	cargo test --locked
 	scripts/end2end.sh
+	cargo xtask web --release
+	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/check.spec.ts
 	cargo build --locked --package bench
 	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --held-up 250 --only \
 	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed
