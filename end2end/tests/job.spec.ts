@@ -180,7 +180,7 @@ test("without scripts, items are filtered, searched and opened too", async ({ pa
 
 for (const colorScheme of ["light", "dark"] as const) {
   test(`no page breaks a rule of accessibility, ${colorScheme}`, async ({ page, server }) => {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const job = page.url().split("?")[0]!;
     const task = await page.locator('[data-testid=cell][data-state="failed"] a').first().getAttribute("href");
     for (const path of ["/", "/jobs", "/inbox", new URL(job).pathname, `${new URL(job).pathname}?view=timeline`, `${new URL(job).pathname}?view=flow`, task!]) {

@@ -86,7 +86,7 @@ test("what begins to match a choice appears, and what ceases to goes", async ({ 
 
 for (const colorScheme of ["light", "dark"] as const) {
   test(`launch, machines and jobs break no rule of accessibility, ${colorScheme}`, async ({ page, server }) => {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await signIn(page, server);
     await upload(page, CSV, "lamps.csv");
     await expect(page.getByTestId("job-state")).toHaveText("Succeeded");

@@ -286,7 +286,7 @@ test("without scripts, people are managed too", async ({ server, browser }) => {
 
 for (const colorScheme of ["light", "dark"] as const) {
   test(`the pages of accounts break no rule of accessibility, ${colorScheme}`, async ({ page, server, browser }) => {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await signIn(page, server);
     await (await joined(page, server, browser)).close();
     const link = await invite(page, server, "a.rather.long.address.of.somebody@subsidiary.example.com");

@@ -255,7 +255,7 @@ test("the pages fit every size and break no rule of accessibility", async ({ pag
   await ended(page, server, job);
   const paths = ["/", "/machines", "/jobs", `/jobs/${job}`, `/jobs/${job}?view=timeline`, "/inbox", "/search", "/search?q=lamp", "/people", "/account"];
   for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     for (const path of paths) {
       await page.goto(`${server.url}${path}`);
       await expect(link(page)).toHaveText("live");
@@ -279,7 +279,7 @@ test("the pages fit every size and break no rule of accessibility", async ({ pag
   const plain = await browser.newContext();
   const out = await plain.newPage();
   for (const colorScheme of ["light", "dark"] as const) {
-    await out.emulateMedia({ colorScheme });
+    await out.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await out.goto(`${server.url}/sign-in?problem=Email%20or%20password%20is%20wrong.`);
     await looksRight(out, `sign-in, ${colorScheme}`);
     await out.goto(`${server.url}/invite/${"0".repeat(64)}`);
@@ -298,7 +298,7 @@ test.describe("before the first account", () => {
 
   test("set-up fits every size and breaks no rule", async ({ page, server }) => {
     for (const colorScheme of ["light", "dark"] as const) {
-      await page.emulateMedia({ colorScheme });
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.goto(server.url);
       await expect(page).toHaveURL(`${server.url}/setup`);
       await looksRight(page, `setup, ${colorScheme}`);
