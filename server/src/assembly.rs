@@ -15,6 +15,7 @@ use crate::{
     config::{Config, Role},
     guard::Origins,
     hub::Hub,
+    limiter::Limiter,
     measures::{self, Measures},
     overload::Room,
     router, session,
@@ -25,7 +26,11 @@ use axum::serve::ListenerExt;
 use backends::Backends;
 use engine::{broker::News, election::Seat, engine::Engine, pruner, reaper, relay, relay::Bell};
 use outside::Outside;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{Registry, handlers::noop_run};
@@ -37,6 +42,9 @@ const NOOPS_AT_ONCE: u16 = 128;
 pub async fn run(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("can't make the data folder {}", config.data.display()))?;
+    if config.role == Some(Role::Ready) {
+        return ready(config.listen).await;
+    }
     // Rendering spawns; an error says that it is set already.
     let _ = any_spawner::Executor::init_tokio();
     let stop = CancellationToken::new();
@@ -56,6 +64,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     stop.cancel();
     outside.close().await;
     done
+}
+
+/// For health checks, where an image holds no other client.
+async fn ready(mut listen: SocketAddr) -> anyhow::Result<()> {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build()?;
+    let answer = client.get(format!("http://{listen}/readyz")).send().await?;
+    anyhow::ensure!(answer.status().is_success(), "not ready: {}", answer.text().await?);
+    Ok(())
 }
 
 /// What every role but the sandbox has.
@@ -111,6 +133,10 @@ impl House {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
+        // Calls that drain are told of too: news go on until they are over.
+        let told = CancellationToken::new();
+        let (broker, end) = (Arc::clone(&self.backends.broker), told.clone());
+        let news = tokio::spawn(async move { broker.run(end).await });
         self.spawn_background(config, &tasks, stop);
         let serves = config.role != Some(Role::Work);
         let listener =
@@ -144,40 +170,61 @@ impl House {
             };
             tasks.spawn(worker::run(options, stop.clone()));
         }
-        match (listener, state) {
-            (Some(listener), Some(state)) => {
-                tasks.spawn(hub.run());
-                serve(listener, state, stop).await?;
+        let work = async {
+            match (listener, state) {
+                (Some(listener), Some(state)) => {
+                    tasks.spawn(hub.run());
+                    serve(listener, state, stop).await?;
+                }
+                _ => {
+                    tracing::info!("Meanwhile works");
+                    stop.cancelled().await;
+                }
             }
-            _ => {
-                tracing::info!("Meanwhile works");
-                stop.cancelled().await;
+            tasks.close();
+            tasks.wait().await;
+            anyhow::Ok(())
+        };
+        let drain = drain(config);
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(drain).await;
+        };
+        let done = tokio::select! {
+            done = work => done,
+            () = late => {
+                tracing::warn!(
+                    "calls or connections were still under way after {drain:?}; calls are taken \
+                     up again"
+                );
+                Ok(())
             }
+        };
+        told.cancel();
+        if news.await.is_err() {
+            tracing::error!("what carries news between nodes has panicked");
         }
-        tasks.close();
-        if tokio::time::timeout(Duration::from_secs(35), tasks.wait()).await.is_err() {
-            tracing::warn!("calls were still under way after 35 s; they are taken up again");
-        }
-        Ok(())
+        done
     }
 
-    /// News between nodes, relay, reaper and pruner.
+    /// Relays, reaper and pruner.
     fn spawn_background(&self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) {
         let Backends { store, broker, alone, .. } = &self.backends;
-        let (b, s) = (Arc::clone(broker), stop.clone());
-        tasks.spawn(async move { b.run(s).await });
         if !alone {
             tasks.spawn(ring(broker.news(), self.bell.clone(), stop.clone()));
         }
-        let seat = |name| Seat::new(store.clone(), name, self.name.clone());
-        tasks.spawn(relay::run(
-            store.clone(),
-            Arc::clone(broker),
-            self.registry.queues(),
-            self.bell.clone(),
-            seat("relay"),
-            stop.clone(),
-        ));
+        let seat = |name: &str| Seat::new(store.clone(), name, self.name.clone());
+        for queue in self.registry.queues() {
+            let seat = seat(&relay::seat(&queue.name));
+            tasks.spawn(relay::run(
+                store.clone(),
+                Arc::clone(broker),
+                queue,
+                self.bell.clone(),
+                seat,
+                stop.clone(),
+            ));
+        }
         tasks.spawn(reaper::run(
             store.clone(),
             Arc::clone(broker),
@@ -209,20 +256,28 @@ impl House {
         measures: Measures,
         address: SocketAddr,
     ) -> anyhow::Result<State> {
+        let origins = Origins::new(&config.public_url, address);
+        let store = &self.backends.store;
+        let set_up_token = session::set_up_token(store, config, &origins, address).await?;
         Ok(State {
             engine: self.engine.clone(),
             hub,
             measures,
-            origins: Origins::new(&config.public_url, address),
+            origins,
             proxies: Proxies::new(&config.trusted_proxy),
             assets: Assets::load(),
-            limiter: session::Limiter::default(),
+            limiter: Limiter::default(),
             room: Room::default(),
             patience: Patience::new(Duration::from_secs(config.send_timeout_s.into())),
             noops: config.noops,
-            set_up_token: session::set_up_token(&self.backends.store, address).await?,
+            set_up_token,
         })
     }
+}
+
+/// A call's limit is half a lease; its end has to be kept, too.
+fn drain(config: &Config) -> Duration {
+    Duration::from_secs(u64::from(config.lease_s) / 2 + 5)
 }
 
 async fn serve(

@@ -115,6 +115,8 @@ pub enum Role {
     Work,
     /// The stand-ins of the outside alone.
     Sandbox,
+    /// Asks the one that listens here whether it is ready: exit code 0 if so.
+    Ready,
 }
 
 /// The stand-ins of the outside.
@@ -135,4 +137,13 @@ pub struct Sandbox {
     #[arg(long, env = "MEANWHILE_SANDBOX_FAULTS", default_value_t = true,
           action = clap::ArgAction::Set)]
     pub sandbox_faults: bool,
+    /// How long a product takes at speed 1, s; without it as long as each
+    /// channel's own.
+    #[arg(long, env = "MEANWHILE_SANDBOX_LATENCY_S", value_parser = seconds)]
+    pub sandbox_latency_s: Option<f64>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds".to_owned())?;
+    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("0 to 3600 s".to_owned()) }
 }

@@ -24,6 +24,17 @@ impl Origins {
         Self(public.iter().map(|url| url.trim_end_matches('/').to_ascii_lowercase()).collect())
     }
 
+    /// Whether only this machine can reach all of them.
+    pub fn are_local(&self) -> bool {
+        self.0.iter().all(|origin| {
+            let host = origin.split_once("://").map_or("", |(_, host)| host);
+            let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+                if port.bytes().all(|digit| digit.is_ascii_digit()) { name } else { host }
+            });
+            matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+        })
+    }
+
     /// Whether cookies are to be sent over TLS only.
     pub fn secure(&self) -> bool {
         self.0.iter().all(|origin| origin.starts_with("https://"))
@@ -98,6 +109,21 @@ mod tests {
             "http://localhost",
         ] {
             assert_eq!(allows(Some(foreign)), Some(false), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_the_names_of_this_machine_are_local() {
+        let of = |public: &[&str]| {
+            let public: Vec<_> = public.iter().map(|url| (*url).to_owned()).collect();
+            Origins::new(&public, SocketAddr::from(([127, 0, 0, 1], 3000))).are_local()
+        };
+        assert!(of(&[]));
+        assert!(of(&["http://localhost", "http://127.0.0.1:3000", "http://[::1]:3000"]));
+        for elsewhere in
+            ["https://meanwhile.example.com", "http://localhost.evil:80", "http://10.0.0.1"]
+        {
+            assert!(!of(&["http://localhost:3000", elsewhere]), "{elsewhere}");
         }
     }
 }

@@ -10,11 +10,14 @@ mod socket;
 use crate::{
     client::Client,
     problem::Problem,
-    session::{By, SignedIn},
+    session::{By, Visitor},
     state::State,
 };
 use axum::{
-    extract::{State as Extract, WebSocketUpgrade, ws::Utf8Bytes},
+    extract::{
+        State as Extract, WebSocketUpgrade,
+        ws::{Utf8Bytes, rejection::WebSocketUpgradeRejection},
+    },
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -36,7 +39,7 @@ use tokio::{
     sync::broadcast,
     time::{MissedTickBehavior, interval},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Frames that a slow socket may be behind before it reads from the store.
 const BEHIND: usize = 256;
@@ -71,28 +74,50 @@ pub struct Hub {
     streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<Live>>>>,
     /// One clone for each socket of the address, and one here.
     places: Arc<Mutex<HashMap<IpAddr, Arc<()>>>>,
+    /// Sockets that are not closed yet: a server does not wait for what was
+    /// upgraded.
+    open: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Hub {
     pub fn new(engine: Engine, stop: CancellationToken) -> Self {
         let (store, broker) = (engine.store().clone(), Arc::clone(engine.broker()));
-        Self { store, engine, broker, streams: Arc::default(), places: Arc::default(), stop }
+        let (streams, places, open) = (Arc::default(), Arc::default(), TaskTracker::new());
+        Self { store, engine, broker, streams, places, open, stop }
     }
 
-    /// Hands news to the sockets until the process stops.
+    /// Hands news to the sockets until the process stops; returns when the last
+    /// socket was told to go.
     pub async fn run(self) {
-        let mut news = self.broker.news();
+        // Figures ask gates and store, which may take their time: facts don't
+        // wait for them.
+        tokio::join!(self.hand_on(), self.tell_figures());
+        self.open.close();
+        self.open.wait().await;
+    }
+
+    async fn tell_figures(&self) {
         let mut figures = progress::Told::default();
         let mut tick = interval(progress::EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = figures.tell(self) => {}
+            }
+        }
+    }
+
+    async fn hand_on(&self) {
+        let mut news = self.broker.news();
+        loop {
             let received = tokio::select! {
                 () = self.stop.cancelled() => return,
-                _ = tick.tick() => {
-                    figures.tell(&self).await;
-                    continue;
-                }
                 received = news.recv() => received,
             };
             match received {
@@ -201,18 +226,27 @@ fn encode(frame: &ServerFrame) -> Option<Utf8Bytes> {
     }
 }
 
-/// `GET /ws`: an exact Origin and a session, or a token.
+/// `GET /ws`: an exact Origin and a session, or a token. A page whose session
+/// has ended is told by a close code: no browser tells it of a 401.
 pub async fn connect(
     Extract(state): Extract<State>,
-    who: SignedIn,
+    Visitor(who): Visitor,
     Client(address): Client,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    if !state.origins.allows(&headers).unwrap_or(who.by == By::Token) {
+    let ours = state.origins.allows(&headers);
+    if who.is_none() && (ours != Some(true) || upgrade.is_err()) {
+        return Problem::sign_in().into_response();
+    }
+    if !ours.unwrap_or(who.as_ref().is_some_and(|who| who.by == By::Token)) {
         return Problem::new(StatusCode::FORBIDDEN, "This socket was opened from another site.")
             .into_response();
     }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
     let hub = state.hub;
     upgrade
         .max_message_size(MAX_INBOUND)
@@ -220,8 +254,13 @@ pub async fn connect(
         .read_buffer_size(MAX_INBOUND)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER)
-        .on_upgrade(async move |mut socket| match hub.place(address) {
-            Some(_place) => socket::Connection::run(hub, who, socket).await,
-            None => socket::close(&mut socket, Close::Limit).await,
+        .on_upgrade(move |mut socket| {
+            hub.open.clone().track_future(async move {
+                match (hub.place(address), who) {
+                    (Some(_place), Some(who)) => socket::Connection::run(hub, who, socket).await,
+                    (Some(_place), None) => socket::close(&mut socket, Close::SignIn).await,
+                    (None, _) => socket::close(&mut socket, Close::Limit).await,
+                }
+            })
         })
 }

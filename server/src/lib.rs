@@ -8,7 +8,8 @@
 //! | [`router`] | which path leads where |
 //! | [`guard`] | Origin and Host, headers of safety |
 //! | [`client`] | where a request came from, proxies aside |
-//! | [`session`] | who asks, and how often one may guess |
+//! | [`session`] | who asks |
+//! | [`limiter`] | how often one may guess |
 //! | [`password`], [`cookie`] | what sessions are opened by and kept in |
 //! | [`token`] | programs: bearer tokens |
 //! | [`trace`] | what the log says of a request |
@@ -35,6 +36,7 @@ pub mod failed;
 pub mod form;
 pub mod guard;
 pub mod hub;
+pub mod limiter;
 pub mod measures;
 pub mod overload;
 pub mod page;

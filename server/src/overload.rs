@@ -3,7 +3,7 @@
 //!
 //! | what | in all | of one | past it |
 //! | --- | --- | --- | --- |
-//! | requests under way | [`REQUESTS`] | [`OWN_REQUESTS`] | 503, 429 at once |
+//! | requests under way | [`REQUESTS`] | [`OWN_REQUESTS`], [`CROWD`] an address | 503, 429 at once |
 //! | bodies held | [`BODIES`] | [`OWN_BODIES`] | 503, 429 after [`PATIENCE`] |
 //! | launches worked on | [`LAUNCHES`] | [`OWN_LAUNCHES`] | waits its turn |
 //!
@@ -34,10 +34,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
+use tracing::Instrument;
 
 /// A socket is no request any more once it is open.
 const REQUESTS: usize = 512;
 const OWN_REQUESTS: usize = 64;
+/// Many people may share an address; and one may make up many cookies.
+const CROWD: usize = 256;
 /// KiB. Reading a file takes some times its size.
 const BODIES: u32 = 3 * LARGEST;
 /// One file of the largest size, KiB.
@@ -61,6 +64,14 @@ enum Whose {
     Session(String),
     Person(UserId),
     Address(IpAddr),
+    /// Everyone of that address, whatever they bring.
+    Crowd(IpAddr),
+}
+
+impl Whose {
+    fn requests(&self) -> usize {
+        if matches!(self, Self::Crowd(_)) { CROWD } else { OWN_REQUESTS }
+    }
 }
 
 /// What is left, of all or of a share.
@@ -106,6 +117,7 @@ pub struct Held {
 enum Full {
     All,
     Own,
+    Crowd,
     /// Of one's own bodies.
     Bodies,
 }
@@ -123,6 +135,14 @@ fn refuse(full: Full) -> Problem {
             StatusCode::TOO_MANY_REQUESTS,
             format!(
                 "You have {OWN_REQUESTS} requests under way and may have no more at once. Nothing \
+                 was changed; try again soon."
+            ),
+        ),
+        Full::Crowd => (
+            "address",
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "Your address has {CROWD} requests under way and may have no more at once. Nothing \
                  was changed; try again soon."
             ),
         ),
@@ -145,7 +165,8 @@ impl Room {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         // There are no more than requests under way.
         shares.retain(|_, share| Arc::strong_count(share) > 1);
-        let made = || Arc::new(Places::new(OWN_REQUESTS, OWN_BODIES, OWN_LAUNCHES));
+        let requests = whose.requests();
+        let made = || Arc::new(Places::new(requests, OWN_BODIES, OWN_LAUNCHES));
         Arc::clone(shares.entry(whose).or_insert_with(made))
     }
 
@@ -158,9 +179,10 @@ impl Room {
 
     /// One of that share.
     fn enter_own(&self, whose: Whose, held: &mut Held) -> Result<(), Full> {
+        let full = if matches!(whose, Whose::Crowd(_)) { Full::Crowd } else { Full::Own };
         let share = self.share(whose);
         let place = Arc::clone(&share.requests).try_acquire_owned();
-        held.permits.push(place.map_err(|_| Full::Own)?);
+        held.permits.push(place.map_err(|_| full)?);
         held.shares.push(share);
         Ok(())
     }
@@ -199,9 +221,21 @@ pub async fn bound(Extract(state): Extract<State>, request: Request, next: Next)
     let (mut parts, body) = request.into_parts();
     match admit(&state, &mut parts).await {
         Ok(held) => {
-            let response = next.run(Request::from_parts(parts, body)).await;
-            drop(held);
-            response
+            // Goes on when its client hangs up: what it has begun on other
+            // threads would else run without its places.
+            let run = async move {
+                let response = next.run(Request::from_parts(parts, body)).await;
+                drop(held);
+                response
+            };
+            match tokio::spawn(run.in_current_span()).await {
+                Ok(response) => response,
+                Err(error) => match error.try_into_panic() {
+                    // It is told and answered where all of them are.
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                },
+            }
         }
         Err(problem) => problem.into_response(),
     }
@@ -210,6 +244,8 @@ pub async fn bound(Extract(state): Extract<State>, request: Request, next: Next)
 async fn admit(state: &State, parts: &mut Parts) -> Result<Held, Problem> {
     let (room, mut held) = (&state.room, Held::default());
     let Client(address) = Client::from_request_parts(parts, state).await?;
+    let address = network(address);
+    room.enter_own(Whose::Crowd(address), &mut held).map_err(refuse)?;
     let session = session::presented(&parts.headers);
     let whose = session.map_or(Whose::Address(address), Whose::Session);
     // The share first: past it a flood does not even touch what is for all.
@@ -236,6 +272,14 @@ async fn admit(state: &State, parts: &mut Parts) -> Result<Held, Problem> {
     Ok(held)
 }
 
+/// A whole network of IPv6 is one household's.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// Of the body, KiB. What is larger than is taken is never held whole.
 fn size(headers: &HeaderMap) -> u32 {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -259,6 +303,19 @@ mod tests {
         assert_eq!(of(header::CONTENT_LENGTH, "1048576"), 1024);
         assert_eq!(of(header::CONTENT_LENGTH, "99999999999999"), LARGEST);
         assert_eq!(of(header::TRANSFER_ENCODING, "chunked"), LARGEST);
+    }
+
+    #[test]
+    fn made_up_cookies_take_no_more_than_an_address_may() {
+        let room = Room::default();
+        let mut held = Held::default();
+        let crowd = |n| Whose::Crowd(network(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n])));
+        for n in 0..CROWD {
+            assert_eq!(room.enter_own(crowd(u16::try_from(n).unwrap()), &mut held), Ok(()));
+        }
+        assert_eq!(room.enter_own(crowd(0), &mut held), Err(Full::Crowd));
+        let other = network(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1]));
+        assert_eq!(room.enter_own(Whose::Crowd(other), &mut held), Ok(()));
     }
 
     fn person(n: u128) -> UserId {

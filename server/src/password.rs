@@ -46,7 +46,12 @@ pub async fn verify(password: String, stored: Option<String>) -> Result<bool, Pr
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let _place = HASHERS.acquire().await.map_err(|_| busy())?;
+    let place = HASHERS.acquire().await.map_err(|_| busy())?;
+    // The place is the work's: whoever hangs up does not free it.
+    let work = move || {
+        let _place = place;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.map_err(|_| busy())
 }
 

@@ -8,6 +8,7 @@ use axum::{
 };
 use contract::{api, feed::BadRow};
 use engine::{engine::LaunchError, machines, store};
+use std::time::Duration;
 
 /// An error that a caller sees.
 #[derive(Debug)]
@@ -16,11 +17,19 @@ pub struct Problem {
     pub detail: String,
     pub bad: Vec<BadRow>,
     pub bad_total: Option<u64>,
+    /// When it may help to come again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), bad: Vec::new(), bad_total: None }
+        let (detail, bad) = (detail.into(), Vec::new());
+        Self { status, detail, bad, bad_total: None, retry_after: None }
+    }
+
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     pub fn sign_in() -> Self {
@@ -131,6 +140,9 @@ impl IntoResponse for Problem {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         come_again(self.status, headers);
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+        }
         response
     }
 }

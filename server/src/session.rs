@@ -1,6 +1,6 @@
-//! Who asks: sessions, what opens one, and how often one may guess.
+//! Who asks: sessions, and what opens one.
 
-use crate::{config::Config, cookie, password, problem::Problem, state::State};
+use crate::{config::Config, cookie, guard::Origins, password, problem::Problem, state::State};
 use anyhow::Context;
 use axum::{
     extract::FromRequestParts,
@@ -10,10 +10,8 @@ use contract::{UserId, api::Role};
 use engine::store::{self, Identity, Link, Store};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
 };
 
 const COOKIE: &str = "meanwhile_session";
@@ -129,19 +127,18 @@ pub async fn sign_in(
     password: String,
 ) -> Result<HeaderValue, Problem> {
     let email = email.trim().to_lowercase();
-    let keys = [format!("account {email}"), format!("address {address}")];
-    state.limiter.check(&keys)?;
+    let guess = state.limiter.guess([format!("account {email}"), format!("address {address}")])?;
     let account = state.engine.store().account(&email).await?;
     let account = account.filter(|account| !account.disabled);
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
     let right = password::verify(password, stored).await?;
     match account {
         Some(account) if right => {
-            state.limiter.forget(&keys);
+            guess.was_right();
             open(state, account.identity.user).await
         }
         _ => {
-            state.limiter.count(&keys);
+            guess.was_wrong();
             Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "Email and password don't match an account.",
@@ -204,11 +201,12 @@ pub async fn redeem(
     token: &str,
     password: String,
 ) -> Result<HeaderValue, Problem> {
-    let keys = [format!("address {address}")];
-    state.limiter.check(&keys)?;
+    let guess = state.limiter.guess([format!("address {address}")])?;
     // Looked at before anything is hashed: a wrong link costs little.
     if let Err(problem) = link(state, token).await {
-        state.limiter.count(&keys);
+        if problem.status.is_client_error() {
+            guess.was_wrong();
+        }
         return Err(problem);
     }
     password::check(&password)?;
@@ -230,19 +228,18 @@ pub async fn change_password(
     new: String,
 ) -> Result<(), Problem> {
     let email = &who.identity.email;
-    let keys = [format!("account {email}")];
-    state.limiter.check(&keys)?;
+    let guess = state.limiter.guess([format!("account {email}")])?;
     password::check(&new)?;
     let account = state.engine.store().account(email).await?;
     let stored = account.and_then(|account| account.password_hash);
     if !password::verify(old, stored).await? {
-        state.limiter.count(&keys);
+        guess.was_wrong();
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "The current password is not right. Nothing was changed.",
         ));
     }
-    state.limiter.forget(&keys);
+    guess.was_right();
     let hashed = password::hash(new).await?;
     Ok(state.engine.change_password(who.identity.user, &hashed, &who.session).await?)
 }
@@ -273,13 +270,20 @@ pub fn no_cookie(state: &State) -> Result<HeaderValue, Problem> {
     cookie::set(state, COOKIE, "", "/", 0)
 }
 
-/// What the first visitor is asked for, where a stranger could be the first.
-/// It is told in the log, for whoever runs the server.
-pub async fn set_up_token(store: &Store, listen: SocketAddr) -> anyhow::Result<Option<Arc<str>>> {
-    if listen.ip().is_loopback() {
+/// What the first visitor is asked for, where a stranger could be the first:
+/// whoever is not on this machine, or comes through a proxy that is. It is told
+/// in the log, for whoever runs the server, and is the same on every node.
+pub async fn set_up_token(
+    store: &Store,
+    config: &Config,
+    origins: &Origins,
+    listen: SocketAddr,
+) -> anyhow::Result<Option<Arc<str>>> {
+    if listen.ip().is_loopback() && origins.are_local() && config.trusted_proxy.is_empty() {
         return Ok(None);
     }
-    let token = secret();
+    // Random, and told to nobody before there is an account.
+    let token = hash(&format!("set-up {}", store.epoch()));
     if !store.has_accounts().await? {
         tracing::warn!("no account yet: make the first one at /setup; set-up token: {token}");
     }
@@ -300,39 +304,9 @@ pub async fn first_account(store: &Store, config: &Config) -> anyhow::Result<()>
         Err(problem) => Err(problem),
     };
     let hashed = hashed.map_err(|problem| anyhow::anyhow!(problem.detail))?;
-    store.add_first_account(&email, &hashed).await.context("can't make the first account")?;
-    Ok(())
-}
-
-/// How often one may guess: per account and per address.
-#[derive(Clone, Default)]
-pub struct Limiter(Arc<Mutex<HashMap<String, (u32, Instant)>>>);
-
-impl Limiter {
-    const FAILURES: u32 = 10;
-    const WITHIN: Duration = Duration::from_secs(15 * 60);
-
-    fn check(&self, keys: &[String]) -> Result<(), Problem> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.retain(|_, (_, since)| since.elapsed() < Self::WITHIN);
-        if keys.iter().any(|key| counts.get(key).is_some_and(|(n, _)| *n >= Self::FAILURES)) {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "Too many failed tries. Wait a quarter of an hour.",
-            ));
-        }
-        Ok(())
-    }
-
-    fn count(&self, keys: &[String]) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys {
-            counts.entry(key.clone()).or_insert((0, Instant::now())).0 += 1;
-        }
-    }
-
-    fn forget(&self, keys: &[String]) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.retain(|key, _| !keys.contains(key));
+    match store.add_first_account(&email, &hashed).await {
+        // Another process that starts with this one was first.
+        Ok(_) | Err(store::Error::Conflict(_)) => Ok(()),
+        Err(error) => Err(error).context("can't make the first account"),
     }
 }

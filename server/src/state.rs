@@ -1,8 +1,8 @@
 //! What every request may need.
 
 use crate::{
-    assets::Assets, body::Patience, client::Proxies, guard::Origins, hub::Hub, measures::Measures,
-    overload::Room, session::Limiter,
+    assets::Assets, body::Patience, client::Proxies, guard::Origins, hub::Hub, limiter::Limiter,
+    measures::Measures, overload::Room,
 };
 use engine::Engine;
 use std::sync::Arc;

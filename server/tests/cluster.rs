@@ -36,6 +36,7 @@ struct Cluster {
     sandbox: u16,
     database: String,
     client: Client,
+    web_processes: Vec<Process>,
     _processes: Vec<Process>,
     _servers: (PostgresNode, RabbitNode, RedisNode),
 }
@@ -73,10 +74,11 @@ impl Cluster {
                 ("MEANWHILE_SANDBOX_FAULTS", "false".into()),
             ],
         )];
+        let mut web_processes = Vec::new();
         for port in web {
             let mut own = shared.to_vec();
             own.push(("MEANWHILE_LISTEN", format!("127.0.0.1:{port}")));
-            processes.push(start("serve", &own));
+            web_processes.push(start("serve", &own));
         }
         processes.push(start("work", &shared));
         processes.push(start("work", &shared));
@@ -85,6 +87,7 @@ impl Cluster {
             sandbox,
             database,
             client: Client::new(),
+            web_processes,
             _processes: processes,
             _servers: servers,
         };
@@ -149,7 +152,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_process_does_all_know() {
-    let cluster = Cluster::start().await;
+    let mut cluster = Cluster::start().await;
     let store = seed::store_at(&cluster.database).await;
     let ada = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
     let bob = seed::user_at(&cluster.database, "bob@example.com").await;
@@ -193,7 +196,8 @@ async fn what_one_process_does_all_know() {
         .await
         .unwrap();
     let started = ledger["ec2"]["effects"].as_array().unwrap().iter();
-    let started = started.filter(|effect| effect["sku"] == machine && effect["created"] == true);
+    // Also what changed nothing: it is not even asked for twice.
+    let started = started.filter(|effect| effect["sku"] == machine);
     assert_eq!(started.count(), 1, "{}", ledger["ec2"]["effects"]);
 
     // Two tabs on two nodes get the same stream.
@@ -220,12 +224,34 @@ async fn what_one_process_does_all_know() {
     assert_eq!(ended.status(), StatusCode::NO_CONTENT);
     let closed = tokio::time::timeout(Duration::from_secs(10), close_of(&mut elsewhere));
     assert_eq!(closed.await.expect("the other node's socket stays open"), Close::SignIn.code());
+
+    // A node that is asked to end tells each of its sockets to come back, and
+    // those of the other node go on.
+    let mut sockets = Vec::new();
+    for _ in 0..30 {
+        sockets.push(cluster.socket(0, "ada").await);
+    }
+    let mut other = cluster.socket(1, "ada").await;
+    let node = &mut cluster.web_processes[0].0;
+    let asked = Command::new("kill").args(["-TERM", &node.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    for socket in &mut sockets {
+        let closed = tokio::time::timeout(WAIT, close_of(socket)).await.unwrap();
+        assert_eq!(closed, Close::GoingAway.code());
+    }
+    until("the node ends", async || node.try_wait().unwrap().is_some()).await;
+    let launched = cluster.post(1, "ada", "/api/v1/jobs/ec2-starts", start).await;
+    assert_eq!(launched.status(), StatusCode::ACCEPTED);
+    fact(&mut other).await;
 }
 
 /// The next fact, whatever else is told.
 async fn fact(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Value {
+    let end = tokio::time::Instant::now() + WAIT;
     loop {
-        let message = tokio::time::timeout(WAIT, socket.next()).await.unwrap().unwrap().unwrap();
+        // Other frames come all the time.
+        let next = tokio::time::timeout_at(end, socket.next()).await;
+        let message = next.expect("no fact comes").unwrap().unwrap();
         let frame: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
         if frame["type"] == "fact" {
             return frame;

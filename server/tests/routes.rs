@@ -9,9 +9,10 @@ mod support;
 use app::data::ask::Question;
 use contract::{UserId, api::Filter};
 use engine::store::{Control, Store};
+use futures_util::StreamExt;
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
 use serde_json::Value;
-use std::{collections::BTreeSet, iter::successors};
+use std::{collections::BTreeSet, iter::successors, time::Duration};
 use support::{
     Meanwhile,
     seed::{self, cookie, end, sign_in, upload},
@@ -391,6 +392,15 @@ async fn a_socket_opens_for_our_own_pages_and_a_session_alone() {
             request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
         }
         match tokio_tungstenite::connect_async(request).await {
+            // What the server has to say before it hears anything.
+            Ok((mut socket, response)) if who != Some("ada") => {
+                let told = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
+                let told = told.unwrap().unwrap().unwrap();
+                let tungstenite::Message::Close(Some(frame)) = told else {
+                    panic!("{} and {told:?}", response.status())
+                };
+                frame.code.into()
+            }
             Ok((_, response)) => response.status().as_u16(),
             Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
             Err(error) => panic!("{error}"),
@@ -398,8 +408,11 @@ async fn a_socket_opens_for_our_own_pages_and_a_session_alone() {
     };
     assert_eq!(open(Some("ada"), Some(&own)).await, 101);
     assert_eq!(open(Some("ada"), Some(&format!("http://localhost:{port}"))).await, 101);
-    assert_eq!(open(None, Some(&own)).await, 401);
-    assert_eq!(open(Some("not-a-session"), Some(&own)).await, 401);
+    let signed_out = contract::live::Close::SignIn.code();
+    assert_eq!(open(None, Some(&own)).await, signed_out);
+    assert_eq!(open(Some("not-a-session"), Some(&own)).await, signed_out);
+    assert_eq!(open(None, None).await, 401);
+    assert_eq!(open(None, Some("https://evil.example")).await, 401);
     assert_eq!(open(Some("ada"), None).await, 403);
     for foreign in [
         "null".to_owned(),

@@ -55,7 +55,10 @@ pub struct Depth {
     pub consumers: u64,
 }
 
-/// One message of a queue. Dropped without [`Delivery::ack`] it comes again.
+/// One message of a queue. Dropped without [`Delivery::ack`] it comes again,
+/// once its consumer is gone: the embedded broker does not wait for that, but
+/// RabbitMQ does, and until then counts it among the consumer's slots. Who
+/// goes on consuming keeps a delivery until it can be acknowledged.
 pub struct Delivery {
     /// The command, or the bytes that can't be read as one and why.
     pub content: Result<Dispatch, (Vec<u8>, EnvelopeError)>,

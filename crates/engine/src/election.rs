@@ -13,15 +13,15 @@ const TERM: Duration = Duration::from_secs(6);
 /// A candidate for one seat.
 pub struct Seat {
     store: Store,
-    name: &'static str,
+    name: String,
     holder: String,
     asked: Option<(Instant, bool)>,
 }
 
 impl Seat {
     /// `holder` is a name that no other process has.
-    pub fn new(store: Store, name: &'static str, holder: impl Into<String>) -> Self {
-        Self { store, name, holder: holder.into(), asked: None }
+    pub fn new(store: Store, name: impl Into<String>, holder: impl Into<String>) -> Self {
+        Self { store, name: name.into(), holder: holder.into(), asked: None }
     }
 
     /// Whether the seat is this process's now. Asks anew every third of a
@@ -40,7 +40,7 @@ impl Seat {
         }
         self.asked = None;
         let term = i64::try_from(TERM.as_millis()).unwrap_or(i64::MAX);
-        let held = self.store.take_seat(self.name, &self.holder, term).await?;
+        let held = self.store.take_seat(&self.name, &self.holder, term).await?;
         self.asked = Some((Instant::now(), held));
         Ok(held)
     }
@@ -48,7 +48,7 @@ impl Seat {
     /// Frees the seat at once, so that nobody waits for its term to end.
     pub async fn leave(self) {
         if self.asked.is_some_and(|(_, held)| held)
-            && let Err(error) = self.store.leave_seat(self.name, &self.holder).await
+            && let Err(error) = self.store.leave_seat(&self.name, &self.holder).await
         {
             tracing::debug!(seat = self.name, %error, "a seat is freed by its term");
         }

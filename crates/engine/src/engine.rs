@@ -25,7 +25,7 @@ use contract::{
     state::JobKind,
 };
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// The longest id of a machine, bytes; EC2's have 19.
 const MAX_MACHINE_ID: usize = 64;
@@ -187,15 +187,22 @@ impl Engine {
         if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
         }
-        let mut machines: Vec<(&str, String)> = Vec::with_capacity(ids.len());
+        let most = usize::try_from(self.store.max_open().tasks).unwrap_or(usize::MAX);
+        let mut known = HashSet::new();
+        let mut machines: Vec<(&str, String)> = Vec::new();
         for id in ids {
             if id.is_empty() || id.len() > MAX_MACHINE_ID {
                 let words = format!("A machine's id has 1 to {MAX_MACHINE_ID} characters.");
                 return Err(LaunchError::Invalid(words));
             }
-            if machines.iter().all(|(known, _)| known != id) {
-                machines.push((id, self.machines.name(id).unwrap_or_default()));
+            if !known.insert(id.as_str()) {
+                continue;
             }
+            if machines.len() == most {
+                let words = format!("Choose at most {most} machines: no more items may be open.");
+                return Err(LaunchError::Invalid(words));
+            }
+            machines.push((id, self.machines.name(id).unwrap_or_default()));
         }
         let mut tasks = Vec::with_capacity(machines.len());
         let mut hash = Sha256::new();

@@ -9,12 +9,14 @@
 //! [`Gates`] is what workers use: it waits, tries anew, and lets go.
 
 pub mod embedded;
+mod gates;
 mod permit;
 pub mod redis;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
 
-pub use permit::{Gates, Permit, Refused};
+pub use gates::{Gates, Refused};
+pub use permit::Permit;
 
 use async_trait::async_trait;
 use std::time::Duration;
@@ -109,7 +111,10 @@ pub trait Gate: Send + Sync + 'static {
     /// knows it, and the account is open.
     async fn confirm(&self, account: &str, generation: &str) -> Result<bool, Error>;
 
-    /// Keeps places for another [`PLACE_LIFE`].
+    /// Keeps places, which their holders have been given, for another
+    /// [`PLACE_LIFE`]. One that was lost, for it was kept too late or the gate
+    /// lost its memory, is taken back even where all are taken: the call goes
+    /// on, so it counts, and nobody new enters until there is room again.
     async fn keep(&self, account: &str, places: &[Uuid]) -> Result<(), Error>;
 
     async fn release(&self, account: &str, place: Uuid) -> Result<(), Error>;

@@ -1,10 +1,13 @@
 //! Publishes what the task table says is due, and keeps few messages
 //! unclaimed, so that pause and cancel bite at once and users take turns.
 
-use crate::{broker::Broker, election::Seat, store::Store};
-use contract::UserId;
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use crate::{
+    broker::Broker,
+    election::Seat,
+    store::{Store, Turns},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Between two rounds that publish: while there is much to do, a round has much
@@ -16,44 +19,68 @@ const POLL: Duration = Duration::from_millis(100);
 const WATCH: Duration = Duration::from_secs(1);
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
-/// A queue, and how many calls its account allows at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What lies in a queue unclaimed is enough for this long: whoever comes next
+/// waits behind it.
+const SOON: Duration = Duration::from_secs(2);
+
+/// A queue, and what its account allows.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
     pub name: String,
+    /// Calls at once.
     pub concurrency: u16,
+    /// Calls a second, where they pass a gate.
+    pub rate: Option<f64>,
 }
 
 impl Queue {
     /// Messages that may lie in the queue unclaimed.
     fn window(&self) -> usize {
-        usize::from(self.concurrency).saturating_mul(2).max(4)
+        let calls = usize::from(self.concurrency).saturating_mul(2);
+        // A float's cast saturates.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let soon = |rate: f64| (rate * SOON.as_secs_f64()).ceil() as usize;
+        calls.min(self.rate.map_or(usize::MAX, soon)).max(4)
     }
 }
 
-/// Wakes the relay of this process; cheap to clone.
-#[derive(Clone, Default)]
-pub struct Bell(Arc<Notify>);
+/// Wakes the relays of this process; cheap to clone.
+#[derive(Clone)]
+pub struct Bell(watch::Sender<()>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
 
 impl Bell {
     pub fn ring(&self) {
-        self.0.notify_one();
+        self.0.send_replace(());
     }
 }
 
-/// Runs until `stop`; of several processes the one that holds `seat` publishes.
+/// The seat of a queue's relay. Each queue has its own: an old process that
+/// does not know a new command must not keep others from publishing it.
+#[must_use]
+pub fn seat(queue: &str) -> String {
+    format!("relay:{queue}")
+}
+
+/// Publishes one queue until `stop`; of several processes the one that holds
+/// `seat` does.
 pub async fn run(
     store: Store,
     broker: Arc<dyn Broker>,
-    queues: Vec<Queue>,
+    queue: Queue,
     bell: Bell,
     mut seat: Seat,
     stop: CancellationToken,
 ) {
-    let mut served: HashMap<String, UserId> = HashMap::new();
+    let mut bell = bell.0.subscribe();
+    let mut turns = Turns::default();
     let mut pause = BACK_OFF[0];
     loop {
-        let mut published = 0;
-        let mut trouble = false;
         match seat.is_held().await {
             Ok(true) => {}
             held => {
@@ -66,25 +93,23 @@ pub async fn run(
                 }
             }
         }
-        for queue in &queues {
-            match round(&store, broker.as_ref(), queue, &mut served).await {
-                Ok(count) => published += count,
-                Err(error) => {
-                    tracing::warn!(queue = queue.name, %error, "could not publish");
-                    trouble = true;
-                }
+        // What rings from here on may not be in this round.
+        bell.mark_unchanged();
+        let (wait, idle) = match round(&store, broker.as_ref(), &queue, &mut turns).await {
+            Ok(0) => (POLL, true),
+            Ok(_) => (PACE, false),
+            Err(error) => {
+                tracing::warn!(queue = queue.name, %error, "could not publish");
+                pause = (pause * 2).min(BACK_OFF[1]);
+                (pause, false)
             }
-        }
-        let wait = if trouble {
-            pause = (pause * 2).min(BACK_OFF[1]);
-            pause
-        } else {
-            pause = BACK_OFF[0];
-            if published > 0 { PACE } else { POLL }
         };
+        if wait <= POLL {
+            pause = BACK_OFF[0];
+        }
         tokio::select! {
             () = stop.cancelled() => break,
-            () = bell.0.notified(), if !trouble && published == 0 => {}
+            Ok(()) = bell.changed(), if idle => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -104,11 +129,13 @@ async fn round(
     store: &Store,
     broker: &dyn Broker,
     queue: &Queue,
-    served: &mut HashMap<String, UserId>,
+    turns: &mut Turns,
 ) -> Result<usize, Error> {
-    let due = store.due(&queue.name, queue.window(), served.get(&queue.name).copied()).await?;
-    let Some(last) = due.last() else { return Ok(0) };
-    served.insert(queue.name.clone(), last.user);
+    let due = store.due(&queue.name, queue.window(), turns).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    turns.taken(&due);
     let mut confirmed = Vec::with_capacity(due.len());
     let mut first_error = None;
     for (dispatch, result) in due.iter().zip(broker.publish(&due).await) {

@@ -3,7 +3,9 @@
 //! differ a method of [`Store`] knows.
 //!
 //! Every change of a task's state, its counters and its journal facts are one
-//! commit. Lock order: task, job, user.
+//! commit. Who works on tasks locks task, job, user; what a person does to a
+//! whole job locks the job, then its tasks. Where two meet, PostgreSQL ends one
+//! and `persist!` does it anew.
 
 mod accept;
 mod apply;
@@ -39,6 +41,7 @@ pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
 pub use open::OpenTasks;
 pub use people::{Account, Identity};
 pub use prune::{Pruned, Retention};
+pub use publish::Turns;
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
 
@@ -146,7 +149,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the database at `url` (`sqlite://path` or `postgres://…`) and
-    /// brings its schema up to date. `time_scale` divides back-offs: a
+    /// brings its schema up to date; one that a newer release has brought
+    /// further is taken as it is. `time_scale` divides back-offs: a
     /// sandbox at speed 50 retries 50 times as soon.
     pub async fn open(url: &str, clock: clock::Shared, time_scale: f64) -> Result<Self, Error> {
         let (writer, reader) = if url.starts_with("sqlite:") {
@@ -156,10 +160,10 @@ impl Store {
         } else {
             let pool = Database::connect(postgres(url)).await?;
             // Of processes that start together one migrates, the others wait.
-            let alone = pool.begin().await?;
-            one(&alone, "SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]).await?;
+            let tx = pool.begin().await?;
+            alone(&tx, MIGRATION_LOCK).await?;
             schema::Migrator::up(&pool, None).await?;
-            alone.commit().await?;
+            tx.commit().await?;
             (pool.clone(), pool)
         };
         let epoch = String::new();
@@ -180,6 +184,11 @@ impl Store {
     #[must_use]
     pub fn with_max_open(self, max_open: MaxOpen) -> Self {
         Self { max_open, ..self }
+    }
+
+    /// What one user may have open.
+    pub fn max_open(&self) -> MaxOpen {
+        self.max_open
     }
 
     /// How long a lease lasts, ms.
@@ -368,6 +377,12 @@ fn tuples(rows: usize, width: usize) -> String {
 fn places(first: usize, count: usize) -> String {
     let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
     places.join(", ")
+}
+
+/// Waits until no other transaction on PostgreSQL has the lock of this number,
+/// and has it until this one ends.
+async fn alone<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Error> {
+    one(c, "SELECT pg_advisory_xact_lock($1)", [lock.into()]).await.map(|_| ())
 }
 
 async fn one<C: ConnectionTrait>(

@@ -10,7 +10,7 @@ use contract::{
 };
 use engine::{
     clock::Steered,
-    store::{Accept, Claim, Claimed, Ending, Error, Finish, GridQuery, NewTask, Store},
+    store::{Accept, Claim, Claimed, Ending, Error, Finish, GridQuery, NewTask, Store, Turns},
     testing::PostgresNode,
 };
 
@@ -101,7 +101,7 @@ impl World {
     }
 
     async fn claim(&self, queue: &str) -> Claimed {
-        let due = self.store.due(queue, 1, None).await.unwrap();
+        let due = self.store.due(queue, 1, &Turns::default()).await.unwrap();
         match self.store.claim(due[0].task, due[0].fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => *claimed,
             other => panic!("{other:?}"),

@@ -3,6 +3,7 @@
 
 use contract::{
     JobId, TaskId, UserId,
+    envelope::Dispatch,
     fact::{Fact, FactData, FactKind},
     live::Started,
 };
@@ -106,6 +107,41 @@ async fn a_worker_hears_of_work_alone() {
         assert_eq!(kinds, [FactKind::TaskCreated]);
     }
     stop.cancel();
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
+
+/// Why a worker keeps what it can't end yet.
+#[tokio::test]
+async fn what_is_dropped_keeps_its_slot_until_its_consumer_is_gone() {
+    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let broker = Rabbit::new(&server.url()).unwrap();
+    let queue = "meanwhile.q.dropped.v1";
+    broker.declare(&[queue.into()]).await.unwrap();
+    let dispatch = |fence| Dispatch {
+        task: TaskId(Uuid::now_v7()),
+        job: JobId(Uuid::now_v7()),
+        user: UserId(Uuid::now_v7()),
+        fence,
+        kind: "dropped".into(),
+        version: 1,
+        queue: queue.into(),
+        traceparent: None,
+        body: serde_json::json!({}),
+    };
+    for confirmed in broker.publish(&[dispatch(1), dispatch(2)]).await {
+        confirmed.unwrap();
+    }
+    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    drop(deliveries.recv().await.unwrap());
+    let next = tokio::time::timeout(Duration::from_secs(2), deliveries.recv()).await;
+    assert!(next.is_err(), "the slot was free again");
+    drop(deliveries);
+    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    for fence in [1, 2] {
+        let delivery = deliveries.recv().await.unwrap();
+        assert_eq!(delivery.content.as_ref().ok().unwrap().fence, fence);
+        delivery.ack().await;
+    }
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
 

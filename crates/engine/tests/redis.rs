@@ -101,3 +101,34 @@ async fn many_workers_keep_one_pace_and_share_the_places() {
     let used = f64::from(u32::try_from(times.len()).unwrap()) / last.as_secs_f64();
     assert!(used > 0.8 * fast.rate, "only {used:.1} of {} a second", fast.rate);
 }
+
+#[tokio::test]
+async fn every_account_begins_anew_where_a_server_came_back_with_an_older_memory() {
+    let mut node = RedisNode::start();
+    let gate = Redis::new(&node.url()).unwrap();
+    let accounts = ["acme", "bazaar"];
+    let ask = async |account| gate.reserve(account, &LIMITS, Uuid::now_v7()).await;
+    let mut generations = Vec::new();
+    for account in accounts {
+        assert_eq!(ask(account).await.unwrap(), Reserved::Anew);
+        let Reserved::Slot(slot) = ask(account).await.unwrap() else { panic!() };
+        generations.push(slot.generation);
+    }
+    assert!(node.control(&["SAVE"]));
+    let long = Duration::from_secs(60);
+    for account in accounts {
+        gate.close(account, long, true).await.unwrap();
+        assert!(matches!(ask(account).await.unwrap(), Reserved::Later { closed: true, .. }));
+    }
+    node.kill();
+    assert!(ask("acme").await.is_err());
+    node.spawn();
+    // Who is not told of a closing would call: that is known in SQL alone now.
+    for (account, generation) in accounts.into_iter().zip(&generations) {
+        assert!(!gate.confirm(account, generation).await.unwrap(), "{account}");
+        assert_eq!(ask(account).await.unwrap(), Reserved::Anew, "{account}");
+    }
+    for account in accounts {
+        assert!(matches!(ask(account).await.unwrap(), Reserved::Slot(_)), "{account}, once");
+    }
+}

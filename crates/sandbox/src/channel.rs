@@ -155,6 +155,9 @@ impl Channel {
     }
 
     fn latency(&self, sku: &str, nth: u32) -> Duration {
+        if let Some(latency) = self.world.latency {
+            return self.world.scaled(latency);
+        }
         let fraction = self.world.dice.fraction("latency", self.spec.id, sku, nth);
         let shortest = self.spec.latency.saturating_sub(self.spec.latency_spread);
         self.world.scaled(shortest + self.spec.latency_spread.mul_f64(2.0 * fraction))

@@ -25,6 +25,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether things go wrong now and then.
     pub faults: bool,
+    /// Of every product call at speed 1, instead of each channel's own.
+    pub latency: Option<Duration>,
 }
 
 /// Why a sandbox does not start.
@@ -57,7 +59,7 @@ impl Sandbox {
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
 
-        let world = World::new(ledger, options.speed, options.seed, options.faults);
+        let world = World::new(ledger, &options);
         let world = Arc::new(world);
         let work = Work::default();
         let outside = Arc::new(Outside::new(Arc::clone(&world), work.clone()));

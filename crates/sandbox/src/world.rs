@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Clock, faults::Dice, ledger::Ledger, spec::Rate};
+use crate::{clock::Clock, faults::Dice, ledger::Ledger, server::Options, spec::Rate};
 
 pub struct World {
     pub clock: Clock,
@@ -16,17 +16,20 @@ pub struct World {
     pub ledger: Arc<Ledger>,
     speed: f64,
     faults: AtomicBool,
+    /// Of a product call at speed 1, whatever the channel.
+    pub latency: Option<Duration>,
 }
 
 impl World {
-    /// `speed` is finite and above 0.
-    pub fn new(ledger: Ledger, speed: f64, seed: u64, faults: bool) -> Self {
+    /// The speed is finite and above 0.
+    pub fn new(ledger: Ledger, options: &Options) -> Self {
         Self {
             clock: Clock::start(),
-            dice: Dice::new(seed),
+            dice: Dice::new(options.seed),
             ledger: Arc::new(ledger),
-            speed,
-            faults: AtomicBool::new(faults),
+            speed: options.speed,
+            faults: AtomicBool::new(options.faults),
+            latency: options.latency,
         }
     }
 

@@ -6,6 +6,9 @@ pub mod ec2;
 use crate::handler::{Answer, outcome};
 use std::time::{Duration, SystemTime};
 
+/// How long an account is closed that was called too often, and did not say.
+pub(crate) const UNTOLD: Duration = Duration::from_secs(5);
+
 /// The HTTP client that all connectors share. `limit`: of one call, well less
 /// than a lease.
 ///
@@ -21,9 +24,12 @@ pub fn client(limit: Duration) -> Result<reqwest::Client, reqwest::Error> {
 
 /// [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3):
 /// seconds, or a date, which is meant by the service's own clock: its `Date`
-/// says what that shows, and `now` serves where there is none. Without a
-/// readable wait: 5 s.
-pub(crate) fn retry_after(headers: &reqwest::header::HeaderMap, now: SystemTime) -> Duration {
+/// says what that shows, and `now` serves where there is none. `None`: no wait
+/// that can be read.
+pub(crate) fn retry_after(
+    headers: &reqwest::header::HeaderMap,
+    now: SystemTime,
+) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let date = |text: &str| httpdate::parse_http_date(text).ok();
     let wait = text(reqwest::header::RETRY_AFTER).and_then(|said| {
@@ -32,11 +38,13 @@ pub(crate) fn retry_after(headers: &reqwest::header::HeaderMap, now: SystemTime)
             Some(date(said)?.duration_since(sent).unwrap_or_default())
         })
     });
-    wait.unwrap_or(Duration::from_secs(5)).min(Duration::from_secs(3600))
+    wait.map(|wait| wait.min(Duration::from_secs(3600)))
 }
 
-/// What an error status asks for: 429 and 503 close the account, other 4xx
-/// than 408, 409, 425 fail at once, the rest is worth another try.
+/// What an error status asks for: 429, and 503 that says how long, close the
+/// account; other 4xx than 408, 409, 425 fail at once; the rest is worth
+/// another try. A bare 503 may be about this one request, and costs an
+/// attempt: for nothing it could go on for ever, and hold up everyone.
 pub(crate) fn refused(
     service: &str,
     status: u16,
@@ -44,14 +52,18 @@ pub(crate) fn refused(
     said: &str,
 ) -> Answer {
     let code = format!("http_{status}");
-    match status {
-        429 | 503 => {
-            let wait = retry_after(headers, SystemTime::now());
+    let wait = match status {
+        429 => Some(retry_after(headers, SystemTime::now()).unwrap_or(UNTOLD)),
+        503 => retry_after(headers, SystemTime::now()),
+        _ => None,
+    };
+    match (status, wait) {
+        (_, Some(wait)) => {
             let message = format!("{service} is busy and asked us to wait ({status}).");
             Answer::Closed { outcome: outcome(code, message), wait }
         }
-        408 | 409 | 425 | 500.. => {
-            let message = format!("{service} answered {status}. It is tried again.");
+        (408 | 409 | 425 | 500.., None) => {
+            let message = format!("{service} answered {status}.");
             Answer::Retry { outcome: outcome(code, message), unsure: false }
         }
         _ => Answer::Failed(outcome(code, format!("{service} refused it: {said}"))),
@@ -78,30 +90,32 @@ mod tests {
     use super::*;
     use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
+    fn asks_for(wait: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(wait))])
+    }
+
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (text, expected) in [
-            ("7", 7),
-            ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
-            ("Sun, 06 Nov 1994 08:49:07 GMT", 0),
-            ("soon", 5),
-            ("999999", 3600),
+            ("7", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:07 GMT", Some(0)),
+            ("soon", None),
+            ("999999", Some(3600)),
         ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            assert_eq!(retry_after(&headers, now), Duration::from_secs(expected), "{text}");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&asks_for(text), now), expected, "{text}");
         }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 
     #[test]
     fn a_date_is_meant_by_the_clock_of_whoever_says_it() {
-        let mut headers = HeaderMap::from_iter([(
-            RETRY_AFTER,
-            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:47 GMT"),
-        )]);
+        let mut headers = asks_for("Sun, 06 Nov 1994 08:49:47 GMT");
         headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:40 GMT"));
         // This machine's own clock is years ahead.
-        assert_eq!(retry_after(&headers, SystemTime::now()), Duration::from_secs(7));
+        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_secs(7)));
     }
 
     #[test]
@@ -112,6 +126,28 @@ mod tests {
             let answer = refused("Acme", status, &headers, "no");
             assert_eq!(matches!(answer, Answer::Retry { .. }), retried, "{status}");
         }
-        assert!(matches!(refused("Acme", 429, &headers, ""), Answer::Closed { .. }));
+    }
+
+    #[test]
+    fn an_account_closes_for_429_and_for_503_that_says_how_long() {
+        let untold = HeaderMap::new();
+        for (status, headers, expected) in [
+            (429, asks_for("7"), Some(7)),
+            (429, asks_for("soon"), Some(5)),
+            (429, untold.clone(), Some(5)),
+            (503, asks_for("7"), Some(7)),
+            (503, asks_for("soon"), None),
+            (503, untold, None),
+        ] {
+            match (refused("Acme", status, &headers, ""), expected) {
+                (Answer::Closed { wait, .. }, Some(seconds)) => {
+                    assert_eq!(wait, Duration::from_secs(seconds), "{status} {headers:?}");
+                }
+                (Answer::Retry { outcome, unsure: false }, None) => {
+                    assert_eq!(outcome.message, "Acme answered 503.");
+                }
+                (other, _) => panic!("{status} {headers:?}: {other:?}"),
+            }
+        }
     }
 }

@@ -132,7 +132,7 @@ impl Call<'_> {
 
     /// Costs an attempt: put off for nothing it would begin anew for ever.
     fn slow(&self) -> Answer {
-        let message = "The service answered too slowly to go on. It is tried again.";
+        let message = "The service answered too slowly to go on.";
         Answer::Retry { outcome: outcome("timeout", message), unsure: self.task.unsure }
     }
 }

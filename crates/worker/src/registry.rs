@@ -56,7 +56,8 @@ impl Registry {
         limits: Limits,
         handler: impl Handler<C>,
     ) -> Self {
-        self.add::<C>(part, Some(account.into()), limits.concurrency, handler);
+        let rate = Some(limits.rate);
+        self.add::<C>(part, Some(account.into()), limits.concurrency, rate, handler);
         self.accounts.insert(account.into(), limits);
         self
     }
@@ -65,7 +66,7 @@ impl Registry {
     /// each worker run at once.
     #[must_use]
     pub fn on_ungated<C: Command>(mut self, slots: u16, handler: impl Handler<C>) -> Self {
-        self.add::<C>(None, None, slots, handler);
+        self.add::<C>(None, None, slots, None, handler);
         self
     }
 
@@ -74,10 +75,11 @@ impl Registry {
         part: Option<&str>,
         account: Option<String>,
         concurrency: u16,
+        rate: Option<f64>,
         handler: impl Handler<C>,
     ) {
         self.consumers.push(Consumer {
-            queue: Queue { name: queue_name(C::KIND, part, C::VERSION), concurrency },
+            queue: Queue { name: queue_name(C::KIND, part, C::VERSION), concurrency, rate },
             account,
             handler: Arc::new(Typed(handler, PhantomData)),
         });

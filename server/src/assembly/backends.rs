@@ -57,10 +57,9 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         is_sqlite(&database) || database.starts_with("postgres"),
         "MEANWHILE_DATABASE is neither sqlite://… nor postgres://…"
     );
-    let amqp = ["amqp://", "amqps://"].iter().any(|scheme| config.broker.starts_with(scheme));
     ensure!(
-        config.broker == EMBEDDED || amqp,
-        "MEANWHILE_BROKER is neither embedded: nor amqp://…"
+        config.broker == EMBEDDED || config.broker.starts_with("amqp://"),
+        "MEANWHILE_BROKER is neither embedded: nor amqp://… (amqps:// is not spoken: use a tunnel)"
     );
     ensure!(
         config.gate == EMBEDDED || config.gate.starts_with("redis://"),

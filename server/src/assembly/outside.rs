@@ -43,6 +43,7 @@ impl Outside {
             speed,
             seed: options.sandbox_seed,
             faults: options.sandbox_faults,
+            latency: options.sandbox_latency_s.map(Duration::from_secs_f64),
         })
         .await?;
         tracing::info!(url = own.base_url(), "the sandbox stands in for the outside");

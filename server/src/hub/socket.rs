@@ -91,9 +91,12 @@ impl Connection {
 
     async fn hello(&mut self) -> Result<(Option<String>, Option<i64>), End> {
         let limit = Duration::from_millis(HELLO_TIMEOUT_MS);
-        let Ok(message) = timeout(limit, self.socket.recv()).await else {
-            return Err(Some(Close::Protocol));
+        let stop = self.hub.stop.clone();
+        let message = tokio::select! {
+            () = stop.cancelled() => return Err(Some(Close::GoingAway)),
+            message = timeout(limit, self.socket.recv()) => message,
         };
+        let Ok(message) = message else { return Err(Some(Close::Protocol)) };
         let Some(Ok(Message::Text(text))) = message else {
             return Err(Some(Close::Protocol));
         };
@@ -182,6 +185,8 @@ impl Connection {
     /// What came live was not all.
     async fn resync(&mut self, why: &'static str) -> Result<(), End> {
         metrics::counter!("meanwhile_resyncs_total", "why" => why).increment(1);
+        // Its sign-out may be among what was missed.
+        self.check_session().await?;
         self.catch_up().await
     }
 
@@ -209,6 +214,11 @@ impl Connection {
                 self.gap_at = (!self.early.is_empty()).then(|| Instant::now() + DISORDER);
                 return Ok(());
             }
+            // A slow reader of many pages is under way for long.
+            if self.hub.stop.is_cancelled() {
+                return Err(Some(Close::GoingAway));
+            }
+            self.check_session().await?;
         }
     }
 

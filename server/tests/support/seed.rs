@@ -10,7 +10,7 @@ use contract::{
 };
 use engine::{
     clock::System,
-    store::{Accept, Claim, Ending, Finish, NewTask, Store},
+    store::{Accept, Claim, Ending, Finish, NewTask, Store, Turns},
 };
 use sea_orm::{ConnectionTrait, Database, Statement};
 use sha2::{Digest, Sha256};
@@ -92,7 +92,8 @@ pub fn upload(user: UserId, name: &str, channels: &[&str]) -> Accept {
 pub async fn end(store: &Store, words: &str) {
     for ending in [|outcome| Ending::Failed { outcome }, |outcome| Ending::NeedsPerson { outcome }]
     {
-        let due = store.due("meanwhile.q.product.upload.acme.v1", 1, None).await.unwrap();
+        let due =
+            store.due("meanwhile.q.product.upload.acme.v1", 1, &Turns::default()).await.unwrap();
         let (task, fence) = (due[0].task, due[0].fence);
         let Claim::Claimed(claimed) = store.claim(task, fence, "w").await.unwrap() else {
             panic!("not claimed");

@@ -92,8 +92,11 @@ impl Gate for Embedded {
         Ok(self.accounts().get(account).is_some_and(|own| own.closed_for(now).is_none()))
     }
 
-    async fn keep(&self, _account: &str, _places: &[Uuid]) -> Result<(), Error> {
-        // Whoever holds one lives as long as this does.
+    async fn keep(&self, account: &str, places: &[Uuid]) -> Result<(), Error> {
+        // None is too old here: whoever holds one lives as long as this does.
+        if let Some(own) = self.accounts().get_mut(account) {
+            own.places.extend(places);
+        }
         Ok(())
     }
 

@@ -9,7 +9,11 @@ use super::{AHEAD, Condition, Error, Gate, LEAST, Limits, PLACE_LIFE, Reserved, 
 use async_trait::async_trait;
 use redis::{AsyncConnectionConfig, Client, Script, ScriptInvocation, aio::MultiplexedConnection};
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    collections::HashMap,
+    sync::{
+        PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::Mutex;
@@ -44,8 +48,11 @@ pub struct Redis {
     scripts: Scripts,
     open: Mutex<Option<Open>>,
     opened: AtomicU64,
-    /// A server that was away may have come back with an older memory.
-    suspect: AtomicBool,
+    /// A server that was away may have come back with an older memory: each
+    /// error begins an age in which every account has to begin anew once.
+    age: AtomicU64,
+    /// The age in which an account last began anew; 0 where it never had to.
+    begun: std::sync::Mutex<HashMap<String, u64>>,
 }
 
 impl From<redis::RedisError> for Error {
@@ -72,7 +79,8 @@ impl Redis {
             },
             open: Mutex::default(),
             opened: AtomicU64::default(),
-            suspect: AtomicBool::default(),
+            age: AtomicU64::default(),
+            begun: std::sync::Mutex::default(),
         })
     }
 
@@ -90,12 +98,22 @@ impl Redis {
         Ok((connection, number))
     }
 
+    /// Whether what the server holds of `account` may be older than what it
+    /// said in an earlier age.
+    fn suspects(&self, account: &str, age: u64) -> bool {
+        self.begun().get(account).copied().unwrap_or_default() < age
+    }
+
+    fn begun(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn run<T: redis::FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Error> {
         let (mut connection, number) = self.connection().await?;
         match call.invoke_async(&mut connection).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                self.suspect.store(true, Ordering::SeqCst);
+                self.age.fetch_add(1, Ordering::SeqCst);
                 // Of many callers the first lets go of a broken connection.
                 let mut open = self.open.lock().await;
                 if open.as_ref().is_some_and(|open| open.number == number) {
@@ -128,7 +146,9 @@ impl Gate for Redis {
         limits: &Limits,
         place: Uuid,
     ) -> Result<Reserved, Error> {
-        let suspect = self.suspect.load(Ordering::SeqCst);
+        // Read before the call: an error meanwhile begins a later age.
+        let age = self.age.load(Ordering::SeqCst);
+        let suspect = self.suspects(account, age);
         let mut call = self.scripts.reserve.prepare_invoke();
         call.key(state(account))
             .key(places(account))
@@ -146,7 +166,7 @@ impl Gate for Redis {
             "later" => Reserved::Later { wait, closed: rest == "closed" },
             "full" => Reserved::Full,
             _ => {
-                self.suspect.store(false, Ordering::SeqCst);
+                self.begun().insert(account.into(), age);
                 Reserved::Anew
             }
         })
@@ -155,7 +175,9 @@ impl Gate for Redis {
     async fn confirm(&self, account: &str, generation: &str) -> Result<bool, Error> {
         let mut call = self.scripts.confirm.prepare_invoke();
         call.key(state(account)).arg(generation);
-        self.run(&call).await
+        let confirmed: bool = self.run(&call).await?;
+        // An older memory may hold the generation still, and no closing.
+        Ok(confirmed && !self.suspects(account, self.age.load(Ordering::SeqCst)))
     }
 
     async fn keep(&self, account: &str, held: &[Uuid]) -> Result<(), Error> {

@@ -99,6 +99,15 @@ async fn places(gate: &dyn Gate) {
     gate.release(&asked.account, held[1]).await.unwrap();
     asked.slot(Uuid::now_v7()).await;
     assert_eq!(asked.reserve(Uuid::now_v7()).await, Reserved::Full);
+    // A call whose place was lost goes on: it counts, though all are taken, and
+    // nobody new enters before there is room for all of them.
+    gate.keep(&asked.account, &held[1..2]).await.unwrap();
+    assert_eq!(gate.condition(&asked.account, &LIMITS).await.unwrap().in_flight, 4);
+    asked.slot(held[1]).await;
+    gate.release(&asked.account, held[0]).await.unwrap();
+    assert_eq!(asked.reserve(Uuid::now_v7()).await, Reserved::Full);
+    gate.release(&asked.account, held[2]).await.unwrap();
+    asked.slot(Uuid::now_v7()).await;
 }
 
 async fn closings(gate: &dyn Gate) {

@@ -125,8 +125,40 @@ impl Store {
             return Ok(Claim::Nothing);
         };
         let claimed = claimed_task(&found)?;
+        if self.any_superseded(&tx, &[claimed.task]).await? {
+            // It is seen from now on.
+            tx.rollback().await?;
+            return Box::pin(self.try_claim(task, fence, worker)).await;
+        }
         tx.commit().await?;
         Ok(Claim::Claimed(Box::new(claimed)))
+    }
+
+    /// Whether a newer task has succeeded about the same thing as one of
+    /// these, which this transaction has made running. Asked on PostgreSQL,
+    /// where each statement sees what others have committed by then: the newer
+    /// one may have ended after it was looked for, or while the claim waited
+    /// for it. Now that the keys are held nobody else can run, and succeed.
+    async fn any_superseded<C: ConnectionTrait>(
+        &self,
+        tx: &C,
+        claimed: &[TaskId],
+    ) -> Result<bool, Error> {
+        if self.is_sqlite() {
+            return Ok(false);
+        }
+        for part in parts(claimed, ROWS) {
+            let sql = format!(
+                "SELECT 1 AS one FROM tasks t WHERE t.id IN ({}) AND EXISTS (SELECT 1 \
+                 FROM tasks n WHERE n.kind = t.kind AND n.key = t.key \
+                 AND n.state = 'succeeded' AND n.created_at > t.created_at) LIMIT 1",
+                places(1, part.len())
+            );
+            if one(tx, &sql, part.iter().map(|task| Value::from(task.0))).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// As [`Store::claim`] for each of many, in few commits.
@@ -174,6 +206,7 @@ impl Store {
             free.into_iter().partition(|free| free.run_after <= now && open.contains(&free.job));
         let nothing = held_back.into_iter().map(|free| ((free.task, free.fence), Claim::Nothing));
         let mut claims: HashMap<_, _> = nothing.collect();
+        let mut running = Vec::with_capacity(due.len());
         for part in parts(&due, ROWS) {
             let sql = format!(
                 "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
@@ -187,8 +220,13 @@ impl Store {
             for found in all(&tx, &sql, values).await? {
                 let claimed = claimed_task(&found)?;
                 let claim = (claimed.task, claimed.fence - 1);
+                running.push(claimed.task);
                 claims.insert(claim, Claim::Claimed(Box::new(claimed)));
             }
+        }
+        if self.any_superseded(&tx, &running).await? {
+            tx.rollback().await?;
+            return Ok(HashMap::new());
         }
         tx.commit().await?;
         Ok(claims)

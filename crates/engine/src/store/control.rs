@@ -5,7 +5,7 @@ use super::{
     apply::save_job,
     execute,
     journal::{self, Draft},
-    one, persist, row,
+    one, parts, persist, places, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -14,6 +14,9 @@ use contract::{
     state::{JobState, TaskState},
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+
+/// Rows of one statement; see `accept::ROWS`.
+const ROWS: usize = 32;
 
 /// What is asked of a whole job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,25 +122,8 @@ impl Store {
         if job.cancel_requested && job.state == JobState::Running {
             return Err(Error::Conflict("This job is being cancelled.".into()));
         }
-        let mut sql = String::from(
-            "UPDATE tasks SET state = 'queued', attempt = 0, lost = 0, fence = fence + 1, \
-             published_at = NULL, run_after = $2, waiting_for = NULL, outcome = NULL, \
-             updated_at = $2 WHERE job_id = $1 AND state = 'failed'",
-        );
-        let mut values: Vec<Value> = vec![job.id.0.into(), now.into()];
-        if let Some(channel) = &which.channel {
-            values.push(channel.as_str().into());
-            sql.push_str(&format!(" AND channel = ${}", values.len()));
-        }
-        if let Some(tasks) = &which.tasks {
-            let mut places = Vec::with_capacity(tasks.len());
-            for task in tasks {
-                values.push(task.0.into());
-                places.push(format!("${}", values.len()));
-            }
-            sql.push_str(&format!(" AND id IN ({})", places.join(", ")));
-        }
-        let count = u32::try_from(execute(&tx, &sql, values).await?).unwrap_or(u32::MAX);
+        let count = u32::try_from(requeue_failed(&tx, job.id, which, now).await?);
+        let count = count.unwrap_or(u32::MAX);
         if count == 0 {
             return Err(Error::Conflict("Nothing to retry: none of these failed.".into()));
         }
@@ -208,7 +194,7 @@ impl Store {
         };
         let sql = format!(
             "UPDATE tasks SET state = $2, attempt = 0, lost = 0, unsure = 0, fence = fence + 1, \
-             published_at = NULL, run_after = $3, waiting_for = NULL, outcome = $4, \
+             published_at = NULL, run_after = $3, waiting_for = NULL, memo = NULL, outcome = $4, \
              updated_at = $3 WHERE id = $1 RETURNING {}",
             row::TASK
         );
@@ -240,6 +226,36 @@ impl Store {
         );
         row::job(&one(tx, &sql, [job.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?)
     }
+}
+
+/// Queues what `which` says of the job's failed tasks again; how many it was.
+async fn requeue_failed<C: ConnectionTrait>(
+    c: &C,
+    job: JobId,
+    which: &RetryWhich,
+    now: i64,
+) -> Result<u64, Error> {
+    let mut sql = String::from(
+        "UPDATE tasks SET state = 'queued', attempt = 0, lost = 0, fence = fence + 1, \
+         published_at = NULL, run_after = $2, waiting_for = NULL, memo = NULL, outcome = NULL, \
+         updated_at = $2 WHERE job_id = $1 AND state = 'failed'",
+    );
+    let mut values: Vec<Value> = vec![job.0.into(), now.into()];
+    if let Some(channel) = &which.channel {
+        values.push(channel.as_str().into());
+        sql.push_str(" AND channel = $3");
+    }
+    let Some(tasks) = &which.tasks else { return execute(c, &sql, values).await };
+    let mut tasks: Vec<_> = tasks.iter().map(|task| task.0).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    let mut count = 0;
+    for part in parts(&tasks, ROWS) {
+        let sql = format!("{sql} AND id IN ({})", places(values.len() + 1, part.len()));
+        let ids = part.iter().map(|id| Value::from(*id));
+        count += execute(c, &sql, values.iter().cloned().chain(ids)).await?;
+    }
+    Ok(count)
 }
 
 /// Messages of the job that lie in a queue are stale from now on.

@@ -147,7 +147,7 @@ impl Store {
             Cause::Told(ending) => self.told(ending.clone(), held.attempt, now, worker),
             // It was renewed since it was looked at.
             Cause::Lost(by) if held.lease_until.is_none_or(|until| until > *by) => return None,
-            Cause::Lost(_) => lost(held.lost + 1, now, worker),
+            Cause::Lost(_) => self.lost(held.lost + 1, now, worker),
         };
         // A wait told nothing about an earlier call without an answer.
         change.unsure |= change.free && held.unsure;
@@ -206,10 +206,47 @@ impl Store {
         }
     }
 
+    /// What kills its process takes down all that run beside it. The first
+    /// loss is made good at once; from the second on they wait, longer and
+    /// longer and each for itself, so that they do not meet a third time.
+    fn lost(&self, lost: i64, now: i64, worker: String) -> Change {
+        let tried_by = Some(worker);
+        if lost >= MAX_LOST {
+            let message = format!("{lost} workers in a row were lost while they ran this.");
+            return Change {
+                outcome: Some(outcome("poison", message)),
+                unsure: true,
+                free: true,
+                lost,
+                run_after: now,
+                tried_by,
+                ..Change::to(TaskState::Failed)
+            };
+        }
+        let until = (lost > 1).then(|| now + self.back_off(lost - 1));
+        Change {
+            waiting_for: Some(WaitingFor {
+                reason: WaitReason::Checking,
+                until,
+                detail: Some("The worker was lost; the service is asked first.".into()),
+            }),
+            outcome: Some(outcome("worker_lost", "The worker stopped in the middle of the call.")),
+            unsure: true,
+            free: true,
+            lost,
+            run_after: until.unwrap_or(now),
+            tried_by,
+            ..Change::to(TaskState::Queued)
+        }
+    }
+
     /// Takes back what lost workers held: leases that ran out, or with
     /// `everything` every running task (an embedded process that starts
     /// knows that nobody else runs). Costs no attempt; five in a row are
     /// poison.
+    ///
+    /// # Errors
+    /// The database can't be reached.
     pub async fn reap(&self, everything: bool) -> Result<Vec<News>, Error> {
         let by = if everything { i64::MAX } else { self.now_ms() };
         let lost = all(
@@ -246,33 +283,6 @@ impl Store {
     }
 }
 
-fn lost(lost: i64, now: i64, worker: String) -> Change {
-    let poison = lost >= MAX_LOST;
-    let outcome = if poison {
-        Outcome {
-            code: "poison".into(),
-            message: format!("{lost} workers in a row were lost while they ran this."),
-            reference: None,
-        }
-    } else {
-        Outcome {
-            code: "worker_lost".into(),
-            message: "The worker stopped in the middle of the call.".into(),
-            reference: None,
-        }
-    };
-    Change {
-        waiting_for: (!poison).then(|| WaitingFor {
-            reason: WaitReason::Checking,
-            until: None,
-            detail: Some("The worker was lost; the service is asked first.".into()),
-        }),
-        outcome: Some(outcome),
-        unsure: true,
-        free: true,
-        lost,
-        run_after: now,
-        tried_by: Some(worker),
-        ..Change::to(if poison { TaskState::Failed } else { TaskState::Queued })
-    }
+fn outcome(code: &str, message: impl Into<String>) -> Outcome {
+    Outcome { code: code.into(), message: message.into(), reference: None }
 }

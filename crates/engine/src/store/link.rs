@@ -2,7 +2,7 @@
 //! Their tokens are kept as hashes. A used link stays, so that whoever opens it
 //! again is told so.
 
-use super::{Error, Store, all, execute, one, row};
+use super::{Error, Store, all, execute, one, persist, row};
 use contract::{
     UserId,
     api::{Invitation, Role},
@@ -68,6 +68,10 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] where the account is disabled.
     pub async fn add_reset(&self, person: UserId, token_hash: &str) -> Result<(), Error> {
+        persist!(self.try_add_reset(person, token_hash))
+    }
+
+    async fn try_add_reset(&self, person: UserId, token_hash: &str) -> Result<(), Error> {
         let tx = self.begin().await?;
         let found = one(
             &tx,
@@ -175,6 +179,14 @@ impl Store {
         token_hash: &str,
         password_hash: &str,
     ) -> Result<(Purpose, UserId), Error> {
+        persist!(self.try_redeem(token_hash, password_hash))
+    }
+
+    async fn try_redeem(
+        &self,
+        token_hash: &str,
+        password_hash: &str,
+    ) -> Result<(Purpose, UserId), Error> {
         let tx = self.begin().await?;
         let (link, user, role) = self.usable(&tx, token_hash, self.for_update()).await?;
         let id = user.unwrap_or_else(|| UserId(Uuid::now_v7()));
@@ -196,13 +208,14 @@ impl Store {
                 .await?
             }
             Purpose::Reset => {
-                execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [id.0.into()]).await?;
-                execute(
+                let changed = execute(
                     &tx,
                     "UPDATE users SET password_hash = $2 WHERE id = $1 AND disabled = 0",
                     [id.0.into(), password_hash.into()],
                 )
-                .await?
+                .await?;
+                execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [id.0.into()]).await?;
+                changed
             }
         };
         if changed == 0 {

@@ -1,12 +1,15 @@
 //! Accounts: who may do what.
 
-use super::{Error, Store, all, execute, link::void_resets, one, row, session};
+use super::{Error, Store, all, alone, execute, link::void_resets, one, persist, row, session};
 use contract::{
     UserId,
     api::{Role, User},
 };
 use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
+
+/// Any number that no other user of the database takes.
+const FIRST_ACCOUNT_LOCK: i64 = 0x6d65_616e_6669_7273;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +39,14 @@ impl Store {
     /// [`Error::Conflict`] where there is an account already.
     pub async fn add_first_account(&self, email: &str, hash: &str) -> Result<Identity, Error> {
         let id = Uuid::now_v7();
-        // One statement, so that of two first visitors one wins.
+        let tx = self.begin().await?;
+        // Of two first visitors one waits here, and then sees the other's
+        // account. SQLite's one writer needs no such word.
+        if !self.is_sqlite() {
+            alone(&tx, FIRST_ACCOUNT_LOCK).await?;
+        }
         let made = execute(
-            &self.writer,
+            &tx,
             "INSERT INTO users (id, email, role, password_hash, created_at) \
              SELECT $1, $2, 'admin', $3, $4 WHERE NOT EXISTS (SELECT 1 FROM users)",
             [id.into(), email.into(), hash.into(), self.now_ms().into()],
@@ -47,6 +55,7 @@ impl Store {
         if made == 0 {
             return Err(Error::Conflict("There is an account already: sign in.".into()));
         }
+        tx.commit().await?;
         Ok(Identity { user: UserId(id), email: email.into(), role: Role::Admin })
     }
 
@@ -101,6 +110,10 @@ impl Store {
     /// [`Error::Conflict`] where `by` would demote themselves, or nobody would
     /// be left who can manage people.
     pub async fn set_role(&self, by: UserId, person: UserId, role: Role) -> Result<(), Error> {
+        persist!(self.try_set_role(by, person, role))
+    }
+
+    async fn try_set_role(&self, by: UserId, person: UserId, role: Role) -> Result<(), Error> {
         let tx = self.begin().await?;
         if role != Role::Admin {
             if by == person {
@@ -131,6 +144,10 @@ impl Store {
                 "You can't disable your own account. Ask another admin.".into(),
             ));
         }
+        persist!(self.try_disable(person))
+    }
+
+    async fn try_disable(&self, person: UserId) -> Result<(), Error> {
         let tx = self.begin().await?;
         self.keep_an_admin(&tx, person).await?;
         let changed =
@@ -152,6 +169,15 @@ impl Store {
     /// Keeps the new password's hash and ends the other sessions; returns their
     /// hashes.
     pub async fn change_password(
+        &self,
+        user: UserId,
+        hash: &str,
+        own_session: &str,
+    ) -> Result<Vec<String>, Error> {
+        persist!(self.try_change_password(user, hash, own_session))
+    }
+
+    async fn try_change_password(
         &self,
         user: UserId,
         hash: &str,

@@ -8,6 +8,25 @@ use uuid::Uuid;
 
 /// Rows of one statement; see `accept::ROWS`.
 const ROWS: usize = 32;
+/// Whose turn it was last in a queue. Slots come one at a time, and so do the
+/// tasks that they make room for: without this the first job would have each.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    user: Option<UserId>,
+    /// Each user's last job.
+    jobs: HashMap<UserId, JobId>,
+}
+
+impl Turns {
+    /// These had theirs, in this order.
+    pub fn taken(&mut self, due: &[Dispatch]) {
+        for dispatch in due {
+            self.user = Some(dispatch.user);
+            self.jobs.insert(dispatch.user, dispatch.job);
+        }
+    }
+}
+
 /// What a [`Dispatch`] is made of, and its place.
 const TASK: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
     t.traceparent, t.body, t.run_after, t.row_no";
@@ -15,13 +34,12 @@ const TASK: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.que
 impl Store {
     /// Tasks of `queue` to publish now, such that at most `window` of the
     /// queue are published and unclaimed. Round-robin by user, then by job:
-    /// nobody waits behind another's 10,000. `after` is the user who was
-    /// served last.
+    /// nobody waits behind another's 10,000, nor behind an own one.
     pub async fn due(
         &self,
         queue: &str,
         window: usize,
-        after: Option<UserId>,
+        turns: &Turns,
     ) -> Result<Vec<Dispatch>, Error> {
         let now = self.now_ms();
         let unclaimed: i64 = one(
@@ -52,12 +70,11 @@ impl Store {
             .map(|job| Ok::<_, Error>((job.try_get("", "id")?, job.try_get("", "user_id")?)))
             .collect::<Result<_, _>>()?;
         let users = jobs.chunk_by(|(_, a), (_, b)| a == b).count();
-        let after = after.map(|user| user.0);
         // Nobody gets more than a share, unless others have less to do.
         let share = room.div_ceil(users.max(1));
-        let mut due = round_robin(self.due_of(queue, &jobs, share, now).await?, room, after);
+        let mut due = round_robin(self.due_of(queue, &jobs, share, now).await?, room, turns);
         if due.is_none() {
-            due = round_robin(self.due_of(queue, &jobs, room, now).await?, room, after);
+            due = round_robin(self.due_of(queue, &jobs, room, now).await?, room, turns);
         }
         Ok(due.unwrap_or_default())
     }
@@ -100,7 +117,7 @@ impl Store {
         for (job, user) in jobs {
             let tasks = tasks.remove(job).unwrap_or_default();
             let is_cut = tasks.len() == limit;
-            users.entry(*user).or_default().push_back(List { tasks, is_cut });
+            users.entry(*user).or_default().push_back(List { job: *job, tasks, is_cut });
         }
         Ok(users)
     }
@@ -194,22 +211,27 @@ fn dispatch(row: &QueryResult) -> Result<Dispatch, Error> {
 /// The first due tasks of a job.
 #[derive(Clone)]
 struct List {
+    job: Uuid,
     tasks: VecDeque<Dispatch>,
     /// There may be more.
     is_cut: bool,
 }
 
-/// One task of each user in turn, beginning behind `after`; within a user one
-/// of each job in turn. `None`: a list was cut too short to tell.
+/// One task of each user in turn, and within a user one of each job in turn;
+/// both begin behind who had the last. `None`: a list was cut too short to tell.
 fn round_robin(
     users: BTreeMap<Uuid, VecDeque<List>>,
     room: usize,
-    after: Option<Uuid>,
+    turns: &Turns,
 ) -> Option<Vec<Dispatch>> {
     let mut turn: VecDeque<_> = users.into_iter().collect();
-    if let Some(after) = after {
-        let behind = turn.iter().take_while(|(user, _)| *user <= after).count();
-        turn.rotate_left(behind);
+    for (user, jobs) in &mut turn {
+        if let Some(last) = turns.jobs.get(&UserId(*user)) {
+            jobs.rotate_left(jobs.partition_point(|list| list.job <= last.0));
+        }
+    }
+    if let Some(last) = turns.user {
+        turn.rotate_left(turn.partition_point(|(user, _)| *user <= last.0));
     }
     let mut due = Vec::with_capacity(room);
     while due.len() < room
@@ -250,7 +272,7 @@ mod tests {
             traceparent: None,
             body: Json::Null,
         };
-        List { tasks: (0..count).map(dispatch).collect(), is_cut: false }
+        List { job: Uuid::from_u128(job), tasks: (0..count).map(dispatch).collect(), is_cut: false }
     }
 
     #[test]
@@ -260,7 +282,8 @@ mod tests {
             (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 2)])),
         ]);
         let jobs = |after: Option<u128>| -> Vec<u128> {
-            round_robin(users.clone(), 6, after.map(Uuid::from_u128))
+            let user = after.map(|user| UserId(Uuid::from_u128(user)));
+            round_robin(users.clone(), 6, &Turns { user, ..Turns::default() })
                 .unwrap()
                 .iter()
                 .map(|dispatch| dispatch.job.0.as_u128())
@@ -270,6 +293,23 @@ mod tests {
         assert_eq!(jobs(Some(1)), [20, 10, 20, 11, 10, 10]);
         assert_eq!(jobs(Some(2)), [10, 20, 11, 20, 10, 10]);
     }
+
+    #[test]
+    fn with_room_for_one_at_a_time_users_and_jobs_take_turns_too() {
+        let users = BTreeMap::from([
+            (Uuid::from_u128(1), VecDeque::from([tasks(1, 10, 9), tasks(1, 11, 9)])),
+            (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 9)])),
+        ]);
+        let mut turns = Turns::default();
+        let mut jobs = Vec::new();
+        for _ in 0..6 {
+            let due = round_robin(users.clone(), 1, &turns).unwrap();
+            turns.taken(&due);
+            jobs.extend(due.iter().map(|dispatch| dispatch.job.0.as_u128()));
+        }
+        assert_eq!(jobs, [10, 20, 11, 20, 10, 20]);
+    }
+
     #[test]
     fn a_list_that_was_cut_is_asked_for_more_where_its_turn_comes_again() {
         let cut = |count| List { is_cut: true, ..tasks(1, 10, count) };
@@ -280,8 +320,8 @@ mod tests {
             ])
         };
         // Two each; but the other has only one.
-        assert!(round_robin(with(cut(2)), 4, None).is_none());
-        assert_eq!(round_robin(with(cut(4)), 4, None).unwrap().len(), 4);
-        assert_eq!(round_robin(with(cut(2)), 3, None).unwrap().len(), 3);
+        assert!(round_robin(with(cut(2)), 4, &Turns::default()).is_none());
+        assert_eq!(round_robin(with(cut(4)), 4, &Turns::default()).unwrap().len(), 4);
+        assert_eq!(round_robin(with(cut(2)), 3, &Turns::default()).unwrap().len(), 3);
     }
 }

@@ -1,12 +1,15 @@
 //! The tables, as migrations that only add.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait};
 use sea_orm_migration::{
-    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait,
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager,
+    async_trait::async_trait,
+    seaql_migrations::{Entity, Model},
 };
 
 pub struct Migrator;
 
+#[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let script = |name, text| -> Box<dyn MigrationTrait> { Box::new(Script { name, text }) };
@@ -17,6 +20,24 @@ impl MigratorTrait for Migrator {
             // What a service answered when it closed its account.
             script("m0003_closed_by", include_str!("schema/0003_closed_by.sql")),
         ]
+    }
+
+    /// Those that were applied, without any that is newer than all of ours: a
+    /// newer release made it and only added, so this one, which may start again
+    /// while it is replaced, goes on. What is unknown otherwise is refused.
+    async fn get_migration_models<C: ConnectionTrait>(c: &C) -> Result<Vec<Model>, DbErr> {
+        Self::install(c).await?;
+        let mut applied = Entity::find().all(c).await?;
+        let ours = Self::migrations();
+        let newest = ours.iter().map(|ours| ours.name()).max();
+        applied.retain(|applied| {
+            let newer = newest.is_some_and(|newest| applied.version.as_str() > newest);
+            if newer {
+                tracing::info!(migration = applied.version, "a newer release made this migration");
+            }
+            !newer
+        });
+        Ok(applied)
     }
 }
 

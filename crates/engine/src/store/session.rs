@@ -1,6 +1,6 @@
 //! Who is signed in, and where. Tokens are kept as hashes.
 
-use super::{Error, Store, all, execute, one, people, people::Identity};
+use super::{Error, Store, all, execute, one, people, people::Identity, persist};
 use contract::{UserId, api::Session};
 use sea_orm::ConnectionTrait;
 
@@ -49,7 +49,7 @@ impl Store {
         let Some(found) = found else { return Ok(None) };
         let identity = people::identity(&found)?;
         if found.try_get::<i64>("", "seen_at")? <= now - SEEN_EVERY_MS
-            && let Err(error) = self.seen(token_hash, identity.user, now).await
+            && let Err(error) = persist!(self.seen(token_hash, identity.user, now))
         {
             tracing::warn!(%error, "when a session was last seen was not kept");
         }
@@ -58,14 +58,15 @@ impl Store {
 
     async fn seen(&self, token_hash: &str, user: UserId, now: i64) -> Result<(), Error> {
         let tx = self.begin().await?;
+        // The user first, as whoever ends their sessions does.
+        execute(&tx, "UPDATE users SET seen_at = $2 WHERE id = $1", [user.0.into(), now.into()])
+            .await?;
         execute(
             &tx,
             "UPDATE sessions SET seen_at = $2 WHERE token_hash = $1",
             [token_hash.into(), now.into()],
         )
         .await?;
-        execute(&tx, "UPDATE users SET seen_at = $2 WHERE id = $1", [user.0.into(), now.into()])
-            .await?;
         Ok(tx.commit().await?)
     }
 

@@ -7,7 +7,7 @@ use contract::{
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{Claim, Claimed, Control, Ending, LEASE_MS};
+use engine::store::{Claim, Claimed, Control, Ending, LEASE_MS, Turns};
 
 async fn claim(world: &World, count: usize) -> Vec<Claimed> {
     let mut claimed = Vec::with_capacity(count);
@@ -130,7 +130,7 @@ pub async fn of_many_claims_each_is_told_its_own(world: World) {
     store.accept(launch(world.user, vec![task("SKU-1", 0)])).await.unwrap();
     store.accept(launch(world.user, vec![task("SKU-4", 0)])).await.unwrap();
     let held = store.accept(launch(world.user, vec![task("SKU-3", 0)])).await.unwrap().job.id;
-    let due = store.due(QUEUE, 10, None).await.unwrap();
+    let due = store.due(QUEUE, 10, &Turns::default()).await.unwrap();
     assert_eq!(due.len(), 6);
     store.control(world.user, held, Control::Pause).await.unwrap();
 

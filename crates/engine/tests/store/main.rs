@@ -1,13 +1,17 @@
 //! What every database keeps: each test here runs on each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod batch;
 mod full;
+mod leases;
 mod model;
 mod people;
 mod prune;
 mod races;
+mod retry;
 mod search;
+mod superseded;
 mod tasks;
 mod world;
 
@@ -51,6 +55,9 @@ suite! {
         a_renewed_lease_is_not_taken_back
         a_closing_is_kept_with_its_cause_and_not_shortened
         what_belongs_to_others_is_not_found;
+    leases:
+        the_first_loss_is_made_good_at_once_and_each_other_waits_longer
+        what_kills_its_process_does_not_take_its_neighbours_with_it;
     batch:
         many_ends_are_one_commit_and_each_tells_its_own
         a_bad_end_takes_no_other_down
@@ -69,6 +76,12 @@ suite! {
         many_workers_lose_no_count_and_no_fact
         a_deadlock_turns_nobody_away
         of_two_candidates_one_has_the_seat;
+    superseded:
+        a_newer_success_that_comes_while_a_claim_waits_ends_the_older_task
+        a_newer_success_that_comes_while_a_batch_waits_ends_the_older_task;
+    retry:
+        what_is_retried_may_be_more_than_a_statement_takes
+        what_is_retried_begins_without_what_was_noted;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle
         a_job_goes_90_days_after_its_end_with_all_that_is_its_own
@@ -76,6 +89,10 @@ suite! {
         what_has_run_out_is_deleted;
     search:
         what_begins_alike_is_found_by_whoever_launched_it;
+    accounts:
+        of_two_first_accounts_one_is_made
+        whoever_is_locked_out_while_they_act_is_out
+        when_a_session_was_seen_is_kept_in_the_order_that_ends_it;
     people:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

@@ -10,7 +10,7 @@ use contract::{
 };
 use engine::{
     clock::Steered,
-    store::{Accept, Claim, Claimed, Ending, Finish, NewTask, News, Store},
+    store::{Accept, Claim, Claimed, Ending, Finish, NewTask, News, Store, Turns},
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl World {
     }
 
     pub async fn claim_next(&self) -> Option<Claimed> {
-        let due = self.store.due(QUEUE, 4, None).await.unwrap();
+        let due = self.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
         let first = due.first()?;
         match self.store.claim(first.task, first.fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => Some(*claimed),

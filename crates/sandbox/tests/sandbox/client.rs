@@ -16,7 +16,7 @@ pub struct Client {
 pub async fn sandbox_in(folder: &Path, speed: f64) -> Result<Sandbox, sandbox::Error> {
     let ledger = folder.join("ledger.jsonl");
     let listen = "127.0.0.1:0".parse().unwrap();
-    Sandbox::start(Options { listen, ledger, speed, seed: 1, faults: false }).await
+    Sandbox::start(Options { listen, ledger, speed, seed: 1, faults: false, latency: None }).await
 }
 
 /// Gives up where an answer should long have come.

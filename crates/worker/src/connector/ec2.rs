@@ -3,7 +3,7 @@
 
 pub mod account;
 
-use super::{no_answer, refused, retry_after};
+use super::{UNTOLD, no_answer, refused, retry_after};
 use crate::handler::{Answer, outcome};
 use contract::api::Instance;
 use serde::Deserialize;
@@ -148,7 +148,8 @@ impl Ec2 {
         let outcome = outcome(code.clone(), format!("{service}: {message}"));
         Err(match code.as_str() {
             "RequestLimitExceeded" | "Throttling" => {
-                Answer::Closed { outcome, wait: retry_after(&headers, SystemTime::now()) }
+                let wait = retry_after(&headers, SystemTime::now()).unwrap_or(UNTOLD);
+                Answer::Closed { outcome, wait }
             }
             "InsufficientInstanceCapacity" => Answer::Retry { outcome, unsure: false },
             _ if status >= 500 => Answer::Retry { outcome, unsure: false },

@@ -1,7 +1,10 @@
 //! Calls that fail, each in its way.
 
-use crate::world::{Script, Setup, World, codes, nothing};
-use contract::state::{JobState, TaskState};
+use crate::world::{PANICS_LATE, Script, Setup, World, codes, nothing};
+use contract::{
+    fact::FactKind,
+    state::{JobState, TaskState},
+};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -18,6 +21,67 @@ async fn a_panic_is_a_failed_attempt_and_takes_nobody_with_it() {
     assert_eq!(codes(&tasks[0]), ["panic", "created"]);
     assert_eq!(tasks[0].attempts[1].number, 2, "it was a failed attempt");
     assert_eq!(codes(&tasks[1]), ["created"]);
+}
+
+#[tokio::test]
+async fn who_always_panics_fails_with_the_reason_and_can_be_retried_once_it_is_mended() {
+    let world = World::new(Setup { hurry: 10_000.0, ..Setup::default() }).await;
+    let script: Script = Arc::new(|claimed| {
+        let panics = claimed.sku == "PANICS";
+        let words = "no such colour: mauve ".repeat(20);
+        Box::pin(async move { assert!(!panics, "{words}") })
+    });
+    let worker = world.work("w", &script);
+    // Without idempotency keys an unsure task would be reconciled, or need a person.
+    let job = world.upload(&["corner"], &["PANICS", "FINE"]).await;
+    let ended = world.end_of(job).await;
+    assert_eq!((ended.state, ended.counts.failed), (JobState::PartlyFailed, 1));
+    let tasks = world.tasks(job).await;
+    assert_eq!((tasks[0].task.state, tasks[0].task.unsure), (TaskState::Failed, false));
+    assert_eq!(codes(&tasks[0]), ["panic"; 6]);
+    let start = "Our own code failed at this item: no such colour: mauve no such";
+    for attempt in &tasks[0].attempts {
+        let message = &attempt.outcome.message;
+        assert!(message.starts_with(start) && message.len() < 250, "{message}");
+    }
+    assert_eq!(codes(&tasks[1]), ["created"]);
+
+    worker.drain().await;
+    let _mended = world.work("mended", &nothing());
+    world.engine.retry(world.user, job, &contract::api::RetryWhich::default()).await.unwrap();
+    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
+    let tasks = world.tasks(job).await;
+    let all = ["panic", "panic", "panic", "panic", "panic", "panic", "created"];
+    assert_eq!(codes(&tasks[0]), all);
+    assert_eq!(world.effects("corner", "PANICS").len(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_behind_a_call_leaves_a_doubt() {
+    let world = World::new(Setup::default()).await;
+    let _worker = world.work("w", &nothing());
+    let job = world.upload(&["corner"], &[PANICS_LATE]).await;
+    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
+    assert_eq!(codes(&world.tasks(job).await[0]), ["panic", "found"]);
+    assert_eq!(world.effects("corner", PANICS_LATE).len(), 1);
+    let facts = world.store.job_journal(world.user, job, 0, 100).await.unwrap();
+    let requeued = facts.iter().find(|fact| fact.kind == FactKind::TaskRequeued).unwrap();
+    assert!(requeued.data.task.as_ref().unwrap().unsure, "it was asked for, and no answer kept");
+}
+
+#[tokio::test]
+async fn a_panic_after_a_lost_answer_forgets_no_doubt() {
+    let world = World::new(Setup::default()).await;
+    let script: Script = Arc::new(|claimed| {
+        let panics = claimed.attempt == 2;
+        Box::pin(async move { assert!(!panics, "a bug of ours") })
+    });
+    let _worker = world.work("w", &script);
+    let job = world.upload(&["corner"], &["A-SBX-DROPONCE"]).await;
+    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
+    let tasks = world.tasks(job).await;
+    assert_eq!(codes(&tasks[0]), ["dropped", "panic", "found"], "it was asked first");
+    assert_eq!(world.effects("corner", "A-SBX-DROPONCE").len(), 1);
 }
 
 #[tokio::test]

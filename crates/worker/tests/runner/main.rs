@@ -5,5 +5,6 @@
 mod faults;
 mod leases;
 mod messages;
+mod outages;
 mod workers;
 mod world;

@@ -41,6 +41,9 @@ pub const SPEED: f64 = 50.0;
 const PATIENCE: Duration = Duration::from_secs(90);
 const CALLS: u16 = 8;
 
+/// In a SKU: the handler panics once, after its product was uploaded.
+pub const PANICS_LATE: &str = "PANICS-LATE";
+
 /// What happens to a claim before its product is uploaded.
 pub type Script = Arc<dyn Fn(&Claimed) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -57,7 +60,10 @@ struct Scripted {
 impl Handler<ProductUpload> for Scripted {
     async fn run(&self, command: ProductUpload, call: &mut Call<'_>) -> Answer {
         (self.script)(call.task).await;
-        self.upload.run(command, call).await
+        let panics = command.product.sku.contains(PANICS_LATE) && call.task.attempt == 1;
+        let answer = self.upload.run(command, call).await;
+        assert!(!panics, "a bug of ours, behind the call");
+        answer
     }
 }
 
@@ -124,6 +130,7 @@ impl World {
             speed: SPEED,
             seed: 1,
             faults: false,
+            latency: None,
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
@@ -149,14 +156,16 @@ impl World {
         let registry = world.registry(&nothing());
         registry.open(&world.gates);
         let seat = |name| Seat::new(world.store.clone(), name, "here");
-        tokio::spawn(relay::run(
-            world.store.clone(),
-            Arc::clone(&world.broker),
-            registry.queues(),
-            world.bell.clone(),
-            seat("relay"),
-            world.stop.clone(),
-        ));
+        for queue in registry.queues() {
+            tokio::spawn(relay::run(
+                world.store.clone(),
+                Arc::clone(&world.broker),
+                queue,
+                world.bell.clone(),
+                seat("relay"),
+                world.stop.clone(),
+            ));
+        }
         tokio::spawn(reaper::run(
             world.store.clone(),
             Arc::clone(&world.broker),

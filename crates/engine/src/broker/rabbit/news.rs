@@ -23,6 +23,8 @@ use uuid::Uuid;
 const BEHIND: usize = 4_096;
 /// News that wait for the connection; more are dropped.
 const OUTGOING: usize = 4_096;
+/// The last news of a process that stops are sent within this time, or not.
+const LAST: Duration = Duration::from_secs(2);
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 pub struct Exchange {
@@ -68,7 +70,8 @@ impl Exchange {
         self.local.subscribe()
     }
 
-    /// Carries news to and from the exchange until `stop`.
+    /// Carries news to and from the exchange until `stop`; what was announced
+    /// before is sent first.
     pub async fn run<C>(&self, connect: impl Fn() -> C, stop: CancellationToken)
     where
         C: Future<Output = Result<Connection, Error>>,
@@ -86,10 +89,16 @@ impl Exchange {
                 if !std::mem::take(&mut first) {
                     let _ = self.local.send(Arc::new(News::Missed));
                 }
-                self.carry(&channel, consumer, &mut queued).await
+                self.carry(&channel, consumer, &mut queued, &stop).await?;
+                // Closed in order, what was sent is on its way.
+                Ok::<(), Error>(connection.close(200, "".into()).await?)
+            };
+            let late = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST).await;
             };
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = late => break,
                 carried = carried => if let Err(error) = carried {
                     tracing::warn!(%error, "no news between nodes");
                     first = false;
@@ -116,10 +125,13 @@ impl Exchange {
         channel: &Channel,
         mut consumer: Consumer,
         queued: &mut mpsc::Receiver<Arc<News>>,
+        stop: &CancellationToken,
     ) -> Result<(), Error> {
         loop {
             tokio::select! {
+                biased;
                 Some(news) = queued.recv() => self.send(channel, &news).await?,
+                () = stop.cancelled() => return Ok(()),
                 message = consumer.next() => {
                     let Some(message) = message else {
                         return Err(Error::Unreachable("the queue of news was cancelled".into()));

@@ -17,7 +17,7 @@ use contract::{
     state::{JobState, TaskState},
 };
 use engine::store::{
-    BACK_OFF_MS, Claim, Claimed, Control, Ending, LEASE_MS, MAX_ATTEMPTS, MAX_LOST, NewTask,
+    BACK_OFF_MS, Claim, Claimed, Control, Ending, LEASE_MS, MAX_ATTEMPTS, MAX_LOST, NewTask, Turns,
 };
 use sea_orm::DatabaseConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -187,7 +187,7 @@ impl Machine {
 
     async fn publish(&mut self, marks: bool) {
         for queue in QUEUES {
-            let due = self.world.store.due(queue, WINDOW, None).await.unwrap();
+            let due = self.world.store.due(queue, WINDOW, &Turns::default()).await.unwrap();
             let unclaimed = self.now.tasks.values().filter(|task| {
                 task.queue == queue
                     && task.state == TaskState::Queued
@@ -415,6 +415,10 @@ impl Machine {
             };
             let told = (new.state, new.lost, new.attempt, new.unsure, new.tried);
             assert_eq!(told, (state, old.lost + 1, old.attempt - 1, true, old.tried + 1));
+            // The first loss is made good at once.
+            let waits = usize::try_from(old.lost).unwrap().checked_sub(1);
+            let longest = waits.map_or(0, |step| BACK_OFF_MS[step]);
+            assert!((0..=longest).contains(&(new.run_after - now)), "{new:?}");
         }
     }
 
