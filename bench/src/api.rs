@@ -35,10 +35,15 @@ pub struct Record {
     pub effects: Vec<Effect>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Request {
     /// UTC ms, by this machine's clock.
     pub at_ms: i64,
+    pub sku: Option<String>,
+    /// What it was answered, if it was.
+    pub status: Option<u16>,
+    /// It was carried out and its connection dropped.
+    pub dropped: bool,
     /// It came faster than the limit allows.
     pub over: bool,
     /// How long its channel had been closed.

@@ -1,6 +1,7 @@
 //! What must hold after every run, as seen from outside.
 
 pub mod closed;
+pub mod ends;
 pub mod over;
 
 use crate::{
@@ -12,18 +13,20 @@ use contract::{
     api::Task,
     state::{Counts, TaskState},
 };
-use std::collections::{BTreeMap, HashMap};
+use ends::{Allowed, Witness};
+use std::collections::BTreeMap;
 
 /// Checks a finished upload of `products`: every item has come to an end,
-/// the job's counters are those of its rows, and the channels themselves saw
-/// one product for each item that is told to be there.
+/// the job's counters are those of its rows, each item ended as its channel
+/// says, and the channels themselves saw one product for each that is told to
+/// be there.
 pub async fn finished(
     api: &Api,
     job: JobId,
     products: usize,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    items(api, job, products, report).await?;
+    items(api, job, products, Allowed::default(), report).await?;
     ledger(api, &[job], report).await
 }
 
@@ -32,6 +35,7 @@ pub async fn items(
     api: &Api,
     job: JobId,
     products: usize,
+    allowed: Allowed,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let (found, tasks) = (api.job(job).await?, api.tasks(job).await?);
@@ -44,16 +48,23 @@ pub async fn items(
         format!("{} of {total} items, {things} different, {open} open", tasks.len()),
     );
     let counted = count(&tasks);
+    let verdict = counted.verdict(found.cancel_requested);
     let detail = if found.counts == counted {
         format!(
-            "{} succeeded, {} failed, {} need a person",
-            counted.succeeded, counted.failed, counted.needs_person
+            "{}, {} succeeded, {} failed, {} need a person",
+            found.state, counted.succeeded, counted.failed, counted.needs_person
         )
     } else {
         format!("the job says {:?}, its rows {counted:?}", found.counts)
     };
-    report.check("counters equal the rows", found.counts == counted, detail);
-    told_is_there(api, &tasks, report).await
+    report.check(
+        "counters equal the rows",
+        found.counts == counted && (open > 0 || found.state == verdict),
+        detail,
+    );
+    let witness = Witness::of(&api.ledger().await?);
+    ended_rightly(api, &tasks, &witness, allowed, report).await?;
+    told_is_there(api, &tasks, &witness, report).await
 }
 
 fn things(tasks: &[Task]) -> usize {
@@ -77,23 +88,37 @@ fn count(tasks: &[Task]) -> Counts {
     counts
 }
 
-/// An item that is told as succeeded has exactly one product at its channel.
-async fn told_is_there(api: &Api, tasks: &[Task], report: &mut Report) -> anyhow::Result<()> {
-    let ledger = api.ledger().await?;
-    let mut made: HashMap<(&str, &str), usize> = HashMap::new();
-    for (channel, record) in &ledger {
-        for effect in record.effects.iter().filter(|effect| effect.created) {
-            *made.entry((channel, &effect.sku)).or_default() += 1;
+/// Failed is what its channel refused, and only what can't be told needs a
+/// person.
+async fn ended_rightly(
+    api: &Api,
+    tasks: &[Task],
+    witness: &Witness,
+    allowed: Allowed,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let objections = tasks.iter().filter_map(|task| Some((task, witness.objects(task, allowed)?)));
+    let wrong: Vec<_> = objections.collect();
+    let detail = match wrong.first() {
+        None => "each item ended as its channel says".to_owned(),
+        Some((task, why)) => {
+            let tried = tries(api, task.id).await?;
+            format!("{} items, such as {}: {why}: {tried}", wrong.len(), task.key)
         }
-    }
-    let wrong: Vec<_> = tasks
-        .iter()
-        .filter(|task| task.state == TaskState::Succeeded)
-        .filter(|task| {
-            let channel = task.channel.as_deref().unwrap_or_default();
-            made.get(&(channel, &*task.sku)) != Some(&1)
-        })
-        .collect();
+    };
+    report.check("nothing failed without cause", wrong.is_empty(), detail);
+    Ok(())
+}
+
+/// An item that is told as succeeded has exactly one product at its channel.
+async fn told_is_there(
+    api: &Api,
+    tasks: &[Task],
+    witness: &Witness,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let succeeded = tasks.iter().filter(|task| task.state == TaskState::Succeeded);
+    let wrong: Vec<_> = succeeded.filter(|task| witness.made(task) != 1).collect();
     let detail = match wrong.first() {
         None => "each item that succeeded is one product".to_owned(),
         Some(first) => {

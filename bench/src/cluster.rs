@@ -1,9 +1,11 @@
 //! The whole as several processes on one machine, with the servers that they
 //! share: two web nodes, some workers, a sandbox, PostgreSQL, RabbitMQ, Redis.
 
+mod database;
 mod node;
 mod proxy;
 
+pub use database::Database;
 pub use node::Node;
 pub use proxy::{Mode, Proxy};
 
@@ -38,11 +40,14 @@ pub struct Besides {
     pub durable: bool,
     /// Nodes reach the broker without the proxy, which costs time.
     pub straight: bool,
+    /// Of every product call at speed 1, s, instead of each channel's own.
+    pub latency_s: Option<f64>,
 }
 
 /// Ends with this value.
 pub struct Cluster {
     pub postgres: PostgresNode,
+    pub database: Database,
     pub rabbit: RabbitNode,
     pub redis: RedisNode,
     /// Between every node and the broker.
@@ -80,8 +85,9 @@ impl Cluster {
             false => format!("amqp://guest:guest@127.0.0.1:{}/%2f", to_rabbit.port),
         };
         let Outside { speed, seed, faults } = size.outside;
+        let database = Database(postgres.url());
         let shared = [
-            ("MEANWHILE_DATABASE", postgres.url()),
+            ("MEANWHILE_DATABASE", database.0.clone()),
             ("MEANWHILE_BROKER", broker),
             ("MEANWHILE_GATE", redis.url()),
             ("MEANWHILE_SANDBOX_URL", sandbox_url),
@@ -91,12 +97,13 @@ impl Cluster {
             ("MEANWHILE_ADMIN_PASSWORD", PASSWORD.to_owned()),
             ("MEANWHILE_NOOPS", with.noops.to_string()),
         ];
-        let own = [
+        let mut own = vec![
             ("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")),
             ("MEANWHILE_SANDBOX_SPEED", speed.to_string()),
             ("MEANWHILE_SANDBOX_SEED", seed.to_string()),
             ("MEANWHILE_SANDBOX_FAULTS", faults.to_string()),
         ];
+        own.extend(with.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string())));
         let place = |name: String| folder.path().join(name);
         let mut sandbox = Node::new(&binary, Role::Sandbox, port, place("sandbox".into()), &own)?;
         sandbox.spawn().await?;
@@ -110,7 +117,7 @@ impl Cluster {
         for node in web.iter_mut().chain(&mut workers) {
             node.spawn().await?;
         }
-        Ok(Self { postgres, rabbit, redis, to_rabbit, sandbox, web, workers, folder })
+        Ok(Self { postgres, database, rabbit, redis, to_rabbit, sandbox, web, workers, folder })
     }
 
     /// Signed in; one for each web node, all in the same session.
@@ -127,6 +134,11 @@ impl Cluster {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// How often the nodes' logs say these words.
+    pub fn told(&self, words: &str) -> usize {
+        self.web.iter().chain(&self.workers).map(|node| node.told(words)).sum()
     }
 
     /// The last words of every node's log.

@@ -93,6 +93,14 @@ impl Report {
         })
     }
 
+    /// What was measured besides, in words.
+    pub fn figures(&self) -> impl Iterator<Item = String> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Figure { what, value, .. } => Some(format!("{what}: {value}")),
+            _ => None,
+        })
+    }
+
     /// Whether everything held that must.
     pub fn held(&self) -> bool {
         self.lines.iter().all(|line| !matches!(line, Line::Check { held: false, .. }))

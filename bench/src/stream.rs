@@ -8,7 +8,11 @@ use contract::{
     live::{ClientFrame, ServerFrame, VERSION},
 };
 use futures_util::{SinkExt, StreamExt};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -31,6 +35,18 @@ pub struct Received {
     pub at: Duration,
     pub frame: ServerFrame,
 }
+
+/// The server closed the socket, with this code if it said one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed(pub Option<u16>);
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server closed the socket: {:?}", self.0)
+    }
+}
+
+impl Error for Closed {}
 
 /// An open socket that has said hello.
 pub struct Stream<S>(WebSocketStream<S>);
@@ -93,7 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                     }
                     return Ok(Received { at, frame });
                 }
-                Message::Close(close) => bail!("the server closed the socket: {close:?}"),
+                Message::Close(close) => {
+                    return Err(Closed(close.map(|close| close.code.into())).into());
+                }
                 _ => {}
             }
         }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn request(at_ms: i64, closed_for_ms: Option<i64>) -> Request {
-        Request { at_ms, over: false, closed_for_ms }
+        Request { at_ms, closed_for_ms, ..Request::default() }
     }
 
     #[test]

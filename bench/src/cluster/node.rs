@@ -98,6 +98,18 @@ impl Node {
         self.child.as_ref().map(Tethered::id)
     }
 
+    /// Of what runs the binary, which ends the name of a worker: where a
+    /// program starts it, that is the program's own child.
+    pub fn runs(&self) -> Option<u32> {
+        let pid = self.pid()?;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let mut children = children.ok()?.split_whitespace().map(str::parse).collect::<Vec<_>>();
+        match (self.through.is_empty(), children.pop()) {
+            (false, Some(child)) => child.ok(),
+            _ => Some(pid),
+        }
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.child = None;
@@ -122,6 +134,11 @@ impl Node {
         let child = self.child.as_ref().context("it does not run")?;
         anyhow::ensure!(child.signal(name), "could not send SIG{name}");
         Ok(())
+    }
+
+    /// How often its log says these words.
+    pub fn told(&self, words: &str) -> usize {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default().matches(words).count()
     }
 
     /// The last lines of its log, under its name.

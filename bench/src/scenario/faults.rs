@@ -1,9 +1,25 @@
 //! The whole as several processes on real servers, and everything that may
-//! fail under it: one fault a round, while two batches are under way and a
-//! client listens.
+//! fail under it: one fault a round, while two batches are under way and two
+//! clients listen.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`fault`] | what may fail, what is required, the dice of a round |
+//! | [`round`] | launch, fault, end, and what must hold |
+//! | [`scene`] | what a fault is given, and the jobs that it leaves behind |
+//! | [`launch`] | the batches, and kills of web nodes in their launch |
+//! | [`happen`] | every other fault, and its mending |
+//! | [`listen`] | a client whose connection is cut |
+//! | [`kept`] | what is asked of items and attempts |
+//! | [`table`] | what all rounds found |
 
 mod fault;
+mod happen;
+mod kept;
+mod launch;
+mod listen;
 mod round;
+mod scene;
 mod table;
 
 use crate::{
@@ -13,7 +29,6 @@ use crate::{
     report::Report,
 };
 use fault::Fault;
-use rand::{SeedableRng, rngs::StdRng};
 use round::{Found, Round, Setting};
 use std::{
     path::{Path, PathBuf},
@@ -26,6 +41,10 @@ pub struct Faults {
     /// Rounds of each fault.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
+    /// This round of each fault alone, counted from 0: with the seed it has
+    /// the same moments again.
+    #[arg(long)]
+    round: Option<usize>,
     /// Some faults only, by name; see the list with `--list`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -67,7 +86,6 @@ impl Faults {
         }
         let seed = self.seed.unwrap_or_else(rand::random);
         eprintln!("seed {seed}");
-        let mut dice = StdRng::seed_from_u64(seed);
         let outside = Outside { speed: self.speed, seed, faults: true };
         let small_disk = chosen.contains(&Fault::DiskFull);
         let size = Size { web: 2, workers: 2, lease_s: self.lease, small_disk, outside };
@@ -97,10 +115,12 @@ impl Faults {
             held_up: Duration::from_millis(self.held_up),
         };
         let mut table = Table::new(&report);
-        let rounds = (0..self.rounds).flat_map(|number| chosen.iter().map(move |f| (number, *f)));
+        let numbers = self.round.map_or(0..self.rounds, |number| number..number + 1);
+        let rounds = numbers.flat_map(|number| chosen.iter().map(move |f| (number, *f)));
         for (number, fault) in rounds {
             let start = Instant::now();
             let round = Round { fault, name: format!("{}{number}", fault.prefix()), setting };
+            let mut dice = fault.dice(seed, u64::try_from(number)?);
             let result = round.run(&mut cluster, &mut dice).await;
             let (found, ended) = match result {
                 Ok(found) => (found, true),
@@ -110,10 +130,11 @@ impl Faults {
                 }
             };
             eprintln!(
-                "{:<24}{:>6.1} s  {}",
+                "{:<24}{:>6.1} s  {:<6}  --seed {seed} --round {number}  {}",
                 fault.name(),
                 start.elapsed().as_secs_f64(),
-                if found.broken.is_empty() { "holds" } else { "BROKEN" }
+                if found.broken.is_empty() { "holds" } else { "BROKEN" },
+                found.figures.join("; ")
             );
             for broken in &found.broken {
                 eprintln!("    {broken}");

@@ -57,7 +57,7 @@ impl Throughput {
         let mut report = Report::new(title, Machine::of(&std::env::temp_dir()));
         let outside = Outside::calm(1.0);
         let size = Size { web, workers, lease_s: 60, small_disk: false, outside };
-        let with = Besides { noops: true, durable: true, straight: true };
+        let with = Besides { noops: true, durable: true, straight: true, ..Besides::default() };
         let cluster = Cluster::start_with(binary, size, with).await?;
         report.times("write + fdatasync of 4 KiB", Disk::measure(cluster.folder())?, &[]);
         let admin = cluster.apis().await?.remove(0);
