@@ -7,11 +7,11 @@ use crate::{
     store::{Store, Turns},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Between two rounds that publish: while there is much to do, a round has much
-/// to do.
+/// Between two rounds, also where the bell rings with each task that ends: while
+/// there is much to do, a round has much to do.
 const PACE: Duration = Duration::from_millis(20);
 /// A change of another process is seen after this time at the latest.
 const POLL: Duration = Duration::from_millis(100);
@@ -97,7 +97,7 @@ pub async fn run(
         bell.mark_unchanged();
         let (wait, idle) = match round(&store, broker.as_ref(), &queue, &mut turns).await {
             Ok(0) => (POLL, true),
-            Ok(_) => (PACE, false),
+            Ok(_) => (Duration::ZERO, false),
             Err(error) => {
                 tracing::warn!(queue = queue.name, %error, "could not publish");
                 pause = (pause * 2).min(BACK_OFF[1]);
@@ -107,11 +107,13 @@ pub async fn run(
         if wait <= POLL {
             pause = BACK_OFF[0];
         }
+        let next = Instant::now() + PACE;
         tokio::select! {
             () = stop.cancelled() => break,
             Ok(()) = bell.changed(), if idle => {}
             () = tokio::time::sleep(wait) => {}
         }
+        tokio::time::sleep_until(next).await;
     }
     seat.leave().await;
 }
