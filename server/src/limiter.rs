@@ -12,60 +12,92 @@ use tokio::time::Instant;
 const FAILURES: u32 = 10;
 const WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// Failures by key, and when the first of them was; cheap to clone.
+/// What is known of one key.
+struct Tries {
+    failed: u32,
+    under_way: u32,
+    /// When the first of those that failed was, or of all.
+    since: Instant,
+}
+
+/// Tries by key; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Limiter(Arc<Mutex<HashMap<String, (u32, Instant)>>>);
+pub struct Limiter(Arc<Mutex<HashMap<String, Tries>>>);
 
 impl Limiter {
-    /// One guess about the first of `keys`. It counts from here on, so that
-    /// many at once are not more than may be; dropped without a word it is
-    /// given back.
+    /// One guess about the first of `keys`. While it is under way it counts, so
+    /// that many at once are not more than may be.
     ///
     /// # Errors
-    /// 429 after [`FAILURES`] of one of the keys [`WITHIN`] so long.
+    /// 429 after [`FAILURES`] of one of the keys [`WITHIN`] so long, and for a
+    /// moment where as many may still turn out to be wrong.
     pub fn guess<const N: usize>(&self, keys: [String; N]) -> Result<Guess, Problem> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.retain(|_, (_, since)| since.elapsed() < WITHIN);
-        let spent = |key| counts.get(key).filter(|(n, _)| *n >= FAILURES).map(|(_, since)| *since);
-        if let Some(since) = keys.iter().filter_map(spent).max() {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, tries| tries.under_way > 0 || tries.since.elapsed() < WITHIN);
+        let known = || keys.iter().filter_map(|key| all.get(key));
+        let spent = known().filter(|tries| tries.failed >= FAILURES);
+        if let Some(since) = spent.map(|tries| tries.since).max() {
             let words = "Too many failed tries. Wait a quarter of an hour.";
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, words);
             return Err(problem.retry_after(WITHIN.saturating_sub(since.elapsed())));
         }
-        for key in &keys {
-            counts.entry(key.clone()).or_insert((0, Instant::now())).0 += 1;
+        if known().any(|tries| tries.failed + tries.under_way >= FAILURES) {
+            // Colleagues behind one address may sign in together.
+            let words = "Several sign-ins are being checked. Try again in a moment.";
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, words);
+            return Err(problem.retry_after(Duration::from_secs(1)));
         }
-        Ok(Guess { limiter: self.clone(), keys: keys.into() })
+        for key in &keys {
+            let new = || Tries { failed: 0, under_way: 0, since: Instant::now() };
+            all.entry(key.clone()).or_insert_with(new).under_way += 1;
+        }
+        Ok(Guess { limiter: self.clone(), keys: keys.into(), ended: Ended::Nothing })
     }
+}
+
+/// How a guess ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Nobody was right or wrong.
+    Nothing,
+    Wrong,
+    Right,
 }
 
 /// A guess that is under way.
 pub struct Guess {
     limiter: Limiter,
     keys: Vec<String>,
+    ended: Ended,
 }
 
 impl Guess {
     pub fn was_wrong(mut self) {
-        self.keys.clear();
+        self.ended = Ended::Wrong;
     }
 
     /// Earlier failures of what it was about are forgotten. Those of an address
     /// are not: they were about others, too.
-    pub fn was_right(self) {
-        let mut counts = self.limiter.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = self.keys.first() {
-            counts.remove(first);
-        }
+    pub fn was_right(mut self) {
+        self.ended = Ended::Right;
     }
 }
 
 impl Drop for Guess {
     fn drop(&mut self) {
-        let mut counts = self.limiter.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in &self.keys {
-            if let Some((count, _)) = counts.get_mut(key) {
-                *count = count.saturating_sub(1);
+        let mut all = self.limiter.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (n, key) in self.keys.iter().enumerate() {
+            let Some(tries) = all.get_mut(key) else { continue };
+            tries.under_way = tries.under_way.saturating_sub(1);
+            match self.ended {
+                Ended::Wrong => {
+                    if tries.failed == 0 {
+                        tries.since = Instant::now();
+                    }
+                    tries.failed += 1;
+                }
+                Ended::Right if n == 0 => tries.failed = 0,
+                Ended::Right | Ended::Nothing => {}
             }
         }
     }
@@ -84,7 +116,8 @@ mod tests {
     async fn guesses_under_way_count_and_come_back_where_nobody_was_wrong() {
         let limiter = Limiter::default();
         let many: Vec<_> = (0..FAILURES).map(|_| limiter.guess(keys("ada")).unwrap()).collect();
-        assert!(limiter.guess(keys("ada")).is_err());
+        let Err(problem) = limiter.guess(keys("bob")) else { panic!("it may guess on") };
+        assert_eq!(problem.retry_after, Some(Duration::from_secs(1)));
         drop(many);
         assert!(limiter.guess(keys("ada")).is_ok());
     }
