@@ -3,11 +3,9 @@
 
 mod database;
 mod node;
-mod proxy;
 
 pub use database::Database;
 pub use node::Node;
-pub use proxy::{Mode, Proxy};
 
 use crate::{
     api::{Api, PASSWORD, WHO},
@@ -15,7 +13,7 @@ use crate::{
 };
 use anyhow::Context;
 use node::Role;
-use servers::{PostgresNode, RabbitNode, RedisNode, SmallDisk};
+use servers::{PostgresNode, Proxy, RabbitNode, RedisNode, SmallDisk};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -38,7 +36,7 @@ pub struct Besides {
     pub noops: bool,
     /// A commit waits for the disk.
     pub durable: bool,
-    /// Nodes reach the broker without the proxy, which costs time.
+    /// Nodes reach broker and database without proxies, which cost time.
     pub straight: bool,
     /// Of every product call at speed 1, s, instead of each channel's own.
     pub latency_s: Option<f64>,
@@ -52,6 +50,8 @@ pub struct Cluster {
     pub redis: RedisNode,
     /// Between every node and the broker.
     pub to_rabbit: Proxy,
+    /// Between every node and the database.
+    pub to_postgres: Proxy,
     pub sandbox: Node,
     pub web: Vec<Node>,
     pub workers: Vec<Node>,
@@ -78,17 +78,18 @@ impl Cluster {
             tokio::task::spawn_blocking(RedisNode::start),
         )?;
         let to_rabbit = Proxy::start(rabbit.port()).await?;
+        let to_postgres = Proxy::start(postgres.port()).await?;
         let port = free_port()?;
         let sandbox_url = format!("http://127.0.0.1:{port}");
-        let broker = match with.straight {
-            true => rabbit.url(),
-            false => format!("amqp://guest:guest@127.0.0.1:{}/%2f", to_rabbit.port),
+        let by = |url: String, port: u16, proxy: &Proxy| match with.straight {
+            true => url,
+            false => url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port)),
         };
         let Outside { speed, seed, faults } = size.outside;
         let database = Database(postgres.url());
         let shared = [
-            ("MEANWHILE_DATABASE", database.0.clone()),
-            ("MEANWHILE_BROKER", broker),
+            ("MEANWHILE_DATABASE", by(database.0.clone(), postgres.port(), &to_postgres)),
+            ("MEANWHILE_BROKER", by(rabbit.url(), rabbit.port(), &to_rabbit)),
             ("MEANWHILE_GATE", redis.url()),
             ("MEANWHILE_SANDBOX_URL", sandbox_url),
             ("MEANWHILE_SANDBOX_SPEED", speed.to_string()),
@@ -117,7 +118,18 @@ impl Cluster {
         for node in web.iter_mut().chain(&mut workers) {
             node.spawn().await?;
         }
-        Ok(Self { postgres, database, rabbit, redis, to_rabbit, sandbox, web, workers, folder })
+        Ok(Self {
+            postgres,
+            database,
+            rabbit,
+            redis,
+            to_rabbit,
+            to_postgres,
+            sandbox,
+            web,
+            workers,
+            folder,
+        })
     }
 
     /// Signed in; one for each web node, all in the same session.

@@ -12,6 +12,7 @@ mod apply;
 mod backlog;
 mod claim;
 mod closed;
+mod connect;
 mod control;
 mod finish;
 mod flow;
@@ -28,6 +29,7 @@ mod schema;
 mod search;
 mod seat;
 mod session;
+mod sql;
 mod tokens;
 
 pub use accept::{Accept, Accepted, MaxOpen, NewTask};
@@ -47,13 +49,9 @@ pub use tokens::MAX_TOKENS;
 
 use crate::clock;
 use contract::{UserId, fact::Fact};
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, QueryResult, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait, Value, sqlx,
-};
-use sea_orm_migration::MigratorTrait;
-use std::{borrow::Cow, time::Duration};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr};
+use sql::{all, alone, commit, execute, one, parts, persist, places, tuples};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// A lease lasts this long unless it is set otherwise, ms; it is renewed every
@@ -153,19 +151,7 @@ impl Store {
     /// further is taken as it is. `time_scale` divides back-offs: a
     /// sandbox at speed 50 retries 50 times as soon.
     pub async fn open(url: &str, clock: clock::Shared, time_scale: f64) -> Result<Self, Error> {
-        let (writer, reader) = if url.starts_with("sqlite:") {
-            let writer = Database::connect(sqlite(url, 1)).await?;
-            schema::Migrator::up(&writer, None).await?;
-            (writer, Database::connect(sqlite(url, 4)).await?)
-        } else {
-            let pool = Database::connect(postgres(url)).await?;
-            // Of processes that start together one migrates, the others wait.
-            let tx = pool.begin().await?;
-            alone(&tx, MIGRATION_LOCK).await?;
-            schema::Migrator::up(&pool, None).await?;
-            tx.commit().await?;
-            (pool.clone(), pool)
-        };
+        let (writer, reader) = connect::open(url).await?;
         let epoch = String::new();
         let (lease_ms, max_open) = (LEASE_MS, MAX_OPEN);
         let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms, max_open };
@@ -252,13 +238,7 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        Ok(self
-            .writer
-            .begin_with_options(TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..Default::default()
-            })
-            .await?)
+        sql::begin(&self.writer).await
     }
 
     /// Locks the row that is read. SQLite's one writer needs no such word.
@@ -280,154 +260,5 @@ impl Store {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     fn scaled(&self, ms: i64) -> i64 {
         (ms as f64 / self.time_scale) as i64
-    }
-}
-
-fn sqlite(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(Duration::from_secs(10))
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
-            options
-                .create_if_missing(true)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(5))
-                .pragma("journal_mode", "WAL")
-                .pragma("synchronous", "FULL")
-        });
-    options
-}
-
-/// Any number that no other user of the database takes.
-const MIGRATION_LOCK: i64 = 0x6d65_616e_7768_696c;
-
-fn postgres(url: &str) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(16)
-        .min_connections(1)
-        .connect_timeout(Duration::from_secs(5))
-        .acquire_timeout(Duration::from_secs(5))
-        .sqlx_logging(false)
-        .map_sqlx_postgres_pool_opts(|pool| {
-            // A plan that was made while the tables were small reads them from
-            // end to end, and would be kept as they grow.
-            pool.after_connect(|connection, _| {
-                Box::pin(async move {
-                    sqlx::Executor::execute(connection, "SET plan_cache_mode = force_custom_plan")
-                        .await
-                        .map(|_| ())
-                })
-            })
-        });
-    options
-}
-
-/// So often, and between two of them so long, ms.
-const TRIES: u32 = 5;
-const TRY_AGAIN_MS: u64 = 20;
-
-/// Does a transaction anew that the database turned away for the sake of
-/// another one.
-macro_rules! persist {
-    ($transaction:expr) => {{
-        let mut tries = 1;
-        loop {
-            match $transaction.await {
-                Err(error) if tries < $crate::store::TRIES && error.is_contention() => {
-                    tracing::debug!(%error, "a transaction is tried anew");
-                    $crate::store::pause(tries).await;
-                    tries += 1;
-                }
-                done => break done,
-            }
-        }
-    }};
-}
-use persist;
-
-async fn pause(tries: u32) {
-    let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
-    tokio::time::sleep(Duration::from_millis(ms)).await;
-}
-
-/// `rows` in parts of 1, 2, 4, … and at most `most` (a power of two) rows:
-/// statements of few sizes, each of which the database prepares once.
-fn parts<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = 1 << rows.len().checked_ilog2()?.min(most.ilog2());
-        let (part, rest) = rows.split_at(size);
-        rows = rest;
-        Some(part)
-    })
-}
-
-/// Places of so many rows: `($1, $2), ($3, $4)`.
-fn tuples(rows: usize, width: usize) -> String {
-    let tuple = |row: usize| format!("({})", places(row * width + 1, width));
-    (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
-}
-
-/// `$first, $(first+1), …`
-fn places(first: usize, count: usize) -> String {
-    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
-    places.join(", ")
-}
-
-/// Waits until no other transaction on PostgreSQL has the lock of this number,
-/// and has it until this one ends.
-async fn alone<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Error> {
-    one(c, "SELECT pg_advisory_xact_lock($1)", [lock.into()]).await.map(|_| ())
-}
-
-async fn one<C: ConnectionTrait>(
-    c: &C,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Option<QueryResult>, Error> {
-    Ok(c.query_one_raw(statement(c, sql, values)).await?)
-}
-
-async fn all<C: ConnectionTrait>(
-    c: &C,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<QueryResult>, Error> {
-    Ok(c.query_all_raw(statement(c, sql, values)).await?)
-}
-
-async fn execute<C: ConnectionTrait>(
-    c: &C,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<u64, Error> {
-    Ok(c.execute_raw(statement(c, sql, values)).await?.rows_affected())
-}
-
-fn statement<C: ConnectionTrait>(
-    c: &C,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Statement {
-    Statement::from_sql_and_values(c.get_database_backend(), sql, values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_whole_and_of_few_sizes() {
-        let rows: Vec<u8> = (0..77).collect();
-        let sizes: Vec<_> = parts(&rows, 32).map(<[u8]>::len).collect();
-        assert_eq!(sizes, [32, 32, 8, 4, 1]);
-        assert_eq!(parts(&rows, 32).flatten().copied().collect::<Vec<_>>(), rows);
-        assert_eq!(parts::<u8>(&[], 32).count(), 0);
-        assert_eq!(tuples(2, 2), "($1, $2), ($3, $4)");
     }
 }

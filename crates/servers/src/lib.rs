@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 mod postgres;
+mod proxy;
 mod rabbit;
 mod redis;
 mod small_disk;
 mod tethered;
 
 pub use postgres::PostgresNode;
+pub use proxy::{Mode, Proxy};
 pub use rabbit::RabbitNode;
 pub use redis::RedisNode;
 pub use small_disk::SmallDisk;

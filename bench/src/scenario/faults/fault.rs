@@ -20,6 +20,7 @@ pub enum Fault {
     RedisKilled,
     RedisFlushed,
     PostgresKilled,
+    PostgresSilent,
     DiskFull,
     ClockOff,
     Storm,
@@ -29,7 +30,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::None,
         Self::WebKilledAfter202,
         Self::WebKilledBefore202,
@@ -44,6 +45,7 @@ impl Fault {
         Self::RedisKilled,
         Self::RedisFlushed,
         Self::PostgresKilled,
+        Self::PostgresSilent,
         Self::DiskFull,
         Self::ClockOff,
         Self::Storm,
@@ -69,6 +71,7 @@ impl Fault {
             Self::RedisKilled => "redis-killed",
             Self::RedisFlushed => "redis-flushed",
             Self::PostgresKilled => "postgres-killed",
+            Self::PostgresSilent => "postgres-silent",
             Self::DiskFull => "disk-full",
             Self::ClockOff => "clock-off",
             Self::Storm => "storm",
@@ -118,6 +121,10 @@ impl Fault {
             Self::RedisFlushed => "Redis is flushed: no request over a limit.",
             Self::PostgresKilled => {
                 "`kill -9` of PostgreSQL: 503 and never a false 202; goes on by itself."
+            }
+            Self::PostgresSilent => {
+                "Connections to PostgreSQL stay open and carry nothing, the old ones for ever: 503 \
+                 and never a false 202; goes on by itself, with connections made anew."
             }
             Self::DiskFull => {
                 "PostgreSQL's disk is full: 503 that says so, never a false 202, nothing half \

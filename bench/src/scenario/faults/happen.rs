@@ -51,6 +51,7 @@ pub async fn happen(fault: Fault, scene: &mut Scene<'_>) -> anyhow::Result<()> {
             Ok(())
         }
         Fault::PostgresKilled => database::killed(scene, away).await,
+        Fault::PostgresSilent => database::silent(scene, away).await,
         Fault::DiskFull => database::full(scene, away).await,
     }
 }

@@ -1,7 +1,7 @@
 //! Accept: job, tasks and journal fact in one commit, then 202.
 
 use super::{
-    Error, Store, execute,
+    Error, Store, commit, execute,
     journal::{self, Draft},
     one, parts, row, tuples,
 };
@@ -146,7 +146,7 @@ impl Store {
         insert_tasks(&tx, id, launch.user, now, "queued", &rows).await?;
         let draft = Draft::of_job(FactKind::JobAccepted, job.clone());
         let facts = journal::append(&tx, launch.user, now, vec![draft]).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(Accepted { job, facts })
     }
 

@@ -3,7 +3,7 @@
 use super::{
     Error, News, Store, all,
     apply::{self, Change},
-    execute, one, parts, persist, places, row,
+    commit, execute, one, parts, persist, places, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -90,7 +90,7 @@ impl Store {
                 changes.push((held, superseded()));
             }
             let news = apply::apply(self, &tx, changes, now).await?.pop();
-            tx.commit().await?;
+            commit(tx).await?;
             return Ok(news.map_or(Claim::Nothing, Claim::Superseded));
         }
         let claimed = one(
@@ -130,7 +130,7 @@ impl Store {
             tx.rollback().await?;
             return Box::pin(self.try_claim(task, fence, worker)).await;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(Claim::Claimed(Box::new(claimed)))
     }
 
@@ -228,7 +228,7 @@ impl Store {
             tx.rollback().await?;
             return Ok(HashMap::new());
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(claims)
     }
 

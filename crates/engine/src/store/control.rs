@@ -3,7 +3,7 @@
 use super::{
     Error, Store,
     apply::save_job,
-    execute,
+    commit, execute,
     journal::{self, Draft},
     one, parts, persist, places, row,
 };
@@ -92,7 +92,7 @@ impl Store {
         drafts.extend(end_if_nothing_is_open(&mut job, now));
         save_job(&tx, &job).await?;
         let facts = journal::append(&tx, user, now, drafts).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok((job, facts))
     }
 
@@ -134,7 +134,7 @@ impl Store {
         let mut draft = Draft::of_job(FactKind::JobReopened, job.clone());
         draft.data.count = Some(count);
         let facts = journal::append(&tx, user, now, vec![draft]).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok((job, facts))
     }
 
@@ -209,7 +209,7 @@ impl Store {
             data: FactData { job: Some(job.clone()), task: Some(changed), ..FactData::default() },
         };
         let facts = journal::append(&tx, user, now, vec![draft]).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok((job, facts))
     }
 

@@ -3,7 +3,7 @@
 use super::{
     Error, MAX_ATTEMPTS, MAX_LOST, NewTask, News, Store, all,
     apply::{self, Change, Held},
-    persist,
+    commit, persist,
 };
 use contract::{
     TaskId,
@@ -136,7 +136,7 @@ impl Store {
         for (place, news) in places.into_iter().zip(apply::apply(self, &tx, changes, now).await?) {
             ended[place] = Some(news);
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(ended)
     }
 

@@ -1,7 +1,7 @@
 //! The journal: each fact gets its user's next `seq` in the commit of the
 //! change that it tells of.
 
-use super::{Error, Store, all, execute, one, parts, persist, places, row, tuples};
+use super::{Error, Store, all, commit, execute, one, parts, persist, places, row, tuples};
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification},
@@ -323,7 +323,7 @@ impl Store {
             let draft = Draft { kind: FactKind::NotificationsRead, job: None, task: None, data };
             facts = append(&tx, user, now, vec![draft]).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(facts)
     }
 }

@@ -2,7 +2,7 @@
 //! Their tokens are kept as hashes. A used link stays, so that whoever opens it
 //! again is told so.
 
-use super::{Error, Store, all, execute, one, persist, row};
+use super::{Error, Store, all, commit, execute, one, persist, row};
 use contract::{
     UserId,
     api::{Invitation, Role},
@@ -59,7 +59,7 @@ impl Store {
         .await?;
         let life = INVITATION_LIFE_MS;
         self.add_link(&tx, None, email, role, token_hash, life).await?;
-        Ok(tx.commit().await?)
+        commit(tx).await
     }
 
     /// Makes a link to a new password; earlier ones are void. The old password
@@ -87,7 +87,7 @@ impl Store {
         let email: String = found.try_get("", "email")?;
         let (role, life) = (row::word(&found, "role")?, RESET_LIFE_MS);
         self.add_link(&tx, Some(person), &email, role, token_hash, life).await?;
-        Ok(tx.commit().await?)
+        commit(tx).await
     }
 
     async fn add_link<C: ConnectionTrait>(
@@ -232,7 +232,7 @@ impl Store {
             [token_hash.into(), now.into()],
         )
         .await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok((link.purpose, id))
     }
 

@@ -1,6 +1,8 @@
 //! Accounts: who may do what.
 
-use super::{Error, Store, all, alone, execute, link::void_resets, one, persist, row, session};
+use super::{
+    Error, Store, all, alone, commit, execute, link::void_resets, one, persist, row, session,
+};
 use contract::{
     UserId,
     api::{Role, User},
@@ -55,7 +57,7 @@ impl Store {
         if made == 0 {
             return Err(Error::Conflict("There is an account already: sign in.".into()));
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(Identity { user: UserId(id), email: email.into(), role: Role::Admin })
     }
 
@@ -129,7 +131,7 @@ impl Store {
             [person.0.into(), role.as_str().into()],
         )
         .await?;
-        tx.commit().await?;
+        commit(tx).await?;
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
@@ -154,7 +156,7 @@ impl Store {
             execute(&tx, "UPDATE users SET disabled = 1 WHERE id = $1", [person.0.into()]).await?;
         execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [person.0.into()]).await?;
         void_resets(&tx, person).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
@@ -195,7 +197,7 @@ impl Store {
         }
         let ended = session::end_others(&tx, user, own_session).await?;
         void_resets(&tx, user).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(ended)
     }
 

@@ -1,6 +1,6 @@
 //! What is not kept for ever: facts, jobs, and what has run out.
 
-use super::{Error, Store, accept::KEY_LIFE_MS, all, apply::save_job, execute, one, row};
+use super::{Error, Store, accept::KEY_LIFE_MS, all, apply::save_job, commit, execute, one, row};
 use contract::{JobId, UserId, state::TaskState};
 use uuid::Uuid;
 
@@ -178,7 +178,7 @@ impl Store {
             } else {
                 save_job(&tx, &job).await?;
             }
-            tx.commit().await?;
+            commit(tx).await?;
             if done {
                 return Ok((deleted, true));
             }

@@ -1,6 +1,6 @@
 //! The task table as the outbox: what is due, and what was published.
 
-use super::{Error, Store, all, apply::hold, execute, one, parts, persist, places, row};
+use super::{Error, Store, all, apply::hold, commit, execute, one, parts, persist, places, row};
 use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState};
 use sea_orm::{QueryResult, Value};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -143,7 +143,7 @@ impl Store {
             values.extend(part.iter().map(|held| Value::from(held.task.0)));
             execute(&tx, &sql, values).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(())
     }
 

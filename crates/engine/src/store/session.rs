@@ -1,6 +1,6 @@
 //! Who is signed in, and where. Tokens are kept as hashes.
 
-use super::{Error, Store, all, execute, one, people, people::Identity, persist};
+use super::{Error, Store, all, commit, execute, one, people, people::Identity, persist};
 use contract::{UserId, api::Session};
 use sea_orm::ConnectionTrait;
 
@@ -67,7 +67,7 @@ impl Store {
             [token_hash.into(), now.into()],
         )
         .await?;
-        Ok(tx.commit().await?)
+        commit(tx).await
     }
 
     /// The user's sessions that last, the one last seen first; `own` is the

@@ -1,10 +1,11 @@
 //! RabbitMQ, and the way to it.
 
 use super::super::scene::Scene;
-use crate::{api::CHANNELS, cluster::Mode};
+use crate::api::CHANNELS;
 use anyhow::ensure;
 use contract::command::{Command, ProductUpload, queue_name};
 use lapin::{BasicProperties, Connection, ConnectionProperties, options::BasicPublishOptions};
+use servers::Mode;
 use std::time::Duration;
 use tokio::time::sleep;
 

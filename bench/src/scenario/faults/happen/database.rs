@@ -7,9 +7,12 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use contract::api::Job;
+use servers::Mode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// A launch is told so soon that the database is silent.
+const REFUSED: Duration = Duration::from_secs(30);
 /// Rows of each launch that tries a full disk.
 const MANY: usize = 400;
 
@@ -18,6 +21,20 @@ pub async fn killed(scene: &mut Scene<'_>, away: Duration) -> anyhow::Result<()>
     scene.refuses().await;
     sleep(away).await;
     scene.blocking(|cluster| cluster.postgres.spawn());
+    Ok(())
+}
+
+pub async fn silent(scene: &mut Scene<'_>, away: Duration) -> anyhow::Result<()> {
+    scene.cluster.to_postgres.set(Mode::Silent);
+    let start = Instant::now();
+    scene.refuses().await;
+    let took = start.elapsed();
+    scene.report.check("the 503 in time", took < REFUSED, format!("after {took:.1?}"));
+    scene.report.figure("refused after", format!("{took:.1?}"), None);
+    sleep(away).await;
+    // Somebody on the way has forgotten the old connections.
+    scene.cluster.to_postgres.lose();
+    scene.cluster.to_postgres.set(Mode::Carry);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! A TCP proxy that goes silent, as a network does that loses everything:
 //! connections stay open, carry nothing, and nobody hears of a close.
 
-use crate::process::free_port;
 use std::{
     future::pending,
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -27,35 +27,84 @@ pub enum Mode {
     Deaf,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    mode: Mode,
+    /// How often all connections were lost.
+    lost: usize,
+}
+
+/// A connection's view of what its proxy is told.
+#[derive(Clone)]
+struct Ear {
+    told: watch::Receiver<Told>,
+    /// What it was born with.
+    lost: usize,
+}
+
+impl Ear {
+    fn mode(&self) -> Mode {
+        self.of(&self.told.borrow())
+    }
+
+    /// What is lost stays silent for ever.
+    fn of(&self, told: &Told) -> Mode {
+        if told.lost == self.lost { told.mode } else { Mode::Silent }
+    }
+
+    async fn until_heard(&mut self) {
+        let ear = self.clone();
+        // Without a proxy nobody is silent.
+        let _ = self.told.wait_for(|told| ear.of(told) != Mode::Silent).await;
+    }
+
+    async fn until_silent(&mut self) {
+        let ear = self.clone();
+        if self.told.wait_for(|told| ear.of(told) == Mode::Silent).await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}
+
 /// In front of one port.
 pub struct Proxy {
     pub port: u16,
-    mode: watch::Sender<Mode>,
+    mode: watch::Sender<Told>,
     unheard: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    pub async fn start(to: u16) -> anyhow::Result<Self> {
-        let port = free_port()?;
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let (mode, _) = watch::channel(Mode::Carry);
+    /// # Errors
+    /// There is no port to listen on.
+    pub async fn start(to: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let (mode, _) = watch::channel(Told::default());
         let unheard = Arc::new(AtomicUsize::new(0));
         let (shared, count) = (mode.clone(), Arc::clone(&unheard));
         tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else { return };
-                let mode = shared.subscribe();
-                if *mode.borrow() == Mode::Silent {
+                let told = shared.subscribe();
+                let lost = told.borrow().lost;
+                let ear = Ear { told, lost };
+                if ear.mode() == Mode::Silent {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
-                tokio::spawn(join(client, to, mode));
+                tokio::spawn(join(client, to, ear));
             }
         });
         Ok(Self { port, mode, unheard })
     }
 
     pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.mode.send_modify(|told| told.mode = mode);
+    }
+
+    /// All connections that there are stay open and silent for ever, as when
+    /// what kept them in mind on the way was started anew; new ones are carried.
+    pub fn lose(&self) {
+        self.mode.send_modify(|told| told.lost += 1);
     }
 
     /// Connections that were made while it was silent.
@@ -65,15 +114,15 @@ impl Proxy {
 }
 
 /// One client, with a connection of its own to what lies behind.
-async fn join(client: TcpStream, to: u16, mut mode: watch::Receiver<Mode>) {
-    until_heard(&mut mode).await;
+async fn join(client: TcpStream, to: u16, mut ear: Ear) {
+    ear.until_heard().await;
     let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
     // Neither end's small writes wait for the other's word.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    tokio::spawn(carry(from_client, to_server, mode.clone(), false));
-    tokio::spawn(carry(from_server, to_client, mode, true));
+    tokio::spawn(carry(from_client, to_server, ear.clone(), false));
+    tokio::spawn(carry(from_server, to_client, ear, true));
 }
 
 /// Bytes of one direction, until its end closes. `answers` to the deaf are
@@ -82,21 +131,21 @@ async fn join(client: TcpStream, to: u16, mut mode: watch::Receiver<Mode>) {
 async fn carry(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
+    mut ear: Ear,
     answers: bool,
 ) {
     let mut bytes = vec![0; 16 * 1024];
     let mut broken = false;
     loop {
-        until_heard(&mut mode).await;
-        let mut turned = mode.clone();
+        ear.until_heard().await;
+        let mut turned = ear.clone();
         let read = tokio::select! {
             biased;
-            () = until_silent(&mut turned) => continue,
+            () = turned.until_silent() => continue,
             read = from.read(&mut bytes) => read,
         };
         let count = read.unwrap_or_default();
-        if count > 0 && answers && *mode.borrow() == Mode::Deaf {
+        if count > 0 && answers && ear.mode() == Mode::Deaf {
             broken = true;
             continue;
         }
@@ -105,18 +154,7 @@ async fn carry(
         }
     }
     // With its half dropped the other end would hear of the close.
-    until_heard(&mut mode).await;
-}
-
-async fn until_heard(mode: &mut watch::Receiver<Mode>) {
-    // Without a proxy nobody is silent.
-    let _ = mode.wait_for(|mode| *mode != Mode::Silent).await;
-}
-
-async fn until_silent(mode: &mut watch::Receiver<Mode>) {
-    if mode.wait_for(|mode| *mode == Mode::Silent).await.is_err() {
-        pending::<()>().await;
-    }
+    ear.until_heard().await;
 }
 
 #[cfg(test)]
@@ -183,6 +221,22 @@ mod tests {
         assert_eq!(hear(&mut open).await, Some(b'b'));
         assert_eq!(hear(&mut new).await, Some(b'c'));
         assert_eq!(hear(&mut closing).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_stays_silent_and_new_connections_are_carried() {
+        let proxy = Proxy::start(echo().await).await.unwrap();
+        let connect = || TcpStream::connect(("127.0.0.1", proxy.port));
+        let mut old = connect().await.unwrap();
+        say(&mut old, b'a').await;
+        assert_eq!(hear(&mut old).await, Some(b'a'));
+        proxy.lose();
+        let mut new = connect().await.unwrap();
+        for client in [&mut old, &mut new] {
+            say(client, b'b').await;
+        }
+        assert_eq!(hear(&mut new).await, Some(b'b'));
+        assert!(hears_nothing(&mut old).await);
     }
 
     #[tokio::test]

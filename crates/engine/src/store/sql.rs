@@ -1,0 +1,135 @@
+//! Statements of the dialect that both databases speak.
+
+use super::Error;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, RuntimeErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+};
+use std::time::Duration;
+
+/// No statement of ours takes so long, on a database that does anything at
+/// all: one that is silent for longer is away.
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
+
+async fn answered<T>(statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
+    let silent = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
+    Ok(tokio::time::timeout(ANSWER, statement).await.map_err(silent)??)
+}
+
+/// A transaction that may write.
+pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    answered(writer.begin_with_options(options)).await
+}
+
+/// An error leaves open whether it was kept.
+pub(super) async fn commit(tx: DatabaseTransaction) -> Result<(), Error> {
+    answered(tx.commit()).await
+}
+
+/// So often, and between two of them so long, ms.
+pub(super) const TRIES: u32 = 5;
+const TRY_AGAIN_MS: u64 = 20;
+
+/// Does a transaction anew that the database turned away for the sake of
+/// another one.
+macro_rules! persist {
+    ($transaction:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $transaction.await {
+                Err(error) if tries < $crate::store::sql::TRIES && error.is_contention() => {
+                    tracing::debug!(%error, "a transaction is tried anew");
+                    $crate::store::sql::pause(tries).await;
+                    tries += 1;
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+pub(super) use persist;
+
+pub(super) async fn pause(tries: u32) {
+    let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// `rows` in parts of 1, 2, 4, … and at most `most` (a power of two) rows:
+/// statements of few sizes, each of which the database prepares once.
+pub(super) fn parts<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = 1 << rows.len().checked_ilog2()?.min(most.ilog2());
+        let (part, rest) = rows.split_at(size);
+        rows = rest;
+        Some(part)
+    })
+}
+
+/// Places of so many rows: `($1, $2), ($3, $4)`.
+pub(super) fn tuples(rows: usize, width: usize) -> String {
+    let tuple = |row: usize| format!("({})", places(row * width + 1, width));
+    (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
+}
+
+/// `$first, $(first+1), …`
+pub(super) fn places(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    places.join(", ")
+}
+
+/// Waits until no other transaction on PostgreSQL has the lock of this number,
+/// and has it until this one ends.
+pub(super) async fn alone<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Error> {
+    one(c, "SELECT pg_advisory_xact_lock($1)", [lock.into()]).await.map(|_| ())
+}
+
+pub(super) async fn one<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<QueryResult>, Error> {
+    answered(c.query_one_raw(statement(c, sql, values))).await
+}
+
+pub(super) async fn all<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, Error> {
+    answered(c.query_all_raw(statement(c, sql, values))).await
+}
+
+pub(super) async fn execute<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, Error> {
+    Ok(answered(c.execute_raw(statement(c, sql, values))).await?.rows_affected())
+}
+
+fn statement<C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(c.get_database_backend(), sql, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_whole_and_of_few_sizes() {
+        let rows: Vec<u8> = (0..77).collect();
+        let sizes: Vec<_> = parts(&rows, 32).map(<[u8]>::len).collect();
+        assert_eq!(sizes, [32, 32, 8, 4, 1]);
+        assert_eq!(parts(&rows, 32).flatten().copied().collect::<Vec<_>>(), rows);
+        assert_eq!(parts::<u8>(&[], 32).count(), 0);
+        assert_eq!(tuples(2, 2), "($1, $2), ($3, $4)");
+    }
+}
