@@ -50,7 +50,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     tokio::spawn(signals(stop.clone()));
     if config.role == Some(Role::Sandbox) {
-        let outside = Outside::open(&config).await?;
+        // Whatever address others know it by.
+        let outside = Outside::start(&config).await?;
         stop.cancelled().await;
         outside.close().await;
         return Ok(());
@@ -103,7 +104,9 @@ impl House {
         if let Err(error) = backends.broker.declare(&queues).await {
             tracing::warn!(%error, "the broker is away; launches are accepted all the same");
         }
+        let name = format!("{}-{}", hostname(), std::process::id());
         if backends.alone {
+            backends::only_one(&backends.store, &name).await?;
             // Nobody else runs: what was running when the process ended is
             // unsure, and what was in a queue is gone with it.
             for news in backends.store.reap(true).await? {
@@ -122,7 +125,6 @@ impl House {
         )
         .with_machines(outside.machines(&backends.gates)?);
         session::first_account(&backends.store, config).await?;
-        let name = format!("{}-{}", hostname(), std::process::id());
         Ok(Self { backends, bell, registry, engine, name })
     }
 

@@ -66,14 +66,12 @@ impl Cluster {
                 .spawn();
             Process(child.unwrap())
         };
-        let mut processes = vec![start(
-            "sandbox",
-            &[
-                ("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{sandbox}")),
-                ("MEANWHILE_SANDBOX_SPEED", "20".into()),
-                ("MEANWHILE_SANDBOX_FAULTS", "false".into()),
-            ],
-        )];
+        // It knows what all know, its own address too, as where all units of a
+        // machine have one file of variables.
+        let mut outside = shared.to_vec();
+        outside.push(("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{sandbox}")));
+        outside.push(("MEANWHILE_SANDBOX_FAULTS", "false".into()));
+        let mut processes = vec![start("sandbox", &outside)];
         let mut web_processes = Vec::new();
         for port in web {
             let mut own = shared.to_vec();

@@ -5,10 +5,52 @@
 
 use crate::store::{Error, Store};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// A seat whose holder was not heard of for this long is free.
 const TERM: Duration = Duration::from_secs(6);
+
+/// The seat of a process that shares its database with nobody.
+const ALONE: &str = "alone";
+/// Between two looks at whether somebody is still there.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// For a process whose queues are its own: it runs what it finds queued, and
+/// takes what it finds running for lost. Waits until nobody else works on the
+/// database, for two terms at the most: who was killed keeps a seat for one.
+/// The name of somebody who is still there, then.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn until_alone(store: &Store, holder: &str) -> Result<Option<String>, Error> {
+    until_alone_for(store, holder, TERM * 2).await
+}
+
+async fn until_alone_for(
+    store: &Store,
+    holder: &str,
+    patience: Duration,
+) -> Result<Option<String>, Error> {
+    let start = Instant::now();
+    loop {
+        let other = match store.seated_beside(holder).await? {
+            Some(other) => other,
+            // Of two that see nobody one comes first; its relays' seats keep
+            // others away once this one's term is over.
+            None if take(store, ALONE, holder).await? => return Ok(None),
+            None => String::from("another process that has just started"),
+        };
+        if start.elapsed() >= patience {
+            return Ok(Some(other));
+        }
+        sleep(LOOK.min(patience)).await;
+    }
+}
+
+async fn take(store: &Store, name: &str, holder: &str) -> Result<bool, Error> {
+    let term = i64::try_from(TERM.as_millis()).unwrap_or(i64::MAX);
+    store.take_seat(name, holder, term).await
+}
 
 /// A candidate for one seat.
 pub struct Seat {
@@ -39,8 +81,7 @@ impl Seat {
             return Ok(held);
         }
         self.asked = None;
-        let term = i64::try_from(TERM.as_millis()).unwrap_or(i64::MAX);
-        let held = self.store.take_seat(&self.name, &self.holder, term).await?;
+        let held = take(&self.store, &self.name, &self.holder).await?;
         self.asked = Some((Instant::now(), held));
         Ok(held)
     }
@@ -52,5 +93,28 @@ impl Seat {
         {
             tracing::debug!(seat = self.name, %error, "a seat is freed by its term");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::clock::Steered;
+
+    #[tokio::test]
+    async fn who_works_alone_waits_for_the_dead_and_gives_way_to_the_living() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("store.sqlite").display());
+        let clock = Steered::at(0);
+        let store = Store::open(&url, clock.clone(), 1.0).await.unwrap();
+        let ask = async |holder| until_alone_for(&store, holder, Duration::ZERO).await.unwrap();
+        assert!(take(&store, "relay:q", "old").await.unwrap());
+        assert_eq!(ask("new").await.as_deref(), Some("old"));
+        // It was killed, and says nothing more.
+        clock.advance(i64::try_from(TERM.as_millis()).unwrap() + 1);
+        assert_eq!(ask("new").await, None);
+        assert_eq!(ask("new").await, None, "its own seat is in nobody's way");
+        assert_eq!(ask("third").await.as_deref(), Some("new"));
     }
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, bail, ensure};
 use engine::{
     broker::{self, Broker, rabbit::Rabbit},
     clock,
+    election::until_alone,
     gate::{self, Gate, Gates, redis::Redis},
     store::Store,
 };
@@ -105,6 +106,21 @@ pub fn lock(config: &Config) -> anyhow::Result<Option<File>> {
         );
     }
     Ok(Some(file))
+}
+
+/// The same on a database that is not a file of this machine.
+pub async fn only_one(store: &Store, name: &str) -> anyhow::Result<()> {
+    if store.has_one_process() {
+        return Ok(());
+    }
+    if let Some(other) = until_alone(store, name).await? {
+        bail!(
+            "another Meanwhile ({other}) works on this database. Stop it; or set MEANWHILE_BROKER \
+             to amqp://… for both, so that they share their queues, and run `meanwhile serve` and \
+             `meanwhile work`."
+        );
+    }
+    Ok(())
 }
 
 fn database(config: &Config) -> anyhow::Result<String> {

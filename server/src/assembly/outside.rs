@@ -31,12 +31,19 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// The one that `config` knows, or one of this process's own.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let speed = config.sandbox.sandbox_speed;
+        match &config.sandbox.sandbox_url {
+            Some(url) => Ok(Self { url: url.trim_end_matches('/').into(), speed, own: None }),
+            None => Self::start(config).await,
+        }
+    }
+
+    /// One of this process's own.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let options = &config.sandbox;
         let speed = options.sandbox_speed;
-        if let Some(url) = &options.sandbox_url {
-            return Ok(Self { url: url.trim_end_matches('/').into(), speed, own: None });
-        }
         let own = Sandbox::start(sandbox::Options {
             listen: options.sandbox_listen,
             ledger: config.data.join("sandbox.jsonl"),

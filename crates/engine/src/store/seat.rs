@@ -1,6 +1,6 @@
 //! Seats of which each has one holder at a time.
 
-use super::{Error, Store, execute};
+use super::{Error, Store, execute, one};
 
 impl Store {
     /// Takes or keeps a seat for `term` ms, where it is free or `holder`'s.
@@ -15,6 +15,13 @@ impl Store {
         )
         .await?;
         Ok(taken == 1)
+    }
+
+    /// Somebody else than `holder` who has any seat.
+    pub async fn seated_beside(&self, holder: &str) -> Result<Option<String>, Error> {
+        let sql = "SELECT holder FROM seats WHERE holder <> $1 AND until >= $2 LIMIT 1";
+        let other = one(&self.reader, sql, [holder.into(), self.now_ms().into()]).await?;
+        Ok(other.map(|row| row.try_get("", "holder")).transpose()?)
     }
 
     /// Frees a seat, where it is `holder`'s.
