@@ -14,3 +14,5 @@ pub mod missing;
 pub mod people;
 pub mod problem;
 pub mod search;
+#[cfg(feature = "ssr")]
+pub mod trouble;

@@ -19,7 +19,7 @@ use engine::store::Control;
 use serde::Deserialize;
 
 /// Back to `page`, which shows the problem.
-fn back(page: &str, problem: &Problem) -> Response {
+pub fn back(page: &str, problem: &Problem) -> Response {
     let mut words = String::new();
     for byte in problem.detail.bytes() {
         match byte {

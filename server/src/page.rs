@@ -207,7 +207,7 @@ async fn link(
 }
 
 /// Scripts run by the nonce alone; `'wasm-unsafe-eval'` compiles the bundle.
-fn content_security_policy() {
+pub fn content_security_policy() {
     let (Some(nonce), Some(options)) =
         (use_nonce(), leptos::context::use_context::<leptos_axum::ResponseOptions>())
     else {

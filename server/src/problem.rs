@@ -1,6 +1,8 @@
 //! Errors as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem
 //! details. A person never sees a database's words.
 
+pub mod page;
+
 use axum::{
     Json,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -9,6 +11,9 @@ use axum::{
 use contract::{api, feed::BadRow};
 use engine::{engine::LaunchError, machines, store};
 use std::time::Duration;
+
+/// The type of a problem's body.
+const JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An error that a caller sees.
 #[derive(Debug)]
@@ -133,7 +138,7 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, JSON);
         if self.status == StatusCode::PAYLOAD_TOO_LARGE {
             // The rest of the body is not read, so the connection ends here: a
             // client that is not told would send its next request into it.

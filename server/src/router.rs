@@ -1,8 +1,10 @@
 //! Which path leads where.
 
 use crate::{
-    api, assets, body, guard, hub, measures, overload, page, problem::Problem, state::State, token,
-    trace,
+    api, assets, body, guard, hub, measures, overload, page,
+    problem::{self, Problem},
+    state::State,
+    token, trace,
 };
 use axum::{
     Router,
@@ -103,6 +105,7 @@ pub fn router(state: State) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), overload::bound))
         .layer(middleware::from_fn_with_state(state.clone(), body::hear_out))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check))
+        .layer(middleware::from_fn_with_state(state.clone(), problem::page::show))
         .merge(probes.router)
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(measures::count))

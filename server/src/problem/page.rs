@@ -1,0 +1,97 @@
+//! Problems as pages: a program reads JSON, a person does not.
+
+use super::Problem;
+use crate::{cookie, form, state::State};
+use app::{data::people::Theme, page::trouble};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State as Extract},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use contract::api;
+use leptos::context::provide_context;
+
+/// No problem has more words than this, bytes.
+const MOST: usize = 1024 * 1024;
+
+/// Answers a browser that shows what it is answered with a page; who posted a
+/// form and is signed out is led to where they sign in.
+pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    let navigates = navigates(&request);
+    let posts = *request.method() == Method::POST;
+    let (theme, back) = (cookie::get(request.headers(), form::people::THEME), back(&request));
+    let response = next.run(request).await;
+    let problem = response.headers().get(header::CONTENT_TYPE) == Some(&super::JSON);
+    if !navigates || !problem {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let words = words(body).await;
+    if parts.status == StatusCode::UNAUTHORIZED && posts {
+        let words = "You were signed out meanwhile. Sign in, and do it again: nothing was changed.";
+        return form::back("/sign-in", &Problem::new(parts.status, words));
+    }
+    let assets = app::Assets { css: state.assets.css.clone(), ..app::Assets::default() };
+    let theme = theme.as_deref().map(Theme::from_word).unwrap_or_default();
+    let browser = app::Browser { theme, ..app::Browser::default() };
+    let back = if posts { back } else { String::new() };
+    let trouble = trouble::Trouble { title: title(parts.status), words, back };
+    let provide = move || {
+        provide_context(assets.clone());
+        provide_context(browser.clone());
+        provide_context(trouble.clone());
+        crate::page::content_security_policy();
+    };
+    let handler = leptos_axum::render_app_async_with_context(provide, trouble::document);
+    let mut page = handler(Request::default()).await.into_response();
+    *page.status_mut() = parts.status;
+    keep(&parts.headers, page.headers_mut());
+    page
+}
+
+/// Whether the answer will be what a person sees.
+fn navigates(request: &Request) -> bool {
+    let html = |accepted: &HeaderValue| accepted.to_str().is_ok_and(|a| a.contains("text/html"));
+    !request.uri().path().starts_with("/api/")
+        && request.headers().get(header::ACCEPT).is_some_and(html)
+}
+
+/// The path of the page that a form was on; browsers tell it to its own site.
+fn back(request: &Request) -> String {
+    let headers = request.headers();
+    let told = headers.get(header::REFERER).and_then(|told| told.to_str().ok()?.parse().ok());
+    let own = |uri: &Uri| uri.authority().map(|own| own.as_str()) == host(headers);
+    let path = told.filter(own).and_then(|uri| Some(uri.path_and_query()?.to_string()));
+    // Two slashes begin the name of a host.
+    path.filter(|path| !path.starts_with("//")).unwrap_or_else(|| "/".into())
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST)?.to_str().ok()
+}
+
+async fn words(body: Body) -> String {
+    let problem = to_bytes(body, MOST).await.ok();
+    let problem = problem.and_then(|json| serde_json::from_slice::<api::Problem>(&json).ok());
+    problem.map_or_else(|| "It is not known why.".into(), |problem| problem.detail)
+}
+
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "Not just now",
+        _ => "This was not done",
+    }
+}
+
+/// Headers that say something about the refusal itself.
+fn keep(from: &HeaderMap, to: &mut HeaderMap) {
+    const KEPT: [HeaderName; 2] = [header::RETRY_AFTER, header::CONNECTION];
+    for name in KEPT {
+        if let Some(value) = from.get(&name) {
+            to.insert(name, value.clone());
+        }
+    }
+}
