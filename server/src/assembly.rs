@@ -13,6 +13,7 @@ use crate::{
     body::Patience,
     client::Proxies,
     config::{Config, Role},
+    connections,
     guard::Origins,
     hub::Hub,
     limiter::Limiter,
@@ -22,7 +23,6 @@ use crate::{
     state::State,
 };
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use backends::Backends;
 use engine::{broker::News, election::Seat, engine::Engine, pruner, reaper, relay, relay::Bell};
 use outside::Outside;
@@ -176,7 +176,11 @@ impl House {
             match (listener, state) {
                 (Some(listener), Some(state)) => {
                     tasks.spawn(hub.run());
-                    serve(listener, state, stop).await?;
+                    let address = listener.local_addr()?;
+                    tracing::info!("Meanwhile is ready: http://{address}");
+                    let (proxies, router) = (state.proxies.clone(), router::router(state));
+                    let bounds = connections::Bounds::default();
+                    connections::serve(listener, router, proxies, bounds, stop).await;
                 }
                 _ => {
                     tracing::info!("Meanwhile works");
@@ -280,25 +284,6 @@ impl House {
 /// A call's limit is half a lease; its end has to be kept, too.
 fn drain(config: &Config) -> Duration {
     Duration::from_secs(u64::from(config.lease_s) / 2 + 5)
-}
-
-async fn serve(
-    listener: TcpListener,
-    state: State,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    // Facts are small and follow each other closely: Nagle's algorithm would
-    // hold each back until the one before is acknowledged, up to 40 ms.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's delay");
-        }
-    });
-    tracing::info!("Meanwhile is ready: http://{address}");
-    let service = router::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned()).await?;
-    Ok(())
 }
 
 /// What another process wrote wakes the relay of this one.

@@ -35,6 +35,11 @@ impl Proxies {
         Self(trusted.into())
     }
 
+    /// Whether it is one of them.
+    pub fn trust(&self, peer: IpAddr) -> bool {
+        self.0.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
     /// The last address that a trusted proxy vouches for: each writes its peer
     /// at the end, and what stands before an untrusted one is hearsay.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
@@ -42,7 +47,7 @@ impl Proxies {
         let mut hops: Vec<_> =
             values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).collect();
         let mut client = peer.to_canonical();
-        while self.0.iter().any(|net| net.contains(&client))
+        while self.trust(client)
             && let Some(before) = hops.pop().and_then(address)
         {
             client = before;

@@ -20,7 +20,7 @@
 //! | [`assets`] | the bundle, carried in the binary |
 //! | [`body`] | bodies that nobody hears to their end |
 //! | [`measures`] | what an operator's Prometheus reads |
-//! | [`overload`] | what is let in at once |
+//! | [`connections`], [`overload`] | what is let in at once |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
@@ -31,6 +31,7 @@ pub mod assets;
 pub mod body;
 pub mod client;
 pub mod config;
+pub mod connections;
 pub mod cookie;
 pub mod failed;
 pub mod form;

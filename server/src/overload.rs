@@ -273,7 +273,7 @@ async fn admit(state: &State, parts: &mut Parts) -> Result<Held, Problem> {
 }
 
 /// A whole network of IPv6 is one household's.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
         address @ IpAddr::V4(_) => address,

@@ -1,0 +1,261 @@
+//! Connections: as many as this process has files for, of which an address has
+//! its share, and none that keeps its request to itself. [`axum::serve`] bounds
+//! neither.
+
+mod place;
+
+use crate::client::Proxies;
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use place::{Full, Placed, Places};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+/// What is borne of connections.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Of all together, and of one address.
+    pub all: usize,
+    pub own: usize,
+    /// A request is there so long after the connection, or the answer before
+    /// it, at the latest.
+    pub head: Duration,
+}
+
+impl Default for Bounds {
+    /// What this process has files for. A proxy that keeps connections for 60 s
+    /// never sends a request into one that is just being closed.
+    fn default() -> Self {
+        Self { all: place::room(), own: 2_048, head: Duration::from_secs(75) }
+    }
+}
+
+/// Serves until `stop`, and then until every request is answered.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    proxies: Proxies,
+    bounds: Bounds,
+    stop: &CancellationToken,
+) {
+    let places = Places::new(&bounds, proxies);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(bounds.head);
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                rest(&error).await;
+                continue;
+            }
+        };
+        let stream = match places.take(peer.ip()) {
+            Ok(place) => Placed::new(stream, place),
+            Err(full) => {
+                refuse(&stream, full);
+                continue;
+            }
+        };
+        // Facts are small and follow each other closely: Nagle's algorithm would
+        // hold each back until the one before is acknowledged, up to 40 ms.
+        if let Err(error) = stream.set_nodelay() {
+            tracing::debug!(%error, "a connection keeps Nagle's delay");
+        }
+        let service = router.clone().map_request(move |request| known(request, peer));
+        let connection = server
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .with_upgrades();
+        let stop = stop.clone();
+        connections.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    // The request under way is answered, an idle one ends.
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::trace!(%error, "a connection ended");
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+fn known(request: hyper::Request<Incoming>, peer: SocketAddr) -> Request {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
+}
+
+/// A connection that ended before it was accepted is nobody's concern; where
+/// there are no files left, some will be.
+async fn rest(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        tracing::error!(%error, "no connection can be accepted");
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Nobody waits for whoever does not read it.
+fn refuse(stream: &TcpStream, full: Full) {
+    let (bound, status) = match full {
+        Full::All => ("connections", "503 Service Unavailable"),
+        Full::Own => ("address_connections", "429 Too Many Requests"),
+    };
+    metrics::counter!("meanwhile_overload_refusals_total", "bound" => bound).increment(1);
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    let _ = stream.try_write(answer.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use axum::{extract::WebSocketUpgrade, routing::get};
+    use futures_util::StreamExt;
+    use std::sync::Arc;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::Semaphore,
+        task::JoinHandle,
+        time::timeout,
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Server {
+        port: u16,
+        /// Requests for `/slow` that are here.
+        came: Arc<Semaphore>,
+        /// Their answers wait for it.
+        go: Arc<Semaphore>,
+        stop: CancellationToken,
+        served: JoinHandle<()>,
+    }
+
+    async fn server(own: usize, head: Duration) -> Server {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (came, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (here, wait) = (Arc::clone(&came), Arc::clone(&go));
+        let slow = async move || {
+            here.add_permits(1);
+            wait.acquire().await.map(|_| "done").unwrap()
+        };
+        let stop = CancellationToken::new();
+        let socket = async |upgrade: WebSocketUpgrade| {
+            upgrade.on_upgrade(async |mut socket| while socket.next().await.is_some() {})
+        };
+        let router = Router::new()
+            .route(
+                "/",
+                get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+                    format!("hello {}", peer.ip())
+                }),
+            )
+            .route("/ws", get(socket))
+            .route("/slow", get(slow));
+        let (end, bounds) = (stop.clone(), Bounds { all: 100, own, head });
+        let proxies = Proxies::new(&[]);
+        let served =
+            tokio::spawn(async move { serve(listener, router, proxies, bounds, &end).await });
+        Server { port, came, go, stop, served }
+    }
+
+    impl Server {
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+        }
+
+        /// The whole answer on a connection of its own.
+        async fn ask(&self, path: &str) -> String {
+            let mut stream = self.connect().await;
+            send(&mut stream, path).await;
+            rest_of(&mut stream).await
+        }
+    }
+
+    async fn send(stream: &mut TcpStream, path: &str) {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+    }
+
+    /// All up to the end; a reset is one too.
+    async fn rest_of(stream: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        let end = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        let _ = end.expect("the connection does not end");
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_keeps_a_request_to_themselves_is_sent_away() {
+        let server = server(10, Duration::from_millis(100)).await;
+        assert!(server.ask("/").await.ends_with("hello 127.0.0.1"));
+        for begun in ["", "GET / HTTP/1.1\r\nHo"] {
+            let mut stream = server.connect().await;
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            assert!(!rest_of(&mut stream).await.contains("hello"), "{begun:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_keeps_its_place_and_past_its_share_an_address_is_told() {
+        let server = server(1, PATIENCE).await;
+        let url = format!("ws://127.0.0.1:{}/ws", server.port);
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let mut refused = server.connect().await;
+        let told = rest_of(&mut refused).await;
+        assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("Retry-After: 5"), "{told}");
+        drop(socket);
+        let free = async {
+            while !server.ask("/").await.contains("hello") {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, free).await.expect("its place is not free again");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_answers_what_it_was_asked_and_ends_what_is_idle() {
+        let server = server(10, PATIENCE).await;
+        let (mut slow, mut idle) = (server.connect().await, server.connect().await);
+        send(&mut slow, "/slow").await;
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
+        let mut byte = [0];
+        idle.read_exact(&mut byte).await.unwrap();
+        let _here = server.came.acquire().await.unwrap();
+        server.stop.cancel();
+        rest_of(&mut idle).await;
+        assert!(!server.served.is_finished());
+        server.go.add_permits(1);
+        assert!(rest_of(&mut slow).await.ends_with("done"));
+        timeout(PATIENCE, server.served).await.expect("it serves on").unwrap();
+    }
+}
