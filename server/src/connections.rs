@@ -136,6 +136,8 @@ fn refuse(stream: &TcpStream, full: Full) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    // No path of these is one of the server's.
+    #![allow(clippy::disallowed_methods)]
     use super::*;
     use axum::{extract::WebSocketUpgrade, routing::get};
     use futures_util::StreamExt;

@@ -9,7 +9,7 @@ const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
     ("engine", &[], &["leptos", "axum", "worker", "app", "server", "sandbox"]),
     ("worker", &[], &["leptos", "axum", "app", "server", "sandbox"]),
     ("sandbox", &[], &["leptos", "engine", "worker", "app", "server", "contract"]),
-    ("servers", &[], &["tokio", "engine", "contract"]),
+    ("servers", &[], &["engine", "contract"]),
     ("bench", &[], &["leptos", "engine", "worker", "app", "server"]),
     ("app", &["--features", "ssr"], &["worker", "server", "sandbox"]),
     (
