@@ -50,7 +50,7 @@ pub use tokens::MAX_TOKENS;
 use crate::clock;
 use contract::{UserId, fact::Fact};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr};
-use sql::{all, alone, commit, execute, one, parts, persist, places, tuples};
+use sql::{all, alone, commit, execute, execute_on_all, one, parts, persist, places, tuples};
 use std::borrow::Cow;
 use uuid::Uuid;
 

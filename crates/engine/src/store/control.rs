@@ -3,7 +3,7 @@
 use super::{
     Error, Store,
     apply::save_job,
-    commit, execute,
+    commit, execute, execute_on_all,
     journal::{self, Draft},
     one, parts, persist, places, row,
 };
@@ -13,7 +13,7 @@ use contract::{
     fact::{Fact, FactData, FactKind},
     state::{JobState, TaskState},
 };
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::{DatabaseTransaction, Value};
 
 /// Rows of one statement; see `accept::ROWS`.
 const ROWS: usize = 32;
@@ -229,8 +229,8 @@ impl Store {
 }
 
 /// Queues what `which` says of the job's failed tasks again; how many it was.
-async fn requeue_failed<C: ConnectionTrait>(
-    c: &C,
+async fn requeue_failed(
+    c: &DatabaseTransaction,
     job: JobId,
     which: &RetryWhich,
     now: i64,
@@ -245,7 +245,7 @@ async fn requeue_failed<C: ConnectionTrait>(
         values.push(channel.as_str().into());
         sql.push_str(" AND channel = $3");
     }
-    let Some(tasks) = &which.tasks else { return execute(c, &sql, values).await };
+    let Some(tasks) = &which.tasks else { return execute_on_all(c, &sql, values).await };
     let mut tasks: Vec<_> = tasks.iter().map(|task| task.0).collect();
     tasks.sort_unstable();
     tasks.dedup();
@@ -259,8 +259,8 @@ async fn requeue_failed<C: ConnectionTrait>(
 }
 
 /// Messages of the job that lie in a queue are stale from now on.
-async fn unpublish<C: ConnectionTrait>(c: &C, job: JobId) -> Result<u64, Error> {
-    execute(
+async fn unpublish(c: &DatabaseTransaction, job: JobId) -> Result<u64, Error> {
+    execute_on_all(
         c,
         "UPDATE tasks SET published_at = NULL, fence = fence + 1 WHERE job_id = $1 \
          AND state = 'queued' AND published_at IS NOT NULL",
@@ -269,8 +269,8 @@ async fn unpublish<C: ConnectionTrait>(c: &C, job: JobId) -> Result<u64, Error> 
     .await
 }
 
-async fn cancel_queued<C: ConnectionTrait>(c: &C, job: JobId, now: i64) -> Result<u32, Error> {
-    let count = execute(
+async fn cancel_queued(c: &DatabaseTransaction, job: JobId, now: i64) -> Result<u32, Error> {
+    let count = execute_on_all(
         c,
         "UPDATE tasks SET state = 'cancelled', fence = fence + 1, published_at = NULL, \
          waiting_for = NULL, updated_at = $2 WHERE job_id = $1 AND state = 'queued'",

@@ -2,8 +2,8 @@
 
 use super::Error;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, RuntimeErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 use std::time::Duration;
 
@@ -11,9 +11,20 @@ use std::time::Duration;
 /// all: one that is silent for longer is away.
 pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
+/// But for one that changes all tasks of a job, of which there may be
+/// [`MAX_OPEN`](super::MAX_OPEN).
+const CHANGES: Duration = Duration::from_secs(300);
+
 async fn answered<T>(statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
+    within(ANSWER, statement).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, Error> {
     let silent = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
-    Ok(tokio::time::timeout(ANSWER, statement).await.map_err(silent)??)
+    Ok(tokio::time::timeout(limit, statement).await.map_err(silent)??)
 }
 
 /// A transaction that may write.
@@ -109,6 +120,19 @@ pub(super) async fn execute<C: ConnectionTrait>(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<u64, Error> {
     Ok(answered(c.execute_raw(statement(c, sql, values))).await?.rows_affected())
+}
+
+/// As [`execute`], where as many rows may change as there are.
+pub(super) async fn execute_on_all(
+    tx: &DatabaseTransaction,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, Error> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let limit = format!("SET LOCAL statement_timeout = '{}s'", CHANGES.as_secs());
+        execute(tx, &limit, []).await?;
+    }
+    Ok(within(CHANGES, tx.execute_raw(statement(tx, sql, values))).await?.rows_affected())
 }
 
 fn statement<C: ConnectionTrait>(
