@@ -30,7 +30,7 @@ async fn people_read_a_page_and_programs_a_problem() {
     assert_eq!(shown.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(shown.headers().contains_key(header::CONTENT_SECURITY_POLICY));
     let page = shown.text().await.unwrap();
-    assert!(page.contains("There is nothing here."), "{page}");
+    assert!(page.contains("The address is wrong"), "{page}");
     assert!(page.contains(&format!("href=\"{JOB}?state=failed\"")), "{page}");
 
     let told = meanwhile.post(&cancel).form(&[("shown", "")]).send().await.unwrap();

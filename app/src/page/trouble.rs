@@ -10,15 +10,15 @@ pub struct Trouble {
     pub title: &'static str,
     /// What happened, and what to do.
     pub words: String,
-    /// The page that it was asked from; empty: the one that was asked for.
-    pub back: String,
+    /// Where to go from here, and what that is.
+    pub way: Option<(String, &'static str)>,
 }
 
 /// The whole page.
 pub fn document() -> impl IntoView {
     provide_meta_context();
-    let Trouble { title, words, back } = expect_context::<Trouble>();
-    let link = if back.is_empty() { "Try again" } else { "Back to the page" };
+    let Trouble { title, words, way } = expect_context::<Trouble>();
+    let way = way.map(|(href, name)| view! { <a href=href>{name}</a> });
     let body = view! {
         <Title text=title/>
         <main class="door">
@@ -26,8 +26,9 @@ pub fn document() -> impl IntoView {
             <h1>{title}</h1>
             <p role="alert" data-testid="problem">{words}</p>
             <p class="ways">
-                <a href=back>{link}</a>
+                {way}
                 <a href="/">"Launch"</a>
+                <a href="/jobs">"Jobs"</a>
             </p>
         </main>
     };

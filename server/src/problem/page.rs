@@ -28,7 +28,10 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
         return response;
     }
     let (parts, body) = response.into_parts();
-    let words = words(body).await;
+    let mut words = words(body).await;
+    if parts.status == StatusCode::NOT_FOUND {
+        words = "The address is wrong, or what was here belongs to someone else.".into();
+    }
     if parts.status == StatusCode::UNAUTHORIZED && posts {
         let words = "You were signed out meanwhile. Sign in, and do it again: nothing was changed.";
         return form::back("/sign-in", &Problem::new(parts.status, words));
@@ -36,8 +39,13 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
     let assets = app::Assets { css: state.assets.css.clone(), ..app::Assets::default() };
     let theme = theme.as_deref().map(Theme::from_word).unwrap_or_default();
     let browser = app::Browser { theme, ..app::Browser::default() };
-    let back = if posts { back } else { String::new() };
-    let trouble = trouble::Trouble { title: title(parts.status), words, back };
+    let way = match (posts, parts.status) {
+        (true, _) => Some((back, "Back to the page")),
+        (false, StatusCode::NOT_FOUND) => None,
+        // The same address.
+        (false, _) => Some((String::new(), "Try again")),
+    };
+    let trouble = trouble::Trouble { title: title(parts.status), words, way };
     let provide = move || {
         provide_context(assets.clone());
         provide_context(browser.clone());
