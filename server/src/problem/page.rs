@@ -6,7 +6,7 @@ use app::{data::people::Theme, page::trouble};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State as Extract},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -34,7 +34,9 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
     }
     if parts.status == StatusCode::UNAUTHORIZED && posts {
         let words = "You were signed out meanwhile. Sign in, and do it again: nothing was changed.";
-        return form::back("/sign-in", &Problem::new(parts.status, words));
+        let mut led = form::back("/sign-in", &Problem::new(parts.status, words));
+        keep(&parts.headers, led.headers_mut());
+        return led;
     }
     let assets = app::Assets { css: state.assets.css.clone(), ..app::Assets::default() };
     let theme = theme.as_deref().map(Theme::from_word).unwrap_or_default();
@@ -94,11 +96,12 @@ fn title(status: StatusCode) -> &'static str {
     }
 }
 
-/// Headers that say something about the refusal itself.
+/// Headers that don't speak of the body: of safety, of the connection, of when
+/// to come again.
 fn keep(from: &HeaderMap, to: &mut HeaderMap) {
-    const KEPT: [HeaderName; 2] = [header::RETRY_AFTER, header::CONNECTION];
-    for name in KEPT {
-        if let Some(value) = from.get(&name) {
+    let of_body = [header::CONTENT_TYPE, header::CONTENT_LENGTH];
+    for (name, value) in from {
+        if !of_body.contains(name) && !to.contains_key(name) {
             to.insert(name, value.clone());
         }
     }
