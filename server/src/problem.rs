@@ -63,12 +63,17 @@ impl From<store::Error> for Problem {
             error @ store::Error::TooManyOpen { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
             }
-            store::Error::Database(_) | store::Error::Corrupt { .. } => {
+            store::Error::Database(_)
+            | store::Error::Unsettled(_)
+            | store::Error::Corrupt { .. } => {
                 tracing::error!(%error, "the store failed");
                 metrics::counter!("meanwhile_store_failures_total").increment(1);
                 let words = if error.is_full() {
                     "The database has no room left on its disk. Nothing was changed; try again when \
                      an operator has made some."
+                } else if matches!(error, store::Error::Unsettled(_)) {
+                    "The database did not answer. It is not known whether this was done: look \
+                     first, and do it again if it was not."
                 } else {
                     "The database did not answer. Nothing was changed; try again soon."
                 };

@@ -72,6 +72,9 @@ pub enum Error {
     /// The database can't be reached, or refused a statement.
     #[error("database: {0}")]
     Database(#[from] DbErr),
+    /// No word came on a commit: it may have been kept.
+    #[error("no word on a commit: {0}")]
+    Unsettled(DbErr),
     /// What the database holds can't be read back.
     #[error("stored {what} can't be read: {why}")]
     Corrupt { what: &'static str, why: String },
@@ -105,6 +108,13 @@ impl Error {
         self.code().is_some_and(|code| matches!(&*code, "53100" | "13"))
     }
 
+    /// The database has said no, and goes on: it was not on its way out, which
+    /// PostgreSQL tells by SQLSTATEs of
+    /// [class 57P](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    fn is_refusal(&self) -> bool {
+        self.code().is_some_and(|code| !code.starts_with("57P"))
+    }
+
     /// PostgreSQL's SQLSTATE, SQLite's result code.
     fn code(&self) -> Option<Cow<'_, str>> {
         let Self::Database(
@@ -120,7 +130,8 @@ impl Error {
 
     /// No connection to the database: it may be better in a moment.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+        let (Self::Database(error) | Self::Unsettled(error)) = self else { return false };
+        matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Error, schema::Migrator, sql};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait,
-    sqlx::{self, Connection, PgConnection, postgres::PgPoolOptions},
+    sqlx::{self, Connection, PgConnection, Row, postgres::PgPoolOptions},
 };
 use sea_orm_migration::MigratorTrait;
 use std::time::Duration;
@@ -79,7 +79,7 @@ fn postgres(url: &str) -> ConnectOptions {
 /// asked before it is used after a rest, and whenever it comes back: a request
 /// that was given up leaves one behind that may never answer. The server ends
 /// what nobody waits for any more, and with it the locks of a machine that is
-/// gone.
+/// gone; it does so first, so that what it says is told from silence.
 fn supervised(pool: PgPoolOptions) -> PgPoolOptions {
     pool.test_before_acquire(false)
         .after_connect(|connection, _| {
@@ -89,10 +89,12 @@ fn supervised(pool: PgPoolOptions) -> PgPoolOptions {
                 let session = format!(
                     "SET plan_cache_mode = force_custom_plan; \
                      SET statement_timeout = '{statement}s'; \
+                     SET lock_timeout = '{lock}s'; \
                      SET idle_in_transaction_session_timeout = '{statement}s'; \
                      SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
                      SET tcp_keepalives_count = 3; SET tcp_user_timeout = '{statement}s'",
-                    statement = sql::ANSWER.as_secs(),
+                    statement = sql::STATEMENT.as_secs(),
+                    lock = sql::LOCK.as_secs(),
                 );
                 sqlx::raw_sql(sqlx::AssertSqlSafe(session)).execute(connection).await.map(|_| ())
             })
@@ -105,10 +107,25 @@ fn supervised(pool: PgPoolOptions) -> PgPoolOptions {
                 Ok(true)
             })
         })
-        .after_release(|connection, _| Box::pin(async { ping(connection).await.map(|()| true) }))
+        .after_release(|connection, _| Box::pin(is_idle(connection)))
+}
+
+/// Whether no transaction is open. A BEGIN that was given up and is answered
+/// after all opens one that nobody knows of: what is written next on that
+/// connection would not be kept.
+async fn is_idle(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // Only the simple protocol begins a transaction with its statement.
+    let asked = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection);
+    in_time(asked).await?.try_get(0)
 }
 
 async fn ping(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    in_time(connection.ping()).await
+}
+
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-    tokio::time::timeout(PING, connection.ping()).await.map_err(silent)?
+    tokio::time::timeout(PING, answer).await.map_err(silent)?
 }

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 /// No statement of ours takes so long, on a database that does anything at
 /// all: one that is silent for longer is away.
-pub(super) const ANSWER: Duration = Duration::from_secs(20);
-
+const ANSWER: Duration = Duration::from_secs(20);
+/// PostgreSQL ends one itself after this time, and one that waits for another
+/// transaction's lock sooner: then that one is what is slow, and it is done
+/// anew.
+pub(super) const STATEMENT: Duration = Duration::from_secs(15);
+pub(super) const LOCK: Duration = Duration::from_secs(5);
 /// But for one that changes all tasks of a job, of which there may be
 /// [`MAX_OPEN`](super::MAX_OPEN).
 const CHANGES: Duration = Duration::from_secs(300);
@@ -36,9 +40,14 @@ pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransac
     answered(writer.begin_with_options(options)).await
 }
 
-/// An error leaves open whether it was kept.
+/// [`Error::Unsettled`] where the connection is lost before the database has
+/// said that it was kept, or was not.
 pub(super) async fn commit(tx: DatabaseTransaction) -> Result<(), Error> {
-    answered(tx.commit()).await
+    match answered(tx.commit()).await {
+        Err(error @ Error::Database(_)) if error.is_refusal() => Err(error),
+        Err(Error::Database(error)) => Err(Error::Unsettled(error)),
+        done => done,
+    }
 }
 
 /// So often, and between two of them so long, ms.

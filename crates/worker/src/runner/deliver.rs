@@ -38,7 +38,7 @@ impl Worker {
             match done {
                 Ok(Delivered::Handled) => return delivery.ack().await,
                 Ok(Delivered::GivenBack) => return,
-                Err(error @ store::Error::Database(_)) => {
+                Err(error @ (store::Error::Database(_) | store::Error::Unsettled(_))) => {
                     tracing::warn!(queue, %error, "a delivery is tried again");
                 }
                 // It would fail for ever. The reaper misses its message, and
