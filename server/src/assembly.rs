@@ -24,14 +24,20 @@ use crate::{
 };
 use anyhow::Context;
 use backends::Backends;
-use engine::{broker::News, election::Seat, engine::Engine, pruner, reaper, relay, relay::Bell};
+use engine::{
+    broker::News,
+    election::{self, Kept, Seat},
+    engine::Engine,
+    pruner, reaper, relay,
+    relay::Bell,
+};
 use outside::Outside;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{Registry, handlers::noop_run};
 
@@ -60,7 +66,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     backends::check(&config)?;
     let _lock = backends::lock(&config)?;
     let outside = Outside::open(&config).await?;
-    let house = House::build(&config, &outside).await?;
+    // It may have to wait until the database is its own.
+    let house = tokio::select! {
+        house = House::build(&config, &outside) => house?,
+        () = stop.cancelled() => {
+            outside.close().await;
+            return Ok(());
+        }
+    };
     let done = house.run(&config, recorder, &stop).await;
     stop.cancel();
     outside.close().await;
@@ -87,8 +100,10 @@ struct House {
     bell: Bell,
     registry: Registry,
     engine: Engine,
-    /// This process, as attempts and seats tell it.
+    /// This process, as attempts tell it.
     name: String,
+    /// The same, as no other one is called.
+    holder: String,
 }
 
 impl House {
@@ -105,8 +120,10 @@ impl House {
             tracing::warn!(%error, "the broker is away; launches are accepted all the same");
         }
         let name = format!("{}-{}", hostname(), std::process::id());
+        // Two containers may have one name, and each its process 1.
+        let holder = format!("{name}-{:08x}", rand::random::<u32>());
         if backends.alone {
-            backends::only_one(&backends.store, &name).await?;
+            backends::only_one(&backends.store, &holder).await?;
             // Nobody else runs: what was running when the process ended is
             // unsure, and what was in a queue is gone with it.
             for news in backends.store.reap(true).await? {
@@ -125,7 +142,7 @@ impl House {
         )
         .with_machines(outside.machines(&backends.gates)?);
         session::first_account(&backends.store, config).await?;
-        Ok(Self { backends, bell, registry, engine, name })
+        Ok(Self { backends, bell, registry, engine, name, holder })
     }
 
     async fn run(
@@ -139,6 +156,7 @@ impl House {
         let told = CancellationToken::new();
         let (broker, end) = (Arc::clone(&self.backends.broker), told.clone());
         let news = tokio::spawn(async move { broker.run(end).await });
+        let alone = self.keep_alone(&told, stop);
         self.spawn_background(config, &tasks, stop);
         let serves = config.role != Some(Role::Work);
         let listener =
@@ -207,10 +225,34 @@ impl House {
             }
         };
         told.cancel();
+        if let Some(alone) = alone {
+            let _ = alone.await;
+        }
         if news.await.is_err() {
             tracing::error!("what carries news between nodes has panicked");
         }
         done
+    }
+
+    /// Keeps others away from a database whose queues are this process's own,
+    /// until `end`.
+    fn keep_alone(
+        &self,
+        end: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> Option<JoinHandle<()>> {
+        let Backends { store, alone, .. } = &self.backends;
+        let shared = *alone && !store.has_one_process();
+        shared.then(|| {
+            let (store, holder) = (store.clone(), self.holder.clone());
+            let (end, stop) = (end.clone(), stop.clone());
+            tokio::spawn(async move {
+                if election::keep_alone(store, holder, end).await == Kept::Lost {
+                    tracing::error!("another Meanwhile has taken this database: this one stops");
+                    stop.cancel();
+                }
+            })
+        })
     }
 
     /// Relays, reaper and pruner.
@@ -219,7 +261,7 @@ impl House {
         if !alone {
             tasks.spawn(ring(broker.news(), self.bell.clone(), stop.clone()));
         }
-        let seat = |name: &str| Seat::new(store.clone(), name, self.name.clone());
+        let seat = |name: &str| Seat::new(store.clone(), name, self.holder.clone());
         for queue in self.registry.queues() {
             let seat = seat(&relay::seat(&queue.name));
             tasks.spawn(relay::run(

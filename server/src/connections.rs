@@ -16,10 +16,12 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use place::{Full, Placed, Places};
-use std::{io, net::SocketAddr, pin::pin, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::sleep,
+    sync::Semaphore,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -39,9 +41,14 @@ impl Default for Bounds {
     /// What this process has files for. A proxy that keeps connections for 60 s
     /// never sends a request into one that is just being closed.
     fn default() -> Self {
-        Self { all: place::room(), own: 2_048, head: Duration::from_secs(75) }
+        let all = place::room();
+        Self { all, own: (all / 4).min(2_048), head: Duration::from_secs(75) }
     }
 }
+
+/// Whoever is refused is heard out for so long, and so many at once.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELLS: usize = 64;
 
 /// Serves until `stop`, and then until every request is answered.
 pub async fn serve(
@@ -55,6 +62,7 @@ pub async fn serve(
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(bounds.head);
     let connections = TaskTracker::new();
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -70,7 +78,14 @@ pub async fn serve(
         let stream = match places.take(peer.ip()) {
             Ok(place) => Placed::new(stream, place),
             Err(full) => {
-                refuse(&stream, full);
+                let words = refusal(full);
+                // Past so many at once they learn no more than that it ended.
+                if let Ok(turn) = Arc::clone(&farewells).try_acquire_owned() {
+                    tokio::spawn(async move {
+                        let _ = timeout(FAREWELL, say(stream, &words)).await;
+                        drop(turn);
+                    });
+                }
                 continue;
             }
         };
@@ -120,17 +135,24 @@ async fn rest(error: &io::Error) {
     }
 }
 
-/// Nobody waits for whoever does not read it.
-fn refuse(stream: &TcpStream, full: Full) {
+/// Counts the refusal.
+fn refusal(full: Full) -> String {
     let (bound, status) = match full {
         Full::All => ("connections", "503 Service Unavailable"),
         Full::Own => ("address_connections", "429 Too Many Requests"),
     };
     metrics::counter!("meanwhile_overload_refusals_total", "bound" => bound).increment(1);
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    );
-    let _ = stream.try_write(answer.as_bytes());
+    format!("HTTP/1.1 {status}\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// Were the connection closed with a request unread, its sender would see a
+/// reset and not the answer.
+async fn say(mut stream: TcpStream, words: &str) -> io::Result<()> {
+    stream.write_all(words.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 1_024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 #[cfg(test)]
@@ -141,13 +163,7 @@ mod tests {
     use super::*;
     use axum::{extract::WebSocketUpgrade, routing::get};
     use futures_util::StreamExt;
-    use std::sync::Arc;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        sync::Semaphore,
-        task::JoinHandle,
-        time::timeout,
-    };
+    use tokio::task::JoinHandle;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -216,6 +232,12 @@ mod tests {
         String::from_utf8(answer).unwrap()
     }
 
+    #[test]
+    fn no_address_can_have_all() {
+        let Bounds { all, own, .. } = Bounds::default();
+        assert!(0 < own && own <= all / 4, "{own} of {all}");
+    }
+
     #[tokio::test]
     async fn who_keeps_a_request_to_themselves_is_sent_away() {
         let server = server(10, Duration::from_millis(100)).await;
@@ -232,8 +254,7 @@ mod tests {
         let server = server(1, PATIENCE).await;
         let url = format!("ws://127.0.0.1:{}/ws", server.port);
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        let mut refused = server.connect().await;
-        let told = rest_of(&mut refused).await;
+        let told = server.ask("/").await;
         assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("Retry-After: 5"), "{told}");
         drop(socket);
         let free = async {

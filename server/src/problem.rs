@@ -144,6 +144,8 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, JSON);
+        // A browser is shown a page instead.
+        headers.insert(header::VARY, HeaderValue::from_static("accept"));
         if self.status == StatusCode::PAYLOAD_TOO_LARGE {
             // The rest of the body is not read, so the connection ends here: a
             // client that is not told would send its next request into it.

@@ -29,6 +29,7 @@ async fn people_read_a_page_and_programs_a_problem() {
     assert_eq!(shown.status(), StatusCode::NOT_FOUND);
     assert_eq!(shown.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(shown.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+    assert_eq!(shown.headers()[header::VARY], "accept");
     assert_eq!(shown.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
     let page = shown.text().await.unwrap();
     assert!(page.contains("The address is wrong"), "{page}");
@@ -50,6 +51,9 @@ async fn a_form_of_somebody_signed_out_leads_to_where_they_sign_in() {
         assert!(to.starts_with("/sign-in?problem=You%20were%20signed%20out"), "{to}");
         assert_eq!(led.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
     }
+    let out = post(&meanwhile, "/sign-out", "", &here).send().await.unwrap();
+    assert_eq!(out.headers()[header::LOCATION], "/sign-in");
+
     // Answered before the file was heard: the connection ends with it.
     let file = post(&meanwhile, "/launch/upload", "", &here).body(vec![b'a'; 1 << 20]);
     let led = file.send().await.unwrap();

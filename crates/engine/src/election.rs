@@ -6,6 +6,7 @@
 use crate::store::{Error, Store};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// A seat whose holder was not heard of for this long is free.
 const TERM: Duration = Duration::from_secs(6);
@@ -35,8 +36,7 @@ async fn until_alone_for(
     loop {
         let other = match store.seated_beside(holder).await? {
             Some(other) => other,
-            // Of two that see nobody one comes first; its relays' seats keep
-            // others away once this one's term is over.
+            // Of two that see nobody one comes first.
             None if take(store, ALONE, holder).await? => return Ok(None),
             None => String::from("another process that has just started"),
         };
@@ -45,6 +45,44 @@ async fn until_alone_for(
         }
         sleep(LOOK.min(patience)).await;
     }
+}
+
+/// Keeps the seat of a process that shares its database with nobody until
+/// `end`, which comes when the last call has drained, and leaves it then.
+/// Returns early where another process has taken it: this one was not heard of
+/// for a term.
+pub async fn keep_alone(store: Store, holder: String, end: CancellationToken) -> Kept {
+    keep_alone_every(TERM / 3, store, holder, end).await
+}
+
+async fn keep_alone_every(
+    pause: Duration,
+    store: Store,
+    holder: String,
+    end: CancellationToken,
+) -> Kept {
+    loop {
+        tokio::select! {
+            () = end.cancelled() => break,
+            () = sleep(pause) => {}
+        }
+        match take(&store, ALONE, &holder).await {
+            Ok(true) => {}
+            Ok(false) => return Kept::Lost,
+            Err(error) => tracing::warn!(%error, "could not keep the database to ourselves"),
+        }
+    }
+    if let Err(error) = store.leave_seat(ALONE, &holder).await {
+        tracing::debug!(%error, "the database is free by its term");
+    }
+    Kept::ToTheEnd
+}
+
+/// How a seat was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    ToTheEnd,
+    Lost,
 }
 
 async fn take(store: &Store, name: &str, holder: &str) -> Result<bool, Error> {
@@ -98,7 +136,7 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
     use crate::clock::Steered;
 
@@ -116,5 +154,23 @@ mod tests {
         assert_eq!(ask("new").await, None);
         assert_eq!(ask("new").await, None, "its own seat is in nobody's way");
         assert_eq!(ask("third").await.as_deref(), Some("new"));
+
+        let keep = |end| keep_alone_every(LOOK / 50, store.clone(), "new".into(), end);
+        let end = CancellationToken::new();
+        let kept = tokio::spawn(keep(end.clone()));
+        for _ in 0..3 {
+            // Whatever other seats it has left by now.
+            clock.advance(i64::try_from(TERM.as_millis()).unwrap() + 1);
+            let renewed = async {
+                while store.seated_beside("third").await.unwrap().is_none() {
+                    sleep(LOOK / 50).await;
+                }
+            };
+            tokio::time::timeout(TERM, renewed).await.expect("it does not keep its seat");
+        }
+        end.cancel();
+        assert_eq!(kept.await.unwrap(), Kept::ToTheEnd);
+        assert_eq!(ask("third").await, None, "it has left");
+        assert_eq!(keep(CancellationToken::new()).await, Kept::Lost);
     }
 }

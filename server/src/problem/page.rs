@@ -8,7 +8,7 @@ use axum::{
     extract::{Request, State as Extract},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use contract::api;
 use leptos::context::provide_context;
@@ -21,6 +21,7 @@ const MOST: usize = 1024 * 1024;
 pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let navigates = navigates(&request);
     let posts = *request.method() == Method::POST;
+    let leaves = request.uri().path() == "/sign-out";
     let (theme, back) = (cookie::get(request.headers(), form::people::THEME), back(&request));
     let response = next.run(request).await;
     let problem = response.headers().get(header::CONTENT_TYPE) == Some(&super::JSON);
@@ -34,7 +35,11 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
     }
     if parts.status == StatusCode::UNAUTHORIZED && posts {
         let words = "You were signed out meanwhile. Sign in, and do it again: nothing was changed.";
-        let mut led = form::back("/sign-in", &Problem::new(parts.status, words));
+        let mut led = match leaves {
+            // That is done.
+            true => Redirect::to("/sign-in").into_response(),
+            false => form::back("/sign-in", &Problem::new(parts.status, words)),
+        };
         keep(&parts.headers, led.headers_mut());
         return led;
     }
@@ -99,10 +104,9 @@ fn title(status: StatusCode) -> &'static str {
 /// Headers that don't speak of the body: of safety, of the connection, of when
 /// to come again.
 fn keep(from: &HeaderMap, to: &mut HeaderMap) {
-    let of_body = [header::CONTENT_TYPE, header::CONTENT_LENGTH];
-    for (name, value) in from {
-        if !of_body.contains(name) && !to.contains_key(name) {
-            to.insert(name, value.clone());
-        }
+    let mut own: Vec<_> = to.keys().cloned().collect();
+    own.extend([header::CONTENT_TYPE, header::CONTENT_LENGTH]);
+    for (name, value) in from.iter().filter(|(name, _)| !own.contains(name)) {
+        to.append(name, value.clone());
     }
 }
