@@ -4,14 +4,7 @@
 pub mod launch;
 pub mod people;
 
-use crate::{
-    api,
-    client::Client,
-    problem::Problem,
-    session,
-    session::{SignedIn, Visitor},
-    state::State,
-};
+use crate::{api, client::Client, problem::Problem, session, session::SignedIn, state::State};
 use axum::{
     Form,
     extract::{Path, State as Extract},
