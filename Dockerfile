@@ -11,7 +11,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
   && rm -rf /var/lib/apt/lists/* \
-  && useradd --system --uid 10001 --home-dir /data --create-home meanwhile
+  && useradd --system --uid 10001 --home-dir /data --no-create-home meanwhile \
+  && install --directory --owner meanwhile --group meanwhile --mode 0700 /data
 COPY --from=build /meanwhile /usr/local/bin/meanwhile
 USER meanwhile
 ENV MEANWHILE_DATA=/data MEANWHILE_LISTEN=0.0.0.0:3000

@@ -33,7 +33,11 @@ async function shoot(page: Page, name: string) {
 
 test("every page", async ({ page, server, browser }) => {
   const out = await (await browser.newContext()).newPage();
-  await out.goto(`${server.url}/sign-in?problem=Email%20or%20password%20is%20wrong.`);
+  await out.goto(`${server.url}/sign-in`);
+  await out.getByLabel("Email").fill("ada@example.com");
+  await out.getByLabel("Password").fill("not-the-password");
+  await out.getByRole("button", { name: "Sign in" }).click();
+  await expect(out.getByTestId("problem")).toBeVisible();
   await shoot(out, "sign-in");
   await signIn(page, server);
   await shoot(page, "launch-empty");

@@ -280,7 +280,11 @@ test("the pages fit every size and break no rule of accessibility", async ({ pag
   const out = await plain.newPage();
   for (const colorScheme of ["light", "dark"] as const) {
     await out.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await out.goto(`${server.url}/sign-in?problem=Email%20or%20password%20is%20wrong.`);
+    await out.goto(`${server.url}/sign-in`);
+    await out.getByLabel("Email").fill("ada@example.com");
+    await out.getByLabel("Password").fill("not-the-password");
+    await out.getByRole("button", { name: "Sign in" }).click();
+    await expect(out.getByTestId("problem")).toHaveText("Email and password don't match an account.");
     await looksRight(out, `sign-in, ${colorScheme}`);
     await out.goto(`${server.url}/invite/${"0".repeat(64)}`);
     await looksRight(out, `a dead link, ${colorScheme}`);

@@ -3,6 +3,7 @@
 
 pub mod launch;
 pub mod people;
+pub mod told;
 
 use crate::{api, client::Client, problem::Problem, session, session::SignedIn, state::State};
 use axum::{
@@ -17,21 +18,7 @@ use contract::{
 };
 use engine::store::Control;
 use serde::Deserialize;
-
-/// Back to `page`, which shows the problem.
-pub fn back(page: &str, problem: &Problem) -> Response {
-    let mut words = String::new();
-    for byte in problem.detail.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                words.push(char::from(byte));
-            }
-            _ => words.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    let and = if page.contains('?') { '&' } else { '?' };
-    Redirect::to(&format!("{page}{and}problem={words}")).into_response()
-}
+use told::back;
 
 fn signed_in(result: Result<axum::http::HeaderValue, Problem>, page: &str) -> Response {
     match result {

@@ -1,7 +1,14 @@
 //! The pages, rendered here and hydrated in the browser. One provider gives
 //! pages, server functions and the fallback what they need.
 
-use crate::{cookie, failed, form, router::Routes, session, session::Visitor, state::State};
+use crate::{
+    cookie, failed,
+    form::{self, told},
+    router::Routes,
+    session,
+    session::Visitor,
+    state::State,
+};
 use app::{
     data::people::Theme,
     page::door::{self, Door},
@@ -261,15 +268,19 @@ async fn context(
     next.run(request).await
 }
 
-/// Leads whoever is signed out to the page where they can act.
+/// Leads whoever is signed out to the page where they can act, and whoever
+/// brings words from elsewhere to the page without them.
 async fn gate(request: Request, next: Next) -> Response {
     let Some(context) = request.extensions().get::<Context>() else {
         return next.run(request).await;
     };
+    let reads = *request.method() == Method::GET;
+    if reads && let Some(plain) = told::unasked(request.uri(), request.headers()) {
+        return Redirect::to(&plain).into_response();
+    }
     let signed_in = context.viewer.0.is_some();
     let first = context.assets.first_visit;
     let path = request.uri().path();
-    let reads = *request.method() == Method::GET;
     let target = match path {
         "/setup" => (!first).then_some(if signed_in { "/" } else { "/sign-in" }),
         "/sign-in" if signed_in => Some("/"),

@@ -3,15 +3,19 @@
 
 mod support;
 
-use reqwest::{Client, RequestBuilder, StatusCode, header, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use support::Meanwhile;
 
 const JOB: &str = "/jobs/01a00000-0000-7000-8000-000000000000";
 
+/// Goes nowhere by itself.
+fn client() -> Client {
+    Client::builder().redirect(Policy::none()).build().unwrap()
+}
+
 /// A form's post, as a browser sends it.
 fn post(meanwhile: &Meanwhile, path: &str, cookie: &str, from: &str) -> RequestBuilder {
-    let client = Client::builder().redirect(Policy::none()).build().unwrap();
-    client
+    client()
         .post(meanwhile.url(path))
         .header(header::ORIGIN, from)
         .header(header::REFERER, format!("{from}{JOB}?state=failed"))
@@ -67,4 +71,46 @@ async fn a_form_of_somebody_signed_out_leads_to_where_they_sign_in() {
     let page = foreign.text().await.unwrap();
     assert!(page.contains("came from another site"), "{page}");
     assert!(!page.contains("evil.example"), "{page}");
+}
+
+/// Where an answer leads.
+fn led(answer: &Response) -> &str {
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    answer.headers()[header::LOCATION].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_form_that_may_have_been_done_is_sent_again_as_the_same() {
+    let meanwhile = Meanwhile::start().await;
+    let start = async |form: &[(&str, &str)]| {
+        let request = client()
+            .post(meanwhile.url("/launch/machines"))
+            .header(header::ORIGIN, meanwhile.url(""))
+            .header(header::COOKIE, &meanwhile.cookie);
+        request.form(form).send().await.unwrap()
+    };
+    let page = async |path: &str, site: &str| {
+        let request = client()
+            .get(meanwhile.url(path))
+            .header("sec-fetch-site", site)
+            .header(header::COOKIE, &meanwhile.cookie);
+        request.send().await.unwrap()
+    };
+    let refused = start(&[("key", "of-the-form")]).await;
+    let to = led(&refused);
+    assert!(to.starts_with("/machines?problem=Choose"), "{to}");
+    let shown = page(to, "same-origin").await.text().await.unwrap();
+    assert!(shown.contains("name=\"key\" value=\"of-the-form\""), "{shown}");
+    assert!(shown.contains("Choose at least one machine."), "{shown}");
+    assert_eq!(led(&page(to, "cross-site").await), "/machines");
+
+    let ids = ["i-0a1b2c3d4e5f60002", "i-0a1b2c3d4e5f60003"];
+    let done = start(&[("key", "of-the-form"), ("ids", ids[0])]).await;
+    let again = start(&[("key", "of-the-form"), ("ids", ids[0])]).await;
+    assert!(led(&done).starts_with("/jobs/"), "{}", led(&done));
+    assert_eq!(led(&again), led(&done));
+    let other = start(&[("key", "of-the-form"), ("ids", ids[1])]).await;
+    let to = led(&other);
+    assert!(to.starts_with("/machines?problem=This%20form%20was%20sent%20before"), "{to}");
+    assert!(!to.contains("key="), "{to}");
 }

@@ -77,10 +77,10 @@ pub struct LaunchPage {
     pub panel: Panel,
 }
 
-/// Jobs as of `seq`, newest first.
+/// Newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recent {
-    pub seq: i64,
+    pub since: Since,
     pub jobs: Vec<Job>,
 }
 
@@ -180,15 +180,15 @@ pub const fn ask_recent() -> Ask<Recent> {
 
 #[cfg(feature = "ssr")]
 pub(super) async fn recent(asker: Asker) -> Result<Recent, ServerFnError> {
+    let since = server::since(&asker).await?;
     let Asker { engine, who } = asker;
     let store = engine.store();
-    let seq = store.head(who.user).await.map_err(server::error)?;
     let running = store.running_jobs(who.user, MANY).await.map_err(server::error)?;
     let mut jobs = store.jobs(who.user, None, LATEST).await.map_err(server::error)?.items;
     jobs.retain(|job| running.iter().all(|running| running.id != job.id));
     jobs.extend(running);
     jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
-    Ok(Recent { seq, jobs })
+    Ok(Recent { since, jobs })
 }
 
 /// Jobs that match, older than `before`; what can't be read filters nothing.

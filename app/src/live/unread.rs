@@ -42,9 +42,11 @@ impl Unread {
         false
     }
 
-    /// A store with another history took the place of the one that was read.
+    /// Not all since the last page was heard, or a store with another history
+    /// took the place of the one that was read: what was counted is shown until
+    /// the next page counts.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { counted: self.count(), ..Self::default() };
     }
 }
 
@@ -71,6 +73,17 @@ mod tests {
         unread.page(10, 0);
         unread.page(9, 3);
         assert_eq!(unread.count(), 0);
+    }
+
+    #[test]
+    fn what_was_counted_is_shown_until_a_page_counts_anew() {
+        let mut unread = Unread::default();
+        unread.page(10, 2);
+        unread.told(11);
+        unread.forget();
+        assert_eq!(unread.count(), 3);
+        unread.page(4, 1);
+        assert_eq!(unread.count(), 1);
     }
 
     #[test]

@@ -116,7 +116,12 @@ fn Lines(jobs: Memo<Vec<Job>>, nothing: AnyView) -> impl IntoView {
 /// What runs now, live, and then what ended last.
 #[component]
 pub fn RecentJobs(recent: Loaded<Recent>) -> impl IntoView {
-    recent.view("Reading your jobs …", |Recent { seq, jobs }| split(jobs, seq), problem)
+    let live = expect_context::<Live>();
+    let show = move |Recent { since, jobs }| {
+        live.begin(&since);
+        split(jobs, since.seq)
+    };
+    recent.view("Reading your jobs …", show, problem)
 }
 
 fn split(jobs: Vec<Job>, seq: i64) -> AnyView {

@@ -7,11 +7,15 @@ mod understood;
 mod upload;
 
 use crate::{
-    data::launch::{LaunchPage, ask_launch, ask_machines, ask_recent},
+    data::launch::{LaunchPage, ask_launch, ask_recent},
     frame::{Frame, ProblemLine},
     live::Live,
     load::Loaded,
-    page::{jobs::RecentJobs, machines::Panel, problem::failed},
+    page::{
+        jobs::RecentJobs,
+        machines::{self, Panel},
+        problem::failed,
+    },
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -23,7 +27,7 @@ use leptos_meta::Title;
 pub fn Launch() -> impl IntoView {
     let live = expect_context::<Live>();
     let page = Loaded::new(ask_launch);
-    let machines = Loaded::new(ask_machines);
+    let machines = machines::read();
     let recent = Loaded::versioned(move || (ask_recent(), [live.resync.get().into(), 0, 0]));
     let show = move |page| {
         let machines = view! { <Panel page=machines/> }.into_any();

@@ -18,9 +18,15 @@ const ALARM: &str = "alarm.create";
 
 const ASKING: &str = "Asking EC2 …";
 
+/// Read anew with everything else: what was told of their starts may be lost.
+pub fn read() -> Loaded<MachinesPage> {
+    let live = expect_context::<Live>();
+    Loaded::versioned(move || (ask_machines(), [live.resync.get().into(), 0, 0]))
+}
+
 #[component]
 pub fn Machines() -> impl IntoView {
-    let page = Loaded::new(ask_machines);
+    let page = read();
     let ticked = RwSignal::new(Vec::new());
     view! {
         <Title text="Machines"/>
@@ -74,6 +80,9 @@ fn Refresh(page: Loaded<MachinesPage>) -> impl IntoView {
 
 fn list(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<String>>) -> AnyView {
     let MachinesPage { since, key, machines } = read;
+    // A form that may have done something is sent again under its own key.
+    let kept = leptos_router::hooks::use_query_map().read_untracked().get("key");
+    let key = kept.unwrap_or(key);
     let again = view! { <Refresh page=page/> }.into_any();
     let machines = match machines {
         Ok(machines) if machines.is_empty() => {

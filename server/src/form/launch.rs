@@ -4,7 +4,7 @@
 mod fields;
 mod sample;
 
-use super::back;
+use super::told::{back, back_with};
 use crate::{
     page::{self, Context},
     problem::{Problem, come_again},
@@ -80,6 +80,7 @@ pub async fn check(
 
 const CHECK: &str = "/launch/check";
 const UPLOAD: &str = "/launch/upload";
+const MACHINES: &str = "/machines";
 const CHOOSE: &str = "Choose a CSV file first.";
 
 fn wants_data(headers: &HeaderMap) -> bool {
@@ -93,23 +94,7 @@ pub async fn upload(
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
-    let fields = match Fields::read(request).await {
-        Ok(fields) => fields,
-        Err(problem) => {
-            return refuse(&state, context, UPLOAD, Fields::default(), problem.into()).await;
-        }
-    };
-    let _turn = state.room.turn(who.identity.user).await;
-    let launched = async {
-        if fields.name.is_empty() {
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE).into());
-        }
-        accept(&state, &who, &fields).await
-    };
-    match launched.await {
-        Ok(response) => response,
-        Err(refusal) => refuse(&state, context, UPLOAD, fields, refusal).await,
-    }
+    launch(&state, &who, context, request, |fields| fields).await
 }
 
 /// The sample of 150 products, for a first try.
@@ -119,20 +104,33 @@ pub async fn sample(
     Extension(context): Extension<Context>,
     request: Request,
 ) -> Response {
+    launch(&state, &who, context, request, Fields::with_sample).await
+}
+
+async fn launch(
+    state: &State,
+    who: &SignedIn,
+    context: Context,
+    request: Request,
+    complete: fn(Fields) -> Fields,
+) -> Response {
     let fields = match Fields::read(request).await {
-        Ok(fields) => fields.with_sample(),
+        Ok(fields) => complete(fields),
         Err(problem) => {
-            return refuse(&state, context, UPLOAD, Fields::default(), problem.into()).await;
+            return refuse(state, context, UPLOAD, Fields::default(), problem.into()).await;
         }
     };
     let _turn = state.room.turn(who.identity.user).await;
-    match accept(&state, &who, &fields).await {
+    match accept(state, who, &fields).await {
         Ok(response) => response,
-        Err(refusal) => refuse(&state, context, UPLOAD, fields, refusal).await,
+        Err(refusal) => refuse(state, context, UPLOAD, fields, refusal).await,
     }
 }
 
 async fn accept(state: &State, who: &SignedIn, fields: &Fields) -> Result<Response, Refusal> {
+    if fields.name.is_empty() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE).into());
+    }
     let job = state
         .engine
         .upload(Upload {
@@ -214,8 +212,17 @@ pub async fn start(
     };
     let (key, ids) = (of("key").next(), of("ids").collect::<Vec<_>>());
     let _turn = state.room.turn(who.identity.user).await;
-    match state.engine.start(who.identity.user, &ids, key).await {
+    match state.engine.start(who.identity.user, &ids, key.clone()).await {
         Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
-        Err(error) => back("/machines", &error.into()),
+        Err(LaunchError::Store(store::Error::KeyReused)) => {
+            let words = "This form was sent before, with other machines. What it started then is \
+                         among your jobs. Send it again to start these.";
+            back(MACHINES, &Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
+        }
+        // It may have been done: sent again, it is still the same form.
+        Err(error) => match key {
+            Some(key) => back_with(&key, MACHINES, &error.into()),
+            None => back(MACHINES, &error.into()),
+        },
     }
 }

@@ -1,6 +1,9 @@
 //! Forms about accounts: those that admins manage, and one's own.
 
-use super::{back, signed_in};
+use super::{
+    signed_in,
+    told::{back, came_from},
+};
 use crate::{
     api,
     client::Client,
@@ -198,33 +201,4 @@ pub async fn choose_theme(
     let cookie = cookie::set(&state, THEME, form.theme.as_str(), "/", LONGEST_S)?;
     let page = came_from(&headers).unwrap_or_else(|| "/account".into());
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&page)).into_response())
-}
-
-/// The page of ours that a form was sent from. The guard let its Origin in;
-/// of the Referer, path and query alone are followed.
-fn came_from(headers: &HeaderMap) -> Option<String> {
-    let page: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
-    let path = page.path_and_query()?.as_str();
-    // `//host/…` would be another site.
-    (path.starts_with('/') && !path.starts_with("//")).then(|| path.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::came_from;
-    use axum::http::{HeaderMap, HeaderValue, header};
-
-    #[test]
-    fn a_form_leads_back_to_a_page_of_ours_alone() {
-        for (referer, page) in [
-            ("http://127.0.0.1:3000/jobs?before=1", Some("/jobs?before=1")),
-            ("https://evil.example/inbox", Some("/inbox")),
-            ("http://127.0.0.1:3000//evil.example/", None),
-            ("about:blank", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::REFERER, HeaderValue::from_static(referer));
-            assert_eq!(came_from(&headers).as_deref(), page, "{referer}");
-        }
-    }
 }

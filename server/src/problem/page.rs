@@ -1,12 +1,19 @@
 //! Problems as pages: a program reads JSON, a person does not.
 
 use super::Problem;
-use crate::{cookie, form, state::State};
+use crate::{
+    cookie,
+    form::{
+        self,
+        told::{self, came_from},
+    },
+    state::State,
+};
 use app::{data::people::Theme, page::trouble};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State as Extract},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -22,7 +29,8 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
     let navigates = navigates(&request);
     let posts = *request.method() == Method::POST;
     let leaves = request.uri().path() == "/sign-out";
-    let (theme, back) = (cookie::get(request.headers(), form::people::THEME), back(&request));
+    let (theme, page) =
+        (cookie::get(request.headers(), form::people::THEME), came_from(request.headers()));
     let response = next.run(request).await;
     let problem = response.headers().get(header::CONTENT_TYPE) == Some(&super::JSON);
     if !navigates || !problem {
@@ -38,7 +46,7 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
         let mut led = match leaves {
             // That is done.
             true => Redirect::to("/sign-in").into_response(),
-            false => form::back("/sign-in", &Problem::new(parts.status, words)),
+            false => told::back("/sign-in", &Problem::new(parts.status, words)),
         };
         keep(&parts.headers, led.headers_mut());
         return led;
@@ -47,7 +55,7 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
     let theme = theme.as_deref().map(Theme::from_word).unwrap_or_default();
     let browser = app::Browser { theme, ..app::Browser::default() };
     let way = match (posts, parts.status) {
-        (true, _) => Some((back, "Back to the page")),
+        (true, _) => Some((page.unwrap_or_else(|| "/".into()), "Back to the page")),
         (false, StatusCode::NOT_FOUND) => None,
         // The same address.
         (false, _) => Some((String::new(), "Try again")),
@@ -71,20 +79,6 @@ fn navigates(request: &Request) -> bool {
     let html = |accepted: &HeaderValue| accepted.to_str().is_ok_and(|a| a.contains("text/html"));
     !request.uri().path().starts_with("/api/")
         && request.headers().get(header::ACCEPT).is_some_and(html)
-}
-
-/// The path of the page that a form was on; browsers tell it to its own site.
-fn back(request: &Request) -> String {
-    let headers = request.headers();
-    let told = headers.get(header::REFERER).and_then(|told| told.to_str().ok()?.parse().ok());
-    let own = |uri: &Uri| uri.authority().map(|own| own.as_str()) == host(headers);
-    let path = told.filter(own).and_then(|uri| Some(uri.path_and_query()?.to_string()));
-    // Two slashes begin the name of a host.
-    path.filter(|path| !path.starts_with("//")).unwrap_or_else(|| "/".into())
-}
-
-fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST)?.to_str().ok()
 }
 
 async fn words(body: Body) -> String {
