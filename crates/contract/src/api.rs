@@ -1,15 +1,21 @@
 //! What `/api/v1` and the pages read and write. Times are UTC, ms since
 //! 1970, by the database's clock.
 
+mod grid;
+mod launch;
+mod people;
+
+pub use grid::*;
+pub use launch::*;
+pub use people::*;
+
 use crate::{
-    JobId, TaskId, TokenId, UserId,
-    feed::{BadRow, Delimiter, Format, Note},
-    product::Product,
+    JobId, TaskId,
+    feed::BadRow,
     state::{Counts, JobKind, JobState, TaskState, words},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 /// What a user launched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,82 +156,6 @@ pub struct Accepted {
     pub job: Job,
 }
 
-/// One row of the grid: a product (or a machine) and its tasks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GridRow {
-    pub row: u32,
-    pub sku: String,
-    pub title: String,
-    /// In the order of the job's channels (uploads), or of the chain.
-    pub cells: Vec<Task>,
-}
-
-/// A window into the grid, by place among the rows that match a filter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Grid {
-    /// How many rows match in all.
-    pub matching: u32,
-    pub offset: u32,
-    pub rows: Vec<GridRow>,
-}
-
-words!(
-    /// Which rows of the grid are shown: those with at least one such task.
-    Filter {
-        All = "all",
-        Failed = "failed",
-        Running = "running",
-        Waiting = "waiting",
-        NeedsPerson = "needs_person",
-        Succeeded = "succeeded",
-        Cancelled = "cancelled",
-    }
-);
-
-/// The chain of a job as a graph.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
-    /// Causes before what they cause.
-    pub nodes: Vec<FlowNode>,
-    pub edges: Vec<FlowEdge>,
-}
-
-/// Tasks of one kind, and of one channel where the kind has channels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlowNode {
-    pub kind: String,
-    #[serde(default)]
-    pub channel: Option<String>,
-    /// Causes between a launch and these tasks: 0 for what was launched.
-    pub depth: u32,
-    pub queued: u32,
-    pub running: u32,
-    pub succeeded: u32,
-    pub failed: u32,
-    pub cancelled: u32,
-    pub needs_person: u32,
-}
-
-impl FlowNode {
-    pub const fn total(&self) -> u32 {
-        self.queued
-            + self.running
-            + self.succeeded
-            + self.failed
-            + self.cancelled
-            + self.needs_person
-    }
-}
-
-/// How many tasks of one node were caused by those of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlowEdge {
-    /// Places in [`Flow::nodes`].
-    pub from: u32,
-    pub to: u32,
-    pub count: u32,
-}
-
 /// What the user is told about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -288,68 +218,6 @@ pub struct Instance {
     pub zone: String,
 }
 
-/// What the server understood of a file, before anything is launched.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DryRun {
-    pub file: String,
-    pub format: Format,
-    pub delimiter: Delimiter,
-    /// Data rows of the file.
-    pub rows: u64,
-    pub products: u64,
-    pub variants: u64,
-    /// The first 1,000.
-    pub bad: Vec<BadRow>,
-    pub bad_total: u64,
-    pub notes: Vec<Note>,
-    /// The first products, as they would be sent.
-    pub preview: Vec<Product>,
-    /// For all channels together, limited by the slowest.
-    #[serde(default)]
-    pub estimate: Option<Estimate>,
-}
-
-/// How long an upload would take now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
-    pub ms: i64,
-    /// Name of the channel that takes longest.
-    pub limited_by: String,
-}
-
-impl Estimate {
-    /// The slowest channel decides: until it opens, the calls before the last
-    /// one, and that one's answer. `channels` come with the latency of a call,
-    /// ms; `now` is UTC ms.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-    pub fn of<'a>(
-        channels: impl IntoIterator<Item = (&'a Channel, i64)>,
-        products: u64,
-        now: i64,
-    ) -> Option<Self> {
-        let times = channels.into_iter().map(|(channel, latency)| {
-            let closed = channel.closed_until.map_or(0, |until| (until - now).max(0));
-            // Users take turns: of what waits already, as much again as one's
-            // own goes before it at the most.
-            let calls = products + u64::from(channel.waiting).min(products);
-            let pace = channel.pace.max(0.001);
-            let ms = closed + (calls as f64 / pace * 1000.0) as i64 + latency;
-            Self { ms, limited_by: channel.name.clone() }
-        });
-        times.max_by_key(|estimate| estimate.ms)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StartInstances {
-    pub instance_ids: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunNoops {
-    pub count: u32,
-}
-
 /// Which failed tasks to queue again: some, a channel's, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -374,78 +242,6 @@ pub struct Resolve {
     pub how: ResolveAs,
 }
 
-words!(
-    /// What an account may do.
-    Role {
-        User = "user",
-        Admin = "admin",
-    }
-);
-
-/// A person with an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    pub id: UserId,
-    pub email: String,
-    pub role: Role,
-    pub disabled: bool,
-    pub created_at: i64,
-    /// The last request, to the minute; `None` before the first.
-    pub seen_at: Option<i64>,
-}
-
-/// A one-time link to an account of one's own, which nobody has used yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invitation {
-    pub id: Uuid,
-    pub email: String,
-    pub role: Role,
-    pub created_at: i64,
-    pub expires_at: i64,
-}
-
-/// A browser or program in which someone is signed in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    pub created_at: i64,
-    /// The last request, to the minute.
-    pub seen_at: i64,
-    /// The one that asks.
-    pub own: bool,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-pub struct SignIn {
-    pub email: String,
-    pub password: String,
-}
-
-/// A program's right to act as its user, until it is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
-    pub id: TokenId,
-    pub name: String,
-    pub created_at: i64,
-    /// To the minute; `null`: never.
-    #[serde(default)]
-    pub last_used_at: Option<i64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewToken {
-    /// What it is for, 1 to 80 characters.
-    pub name: String,
-}
-
-/// A token with its secret, which is told this once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeToken {
-    #[serde(flatten)]
-    pub token: Token,
-    /// For `Authorization: Bearer …`.
-    pub secret: String,
-}
-
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
@@ -459,39 +255,4 @@ pub struct Problem {
     pub bad: Vec<BadRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_total: Option<u64>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn channel(name: &str, pace: f64) -> Channel {
-        Channel {
-            id: name.to_lowercase(),
-            name: name.into(),
-            rate: pace,
-            pace,
-            closed_until: None,
-            closed_by: None,
-            in_flight: 0,
-            waiting: 0,
-            sandbox: true,
-        }
-    }
-
-    #[test]
-    fn an_estimate_is_the_slowest_channels() {
-        let (acme, mut bazaar) = (channel("Acme", 2.0), channel("Bazaar", 1.6));
-        let of = |channels: &[(&Channel, i64)]| {
-            let estimate = Estimate::of(channels.iter().copied(), 160, 1_000);
-            estimate.map(|estimate| (estimate.ms, estimate.limited_by))
-        };
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[(&acme, 4_000), (&bazaar, 3_000)]), Some((103_000, "Bazaar".into())));
-        bazaar.waiting = 16;
-        bazaar.closed_until = Some(6_000);
-        assert_eq!(of(&[(&acme, 4_000), (&bazaar, 3_000)]), Some((118_000, "Bazaar".into())));
-        bazaar.closed_until = Some(0);
-        assert_eq!(of(&[(&bazaar, 3_000)]), Some((113_000, "Bazaar".into())));
-    }
 }
