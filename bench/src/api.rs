@@ -1,4 +1,9 @@
-//! `/api/v1` as a program uses it, and the sandbox's ledger.
+//! `/api/v1` as a program uses it, and the sandbox past the product.
+
+pub mod account;
+pub mod ledger;
+
+pub use ledger::{Record, Request, Summary};
 
 use anyhow::{Context, bail};
 use contract::{
@@ -9,52 +14,14 @@ use contract::{
     fact::Fact,
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
-use serde::{Deserialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use serde::de::DeserializeOwned;
+use std::{fmt::Write, time::Duration};
 
 pub const WHO: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct-horse";
 pub const CHANNELS: &str = "acme,bazaar,corner";
 /// How many channels these are.
 pub const WIDTH: usize = 3;
-
-/// One service in the ledger's summary.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Summary {
-    pub requests: usize,
-    pub over: usize,
-    pub while_closed: usize,
-    pub duplicate_effects: usize,
-    pub rate_used: Option<f64>,
-}
-
-/// One service in the ledger.
-#[derive(Deserialize)]
-pub struct Record {
-    pub requests: Vec<Request>,
-    pub effects: Vec<Effect>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub struct Request {
-    /// UTC ms, by this machine's clock.
-    pub at_ms: i64,
-    pub sku: Option<String>,
-    /// What it was answered, if it was.
-    pub status: Option<u16>,
-    /// It was carried out and its connection dropped.
-    pub dropped: bool,
-    /// It came faster than the limit allows.
-    pub over: bool,
-    /// How long its channel had been closed.
-    pub closed_for_ms: Option<i64>,
-}
-
-#[derive(Deserialize)]
-pub struct Effect {
-    pub sku: String,
-    pub created: bool,
-}
 
 /// A server that is away is noticed, however it went.
 fn client() -> Client {
@@ -162,8 +129,9 @@ impl Api {
         Ok(self.post(&path).header("Idempotency-Key", key).body(csv).send().await?)
     }
 
-    pub async fn start_machine(&self, id: &str, key: &str) -> anyhow::Result<Job> {
-        let machines = StartInstances { instance_ids: vec![id.into()] };
+    pub async fn start_machines(&self, ids: &[&str], key: &str) -> anyhow::Result<Job> {
+        let instance_ids = ids.iter().map(|&id| id.into()).collect();
+        let machines = StartInstances { instance_ids };
         let request = self.post("/jobs/ec2-starts").header("Idempotency-Key", key).json(&machines);
         launched(request.send().await?).await
     }
@@ -226,26 +194,6 @@ impl Api {
                 return Ok(facts);
             }
         }
-    }
-
-    /// What the channels themselves counted, by channel.
-    pub async fn ledger_summary(&self) -> anyhow::Result<BTreeMap<String, Summary>> {
-        self.ledger_at("/ledger/summary").await
-    }
-
-    /// Everything that the channels saw, by channel.
-    pub async fn ledger(&self) -> anyhow::Result<BTreeMap<String, Record>> {
-        self.ledger_at("/ledger").await
-    }
-
-    async fn ledger_at<T: DeserializeOwned>(
-        &self,
-        path: &str,
-    ) -> anyhow::Result<BTreeMap<String, T>> {
-        let url = format!("http://127.0.0.1:{}{path}", self.sandbox);
-        let mut all: BTreeMap<String, T> = self.client.get(url).send().await?.json().await?;
-        all.retain(|service, _| CHANNELS.split(',').any(|channel| channel == service));
-        Ok(all)
     }
 }
 

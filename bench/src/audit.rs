@@ -2,6 +2,7 @@
 
 pub mod closed;
 pub mod ends;
+pub mod machines;
 pub mod over;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 use contract::{
     JobId,
-    api::Task,
+    api::{Job, Task},
     state::{Counts, TaskState},
 };
 use ends::{Allowed, Witness};
@@ -47,7 +48,15 @@ pub async fn items(
         open == 0 && tasks.len() == total && things == total,
         format!("{} of {total} items, {things} different, {open} open", tasks.len()),
     );
-    let counted = count(&tasks);
+    counters(&found, &tasks, report);
+    let witness = Witness::of(&api.ledger().await?);
+    ended_rightly(api, &tasks, &witness, allowed, report).await?;
+    told_is_there(api, &tasks, &witness, report).await
+}
+
+/// What the job says of its tasks is what they say.
+fn counters(found: &Job, tasks: &[Task], report: &mut Report) {
+    let counted = count(tasks);
     let verdict = counted.verdict(found.cancel_requested);
     let detail = if found.counts == counted {
         format!(
@@ -59,12 +68,9 @@ pub async fn items(
     };
     report.check(
         "counters equal the rows",
-        found.counts == counted && (open > 0 || found.state == verdict),
+        found.counts == counted && (counted.open > 0 || found.state == verdict),
         detail,
     );
-    let witness = Witness::of(&api.ledger().await?);
-    ended_rightly(api, &tasks, &witness, allowed, report).await?;
-    told_is_there(api, &tasks, &witness, report).await
 }
 
 fn things(tasks: &[Task]) -> usize {
@@ -140,7 +146,7 @@ async fn tries(api: &Api, task: contract::TaskId) -> anyhow::Result<String> {
     Ok(line.collect::<Vec<_>>().join("; "))
 }
 
-/// What the channels counted since they had seen so many requests: requests
+/// What the services counted since they had seen so many requests: requests
 /// over a limit, products made twice, and requests that did not wait as long
 /// as a 429 had said to one of these jobs. Without a limit of `limits` what a
 /// channel counted over its own is over.
@@ -162,7 +168,8 @@ pub async fn ledger_since(
     } else {
         (closed::known(api, jobs).await?, api.ledger().await?)
     };
-    for channel in after.keys() {
+    // Who was not asked has nothing to tell.
+    for channel in after.keys().filter(|channel| added(channel, |s| s.requests) > 0) {
         let seen = before.get(channel).map_or(0, |s| s.requests);
         let requests = record.get(channel).map_or(&[][..], |record| &record.requests[seen..]);
         let known = known.get(channel).map_or(&[][..], Vec::as_slice);

@@ -36,7 +36,7 @@ pub struct Besides {
     pub noops: bool,
     /// A commit waits for the disk.
     pub durable: bool,
-    /// Nodes reach broker and database without proxies, which cost time.
+    /// Nodes reach the servers without proxies, which cost time.
     pub straight: bool,
     /// Of every product call at speed 1, s, instead of each channel's own.
     pub latency_s: Option<f64>,
@@ -52,6 +52,8 @@ pub struct Cluster {
     pub to_rabbit: Proxy,
     /// Between every node and the database.
     pub to_postgres: Proxy,
+    /// Between every node and the gates.
+    pub to_redis: Proxy,
     pub sandbox: Node,
     pub web: Vec<Node>,
     pub workers: Vec<Node>,
@@ -79,6 +81,7 @@ impl Cluster {
         )?;
         let to_rabbit = Proxy::start(rabbit.port()).await?;
         let to_postgres = Proxy::start(postgres.port()).await?;
+        let to_redis = Proxy::start(redis.port()).await?;
         let port = free_port()?;
         let sandbox_url = format!("http://127.0.0.1:{port}");
         let by = |url: String, port: u16, proxy: &Proxy| match with.straight {
@@ -90,7 +93,7 @@ impl Cluster {
         let shared = [
             ("MEANWHILE_DATABASE", by(database.0.clone(), postgres.port(), &to_postgres)),
             ("MEANWHILE_BROKER", by(rabbit.url(), rabbit.port(), &to_rabbit)),
-            ("MEANWHILE_GATE", redis.url()),
+            ("MEANWHILE_GATE", by(redis.url(), redis.port(), &to_redis)),
             ("MEANWHILE_SANDBOX_URL", sandbox_url),
             ("MEANWHILE_SANDBOX_SPEED", speed.to_string()),
             ("MEANWHILE_LEASE_S", size.lease_s.to_string()),
@@ -125,6 +128,7 @@ impl Cluster {
             redis,
             to_rabbit,
             to_postgres,
+            to_redis,
             sandbox,
             web,
             workers,

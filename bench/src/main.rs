@@ -6,7 +6,7 @@
 //! | [`process`] | the binary as a child: its own folder, free ports, kills |
 //! | [`cluster`] | the whole as several processes, with the servers that they share |
 //! | [`page`] | what a page knows, and how frames change it |
-//! | [`api`] | `/api/v1` and the sandbox's ledger |
+//! | [`api`] | `/api/v1`, and the sandbox past the product |
 //! | [`stream`] | a client of `/ws` |
 //! | [`audit`] | accepted − terminal, counters, ledger |
 //! | [`cpu`] | who kept the processors busy |

@@ -94,7 +94,7 @@ fn unanswered(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Effect, Request};
+    use crate::api::{Request, ledger::Effect};
     use contract::{JobId, TaskId, api::Outcome};
     use uuid::Uuid;
 
@@ -127,7 +127,7 @@ mod tests {
             ..Request::default()
         };
         let requests = vec![request("M", 201), request("R", 422)];
-        let effects = vec![Effect { sku: "M".into(), created: true }];
+        let effects = vec![Effect { sku: "M".into(), created: true, ..Effect::default() }];
         Witness::of(&BTreeMap::from([("corner".to_owned(), Record { requests, effects })]))
     }
 

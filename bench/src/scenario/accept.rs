@@ -98,7 +98,7 @@ impl Accept {
             calm(api, job).await?;
 
             let start = Instant::now();
-            let job = api.start_machine(MACHINE, &format!("start-{key}")).await?;
+            let job = api.start_machines(&[MACHINE], &format!("start-{key}")).await?;
             times.start.add(start.elapsed());
             calm(api, job).await?;
             disk.flush()?;

@@ -1,6 +1,6 @@
 //! The whole as several processes on real servers, and everything that may
-//! fail under it: one fault a round, while two batches are under way and two
-//! clients listen.
+//! fail under it: one fault a round, while two batches and a start of machines
+//! are under way and two clients listen.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -8,6 +8,7 @@
 //! | [`round`] | launch, fault, end, and what must hold |
 //! | [`scene`] | what a fault is given, and the jobs that it leaves behind |
 //! | [`launch`] | the batches, and kills of web nodes in their launch |
+//! | [`machines`] | the start of machines: before, in and after its round |
 //! | [`happen`] | every other fault, and its mending |
 //! | [`listen`] | a client whose connection is cut |
 //! | [`kept`] | what is asked of items and attempts |
@@ -18,6 +19,7 @@ mod happen;
 mod kept;
 mod launch;
 mod listen;
+mod machines;
 mod round;
 mod scene;
 mod table;
@@ -29,6 +31,7 @@ use crate::{
     report::Report,
 };
 use fault::Fault;
+use machines::Machines;
 use round::{Found, Round, Setting};
 use std::{
     path::{Path, PathBuf},
@@ -103,8 +106,11 @@ impl Faults {
         let mut report = Report::new(
             format!(
                 "faults: 2 web nodes, 2 workers, PostgreSQL, RabbitMQ, Redis; 2 batches of {} × 3 \
-                 at speed {}, lease {} s, seed {seed}{disk}",
-                self.products, self.speed, self.lease
+                 and starts of {} machines at speed {}, lease {} s, seed {seed}{disk}",
+                self.products,
+                Machines::COUNT,
+                self.speed,
+                self.lease
             ),
             Machine::of(cluster.folder()),
         );

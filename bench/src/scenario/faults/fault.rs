@@ -19,6 +19,7 @@ pub enum Fault {
     ConfirmsLost,
     RedisKilled,
     RedisFlushed,
+    RedisSilent,
     PostgresKilled,
     PostgresSilent,
     DiskFull,
@@ -30,7 +31,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::None,
         Self::WebKilledAfter202,
         Self::WebKilledBefore202,
@@ -44,6 +45,7 @@ impl Fault {
         Self::ConfirmsLost,
         Self::RedisKilled,
         Self::RedisFlushed,
+        Self::RedisSilent,
         Self::PostgresKilled,
         Self::PostgresSilent,
         Self::DiskFull,
@@ -70,6 +72,7 @@ impl Fault {
             Self::ConfirmsLost => "confirms-lost",
             Self::RedisKilled => "redis-killed",
             Self::RedisFlushed => "redis-flushed",
+            Self::RedisSilent => "redis-silent",
             Self::PostgresKilled => "postgres-killed",
             Self::PostgresSilent => "postgres-silent",
             Self::DiskFull => "disk-full",
@@ -119,6 +122,10 @@ impl Fault {
                 "`kill -9` of Redis with all it held, and it comes back: no request over a limit."
             }
             Self::RedisFlushed => "Redis is flushed: no request over a limit.",
+            Self::RedisSilent => {
+                "Connections to Redis stay open and carry nothing, twice; what was said arrives late, \
+                 then never: no request over a limit."
+            }
             Self::PostgresKilled => {
                 "`kill -9` of PostgreSQL: 503 and never a false 202; goes on by itself."
             }
@@ -131,7 +138,8 @@ impl Fault {
                  stored; goes on by itself when there is room."
             }
             Self::ClockOff => {
-                "A worker works with its clock an hour ahead: nothing is early or late."
+                "The clocks of a worker and of a web node are an hour off, the one ahead and the other \
+                 behind: nothing is early or late."
             }
             Self::Storm => "A channel answers 429 out of the blue: no attempts spent, and obeyed.",
             Self::AlwaysFails => {

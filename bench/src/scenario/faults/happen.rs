@@ -3,11 +3,11 @@
 
 mod broker;
 mod database;
+mod gates;
 mod node;
 
 use super::{fault::Fault, scene::Scene};
 use crate::cluster::Cluster;
-use anyhow::ensure;
 use rand::RngExt;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -37,17 +37,10 @@ pub async fn happen(fault: Fault, scene: &mut Scene<'_>) -> anyhow::Result<()> {
         Fault::ConfirmsLost => broker::deaf(scene).await,
         Fault::BrokerAlarm => broker::alarm(scene, away).await,
         Fault::Poison => broker::poison(scene).await,
-        Fault::RedisKilled => {
-            scene.cluster.redis.kill();
-            sleep(away).await;
-            scene.blocking(|cluster| cluster.redis.spawn());
-            Ok(())
-        }
-        Fault::RedisFlushed => {
-            for _ in 0..3 {
-                ensure!(scene.cluster.redis.control(&["FLUSHALL"]), "Redis was not flushed");
-                sleep(away / 4).await;
-            }
+        Fault::RedisKilled => gates::killed(scene, away).await,
+        Fault::RedisFlushed => gates::flushed(scene, away).await,
+        Fault::RedisSilent => {
+            gates::silent(scene, away).await;
             Ok(())
         }
         Fault::PostgresKilled => database::killed(scene, away).await,
@@ -58,7 +51,8 @@ pub async fn happen(fault: Fault, scene: &mut Scene<'_>) -> anyhow::Result<()> {
 
 /// Sets right what has to last until the batches are done.
 pub async fn mend(cluster: &mut Cluster) -> anyhow::Result<()> {
-    for node in cluster.workers.iter_mut().filter(|node| !node.through.is_empty()) {
+    let nodes = cluster.web.iter_mut().chain(&mut cluster.workers);
+    for node in nodes.filter(|node| !node.through.is_empty()) {
         node.kill();
         node.through.clear();
         node.spawn().await?;

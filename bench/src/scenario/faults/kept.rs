@@ -12,7 +12,7 @@ use contract::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of a batch, each task with its attempts.
+/// Each task of some jobs, with its attempts.
 pub type Tried = Vec<(Task, Vec<Attempt>)>;
 
 pub async fn tried(api: &Api, jobs: &[JobId]) -> anyhow::Result<Tried> {
@@ -69,7 +69,11 @@ fn failures(tried: &Tried, report: &mut Report) {
         failed.iter().all(all) && failed.len() == WIDTH,
         format!("{} of them", failed.len()),
     );
-    let refused = |task: &Task| task.outcome.as_ref().is_some_and(|o| o.code == "rejected");
+    // By its channel, or by EC2.
+    let refused = |task: &Task| {
+        let code = task.outcome.as_ref().map(|outcome| outcome.code.as_str());
+        matches!(code, Some("rejected" | "UnauthorizedOperation"))
+    };
     let suffers = others.iter().map(|(task, _)| task);
     let suffers: Vec<_> =
         suffers.filter(|task| task.state != TaskState::Succeeded && !refused(task)).collect();

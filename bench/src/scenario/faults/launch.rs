@@ -31,9 +31,21 @@ pub async fn first(scene: &mut Scene<'_>, fault: Fault, file: String) -> anyhow:
 
 /// A client that repeats its launch with the same key until it is accepted.
 pub async fn launch(apis: &[Api], file: String, key: &str) -> anyhow::Result<Job> {
+    let ask = |api: Api| {
+        let file = file.clone();
+        async move { api.upload(file, key).await }
+    };
+    repeated(apis, ask).await
+}
+
+/// Asks one node after the other until one accepts.
+pub async fn repeated<F: Future<Output = anyhow::Result<Job>>>(
+    apis: &[Api],
+    ask: impl Fn(Api) -> F,
+) -> anyhow::Result<Job> {
     let start = Instant::now();
     for api in apis.iter().cycle() {
-        match api.upload(file.clone(), key).await {
+        match ask(api.clone()).await {
             Ok(job) => return Ok(job),
             Err(error) if start.elapsed() > NEVER => return Err(error),
             Err(_) => sleep(Duration::from_millis(200)).await,

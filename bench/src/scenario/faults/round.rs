@@ -6,10 +6,15 @@ use super::{
     kept::{self, kept},
     launch,
     listen::{self, CUTS, Heard, listen},
+    machines::{self, Machines},
     scene::{Scene, Told},
 };
 use crate::{
-    api::{Api, WIDTH, csv_of},
+    api::{
+        Api, WIDTH,
+        account::{CLOUDWATCH, EC2},
+        csv_of,
+    },
     audit::{self, over::Limit},
     cluster::Cluster,
     machine::Machine,
@@ -19,6 +24,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use contract::{JobId, state::JobState};
 use rand::{RngExt, rngs::StdRng};
+use sandbox::Rate;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -41,13 +47,14 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// None where the channels' own count is the measure.
+    /// None where the services' own count is the measure.
     fn limits(&self) -> BTreeMap<String, Limit> {
-        let all = sandbox::channels().iter().filter(|_| !self.held_up.is_zero());
-        all.map(|spec| {
-            let rate = spec.rate.per_second * self.speed;
-            let limit = Limit { rate, bucket: spec.rate.bucket, held_up: self.held_up };
-            (spec.id.to_owned(), limit)
+        let channels = sandbox::channels().iter().map(|spec| (spec.id, spec.rate));
+        let account = [(EC2, sandbox::EC2_RATE), (CLOUDWATCH, sandbox::CLOUDWATCH_RATE)];
+        let all = channels.chain(account).filter(|_| !self.held_up.is_zero());
+        all.map(|(id, Rate { per_second, bucket })| {
+            let limit = Limit { rate: per_second * self.speed, bucket, held_up: self.held_up };
+            (id.to_owned(), limit)
         })
         .collect()
     }
@@ -87,6 +94,7 @@ impl Found {
 impl Round {
     pub async fn run(&self, cluster: &mut Cluster, dice: &mut StdRng) -> anyhow::Result<Found> {
         let apis = cluster.apis().await?;
+        let stopped = machines::stopped(&apis[0]).await?;
         let (before, known) = (apis[0].ledger_summary().await?, jobs(&apis[0]).await?);
         let (_, since) = Stream::at_head(&apis[0]).await?;
         let names = ["A", "B"].map(|batch| format!("{}{batch}", self.name));
@@ -106,6 +114,17 @@ impl Round {
             told: Vec::new(),
             report,
         };
+        let lead = Machines::lead(scene.dice, self.setting.speed);
+        let wait = Duration::from_millis(scene.dice.random_range(300..2_500));
+        // On its own: whatever holds its launch up holds up nothing else.
+        let machines = {
+            let (apis, key) = (apis.clone(), format!("{}M", self.name));
+            tokio::spawn(async move {
+                sleep(wait.saturating_sub(lead)).await;
+                Machines::launch(&apis, &key, stopped).await
+            })
+        };
+        sleep(lead.saturating_sub(wait)).await;
         let batches = [
             launch::first(&mut scene, self.fault, first).await?,
             launch::launch(&apis, second, &names[1]).await?,
@@ -115,9 +134,10 @@ impl Round {
             let (first, lives) = (scene.dice.random_range(0..2), listen::lives(scene.dice));
             tokio::spawn(async move { listen(&apis, since, job, first, lives).await })
         });
-        sleep(Duration::from_millis(scene.dice.random_range(300..2_500))).await;
+        sleep(wait).await;
         happen::happen(self.fault, &mut scene).await?;
         let mended = Instant::now();
+        let machines = machines.await??;
         let Scene { cluster, must_try, told: more, mut report, .. } = scene;
         let told: Vec<_> = batches
             .iter()
@@ -125,8 +145,9 @@ impl Round {
             .map(|(job, products)| Told::new(job.id, products))
             .chain(more)
             .collect();
-        for job in &told {
-            self.until_ended(&apis, job.job).await?;
+        let ids: Vec<_> = told.iter().map(|told| told.job).chain([machines.job]).collect();
+        for &job in &ids {
+            self.until_ended(&apis, job).await?;
         }
         let recovered = mended.elapsed();
         happen::mend(cluster).await?;
@@ -134,10 +155,12 @@ impl Round {
         let mut need_person = 0;
         for job in &told {
             audit::items(&apis[0], job.job, job.products, job.allowed, &mut report).await?;
-            need_person += apis[0].job(job.job).await?.counts.needs_person;
+        }
+        machines.check(&apis[0], &mut report).await?;
+        for &job in &ids {
+            need_person += apis[0].job(job).await?.counts.needs_person;
         }
         report.figure("need a person", need_person.to_string(), None);
-        let ids: Vec<_> = told.iter().map(|told| told.job).collect();
         listed(&apis[0], &known, &ids, &mut report).await?;
         let mut cuts = Vec::new();
         for client in clients {
@@ -149,11 +172,13 @@ impl Round {
         let enough = cuts.iter().all(|cut| *cut >= CUTS);
         report.check("each client is cut off twice or more", enough, format!("{cuts:?} times"));
         report.figure("cuts", format!("{cuts:?}"), None);
-        let tried = kept::tried(&apis[0], &batches.each_ref().map(|job| job.id)).await?;
+        let launched = [batches[0].id, batches[1].id, machines.job];
+        let tried = kept::tried(&apis[0], &launched).await?;
         kept::took_part(&must_try, &tried, &mut report);
         kept(self.fault, &apis[0], batches[0].id, &tried, &mut report).await?;
         audit::ledger_since(&apis[0], &before, &ids, &self.setting.limits(), &mut report).await?;
-        let items = told.iter().map(|told| told.products * WIDTH).sum();
+        let items: usize = told.iter().map(|told| told.products * WIDTH).sum();
+        let items = items + Machines::steps();
         let (figures, broken) = (report.figures().collect(), report.broken().collect());
         Ok(Found { items, need_person, recovered, figures, broken })
     }

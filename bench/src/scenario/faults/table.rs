@@ -38,16 +38,18 @@ impl Table {
     pub fn markdown(&self) -> String {
         let mut text = String::from(
             "# What fails, and what must hold\n\n\
-             Made by `make faults`; not edited by hand. Each round runs two batches on real servers \
-             while its fault happens and two clients listen, whose connections are each cut two to four \
-             times, and whenever they hear nothing for three seconds. It holds when every item that \
-             was accepted, before the fault or during it, has come to an end; nothing failed but \
-             what its channel refused or always fails at; nothing needs a person where a channel \
-             knows a repeated call; the jobs in the list are those that clients were told of, and \
-             their counters are those of their rows; what is told as done is one product at its \
-             channel; the channels themselves counted no request over a limit and no product made \
-             twice, none came while its channel was known to be closed; and both clients end equal \
-             to the store with no fact missed or repeated.\n\n\
+             Made by `make faults`; not edited by hand. Each round runs two batches and a start of \
+             machines on real servers while its fault happens and two clients listen, whose \
+             connections are each cut two to four times, and whenever they hear nothing for three \
+             seconds. It holds when every item that was accepted, before the fault or during it, has \
+             come to an end; nothing failed but what its channel refused or always fails at; nothing \
+             needs a person where a channel knows a repeated call; the jobs in the list are those \
+             that clients were told of, and their counters are those of their rows; what is told as \
+             done is one product at its channel; EC2 started each machine that was stopped once, none \
+             that ran or may not be started, and CloudWatch has one alarm for each that runs, made by \
+             one step of the same job; the services themselves counted no request over a limit and no \
+             product made twice, none came while its channel was known to be closed; and both clients \
+             end equal to the store with no fact missed or repeated.\n\n\
              A closing is known when the attempt that heard the 429 has ended: the gate is told \
              before that. What comes up to 0.25 s later was let go before and is on its way; what \
              comes later still disobeys, and breaks the round. Where nothing but the channels goes \

@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use contract::live::Close;
+use rand::RngExt;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -76,11 +77,22 @@ async fn until_run_again(
     Ok(killed.elapsed())
 }
 
+/// A worker's and a web node's, the one ahead and the other behind.
 pub async fn clock_off(scene: &mut Scene<'_>, victim: usize) -> anyhow::Result<()> {
-    let node = &mut scene.cluster.workers[victim];
-    node.kill();
-    node.through = ["faketime", "-f", "+1h"].map(str::to_owned).to_vec();
-    node.spawn().await?;
+    let mut ways = ["+1h", "-1h"];
+    if scene.dice.random() {
+        ways.reverse();
+    }
+    let web = scene.dice.random_range(0..scene.cluster.web.len());
+    for (node, way) in
+        [(&mut scene.cluster.workers[victim], ways[0]), (&mut scene.cluster.web[web], ways[1])]
+    {
+        node.kill();
+        node.through = ["faketime", "-f", way].map(str::to_owned).to_vec();
+        node.spawn().await?;
+    }
+    scene.report.figure("the worker's clock", ways[0], None);
+    let node = &scene.cluster.workers[victim];
     // A `faketime` that replaces itself never has a child.
     let start = Instant::now();
     while node.runs() == node.pid() && start.elapsed() < FORKED {
