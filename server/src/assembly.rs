@@ -30,6 +30,7 @@ use engine::{
     engine::Engine,
     pruner, reaper, relay,
     relay::Bell,
+    store::Store,
 };
 use outside::Outside;
 use std::{
@@ -41,6 +42,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{Registry, handlers::noop_run};
 
+/// A silent database holds up the end of a process no longer than this.
+const LEAVE: Duration = Duration::from_secs(5);
 /// Of one worker. Enough that commits have many to share.
 const NOOPS_AT_ONCE: u16 = 128;
 
@@ -68,7 +71,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let outside = Outside::open(&config).await?;
     // It may have to wait until the database is its own.
     let house = tokio::select! {
-        house = House::build(&config, &outside) => house?,
+        house = House::build(&config, &outside, &stop) => house?,
         () = stop.cancelled() => {
             outside.close().await;
             return Ok(());
@@ -104,10 +107,19 @@ struct House {
     name: String,
     /// The same, as no other one is called.
     holder: String,
+    /// The last call has drained and was told of.
+    told: CancellationToken,
+    /// What keeps the database until then, where this process shares it with
+    /// nobody.
+    alone: Option<JoinHandle<()>>,
 }
 
 impl House {
-    async fn build(config: &Config, outside: &Outside) -> anyhow::Result<Self> {
+    async fn build(
+        config: &Config,
+        outside: &Outside,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
         let backends = Backends::open(config).await?;
         let bell = Bell::default();
         let mut registry = outside.registry(backends.store.lease_ms())?;
@@ -122,8 +134,11 @@ impl House {
         let name = format!("{}-{}", hostname(), std::process::id());
         // Two containers may have one name, and each its process 1.
         let holder = format!("{name}-{:08x}", rand::random::<u32>());
+        let told = CancellationToken::new();
+        let mut alone = None;
         if backends.alone {
             backends::only_one(&backends.store, &holder).await?;
+            alone = keep_alone(&backends.store, &holder, &told, stop);
             // Nobody else runs: what was running when the process ended is
             // unsure, and what was in a queue is gone with it.
             for news in backends.store.reap(true).await? {
@@ -142,21 +157,21 @@ impl House {
         )
         .with_machines(outside.machines(&backends.gates)?);
         session::first_account(&backends.store, config).await?;
-        Ok(Self { backends, bell, registry, engine, name, holder })
+        Ok(Self { backends, bell, registry, engine, name, holder, told, alone })
     }
 
     async fn run(
-        self,
+        mut self,
         config: &Config,
         recorder: measures::Recorder,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
         // Calls that drain are told of too: news go on until they are over.
-        let told = CancellationToken::new();
+        let told = self.told.clone();
         let (broker, end) = (Arc::clone(&self.backends.broker), told.clone());
         let news = tokio::spawn(async move { broker.run(end).await });
-        let alone = self.keep_alone(&told, stop);
+        let alone = self.alone.take();
         self.spawn_background(config, &tasks, stop);
         let serves = config.role != Some(Role::Work);
         let listener =
@@ -226,33 +241,13 @@ impl House {
         };
         told.cancel();
         if let Some(alone) = alone {
-            let _ = alone.await;
+            // Else the seat is free by its term.
+            let _ = tokio::time::timeout(LEAVE, alone).await;
         }
         if news.await.is_err() {
             tracing::error!("what carries news between nodes has panicked");
         }
         done
-    }
-
-    /// Keeps others away from a database whose queues are this process's own,
-    /// until `end`.
-    fn keep_alone(
-        &self,
-        end: &CancellationToken,
-        stop: &CancellationToken,
-    ) -> Option<JoinHandle<()>> {
-        let Backends { store, alone, .. } = &self.backends;
-        let shared = *alone && !store.has_one_process();
-        shared.then(|| {
-            let (store, holder) = (store.clone(), self.holder.clone());
-            let (end, stop) = (end.clone(), stop.clone());
-            tokio::spawn(async move {
-                if election::keep_alone(store, holder, end).await == Kept::Lost {
-                    tracing::error!("another Meanwhile has taken this database: this one stops");
-                    stop.cancel();
-                }
-            })
-        })
     }
 
     /// Relays, reaper and pruner.
@@ -321,6 +316,26 @@ impl House {
             set_up_token,
         })
     }
+}
+
+/// Keeps others away from a database whose queues are this process's own,
+/// until `end`; none but PostgreSQL's lets others in.
+fn keep_alone(
+    store: &Store,
+    holder: &str,
+    end: &CancellationToken,
+    stop: &CancellationToken,
+) -> Option<JoinHandle<()>> {
+    (!store.has_one_process()).then(|| {
+        let (store, holder) = (store.clone(), holder.to_owned());
+        let (end, stop) = (end.clone(), stop.clone());
+        tokio::spawn(async move {
+            if election::keep_alone(store, holder, end).await == Kept::Lost {
+                tracing::error!("another Meanwhile has taken this database: this one stops");
+                stop.cancel();
+            }
+        })
+    })
 }
 
 /// A call's limit is half a lease; its end has to be kept, too.

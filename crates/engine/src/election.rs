@@ -61,15 +61,15 @@ async fn keep_alone_every(
     holder: String,
     end: CancellationToken,
 ) -> Kept {
-    loop {
-        tokio::select! {
-            () = end.cancelled() => break,
-            () = sleep(pause) => {}
-        }
+    while !end.is_cancelled() {
         match take(&store, ALONE, &holder).await {
             Ok(true) => {}
             Ok(false) => return Kept::Lost,
             Err(error) => tracing::warn!(%error, "could not keep the database to ourselves"),
+        }
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = sleep(pause) => {}
         }
     }
     if let Err(error) = store.leave_seat(ALONE, &holder).await {

@@ -50,7 +50,9 @@ pub use tokens::MAX_TOKENS;
 use crate::clock;
 use contract::{UserId, fact::Fact};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr};
-use sql::{all, alone, commit, execute, execute_on_all, one, parts, persist, places, tuples};
+use sql::{
+    all, alone, commit, execute, execute_on_all, one, parts, persist, places, tuples, write,
+};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -109,10 +111,29 @@ impl Error {
     }
 
     /// The database has said no, and goes on: it was not on its way out, which
-    /// PostgreSQL tells by SQLSTATEs of
-    /// [class 57P](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    /// [SQLSTATEs](https://www.postgresql.org/docs/current/errcodes-appendix.html)
+    /// of 57P tell, and what stands before it has not lost it, which those of
+    /// class 08 do.
     fn is_refusal(&self) -> bool {
-        self.code().is_some_and(|code| !code.starts_with("57P"))
+        self.code().is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"))
+    }
+
+    /// There was no connection to ask by.
+    fn is_unasked(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::SqlxError(_)))
+        )
+    }
+
+    /// As what commits has it: unsettled, but where the database has said no or
+    /// was not asked.
+    fn of_commit(self) -> Self {
+        let settled = self.is_refusal() || self.is_unasked();
+        match self {
+            Self::Database(error) if !settled => Self::Unsettled(error),
+            other => other,
+        }
     }
 
     /// PostgreSQL's SQLSTATE, SQLite's result code.

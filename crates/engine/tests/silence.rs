@@ -1,7 +1,7 @@
 //! A network that loses everything and closes nothing.
 #![allow(clippy::unwrap_used)]
 
-use contract::{command::Ec2Start, state::JobKind};
+use contract::{UserId, command::Ec2Start, state::JobKind};
 use engine::{
     clock::Steered,
     store::{Accept, Control, Error, NewTask, Store, Turns},
@@ -81,6 +81,71 @@ async fn a_commit_without_a_word_may_have_been_kept() {
 }
 
 #[tokio::test]
+async fn a_write_without_a_word_may_have_been_kept() {
+    let way = Way::open().await;
+    let user = way.store.add_first_account("ada@example.com", "hash").await.unwrap().user;
+    way.raw
+        .execute_unprepared(
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
+             CREATE TRIGGER hold AFTER INSERT ON api_tokens EXECUTE FUNCTION hold(); \
+             SELECT pg_advisory_lock(1)",
+        )
+        .await
+        .unwrap();
+    let store = way.store.clone();
+    let made = tokio::spawn(async move { store.add_token(user, "program", "hash").await });
+    way.until(WAITS, 1).await;
+    way.proxy.lose();
+    way.raw.execute_unprepared("SELECT pg_advisory_unlock(1)").await.unwrap();
+    pause();
+    let error = made.await.unwrap().unwrap_err();
+    resume();
+    assert!(matches!(error, Error::Unsettled(_)), "{error:?}");
+    way.until("SELECT count(*) FROM api_tokens", 1).await;
+}
+
+/// Who waits for a lock that another holds.
+const WAITS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
+
+#[tokio::test]
+async fn a_launch_that_waits_long_for_another_one_is_done_anew() {
+    let way = Way::open().await;
+    let user = way.store.add_first_account("ada@example.com", "hash").await.unwrap().user;
+    let lock = format!("(hashtextextended('launches of {user}', 0))");
+    way.raw.execute_unprepared(&format!("SELECT pg_advisory_lock{lock}")).await.unwrap();
+    let store = way.store.clone();
+    let launched = tokio::spawn(async move { store.accept(machines(user, 1)).await });
+    way.until(WAITS, 1).await;
+    way.raw
+        .execute_unprepared(&format!(
+            "CREATE TABLE first AS {}",
+            WAITS.replace("count(*)", "xact_start AS began")
+        ))
+        .await
+        .unwrap();
+    way.until(&format!("{WAITS} AND xact_start > (SELECT began FROM first)"), 1).await;
+    way.raw.execute_unprepared(&format!("SELECT pg_advisory_unlock{lock}")).await.unwrap();
+    launched.await.unwrap().unwrap();
+    assert_eq!(way.count("SELECT count(*) FROM tasks").await, 1);
+}
+
+fn machines(user: UserId, count: u32) -> Accept {
+    let machine = |row| {
+        let command = Ec2Start { instance_id: format!("i-{row}"), name: String::new() };
+        NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
+    };
+    Accept {
+        user,
+        kind: JobKind::Ec2Starts,
+        title: "machines".into(),
+        channels: Vec::new(),
+        tasks: (0..count).map(machine).collect(),
+        idempotency: None,
+    }
+}
+
+#[tokio::test]
 async fn a_begin_that_is_answered_too_late_opens_no_transaction_for_others() {
     let way = Way::open().await;
     let there = way.count(OTHERS).await;
@@ -141,19 +206,7 @@ async fn what_changes_all_of_a_job_may_take_its_time() {
     .await
     .unwrap();
     let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    let machine = |row: u32| {
-        let command = Ec2Start { instance_id: format!("i-{row}"), name: String::new() };
-        NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
-    };
-    let launch = Accept {
-        user,
-        kind: JobKind::Ec2Starts,
-        title: "machines".into(),
-        channels: Vec::new(),
-        tasks: (0..2).map(machine).collect(),
-        idempotency: None,
-    };
-    let job = store.accept(launch).await.unwrap().job.id;
+    let job = store.accept(machines(user, 2)).await.unwrap().job.id;
     let due = store.due("meanwhile.q.ec2.start.v1", 1, &Turns::default()).await.unwrap();
     store.claim(due[0].task, due[0].fence, "w").await.unwrap();
     store.control(user, job, Control::Cancel).await.unwrap();

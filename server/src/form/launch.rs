@@ -219,10 +219,15 @@ pub async fn start(
                          among your jobs. Send it again to start these.";
             back(MACHINES, &Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
         }
-        // It may have been done: sent again, it is still the same form.
-        Err(error) => match key {
-            Some(key) => back_with(&key, MACHINES, &error.into()),
-            None => back(MACHINES, &error.into()),
-        },
+        Err(error) => {
+            let problem = Problem::from(error);
+            match key {
+                // It may have been done: sent again, it is still the same form.
+                Some(key) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+                    back_with(&key, MACHINES, &problem)
+                }
+                _ => back(MACHINES, &problem),
+            }
+        }
     }
 }

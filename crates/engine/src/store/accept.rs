@@ -3,7 +3,7 @@
 use super::{
     Error, Store, commit, execute,
     journal::{self, Draft},
-    one, parts, row, tuples,
+    one, parts, persist, row, tuples,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -97,7 +97,15 @@ impl Store {
     /// # Errors
     /// [`Error::KeyReused`], [`Error::TooManyOpen`], [`Error::Database`]:
     /// nothing is stored then.
-    pub async fn accept(&self, launch: Accept) -> Result<Accepted, Error> {
+    pub async fn accept(&self, mut launch: Accept) -> Result<Accepted, Error> {
+        let tasks = std::mem::take(&mut launch.tasks);
+        let tasks: Vec<_> =
+            tasks.into_iter().map(|task| (TaskId(Uuid::now_v7()), None, task)).collect();
+        // One that stores many tasks keeps the next one of its user waiting.
+        persist!(self.try_accept(&launch, &tasks))
+    }
+
+    async fn try_accept(&self, launch: &Accept, tasks: &[New]) -> Result<Accepted, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let id = JobId(Uuid::now_v7());
@@ -110,12 +118,12 @@ impl Store {
             tx.rollback().await?;
             return Ok(Accepted { job, facts: Vec::new() });
         }
-        let total = i64::try_from(launch.tasks.len()).unwrap_or(i64::MAX);
+        let total = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
         self.check_open(&tx, launch.user, total).await?;
         let job = Job {
             id,
             kind: launch.kind,
-            title: launch.title,
+            title: launch.title.clone(),
             state: JobState::Running,
             paused: false,
             cancel_requested: false,
@@ -124,7 +132,7 @@ impl Store {
                 open: u32::try_from(total).unwrap_or(u32::MAX),
                 ..Counts::default()
             },
-            channels: launch.channels,
+            channels: launch.channels.clone(),
             created_at: now,
             finished_at: None,
             eta_ms: None,
@@ -144,9 +152,7 @@ impl Store {
             ],
         )
         .await?;
-        let rows: Vec<_> =
-            launch.tasks.into_iter().map(|task| (TaskId(Uuid::now_v7()), None, task)).collect();
-        insert_tasks(&tx, id, launch.user, now, "queued", &rows).await?;
+        insert_tasks(&tx, id, launch.user, now, "queued", tasks).await?;
         let draft = Draft::of_job(FactKind::JobAccepted, job.clone());
         let facts = journal::append(&tx, launch.user, now, vec![draft]).await?;
         commit(tx).await?;
@@ -223,6 +229,9 @@ async fn claim_key<C: ConnectionTrait>(
     Ok(Some(JobId(first.try_get("", "job_id")?)))
 }
 
+/// A task with its id and its cause.
+pub(super) type New = (TaskId, Option<TaskId>, NewTask);
+
 /// Inserts tasks once: a follow-up that is there already stays as it is.
 /// Returns how many are new.
 pub(super) async fn insert_tasks<C: ConnectionTrait>(
@@ -231,7 +240,7 @@ pub(super) async fn insert_tasks<C: ConnectionTrait>(
     user: UserId,
     now: i64,
     state: &'static str,
-    tasks: &[(TaskId, Option<TaskId>, NewTask)],
+    tasks: &[New],
 ) -> Result<u64, Error> {
     let mut inserted = 0;
     let most = match c.get_database_backend() {

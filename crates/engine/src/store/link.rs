@@ -2,7 +2,7 @@
 //! Their tokens are kept as hashes. A used link stays, so that whoever opens it
 //! again is told so.
 
-use super::{Error, Store, all, commit, execute, one, persist, row};
+use super::{Error, Store, all, commit, execute, one, persist, row, write};
 use contract::{
     UserId,
     api::{Invitation, Role},
@@ -145,7 +145,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] where it was used or taken back meanwhile.
     pub async fn revoke(&self, invitation: Uuid) -> Result<(), Error> {
-        let gone = execute(
+        let gone = write(
             &self.writer,
             "DELETE FROM one_time_links WHERE id = $1 AND user_id IS NULL AND used_at IS NULL",
             [invitation.into()],

@@ -1,7 +1,7 @@
 //! Accounts: who may do what.
 
 use super::{
-    Error, Store, all, alone, commit, execute, link::void_resets, one, persist, row, session,
+    Error, Store, all, alone, commit, execute, link::void_resets, one, persist, row, session, write,
 };
 use contract::{
     UserId,
@@ -163,7 +163,7 @@ impl Store {
     /// Lets `person` sign in again.
     pub async fn enable(&self, person: UserId) -> Result<(), Error> {
         let changed =
-            execute(&self.writer, "UPDATE users SET disabled = 0 WHERE id = $1", [person.0.into()])
+            write(&self.writer, "UPDATE users SET disabled = 0 WHERE id = $1", [person.0.into()])
                 .await?;
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }

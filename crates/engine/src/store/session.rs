@@ -1,6 +1,6 @@
 //! Who is signed in, and where. Tokens are kept as hashes.
 
-use super::{Error, Store, all, commit, execute, one, people, people::Identity, persist};
+use super::{Error, Store, all, commit, execute, one, people, people::Identity, persist, write};
 use contract::{UserId, api::Session};
 use sea_orm::ConnectionTrait;
 
@@ -17,7 +17,7 @@ impl Store {
         user: UserId,
         expires_at: i64,
     ) -> Result<(), Error> {
-        execute(
+        write(
             &self.writer,
             "INSERT INTO sessions (token_hash, user_id, created_at, expires_at, seen_at) \
              VALUES ($1, $2, $3, $4, $5)",
@@ -92,14 +92,14 @@ impl Store {
     }
 
     pub async fn end_session(&self, token_hash: &str) -> Result<(), Error> {
-        execute(&self.writer, "DELETE FROM sessions WHERE token_hash = $1", [token_hash.into()])
+        write(&self.writer, "DELETE FROM sessions WHERE token_hash = $1", [token_hash.into()])
             .await
             .map(|_| ())
     }
 
     /// Ends all sessions of the user but `own`; returns their hashes.
     pub async fn end_other_sessions(&self, user: UserId, own: &str) -> Result<Vec<String>, Error> {
-        end_others(&self.writer, user, own).await
+        end_others(&self.writer, user, own).await.map_err(Error::of_commit)
     }
 }
 

@@ -43,11 +43,17 @@ pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransac
 /// [`Error::Unsettled`] where the connection is lost before the database has
 /// said that it was kept, or was not.
 pub(super) async fn commit(tx: DatabaseTransaction) -> Result<(), Error> {
-    match answered(tx.commit()).await {
-        Err(error @ Error::Database(_)) if error.is_refusal() => Err(error),
-        Err(Error::Database(error)) => Err(Error::Unsettled(error)),
-        done => done,
-    }
+    answered(tx.commit()).await.map_err(Error::of_commit)
+}
+
+/// A statement outside of a transaction, which commits by itself: an error is
+/// as [`commit`]'s.
+pub(super) async fn write(
+    writer: &DatabaseConnection,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, Error> {
+    execute(writer, sql, values).await.map_err(Error::of_commit)
 }
 
 /// So often, and between two of them so long, ms.

@@ -1,6 +1,6 @@
 //! Tokens of programs. Like sessions they are kept as hashes of a secret.
 
-use super::{Error, Identity, Store, all, execute, one, people};
+use super::{Error, Identity, Store, all, execute, one, people, write};
 use contract::{TokenId, UserId, api::Token};
 use sea_orm::QueryResult;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ impl Store {
     /// [`Error::Conflict`] where the user has [`MAX_TOKENS`].
     pub async fn add_token(&self, user: UserId, name: &str, hash: &str) -> Result<Token, Error> {
         let (id, now) = (Uuid::now_v7(), self.now_ms());
-        let made = execute(
+        let made = write(
             &self.writer,
             "INSERT INTO api_tokens (id, user_id, name, token_hash, created_at) \
              SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM api_tokens \
@@ -83,7 +83,8 @@ impl Store {
              WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash",
             [id.0.into(), user.0.into(), self.now_ms().into()],
         )
-        .await?;
+        .await
+        .map_err(Error::of_commit)?;
         Ok(revoked.ok_or(Error::NotFound)?.try_get("", "token_hash")?)
     }
 }

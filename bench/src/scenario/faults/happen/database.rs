@@ -40,7 +40,7 @@ pub async fn silent(scene: &mut Scene<'_>, away: Duration) -> anyhow::Result<()>
 
 pub async fn full(scene: &mut Scene<'_>, away: Duration) -> anyhow::Result<()> {
     scene.cluster.postgres.disk().context("there is no disk to fill")?.fill();
-    let (accepted, refused) = fill(scene.apis, scene.name).await?;
+    let (accepted, refused, unsettled) = fill(scene.apis, scene.name).await?;
     // Leases run out meanwhile, and none can be renewed.
     sleep(scene.lease + away).await;
     if let Some(disk) = scene.cluster.postgres.disk() {
@@ -53,9 +53,12 @@ pub async fn full(scene: &mut Scene<'_>, away: Duration) -> anyhow::Result<()> {
         scene.blocking(|cluster| cluster.postgres.spawn());
     }
     // The same key with another file: 422 were it known.
-    let again = once_there_is_room(&scene.apis[0], &refused).await?;
-    scene.told.push(Told::new(again.id, 1));
-    for job in accepted {
+    let rows = if unsettled { MANY } else { 1 };
+    let again = once_there_is_room(&scene.apis[0], &refused, rows).await?;
+    if !unsettled {
+        scene.told.push(Told::new(again.id, 1));
+    }
+    for job in accepted.into_iter().chain(unsettled.then_some(again)) {
         // Enough to fill a disk is too much to be waited for.
         scene.apis[0].cancel(job.id).await?;
         let allowed = Allowed { cancelled: true, ..Allowed::default() };
@@ -64,8 +67,9 @@ pub async fn full(scene: &mut Scene<'_>, away: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Launches until one is refused: the jobs before it, and its key.
-async fn fill(apis: &[Api], prefix: &str) -> anyhow::Result<(Vec<Job>, String)> {
+/// Launches until one is refused: the jobs before it, its key, and whether it
+/// is not known to be stored.
+async fn fill(apis: &[Api], prefix: &str) -> anyhow::Result<(Vec<Job>, String, bool)> {
     let mut accepted = Vec::new();
     for n in 0..50 {
         let name = format!("{prefix}-FULL-{n}");
@@ -74,19 +78,20 @@ async fn fill(apis: &[Api], prefix: &str) -> anyhow::Result<(Vec<Job>, String)> 
             Err(words) => {
                 eprintln!("    refused after {} launches: {words}", accepted.len());
                 // PostgreSQL may have ended in the middle of a commit.
-                let said = ["Nothing was changed", "It is not known"];
-                ensure!(said.iter().any(|said| words.contains(said)), "the 503 says {words:?}");
-                return Ok((accepted, name));
+                let unsettled = words.contains("It is not known");
+                let settled = words.contains("Nothing was changed");
+                ensure!(settled || unsettled, "the 503 says {words:?}");
+                return Ok((accepted, name, unsettled));
             }
         }
     }
     anyhow::bail!("a full disk took {} launches", accepted.len())
 }
 
-async fn once_there_is_room(api: &Api, key: &str) -> anyhow::Result<Job> {
+async fn once_there_is_room(api: &Api, key: &str, rows: usize) -> anyhow::Result<Job> {
     let start = Instant::now();
     loop {
-        match api.upload_or_503(csv_of(key, 1), key).await? {
+        match api.upload_or_503(csv_of(key, rows), key).await? {
             Ok(job) => return Ok(job),
             Err(words) => ensure!(start.elapsed() < Duration::from_secs(60), "still {words:?}"),
         }

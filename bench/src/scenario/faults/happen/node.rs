@@ -1,7 +1,9 @@
 //! Web nodes and workers.
 
-use super::super::scene::Scene;
+use super::super::scene::{Scene, Told};
 use crate::{
+    api::csv_of,
+    cluster::Node,
     report::time,
     stream::{Closed, Stream},
 };
@@ -92,15 +94,26 @@ pub async fn clock_off(scene: &mut Scene<'_>, victim: usize) -> anyhow::Result<(
         node.spawn().await?;
     }
     scene.report.figure("the worker's clock", ways[0], None);
-    let node = &scene.cluster.workers[victim];
-    // A `faketime` that replaces itself never has a child.
+    let pid = forked(&scene.cluster.workers[victim]).await?;
+    scene.must_try.push(format!("-{pid}"));
+    forked(&scene.cluster.web[web]).await?;
+    let name = format!("{}-OFF", scene.name);
+    let job = scene.apis[web].upload(csv_of(&name, 1), &name).await?;
+    scene.told.push(Told::new(job.id, 1));
+    Ok(())
+}
+
+/// Of what runs the binary under a clock of its own.
+async fn forked(node: &Node) -> anyhow::Result<u32> {
     let start = Instant::now();
-    while node.runs() == node.pid() && start.elapsed() < FORKED {
+    loop {
+        let pid = node.runs().context("it does not run")?;
+        if node.pid() != Some(pid) {
+            return Ok(pid);
+        }
+        ensure!(start.elapsed() < FORKED, "nothing runs under another clock");
         sleep(Duration::from_millis(20)).await;
     }
-    let pid = node.runs().context("the worker does not run")?;
-    scene.must_try.push(format!("-{pid}"));
-    Ok(())
 }
 
 /// SIGTERM to each node, while clients listen to the web nodes.
