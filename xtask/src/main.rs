@@ -6,7 +6,7 @@ mod events;
 mod web;
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
@@ -52,8 +52,10 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The repository's folder.
+/// The repository's folder, as cargo tells it now: checkouts that share a target
+/// folder share this binary.
 fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
     here.parent().map(PathBuf::from).unwrap_or(here)
 }
