@@ -37,6 +37,24 @@ impl Way {
         Self { store, proxy, raw: raw.await.unwrap(), _node: node }
     }
 
+    /// Whoever adds a row to `table` waits, `when` the constraint is looked at.
+    async fn hold(&self, table: &str, when: &str) {
+        let sql = format!(
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
+             CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON {table} {when} \
+             FOR EACH ROW EXECUTE FUNCTION hold(); \
+             SELECT pg_advisory_lock(1)"
+        );
+        self.raw.execute_unprepared(&sql).await.unwrap();
+    }
+
+    /// It goes on, and nobody hears of it.
+    async fn lose_what_is_held(&self) {
+        self.proxy.lose();
+        self.raw.execute_unprepared("SELECT pg_advisory_unlock(1)").await.unwrap();
+    }
+
     async fn count(&self, sql: &str) -> i64 {
         let all = Statement::from_string(self.raw.get_database_backend(), sql);
         self.raw.query_one_raw(all).await.unwrap().unwrap().try_get_by_index(0).unwrap()
@@ -58,21 +76,11 @@ const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = curr
 #[tokio::test]
 async fn a_commit_without_a_word_may_have_been_kept() {
     let way = Way::open().await;
-    way.raw
-        .execute_unprepared(
-            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
-             CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON users \
-             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold(); \
-             SELECT pg_advisory_lock(1)",
-        )
-        .await
-        .unwrap();
+    way.hold("users", "DEFERRABLE INITIALLY DEFERRED").await;
     let store = way.store.clone();
     let made = tokio::spawn(async move { store.add_first_account("ada@example.com", "h").await });
     way.until(&format!("{OTHERS} AND query = 'COMMIT' AND wait_event = 'advisory'"), 1).await;
-    way.proxy.lose();
-    way.raw.execute_unprepared("SELECT pg_advisory_unlock(1)").await.unwrap();
+    way.lose_what_is_held().await;
     pause();
     let error = made.await.unwrap().unwrap_err();
     resume();
@@ -84,20 +92,11 @@ async fn a_commit_without_a_word_may_have_been_kept() {
 async fn a_write_without_a_word_may_have_been_kept() {
     let way = Way::open().await;
     let user = way.store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    way.raw
-        .execute_unprepared(
-            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
-             CREATE TRIGGER hold AFTER INSERT ON api_tokens EXECUTE FUNCTION hold(); \
-             SELECT pg_advisory_lock(1)",
-        )
-        .await
-        .unwrap();
+    way.hold("api_tokens", "").await;
     let store = way.store.clone();
     let made = tokio::spawn(async move { store.add_token(user, "program", "hash").await });
     way.until(WAITS, 1).await;
-    way.proxy.lose();
-    way.raw.execute_unprepared("SELECT pg_advisory_unlock(1)").await.unwrap();
+    way.lose_what_is_held().await;
     pause();
     let error = made.await.unwrap().unwrap_err();
     resume();
