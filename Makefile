@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test faults build check fmt web
+.PHONY: help run test siege faults build check fmt web
 
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -18,7 +18,7 @@ web: ## Build the pages' bundle
 	@scripts/setup.sh run
 	@cargo xtask web
 
-test: ## Run every test: rules, ports, server, browser with both bundles, faults
+test: ## Run every test: rules, ports, server, browser with both bundles, attempts to break in, faults
 	@scripts/setup.sh test
 	cargo xtask web
 	cargo test --locked
@@ -26,8 +26,14 @@ test: ## Run every test: rules, ports, server, browser with both bundles, faults
 	cargo xtask web --release
 	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/check.spec.ts
 	cargo build --locked --package bench
+	$${CARGO_TARGET_DIR:-target}/debug/bench siege --quick
 	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --held-up 250 --only \
 	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed,rolling-restart,poison
+
+siege: ## Try to break in, and to deny service to others (some minutes)
+	cargo xtask web --release
+	cargo build --locked --release --package server --package bench
+	$${CARGO_TARGET_DIR:-target}/release/bench siege
 
 faults: ## Fail everything under the whole, on real servers (some minutes; ROUNDS=5 for more)
 	@scripts/setup.sh test

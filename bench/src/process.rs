@@ -35,6 +35,10 @@ impl Outside {
 pub struct Meanwhile {
     binary: PathBuf,
     outside: Outside,
+    /// Further variables of its environment.
+    variables: Vec<(&'static str, String)>,
+    /// A program that becomes the server, with its arguments; empty without.
+    through: Vec<String>,
     folder: TempDir,
     child: Option<Tethered>,
     pub api: Api,
@@ -50,10 +54,22 @@ pub struct Memory {
 impl Meanwhile {
     /// Starts it and signs in.
     pub async fn start(binary: &Path, outside: Outside) -> anyhow::Result<Self> {
+        Self::start_with(binary, outside, &[], &[]).await
+    }
+
+    /// Starts it with further variables of its environment, and through a
+    /// program that becomes the server, and signs in.
+    pub async fn start_with(
+        binary: &Path,
+        outside: Outside,
+        variables: &[(&'static str, String)],
+        through: &[String],
+    ) -> anyhow::Result<Self> {
         let binary = std::path::absolute(binary)?;
         let folder = tempfile::tempdir().context("can't make a data folder")?;
         let api = Api::new(free_port()?, free_port()?);
-        let mut meanwhile = Self { binary, outside, folder, child: None, api };
+        let (variables, through) = (variables.to_vec(), through.to_vec());
+        let mut meanwhile = Self { binary, outside, variables, through, folder, child: None, api };
         meanwhile.spawn().await?;
         meanwhile.api.sign_in().await?;
         Ok(meanwhile)
@@ -67,7 +83,14 @@ impl Meanwhile {
     /// Starts the process, and returns when it is ready.
     pub async fn spawn(&mut self) -> anyhow::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.through.split_first() {
+            None => Command::new(&self.binary),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
         command
             .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.api.port))
             .env("MEANWHILE_DATA", self.folder.path())
@@ -78,6 +101,7 @@ impl Meanwhile {
             .env("MEANWHILE_ADMIN_EMAIL", WHO)
             .env("MEANWHILE_ADMIN_PASSWORD", PASSWORD)
             .env("RUST_LOG", "error")
+            .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .stderr(log);
         let child = Tethered::spawn(&mut command)
@@ -116,6 +140,15 @@ impl Meanwhile {
             Ok(kib.with_context(|| format!("no {name}"))?.parse::<u64>()? * 1024)
         };
         Ok(Memory { now: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+    }
+
+    /// Number of files and connections that it has open.
+    ///
+    /// # Errors
+    /// The server does not run.
+    pub fn open_files(&self) -> anyhow::Result<usize> {
+        let child = self.child.as_ref().context("the server does not run")?;
+        Ok(fs::read_dir(format!("/proc/{}/fd", child.id()))?.count())
     }
 
     /// Of the database with its log, bytes.

@@ -8,6 +8,7 @@ mod kills;
 mod large;
 mod relay;
 mod shared;
+mod siege;
 mod throughput;
 
 use crate::report::Report;
@@ -29,6 +30,8 @@ pub enum Scenario {
     Faults(faults::Faults),
     /// 202s, a channel's pace and fairness with several processes.
     Shared(shared::Shared),
+    /// Attempts to break in or to deny service to others.
+    Siege(siege::Siege),
     /// Tasks a second through everything, and what bounds them.
     Throughput(throughput::Throughput),
     /// A file of 10,000 rows.
@@ -45,6 +48,7 @@ impl Scenario {
             Self::Cuts(scenario) => scenario.run(binary).await,
             Self::Faults(scenario) => scenario.run(binary).await,
             Self::Shared(scenario) => scenario.run(binary).await,
+            Self::Siege(scenario) => scenario.run(binary).await,
             Self::Throughput(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
         }
