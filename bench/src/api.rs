@@ -100,6 +100,14 @@ impl Api {
         Ok(expect(answer, StatusCode::OK).await?.json().await?)
     }
 
+    /// Any page or endpoint, to the last byte of its answer.
+    pub async fn page(&self, path: &str) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.base());
+        let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
+        expect(answer, StatusCode::OK).await?.bytes().await?;
+        Ok(())
+    }
+
     /// Uploads `csv` to [`CHANNELS`].
     pub async fn upload(&self, csv: String, key: &str) -> anyhow::Result<Job> {
         launched(self.try_upload(CHANNELS, csv, key).await?).await

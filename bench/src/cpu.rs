@@ -94,6 +94,13 @@ impl Used {
     }
 }
 
+/// What a process and those of its children that have ended have used so far.
+pub fn of_process(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let process = process(pid, &stat).context("/proc/<pid>/stat is not as in proc(5)")?;
+    Ok(Duration::from_secs_f64(process.ticks / TICKS_A_SECOND))
+}
+
 /// All that run; what ended meanwhile is left out.
 fn processes() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

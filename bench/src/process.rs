@@ -151,6 +151,17 @@ impl Meanwhile {
         Ok(fs::read_dir(format!("/proc/{}/fd", child.id()))?.count())
     }
 
+    /// Time that its threads have used of the processors so far.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let child = self.child.as_ref().context("the server does not run")?;
+        crate::cpu::of_process(child.id())
+    }
+
+    /// The sandbox's speed from the next start on.
+    pub fn set_speed(&mut self, speed: f64) {
+        self.outside.speed = speed;
+    }
+
     /// Of the database with its log, bytes.
     pub fn stored(&self) -> anyhow::Result<u64> {
         let mut bytes = 0;

@@ -6,6 +6,7 @@ mod cuts;
 mod faults;
 mod kills;
 mod large;
+mod open_jobs;
 mod relay;
 mod shared;
 mod siege;
@@ -34,6 +35,8 @@ pub enum Scenario {
     Siege(siege::Siege),
     /// Tasks a second through everything, and what bounds them.
     Throughput(throughput::Throughput),
+    /// Thousands of open jobs of one person, and everyone else.
+    OpenJobs(open_jobs::OpenJobs),
     /// A file of 10,000 rows.
     Large(large::Large),
 }
@@ -50,6 +53,7 @@ impl Scenario {
             Self::Shared(scenario) => scenario.run(binary).await,
             Self::Siege(scenario) => scenario.run(binary).await,
             Self::Throughput(scenario) => scenario.run(binary).await,
+            Self::OpenJobs(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
         }
     }

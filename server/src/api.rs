@@ -180,7 +180,7 @@ pub async fn job(
     Path(job): Path<String>,
 ) -> Answer<Job> {
     let job = state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?;
-    Ok(Json(state.engine.with_time_left(job).await?))
+    Ok(Json(state.engine.with_time_left(job, who.identity.user).await?))
 }
 
 pub async fn tasks(

@@ -106,7 +106,8 @@ pub(super) async fn job(
     let query = engine::store::GridQuery { filter, words: q, offset, limit: FIRST };
     let grid = store.grid(who.user, id, &query).await.map_err(asking::error)?;
     let channels = server::channels(&forecast, &job);
-    let left = forecast.jobs.get(&id).cloned().unwrap_or_default();
+    let left = engine.time_left(std::slice::from_ref(&job), who.user).await;
+    let left = left.map_err(asking::error)?.remove(&id).unwrap_or_default();
     let job = Job { eta_ms: left.eta_ms, ..job };
     let (running, limited_by) = (left.running, left.limited_by);
     Ok(Some(JobPage { since, job, running, limited_by, channels, grid }))

@@ -4,7 +4,7 @@
 use crate::{
     broker::Broker,
     election::Seat,
-    store::{Store, Turns},
+    store::{Due, Store, Turns},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
@@ -133,9 +133,10 @@ async fn round(
     queue: &Queue,
     turns: &mut Turns,
 ) -> Result<usize, Error> {
-    let due = store.due(&queue.name, queue.window(), turns).await?;
+    let Due { tasks: due, exhausted } = store.due(&queue.name, queue.window(), turns).await?;
     if due.is_empty() {
-        return Ok(0);
+        store.mark_published(&[], &exhausted).await?;
+        return Ok(exhausted.len());
     }
     turns.taken(&due);
     let mut confirmed = Vec::with_capacity(due.len());
@@ -152,7 +153,7 @@ async fn round(
     };
     of("meanwhile_published_total", confirmed.len());
     of("meanwhile_publish_failures_total", failed);
-    store.mark_published(&confirmed).await?;
+    store.mark_published(&confirmed, &exhausted).await?;
     match first_error {
         Some(error) => Err(error.into()),
         None => Ok(confirmed.len()),

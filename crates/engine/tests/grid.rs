@@ -101,7 +101,7 @@ impl World {
     }
 
     async fn claim(&self, queue: &str) -> Claimed {
-        let due = self.store.due(queue, 1, &Turns::default()).await.unwrap();
+        let due = self.store.due(queue, 1, &Turns::default()).await.unwrap().tasks;
         match self.store.claim(due[0].task, due[0].fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => *claimed,
             other => panic!("{other:?}"),

@@ -206,7 +206,7 @@ async fn what_changes_all_of_a_job_may_take_its_time() {
     .unwrap();
     let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
     let job = store.accept(machines(user, 2)).await.unwrap().job.id;
-    let due = store.due("meanwhile.q.ec2.start.v1", 1, &Turns::default()).await.unwrap();
+    let due = store.due("meanwhile.q.ec2.start.v1", 1, &Turns::default()).await.unwrap().tasks;
     store.claim(due[0].task, due[0].fence, "w").await.unwrap();
     store.control(user, job, Control::Cancel).await.unwrap();
     // The next one on the same connection is an ordinary one again.

@@ -150,7 +150,7 @@ mod tests {
     }
 
     async fn claimed(store: &Store) -> Vec<Finish> {
-        let due = store.due(QUEUE, TASKS as usize, &Turns::default()).await.unwrap();
+        let due = store.due(QUEUE, TASKS as usize, &Turns::default()).await.unwrap().tasks;
         let mut ends = Vec::new();
         for due in due {
             let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap()
@@ -217,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn claims_that_come_at_once_are_told_apart() {
         let (_folder, store, _) = launched().await;
-        let due = store.due(QUEUE, TASKS as usize, &Turns::default()).await.unwrap();
+        let due = store.due(QUEUE, TASKS as usize, &Turns::default()).await.unwrap().tasks;
         let together = Together::new(Claims { store: store.clone(), worker: "w".into() });
         let twice = due.iter().chain(&due[..3]).map(|due| together.one((due.task, due.fence)));
         let claims = futures_util::future::join_all(twice).await;

@@ -49,10 +49,12 @@ impl Told {
             }
         }
         self.channels.clone_from(&forecast.channels);
-        let mut told = HashMap::with_capacity(forecast.jobs.len());
+        let mut told = HashMap::new();
         for user in users {
-            for job in hub.store.running_jobs(user, JOBS).await? {
-                let Some(left) = forecast.jobs.get(&job.id) else { continue };
+            let jobs = hub.store.running_jobs(user, JOBS).await?;
+            let left = hub.engine.time_left(&jobs, user).await?;
+            for job in jobs {
+                let Some(left) = left.get(&job.id) else { continue };
                 if self.jobs.get(&job.id) != Some(left) {
                     hub.to_user(user, &ServerFrame::Progress(progress(job.clone(), left)));
                 }

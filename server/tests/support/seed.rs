@@ -92,8 +92,11 @@ pub fn upload(user: UserId, name: &str, channels: &[&str]) -> Accept {
 pub async fn end(store: &Store, words: &str) {
     for ending in [|outcome| Ending::Failed { outcome }, |outcome| Ending::NeedsPerson { outcome }]
     {
-        let due =
-            store.due("meanwhile.q.product.upload.acme.v1", 1, &Turns::default()).await.unwrap();
+        let due = store
+            .due("meanwhile.q.product.upload.acme.v1", 1, &Turns::default())
+            .await
+            .unwrap()
+            .tasks;
         let (task, fence) = (due[0].task, due[0].fence);
         let Claim::Claimed(claimed) = store.claim(task, fence, "w").await.unwrap() else {
             panic!("not claimed");

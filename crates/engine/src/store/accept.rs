@@ -2,6 +2,7 @@
 
 use super::{
     Error, Store, commit, execute,
+    job_queues::{self, QueueChange, QueueChanges},
     journal::{self, Draft},
     one, parts, persist, row, tuples,
 };
@@ -153,8 +154,20 @@ impl Store {
         )
         .await?;
         insert_tasks(&tx, id, launch.user, now, "queued", tasks).await?;
+        let mut queues = QueueChanges::new();
+        for (_, _, task) in tasks {
+            let queue = queues.entry((id, task.queue.clone())).or_insert_with(|| QueueChange {
+                user: Some(launch.user),
+                channel: task.channel.clone(),
+                ready_at: Some(now),
+                ..QueueChange::default()
+            });
+            queue.open += 1;
+        }
+        let counters = job_queues::save(&tx, &queues, now).await?;
         let draft = Draft::of_job(FactKind::JobAccepted, job.clone());
         let facts = journal::append(&tx, launch.user, now, vec![draft]).await?;
+        job_queues::save_users(&tx, counters).await?;
         commit(tx).await?;
         Ok(Accepted { job, facts })
     }
@@ -172,17 +185,11 @@ impl Store {
             let alone = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
             one(tx, alone, [format!("launches of {user}").into()]).await?;
         }
-        let found = one(
-            tx,
-            "SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) AS items, COUNT(*) AS jobs FROM jobs \
-             WHERE user_id = $1 AND state = 'running'",
-            [user.0.into()],
-        )
-        .await?
-        .ok_or(Error::NotFound)?;
         let limits = self.max_open;
-        for (what, more, limit) in [("items", more, limits.tasks), ("jobs", 1, limits.jobs)] {
-            let open: i64 = found.try_get("", what)?;
+        let (tasks, jobs) = self.open_of(tx, user, limits.jobs).await?;
+        for (what, open, more, limit) in
+            [("items", tasks, more, limits.tasks), ("jobs", jobs, 1, limits.jobs)]
+        {
             if open + more > limit {
                 return Err(Error::TooManyOpen { what, open, more, limit });
             }

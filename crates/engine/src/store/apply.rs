@@ -5,6 +5,7 @@ use super::{
     Error, NewTask, News, Store,
     accept::insert_tasks,
     all, execute,
+    job_queues::{self, QueueChange, QueueChanges},
     journal::{self, Draft},
     one, parts, places, row, tuples,
 };
@@ -26,6 +27,8 @@ pub(super) struct Held {
     pub task: TaskId,
     pub job: JobId,
     pub user: UserId,
+    pub queue: String,
+    pub channel: Option<String>,
     pub state: TaskState,
     pub fence: i64,
     pub attempt: i64,
@@ -83,7 +86,7 @@ pub(super) async fn hold<C: ConnectionTrait>(
     let mut held = Vec::with_capacity(claims.len());
     for chunk in parts(&claims, ROWS) {
         let sql = format!(
-            "SELECT id, job_id, user_id, fence, attempt, lost, unsure, started_at, lease_until \
+            "SELECT id, job_id, user_id, queue, channel, fence, attempt, lost, unsure, started_at, lease_until \
              FROM tasks WHERE state = $1 AND id IN ({}) ORDER BY id{}",
             places(2, chunk.len()),
             store.for_update()
@@ -95,6 +98,8 @@ pub(super) async fn hold<C: ConnectionTrait>(
                 task: TaskId(found.try_get("", "id")?),
                 job: JobId(found.try_get("", "job_id")?),
                 user: UserId(found.try_get("", "user_id")?),
+                queue: found.try_get("", "queue")?,
+                channel: found.try_get("", "channel")?,
                 state: from,
                 fence: found.try_get("", "fence")?,
                 attempt: found.try_get("", "attempt")?,
@@ -132,17 +137,31 @@ pub(super) async fn apply<C: ConnectionTrait>(
     let mut changed = change_tasks(tx, &changes, now).await?;
     let mut users: BTreeMap<UserId, Vec<Draft>> = BTreeMap::new();
     let mut told = Vec::with_capacity(changes.len());
+    let mut queues = QueueChanges::new();
     for (held, change) in changes {
         let job = jobs.get_mut(&held.job).ok_or(Error::NotFound)?;
         let task = changed.remove(&held.task).ok_or(Error::NotFound)?;
-        let created = follow_up(tx, job, held.user, &task, change.follow_ups, now).await?;
+        let follow_ups = change.follow_ups;
+        let created = follow_up(tx, job, held.user, &task, follow_ups, now, &mut queues).await?;
+        let queue = queues.entry((held.job, held.queue)).or_default();
+        queue.user = Some(held.user);
+        queue.channel = held.channel;
+        queue.paused = job.paused;
+        match task.state {
+            TaskState::Queued => queue.ready_at(change.run_after),
+            _ => queue.open -= i64::from(task.state.is_end()),
+        }
         settle(job, task.state, &created, now);
         let drafts = drafts(task, created, job);
         told.push((held.user, drafts.len()));
         users.entry(held.user).or_default().extend(drafts);
     }
     save_jobs(tx, jobs.values()).await?;
+    let counters = job_queues::save(tx, &queues, now).await?;
+    let ended = jobs.values().filter(|job| job.state != JobState::Running).map(|job| job.id);
+    job_queues::forget(tx, &ended.collect::<Vec<_>>()).await?;
     let facts = journal::append_all(store, tx, now, users).await?;
+    job_queues::save_users(tx, counters).await?;
     let mut facts: HashMap<_, _> =
         facts.into_iter().map(|(user, facts)| (user, facts.into_iter())).collect();
     Ok(told
@@ -258,7 +277,8 @@ async fn change_tasks<C: ConnectionTrait>(
     Ok(changed)
 }
 
-/// Inserts the follow-ups that are new and reads them back.
+/// Inserts the follow-ups that are new and reads them back; adds those that are
+/// open to `queues`.
 async fn follow_up<C: ConnectionTrait>(
     tx: &C,
     job: &Job,
@@ -266,6 +286,7 @@ async fn follow_up<C: ConnectionTrait>(
     cause: &Task,
     follow_ups: Vec<NewTask>,
     now: i64,
+    queues: &mut QueueChanges,
 ) -> Result<Vec<Task>, Error> {
     let state = if job.cancel_requested { "cancelled" } else { "queued" };
     let mut created = Vec::new();
@@ -273,6 +294,16 @@ async fn follow_up<C: ConnectionTrait>(
         let id = cause.id.follow_up(task.kind, &task.key);
         let rows = [(id, Some(cause.id), task)];
         if insert_tasks(tx, job.id, user, now, state, &rows).await? == 1 {
+            if !job.cancel_requested {
+                let [(_, _, task)] = &rows;
+                let queue: &mut QueueChange =
+                    queues.entry((job.id, task.queue.clone())).or_default();
+                queue.user = Some(user);
+                queue.channel.clone_from(&task.channel);
+                queue.paused = job.paused;
+                queue.open += 1;
+                queue.ready_at(now);
+            }
             let sql = format!("SELECT {} FROM tasks WHERE id = $1", row::TASK);
             created.push(row::task(&one(tx, &sql, [id.0.into()]).await?.ok_or(Error::NotFound)?)?);
         }

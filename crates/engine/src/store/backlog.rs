@@ -20,30 +20,20 @@ pub struct OfQueue {
     /// On their way to a worker.
     pub published: u32,
     pub running: u32,
-    /// Since when the first of those that could be published is due, UTC ms.
+    /// Since when a job has waited for its next turn at most, UTC ms.
     pub due_since: Option<i64>,
 }
 
 impl Store {
-    /// Counts what is open. Each count is of one partial index, so what has
-    /// ended costs nothing.
+    /// What is open, by the counters that commits keep: costs as many rows as
+    /// there are users and ready jobs, and none that has ended.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let running = "SELECT COUNT(*) AS n FROM jobs WHERE state = 'running'";
         let jobs = one(&self.reader, running, []).await?.ok_or(Error::NotFound)?;
         let mut backlog = Backlog { jobs: row::count(&jobs, "n")?, ..Backlog::default() };
-        let queued = all(
-            &self.reader,
-            "SELECT t.queue, COUNT(*) AS n, MIN(CASE WHEN j.paused = 0 AND t.run_after <= $1 \
-             THEN t.run_after END) AS since FROM tasks t JOIN jobs j ON j.id = t.job_id \
-             WHERE t.state = 'queued' AND t.published_at IS NULL GROUP BY t.queue",
-            [self.now_ms().into()],
-        )
-        .await?;
-        for found in &queued {
-            let queue = backlog.queues.entry(found.try_get("", "queue")?).or_default();
-            queue.queued = row::count(found, "n")?;
-            queue.due_since = found.try_get("", "since")?;
-        }
         let published = "SELECT queue, COUNT(*) AS n FROM tasks \
                          WHERE state = 'queued' AND published_at IS NOT NULL GROUP BY queue";
         for found in &all(&self.reader, published, []).await? {
@@ -55,6 +45,20 @@ impl Store {
         for found in &all(&self.reader, running, []).await? {
             let queue = backlog.queues.entry(found.try_get("", "queue")?).or_default();
             queue.running = row::count(found, "n")?;
+        }
+        let open = "SELECT queue, CAST(SUM(open) AS BIGINT) AS n FROM user_queues \
+                    WHERE open > 0 GROUP BY queue";
+        for found in &all(&self.reader, open, []).await? {
+            let name: String = found.try_get("", "queue")?;
+            let first = "SELECT MIN(ready_at) AS since FROM job_queues \
+                         WHERE queue = $1 AND ready = 1";
+            let first = one(&self.reader, first, [name.as_str().into()]).await?;
+            let queue = backlog.queues.entry(name).or_default();
+            // Read one after the other: one that was just claimed is not less
+            // than none.
+            let others = queue.published + queue.running;
+            queue.queued = row::count(found, "n")?.saturating_sub(others);
+            queue.due_since = first.map(|row| row.try_get("", "since")).transpose()?.flatten();
         }
         Ok(backlog)
     }

@@ -3,7 +3,7 @@
 use super::{
     Error, News, Store, all,
     apply::{self, Change},
-    commit, execute, one, parts, persist, places, row,
+    commit, execute, job_queues, one, parts, persist, places, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -292,19 +292,36 @@ impl Store {
         run_after: i64,
         waiting_for: WaitingFor,
     ) -> Result<(), Error> {
-        execute(
-            &self.writer,
+        persist!(self.try_put_off(task, fence, run_after, &waiting_for))
+    }
+
+    async fn try_put_off(
+        &self,
+        task: TaskId,
+        fence: i64,
+        run_after: i64,
+        waiting_for: &WaitingFor,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        let deferred = one(
+            &tx,
             "UPDATE tasks SET run_after = $3, published_at = NULL, fence = fence + 1, \
-             waiting_for = $4 WHERE id = $1 AND fence = $2 AND state = 'queued'",
+             waiting_for = $4 WHERE id = $1 AND fence = $2 AND state = 'queued' \
+             RETURNING job_id, queue",
             [
                 task.0.into(),
                 fence.into(),
                 run_after.into(),
-                row::text("waiting_for", &waiting_for)?.into(),
+                row::text("waiting_for", waiting_for)?.into(),
             ],
         )
-        .await
-        .map(|_| ())
+        .await?;
+        if let Some(found) = deferred {
+            let queue: String = found.try_get("", "queue")?;
+            let mut jobs = vec![found.try_get("", "job_id")?];
+            job_queues::mark_ready(&tx, &queue, &mut jobs, run_after, self.now_ms()).await?;
+        }
+        commit(tx).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Error, Store,
     apply::save_job,
-    commit, execute, execute_on_all,
+    commit, execute, execute_on_all, job_queues,
     journal::{self, Draft},
     one, parts, persist, places, row,
 };
@@ -51,6 +51,7 @@ impl Store {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let mut job = self.own_job(&tx, user, job).await?;
+        let was_paused = job.paused;
         if job.state != JobState::Running {
             return Err(Error::Conflict("This job has ended already.".into()));
         }
@@ -91,7 +92,9 @@ impl Store {
         let mut drafts = vec![draft];
         drafts.extend(end_if_nothing_is_open(&mut job, now));
         save_job(&tx, &job).await?;
+        let counters = job_queues::recount(&tx, user, &job, was_paused, now).await?;
         let facts = journal::append(&tx, user, now, drafts).await?;
+        job_queues::save_users(&tx, counters).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -131,9 +134,11 @@ impl Store {
         job.counts.open += count;
         reopen(&mut job);
         save_job(&tx, &job).await?;
+        let counters = job_queues::recount(&tx, user, &job, job.paused, now).await?;
         let mut draft = Draft::of_job(FactKind::JobReopened, job.clone());
         draft.data.count = Some(count);
         let facts = journal::append(&tx, user, now, vec![draft]).await?;
+        job_queues::save_users(&tx, counters).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -202,6 +207,7 @@ impl Store {
             one(&tx, &sql, [task.0.into(), state.into(), now.into(), outcome.into()]).await?;
         let changed = row::task(&changed.ok_or(Error::NotFound)?)?;
         save_job(&tx, &job).await?;
+        let counters = job_queues::recount(&tx, user, &job, job.paused, now).await?;
         let draft = Draft {
             kind,
             job: Some(job.id),
@@ -209,6 +215,7 @@ impl Store {
             data: FactData { job: Some(job.clone()), task: Some(changed), ..FactData::default() },
         };
         let facts = journal::append(&tx, user, now, vec![draft]).await?;
+        job_queues::save_users(&tx, counters).await?;
         commit(tx).await?;
         Ok((job, facts))
     }

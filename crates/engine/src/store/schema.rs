@@ -19,6 +19,8 @@ impl MigratorTrait for Migrator {
             script("m0002_due", include_str!("schema/0002_due.sql")),
             // What a service answered when it closed its account.
             script("m0003_closed_by", include_str!("schema/0003_closed_by.sql")),
+            // Open tasks by job and queue, so that nothing counts them.
+            script("m0005_job_queues", include_str!("schema/0005_job_queues.sql")),
         ]
     }
 

@@ -130,7 +130,7 @@ pub async fn of_many_claims_each_is_told_its_own(world: World) {
     store.accept(launch(world.user, vec![task("SKU-1", 0)])).await.unwrap();
     store.accept(launch(world.user, vec![task("SKU-4", 0)])).await.unwrap();
     let held = store.accept(launch(world.user, vec![task("SKU-3", 0)])).await.unwrap().job.id;
-    let due = store.due(QUEUE, 10, &Turns::default()).await.unwrap();
+    let due = store.due(QUEUE, 10, &Turns::default()).await.unwrap().tasks;
     assert_eq!(due.len(), 6);
     store.control(world.user, held, Control::Pause).await.unwrap();
 

@@ -22,7 +22,7 @@ async fn claim(store: &Store, task: TaskId, fence: i64, worker: &str) -> Option<
 
 pub async fn of_two_claims_one_wins(world: World) {
     world.store.accept(upload(world.user, ROUNDS)).await.unwrap();
-    for due in world.store.due(QUEUE, ROUNDS as usize, &Turns::default()).await.unwrap() {
+    for due in world.store.due(QUEUE, ROUNDS as usize, &Turns::default()).await.unwrap().tasks {
         let (a, b) = tokio::join!(
             claim(&world.store, due.task, due.fence, "a"),
             claim(&world.other, due.task, due.fence, "b")
@@ -39,7 +39,7 @@ pub async fn of_two_claims_of_one_key_one_waits(world: World) {
             let twin = launch(world.user, vec![task(&key, 0)]);
             world.store.accept(twin).await.unwrap();
         }
-        let due = world.store.due(QUEUE, 2, &Turns::default()).await.unwrap();
+        let due = world.store.due(QUEUE, 2, &Turns::default()).await.unwrap().tasks;
         let (a, b) = tokio::join!(
             world.store.claim(due[0].task, due[0].fence, "a"),
             world.other.claim(due[1].task, due[1].fence, "b")
@@ -62,13 +62,13 @@ pub async fn of_two_claims_of_one_key_one_waits(world: World) {
 pub async fn of_two_who_claim_many_each_task_is_one_s(world: World) {
     for _ in 0..ROUNDS {
         let job = world.store.accept(upload(world.user, 40)).await.unwrap().job.id;
-        let due = world.store.due(QUEUE, 40, &Turns::default()).await.unwrap();
+        let due = world.store.due(QUEUE, 40, &Turns::default()).await.unwrap().tasks;
         let batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
         let reversed: Vec<_> = batch.iter().rev().copied().collect();
         let (a, b, marked) = tokio::join!(
             world.store.claim_all(&batch, "a"),
             world.other.claim_all(&reversed, "b"),
-            world.other.mark_published(&batch)
+            world.other.mark_published(&batch, &[])
         );
         marked.unwrap();
         let mut claimed = Vec::new();
@@ -109,7 +109,7 @@ pub async fn many_workers_and_a_relay_do_not_wait_for_each_other(world: World) {
     let work = async |store: &Store, name: &'static str| {
         let mut done = 0;
         loop {
-            let due = store.due(QUEUE, 24, &Turns::default()).await.unwrap();
+            let due = store.due(QUEUE, 24, &Turns::default()).await.unwrap().tasks;
             if due.is_empty() {
                 return done;
             }
@@ -244,7 +244,7 @@ pub async fn many_workers_lose_no_count_and_no_fact(world: World) {
     let work = async |store: &Store| {
         let mut finished = 0;
         loop {
-            let due = store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+            let due = store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
             let Some(first) = due.first() else { return finished };
             let Some(claimed) = claim(store, first.task, first.fence, "w").await else { continue };
             let ending = match claimed.row % 3 {
@@ -274,14 +274,14 @@ pub async fn many_workers_lose_no_count_and_no_fact(world: World) {
 pub async fn a_deadlock_turns_nobody_away(world: World) {
     let job = world.store.accept(upload(world.user, 60)).await.unwrap().job.id;
     for _ in 0..ROUNDS {
-        let due = world.store.due(QUEUE, 60, &Turns::default()).await.unwrap();
+        let due = world.store.due(QUEUE, 60, &Turns::default()).await.unwrap().tasks;
         let mut published: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
-        world.store.mark_published(&published).await.unwrap();
+        world.store.mark_published(&published, &[]).await.unwrap();
         // A pause goes through the tasks one way, these marks the other.
         published.reverse();
         let (marked, marked_too, paused) = tokio::join!(
-            world.store.mark_published(&published),
-            world.other.mark_published(&published),
+            world.store.mark_published(&published, &[]),
+            world.other.mark_published(&published, &[]),
             world.other.control(world.user, job, Control::Pause)
         );
         marked.unwrap();
@@ -303,4 +303,23 @@ pub async fn of_two_candidates_one_has_the_seat(world: World) {
         world.other.take_seat("relay", "c", 1_000)
     );
     assert!(a.unwrap() != b.unwrap());
+}
+
+/// A relay finds that a job has nothing due while another process makes a task
+/// of it due: the relay finds that task in its next round.
+pub async fn a_task_that_comes_due_while_a_relay_looks_is_not_hidden(world: World) {
+    let job = world.store.accept(upload(world.user, 1)).await.unwrap().job;
+    for _ in 0..ROUNDS * 4 {
+        let due = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+        assert_eq!((due.tasks.len(), due.exhausted.len()), (1, 1), "{:?}", due.exhausted);
+        let (task, fence) = (due.tasks[0].task, due.tasks[0].fence);
+        world.store.mark_published(&[(task, fence)], &[]).await.unwrap();
+        let (marked, unpublished) = tokio::join!(
+            world.store.mark_published(&[], &due.exhausted),
+            world.other.unpublish(QUEUE, i64::MAX)
+        );
+        marked.unwrap();
+        assert_eq!(unpublished.unwrap(), 1);
+    }
+    assert_eq!(world.store.job(world.user, job.id).await.unwrap().counts.open, 1);
 }

@@ -37,7 +37,7 @@ pub async fn one_key_is_one_job(world: World) {
 
 pub async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing(world: World) {
     world.store.accept(upload(world.user, 1)).await.unwrap();
-    let due = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+    let due = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
     let claimed = world.claim_next().await.unwrap();
     let again = world.store.claim(due[0].task, due[0].fence, "w2").await.unwrap();
     assert_eq!(again, Claim::Nothing);
@@ -79,13 +79,13 @@ pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(world: Wo
 pub async fn pause_and_cancel_bite_at_once_and_tell_the_truth(world: World) {
     let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
     let running = world.claim_next().await.unwrap();
-    let published = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+    let published = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
     world.store.control(world.user, job, Control::Pause).await.unwrap();
-    assert!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().is_empty());
+    assert!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks.is_empty());
     let paused = world.store.claim(published[0].task, published[0].fence, "w1").await.unwrap();
     assert_eq!(paused, Claim::Nothing);
     world.store.control(world.user, job, Control::Resume).await.unwrap();
-    assert_eq!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().len(), 2);
+    assert_eq!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks.len(), 2);
 
     let (cancelling, facts) = world.store.control(world.user, job, Control::Cancel).await.unwrap();
     assert_eq!(facts[0].data.count, Some(2));
@@ -122,14 +122,14 @@ pub async fn what_belongs_to_others_is_not_found(world: World) {
 pub async fn a_delivery_that_a_pause_refused_comes_again(world: World) {
     let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
     // The relay has sent it and not marked it yet when the pause comes.
-    let sent = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+    let sent = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
     let claim = (sent[0].task, sent[0].fence);
     world.store.control(world.user, job, Control::Pause).await.unwrap();
-    world.store.mark_published(&[claim]).await.unwrap();
+    world.store.mark_published(&[claim], &[]).await.unwrap();
     assert_eq!(world.store.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::Nothing);
 
     world.store.control(world.user, job, Control::Resume).await.unwrap();
-    let again = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+    let again = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
     assert_eq!(again.len(), 1, "its only message was refused: it is published anew");
 }
 

@@ -88,7 +88,7 @@ impl World {
     }
 
     pub async fn claim_next(&self) -> Option<Claimed> {
-        let due = self.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+        let due = self.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
         let first = due.first()?;
         match self.store.claim(first.task, first.fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => Some(*claimed),

@@ -20,6 +20,7 @@ pub enum By {
 /// Counters equal rows, verdicts equal counters, and no two run at once that
 /// may not.
 pub fn of_state(now: &Snapshot) {
+    of_queues(now);
     for (id, job) in &now.jobs {
         let rows: Vec<&Task> = now.tasks.values().filter(|task| task.job == *id).collect();
         assert_eq!(job.counts, counted(&rows), "counters of job {id}");
@@ -47,6 +48,36 @@ pub fn of_state(now: &Snapshot) {
             assert!(task.attempt < MAX_ATTEMPTS, "nothing left to try: {task:?}");
         }
     }
+}
+
+/// Counters of queues equal the rows, and no task that waits for the relay is
+/// hidden from it.
+fn of_queues(now: &Snapshot) {
+    let mut by_job: BTreeMap<(Uuid, String), i64> = BTreeMap::new();
+    for task in now.tasks.values().filter(|task| !task.state.is_end()) {
+        *by_job.entry((task.job, task.queue.clone())).or_default() += 1;
+        let job = &now.jobs[&task.job];
+        let waits = task.state == TaskState::Queued && task.published_at.is_none();
+        if waits && !job.paused && !job.cancel_requested {
+            let row = &now.job_queues[&(task.job, task.queue.clone())];
+            let seen = row.ready || row.ready_at.is_some_and(|at| at <= task.run_after);
+            assert!(seen, "the relay does not see {task:?}: {row:?}");
+        }
+    }
+    let known = now.job_queues.iter().filter(|(_, row)| row.open != 0);
+    let known: BTreeMap<_, _> = known.map(|(key, row)| (key.clone(), row.open)).collect();
+    assert_eq!(known, by_job, "open tasks by job and queue");
+    let mut by_user: BTreeMap<(Uuid, String), (i64, i64, i64)> = BTreeMap::new();
+    for ((job, queue), open) in by_job {
+        let job = &now.jobs[&job];
+        let sum = by_user.entry((job.user, queue)).or_default();
+        sum.0 += open;
+        if !job.paused {
+            sum.1 += 1;
+            sum.2 += open;
+        }
+    }
+    assert_eq!(now.user_queues, by_user, "open tasks by user and queue");
 }
 
 fn counted(rows: &[&Task]) -> Counts {

@@ -16,7 +16,9 @@ use contract::{
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{BACK_OFF_MS, Claim, Claimed, Control, LEASE_MS, MAX_LOST, Turns};
+use engine::store::{
+    BACK_OFF_MS, Claim, Claimed, Control, Due, Exhausted, LEASE_MS, MAX_LOST, Turns,
+};
 use sea_orm::DatabaseConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -41,6 +43,8 @@ pub struct Machine {
     messages: Vec<Dispatch>,
     /// Published and not marked yet.
     unmarked: Vec<(TaskId, i64)>,
+    /// Jobs without due tasks, as the relay found them and has not said yet.
+    exhausted: Vec<Exhausted>,
     /// What the broker has lost and the reaper has not seen yet.
     lost: HashSet<(Uuid, i64)>,
     /// What workers hold, or believe to hold.
@@ -67,6 +71,7 @@ impl Machine {
             db,
             messages: Vec::new(),
             unmarked: Vec::new(),
+            exhausted: Vec::new(),
             lost: HashSet::new(),
             claims: Vec::new(),
             ended: Vec::new(),
@@ -185,7 +190,9 @@ impl Machine {
 
     async fn publish(&mut self, marks: bool) {
         for queue in QUEUES {
-            let due = self.world.store.due(queue, WINDOW, &Turns::default()).await.unwrap();
+            let Due { tasks: due, exhausted } =
+                self.world.store.due(queue, WINDOW, &Turns::default()).await.unwrap();
+            self.exhausted.extend(exhausted);
             let unclaimed = self.now.tasks.values().filter(|task| {
                 task.queue == queue
                     && task.state == TaskState::Queued
@@ -209,7 +216,8 @@ impl Machine {
 
     async fn mark(&mut self) {
         let published = std::mem::take(&mut self.unmarked);
-        self.world.store.mark_published(&published).await.unwrap();
+        let exhausted = std::mem::take(&mut self.exhausted);
+        self.world.store.mark_published(&published, &exhausted).await.unwrap();
     }
 
     async fn deliver(&mut self, message: u8, again: bool) {
@@ -356,6 +364,7 @@ impl Machine {
     async fn restart(&mut self) {
         self.messages.clear();
         self.unmarked.clear();
+        self.exhausted.clear();
         self.world.store.reap(true).await.unwrap();
         for queue in QUEUES {
             self.world.store.unpublish(queue, i64::MAX).await.unwrap();

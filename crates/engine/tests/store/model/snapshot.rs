@@ -42,12 +42,26 @@ pub struct Job {
     pub finished_at: Option<i64>,
 }
 
+/// A row of `job_queues`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobQueue {
+    pub open: i64,
+    pub ready: bool,
+    pub ready_at: Option<i64>,
+}
+
+/// A row of `user_queues` that is not all zeros: open tasks, and of jobs that
+/// are not paused the jobs and their open tasks.
+pub type UserQueue = (i64, i64, i64);
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     pub tasks: BTreeMap<Uuid, Task>,
     pub jobs: BTreeMap<Uuid, Job>,
     /// Each user's `seq`.
     pub heads: BTreeMap<Uuid, i64>,
+    pub job_queues: BTreeMap<(Uuid, String), JobQueue>,
+    pub user_queues: BTreeMap<(Uuid, String), UserQueue>,
 }
 
 async fn rows(db: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
@@ -83,13 +97,43 @@ impl Snapshot {
         )
         .await;
         let users = rows(db, "SELECT id, seq FROM users").await;
+        let job_queues =
+            rows(db, "SELECT job_id AS id, queue, open, ready, ready_at FROM job_queues").await;
+        let user_queues = rows(
+            db,
+            "SELECT user_id AS id, queue, open, active_jobs, active_open FROM user_queues",
+        )
+        .await;
         let id = |row: &QueryResult| row.try_get::<Uuid>("", "id").unwrap();
         Self {
             tasks: tasks.iter().map(|row| (id(row), task(row))).collect(),
             jobs: jobs.iter().map(|row| (id(row), job(row))).collect(),
+            job_queues: job_queues.iter().map(|row| (key(row), job_queue(row))).collect(),
+            user_queues: user_queues
+                .iter()
+                .map(|row| (key(row), user_queue(row)))
+                .filter(|(_, counts)| *counts != (0, 0, 0))
+                .collect(),
             heads: users.iter().map(|row| (id(row), row.try_get("", "seq").unwrap())).collect(),
         }
     }
+}
+
+fn key(row: &QueryResult) -> (Uuid, String) {
+    (row.try_get("", "id").unwrap(), row.try_get("", "queue").unwrap())
+}
+
+fn job_queue(row: &QueryResult) -> JobQueue {
+    JobQueue {
+        open: row.try_get("", "open").unwrap(),
+        ready: flag(row, "ready"),
+        ready_at: row.try_get("", "ready_at").unwrap(),
+    }
+}
+
+fn user_queue(row: &QueryResult) -> UserQueue {
+    let of = |column| row.try_get::<i64>("", column).unwrap();
+    (of("open"), of("active_jobs"), of("active_open"))
 }
 
 fn task(row: &QueryResult) -> Task {
