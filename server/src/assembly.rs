@@ -19,6 +19,7 @@ use crate::{
     limiter::Limiter,
     measures::{self, Measures},
     overload::Room,
+    reader_shares::ReaderShares,
     router, session,
     state::State,
 };
@@ -311,6 +312,7 @@ impl House {
             assets: Assets::load(),
             limiter: Limiter::default(),
             room: Room::default(),
+            readers: ReaderShares::default(),
             patience: Patience::new(Duration::from_secs(config.send_timeout_s.into())),
             noops: config.noops,
             set_up_token,

@@ -20,7 +20,7 @@
 //! | [`assets`] | the bundle, carried in the binary |
 //! | [`body`] | bodies that nobody hears to their end |
 //! | [`measures`] | what an operator's Prometheus reads |
-//! | [`connections`], [`overload`] | what is let in at once |
+//! | [`connections`], [`overload`], [`reader_shares`] | what is let in at once |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
@@ -43,6 +43,7 @@ pub mod overload;
 pub mod page;
 pub mod password;
 pub mod problem;
+pub mod reader_shares;
 pub mod request;
 pub mod router;
 pub mod session;

@@ -3,6 +3,7 @@
 use crate::{
     api, assets, body, guard, hub, measures, overload, page,
     problem::{self, Problem},
+    reader_shares,
     state::State,
     token, trace,
 };
@@ -100,6 +101,7 @@ pub fn router(state: State) -> Router {
     let Table { pages, api, streams, probes } = Table::new();
     page::serve(pages.router, &state)
         .nest(API, api.router)
+        .layer(middleware::from_fn_with_state(state.clone(), reader_shares::limit))
         .merge(streams.router)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(middleware::from_fn_with_state(state.clone(), overload::bound))

@@ -2,7 +2,7 @@
 
 use crate::{
     assets::Assets, body::Patience, client::Proxies, guard::Origins, hub::Hub, limiter::Limiter,
-    measures::Measures, overload::Room,
+    measures::Measures, overload::Room, reader_shares::ReaderShares,
 };
 use engine::Engine;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ pub struct State {
     pub assets: Assets,
     pub limiter: Limiter,
     pub room: Room,
+    pub readers: ReaderShares,
     pub measures: Measures,
     pub patience: Patience,
     /// Whether work that does nothing is accepted.
