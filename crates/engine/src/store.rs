@@ -11,6 +11,7 @@ mod accept;
 mod apply;
 mod backlog;
 mod claim;
+mod clock;
 mod closed;
 mod connect;
 mod control;
@@ -47,7 +48,6 @@ pub use publish::{Due, Exhausted, Turns};
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
 
-use crate::clock;
 use contract::{UserId, fact::Fact};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr};
 use sql::{
@@ -170,7 +170,7 @@ pub struct Store {
     reader: DatabaseConnection,
     /// On SQLite a pool of one connection: one writer.
     writer: DatabaseConnection,
-    clock: clock::Shared,
+    clock: crate::clock::Shared,
     epoch: String,
     time_scale: f64,
     lease_ms: i64,
@@ -182,7 +182,11 @@ impl Store {
     /// brings its schema up to date; one that a newer release has brought
     /// further is taken as it is. `time_scale` divides back-offs: a
     /// sandbox at speed 50 retries 50 times as soon.
-    pub async fn open(url: &str, clock: clock::Shared, time_scale: f64) -> Result<Self, Error> {
+    pub async fn open(
+        url: &str,
+        clock: crate::clock::Shared,
+        time_scale: f64,
+    ) -> Result<Self, Error> {
         let (writer, reader) = connect::open(url).await?;
         let epoch = String::new();
         let (lease_ms, max_open) = (LEASE_MS, MAX_OPEN);
@@ -221,17 +225,6 @@ impl Store {
 
     fn is_sqlite(&self) -> bool {
         self.writer.get_database_backend() == DbBackend::Sqlite
-    }
-
-    /// Asks a database that several machines share what time it is.
-    pub async fn follow_clock(&self) -> Result<(), Error> {
-        if self.is_sqlite() {
-            return Ok(());
-        }
-        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
-        let row = one(&self.reader, sql, []).await?.ok_or(Error::NotFound)?;
-        self.clock.follow(row.try_get("", "now")?);
-        Ok(())
     }
 
     /// The random value made with the database; another one means another

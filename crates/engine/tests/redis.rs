@@ -132,3 +132,55 @@ async fn every_account_begins_anew_where_a_server_came_back_with_an_older_memory
         assert!(matches!(ask(account).await.unwrap(), Reserved::Slot(_)), "{account}, once");
     }
 }
+
+/// As if the server's clock had been a day ahead until now.
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_a_slot_for_a_day() {
+    let node = RedisNode::start();
+    let gate = Redis::new(&node.url()).unwrap();
+    slot(&gate).await;
+    gate.close("acme", Duration::from_secs(60), true).await.unwrap();
+    let url = redis::Client::open(node.url()).unwrap();
+    let mut connection = url.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+    let day = 86_400_000_000_i64;
+    let mut moved = 0;
+    for key in &keys {
+        let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut connection).await.unwrap();
+        if kind == "hash" {
+            for field in ["next", "closed", "since", "refusal", "seen"] {
+                let exists: bool = redis::cmd("HEXISTS")
+                    .arg(key)
+                    .arg(field)
+                    .query_async(&mut connection)
+                    .await
+                    .unwrap();
+                if exists {
+                    let by = redis::cmd("HINCRBY").arg(key).arg(field).arg(day).clone();
+                    let _: i64 = by.query_async(&mut connection).await.unwrap();
+                    moved += 1;
+                }
+            }
+        } else if kind == "zset" {
+            let places: Vec<String> = redis::cmd("ZRANGE")
+                .arg(key)
+                .arg(0)
+                .arg(-1)
+                .query_async(&mut connection)
+                .await
+                .unwrap();
+            for place in places {
+                let by = redis::cmd("ZINCRBY").arg(key).arg(day).arg(place).clone();
+                let _: f64 = by.query_async(&mut connection).await.unwrap();
+                moved += 1;
+            }
+        }
+    }
+    assert!(moved >= 5, "the test knows the keys: {keys:?}");
+    let Reserved::Later { wait, closed } =
+        gate.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap()
+    else {
+        panic!("it is closed still")
+    };
+    assert!(closed && wait < Duration::from_secs(61), "{wait:?}");
+}

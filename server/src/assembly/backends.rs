@@ -25,7 +25,7 @@ impl Backends {
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let url = database(config)?;
         let clock: clock::Shared = match is_sqlite(&url) {
-            true => Arc::new(clock::System),
+            true => Arc::new(clock::Steady::default()),
             false => Arc::new(clock::Followed::default()),
         };
         let speed = config.sandbox.sandbox_speed;

@@ -306,13 +306,14 @@ impl Store {
         let deferred = one(
             &tx,
             "UPDATE tasks SET run_after = $3, published_at = NULL, fence = fence + 1, \
-             waiting_for = $4 WHERE id = $1 AND fence = $2 AND state = 'queued' \
+             waiting_for = $4, updated_at = $5 WHERE id = $1 AND fence = $2 AND state = 'queued' \
              RETURNING job_id, queue",
             [
                 task.0.into(),
                 fence.into(),
                 run_after.into(),
                 row::text("waiting_for", waiting_for)?.into(),
+                self.now_ms().into(),
             ],
         )
         .await?;

@@ -17,11 +17,12 @@ impl Store {
     pub async fn close_account(&self, account: &str, until: i64, by: &str) -> Result<(), Error> {
         execute(
             &self.writer,
-            "INSERT INTO closed_accounts (account, closed_until, closed_by) VALUES ($1, $2, $3) \
+            "INSERT INTO closed_accounts (account, closed_until, closed_by, closed_at) \
+             VALUES ($1, $2, $3, $4) \
              ON CONFLICT (account) DO UPDATE SET closed_until = excluded.closed_until, \
-             closed_by = excluded.closed_by \
+             closed_by = excluded.closed_by, closed_at = excluded.closed_at \
              WHERE closed_accounts.closed_until < excluded.closed_until",
-            [account.into(), until.into(), by.into()],
+            [account.into(), until.into(), by.into(), self.now_ms().into()],
         )
         .await
         .map(|_| ())

@@ -21,6 +21,8 @@ impl MigratorTrait for Migrator {
             script("m0003_closed_by", include_str!("schema/0003_closed_by.sql")),
             // Open tasks by job and queue, so that nothing counts them.
             script("m0005_job_queues", include_str!("schema/0005_job_queues.sql")),
+            // How long an account is closed, whatever the clock says later.
+            script("m0006_closed_at", include_str!("schema/0006_closed_at.sql")),
         ]
     }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod batch;
+mod clock;
 mod full;
 mod leases;
 mod model;
@@ -34,11 +35,19 @@ macro_rules! suite {
             let node = engine::testing::PostgresNode::start();
             $($(
                 eprintln!("{}", stringify!($module::$test));
-                let world = crate::world::World::at(node.url()).await;
-                Box::pin(crate::$module::$test(world)).await;
+                on_heap(node.url(), crate::$module::$test).await;
             )*)*
         }
     };
+}
+
+/// A test in a database of its own. No function's frame holds more than one:
+/// together they are more than a thread's stack.
+fn on_heap<T: Future<Output = ()> + 'static>(
+    url: String,
+    test: fn(world::World) -> T,
+) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async move { test(world::World::at(url).await).await })
 }
 
 suite! {
@@ -55,6 +64,10 @@ suite! {
         a_renewed_lease_is_not_taken_back
         a_closing_is_kept_with_its_cause_and_not_shortened
         what_belongs_to_others_is_not_found;
+    clock:
+        what_was_to_wait_for_seconds_does_not_wait_for_a_day
+        what_is_published_under_a_clock_ahead_is_published_again
+        what_is_launched_after_a_clock_was_set_back_is_newer;
     leases:
         the_first_loss_is_made_good_at_once_and_each_other_waits_longer
         what_kills_its_process_does_not_take_its_neighbours_with_it;

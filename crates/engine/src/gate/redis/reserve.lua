@@ -6,6 +6,20 @@ local function whole(number) return string.format('%.0f', number) end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, ahead = tonumber(ARGV[1]), tonumber(ARGV[2])
+-- The server's clock was set back: what lies ahead stays as far ahead.
+local seen = tonumber(redis.call('HGET', KEYS[1], 'seen') or 0)
+if seen - now > 1000000 then
+  local fields = {'next', 'closed', 'since', 'refusal'}
+  for n, time_of in ipairs(redis.call('HMGET', KEYS[1], unpack(fields))) do
+    if time_of then
+      redis.call('HSET', KEYS[1], fields[n], whole(tonumber(time_of) - (seen - now)))
+    end
+  end
+  for _, slot in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    redis.call('ZINCRBY', KEYS[2], whole(now - seen), slot)
+  end
+end
+redis.call('HSET', KEYS[1], 'seen', whole(now))
 local state = redis.call('HMGET', KEYS[1], 'generation', 'next', 'closed', 'factor', 'since')
 if not state[1] or ARGV[7] == '1' then
   -- Nothing is known of the last interval's calls: no credit. Those that hold
