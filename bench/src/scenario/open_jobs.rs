@@ -24,7 +24,7 @@ const IDLE: f64 = 0.05;
 const PACE: f64 = 0.9;
 /// Launches under way at once.
 const LAUNCHERS: usize = 16;
-/// The sandbox gives no slot while jobs are launched.
+/// The sandbox gives no slot while pages and the processor are measured.
 const STILL: f64 = 0.001;
 /// Time for the last launch's work to end before the processor is measured.
 const REST: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ pub struct OpenJobs {
 
 impl OpenJobs {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
-        let mut crowded = Meanwhile::start(binary, Outside::calm(STILL)).await?;
+        let crowded = Meanwhile::start(binary, Outside::calm(STILL)).await?;
         let title = format!("open-jobs: {} open jobs of one person; SQLite", self.jobs);
         let mut report = Report::new(title, Machine::of(crowded.folder()));
         let other = crowded.api.invite("bob@example.com", crowded.api.port).await?;
@@ -70,17 +70,15 @@ impl OpenJobs {
         let value = format!("{:.1} % of a processor", used * 100.0);
         report.figure("without a request", value, Some((bar.as_str(), used <= IDLE)));
 
-        crowded.kill();
-        crowded.set_speed(self.speed);
-        crowded.spawn().await?;
-        let many = self.items(&crowded.api).await?;
         drop(crowded);
-        let mut plain = Meanwhile::start(binary, Outside::calm(STILL)).await?;
+
+        let mut crowded = Meanwhile::start(binary, Outside::calm(1.0)).await?;
+        self.launch(&crowded.api).await?;
+        let many = self.items(&mut crowded).await?;
+        drop(crowded);
+        let mut plain = Meanwhile::start(binary, Outside::calm(1.0)).await?;
         plain.api.upload(csv(self.jobs), "one job").await?;
-        plain.kill();
-        plain.set_speed(self.speed);
-        plain.spawn().await?;
-        let one = self.items(&plain.api).await?;
+        let one = self.items(&mut plain).await?;
         report.figure("items a second, one job", format!("{one:.0}"), None);
         let ratio = many / one;
         let bar = format!("≥ {PACE} of one job's");
@@ -142,8 +140,12 @@ impl OpenJobs {
         Ok(used.as_secs_f64() / start.elapsed().as_secs_f64())
     }
 
-    /// Requests a second that the channels themselves count.
-    async fn items(&self, api: &Api) -> anyhow::Result<f64> {
+    /// Requests a second that the channels themselves count, at full speed.
+    async fn items(&self, meanwhile: &mut Meanwhile) -> anyhow::Result<f64> {
+        meanwhile.kill();
+        meanwhile.set_speed(self.speed);
+        meanwhile.spawn().await?;
+        let api = &meanwhile.api;
         sleep(REST).await;
         let (before, start) = (requests(api).await?, Instant::now());
         sleep(Duration::from_secs(self.seconds)).await;
