@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use contract::{
     JobId, TaskId,
     api::{
-        Accepted, Channel, Job, Page, Problem, RunNoops, SignIn, StartInstances, Task, TaskDetail,
+        Accepted, Channel, Inbox, Job, Page, Problem, RunNoops, SignIn, StartInstances, Task,
+        TaskDetail,
     },
     fact::Fact,
 };
@@ -111,6 +112,18 @@ impl Api {
     /// Uploads `csv` to [`CHANNELS`].
     pub async fn upload(&self, csv: String, key: &str) -> anyhow::Result<Job> {
         launched(self.try_upload(CHANNELS, csv, key).await?).await
+    }
+
+    /// Uploads a file of that name to the first channel.
+    pub async fn upload_file(&self, file: &str, csv: String, key: &str) -> anyhow::Result<Job> {
+        let path = format!("/jobs/product-uploads?channels=acme&file={file}");
+        let request = self.post(&path).header("Idempotency-Key", key).body(csv);
+        launched(request.send().await?).await
+    }
+
+    /// Number of notifications that are not read.
+    pub async fn unread(&self) -> anyhow::Result<usize> {
+        Ok(usize::try_from(self.get::<Inbox>("/notifications").await?.unread)?)
     }
 
     /// Uploads `csv` to some channels.

@@ -130,6 +130,11 @@ impl Meanwhile {
         self.folder.path().join("log")
     }
 
+    /// Number of panics that the process has logged.
+    pub fn panics(&self) -> anyhow::Result<usize> {
+        Ok(fs::read_to_string(self.log())?.matches("panicked at").count())
+    }
+
     /// As the kernel tells it.
     pub fn memory(&self) -> anyhow::Result<Memory> {
         let child = self.child.as_ref().context("the server does not run")?;

@@ -7,6 +7,7 @@ mod faults;
 mod kills;
 mod large;
 mod open_jobs;
+mod mixed_pages;
 mod relay;
 mod shared;
 mod siege;
@@ -39,6 +40,8 @@ pub enum Scenario {
     OpenJobs(open_jobs::OpenJobs),
     /// A file of 10,000 rows.
     Large(large::Large),
+    /// Pages of ten people at the same time: nobody sees anything of another.
+    MixedPages(mixed_pages::MixedPages),
 }
 
 impl Scenario {
@@ -55,6 +58,7 @@ impl Scenario {
             Self::Throughput(scenario) => scenario.run(binary).await,
             Self::OpenJobs(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
+            Self::MixedPages(scenario) => scenario.run(binary).await,
         }
     }
 }
