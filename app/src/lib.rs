@@ -10,6 +10,7 @@
 //! | [`load`] | how pages get what they read |
 //! | [`page`] | the pages |
 //! | [`sign`] | the signs of states |
+//! | [`title`] | the document's title |
 //! | [`words`] | states in words |
 #![recursion_limit = "512"]
 
@@ -27,14 +28,16 @@ pub mod live;
 pub mod load;
 pub mod page;
 pub mod sign;
+pub mod title;
 pub mod words;
 
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::provide_meta_context;
 use leptos_router::{
     components::{Route, Router, Routes},
     path,
 };
+use title::UnreadInTitle;
 
 /// What the page's head refers to, and what kind of visit it is.
 #[derive(Clone, Debug, Default)]
@@ -80,18 +83,28 @@ pub fn shell() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     let start = (!assets.js.is_empty()).then(|| {
-        let (js, wasm) = (&assets.js, &assets.wasm);
-        let code = format!(
-            "import init from '{js}';\
-             init({{module_or_path:'{wasm}'}}).then(wasm => wasm.hydrate());"
-        );
-        view! {
-            <link rel="modulepreload" href=js.clone() nonce=nonce.clone()/>
-            <script type="module" nonce=nonce inner_html=code></script>
-        }
+        let code = start_script(&assets);
+        // The nonce comes first: an attribute that injected markup leaves open
+        // ends at the first quote, and would have the nonce in its value. No
+        // other element has one.
+        view! { <script nonce=nonce type="module" inner_html=code></script> }
     });
     // Behind the app, so that hydration never gets there.
     document(start, view! { <App/> {frame::help::help()} }.into_any())
+}
+
+/// Starts the bundle. Sinks that run scripts take the worker's alone; HTML of
+/// fragments is the server's own, and its scripts and handlers don't run by the
+/// content security policy.
+#[cfg(feature = "ssr")]
+fn start_script(assets: &Assets) -> String {
+    let (js, wasm) = (&assets.js, &assets.wasm);
+    format!(
+        "import init from '{js}';\
+         globalThis.trustedTypes?.createPolicy('default',{{\
+         createHTML:html=>html,createScriptURL:url=>url==='/sw.js'?url:null}});\
+         init({{module_or_path:'{wasm}'}}).then(wasm => wasm.hydrate());"
+    )
 }
 
 /// A page with its head. The theme is the cookie's, so that the first paint is
@@ -142,7 +155,7 @@ pub fn App() -> impl IntoView {
     let people: Page = || page::people::People().into_any();
     let account: Page = || page::account::Account().into_any();
     view! {
-        <Title formatter=live::title text="Meanwhile"/>
+        <UnreadInTitle live=live/>
         <Router>
             <Routes fallback=missing>
                 <Route path=path!("/") view=launch/>

@@ -7,7 +7,7 @@ mod machine;
 #[cfg(feature = "hydrate")]
 mod socket;
 pub mod told;
-mod unread;
+pub(crate) mod unread;
 
 use crate::data::Since;
 use contract::{
@@ -121,14 +121,6 @@ pub fn provide() -> Live {
     live
 }
 
-/// The tab's title tells how much is unread.
-pub fn title(text: String) -> String {
-    match use_context::<Live>().map_or(0, Live::unread) {
-        0 => text,
-        unread => format!("({unread}) {text}"),
-    }
-}
-
 impl Live {
     /// A page was made from the store as of `since`.
     pub fn begin(self, since: &Since) {
@@ -136,6 +128,12 @@ impl Live {
         if self.since.with_untracked(Option::is_none) {
             self.since.set(Some(since.clone()));
         }
+    }
+
+    /// The signal of what is unread, which outlives the reactive owner that it
+    /// was created under.
+    pub(crate) fn unread_signal(self) -> ArcRwSignal<Unread> {
+        self.unread.into()
     }
 
     pub fn unread(self) -> usize {

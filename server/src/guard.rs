@@ -3,7 +3,7 @@
 use crate::{problem::Problem, session, state::State};
 use axum::{
     extract::{Request, State as Extract},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -58,6 +58,11 @@ impl Origins {
 /// brings a cookie and no Origin. No browser sends a token by itself.
 pub async fn check(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let headers = request.headers();
+    // https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    if headers.get_all(header::HOST).iter().count() != 1 {
+        let words = "A request has exactly one Host header.";
+        return Problem::new(StatusCode::BAD_REQUEST, words).into_response();
+    }
     if state.origins.of(headers).is_none() {
         let words = "This server is not known by that name. Set MEANWHILE_PUBLIC_URL.";
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, words).into_response();
@@ -71,20 +76,13 @@ pub async fn check(Extract(state): Extract<State>, request: Request, next: Next)
         return Problem::new(StatusCode::FORBIDDEN, "This request came from another site.")
             .into_response();
     }
-    let mut response = next.run(request).await;
-    for (name, value) in [
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
+    next.run(request).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn allows(origin: Option<&'static str>) -> Option<bool> {
         let listen = SocketAddr::from(([127, 0, 0, 1], 3000));

@@ -6,7 +6,8 @@
 //! | [`config`] | flags and variables |
 //! | [`assembly`] | builds everything and runs it until a signal |
 //! | [`router`] | which path leads where |
-//! | [`guard`] | Origin and Host, headers of safety |
+//! | [`guard`] | Origin and Host |
+//! | [`headers`] | headers of every answer, content security policy |
 //! | [`client`] | where a request came from, proxies aside |
 //! | [`session`] | who asks |
 //! | [`limiter`] | how often one may guess |
@@ -15,6 +16,7 @@
 //! | [`trace`] | what the log says of a request |
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | the pages' plain forms |
+//! | [`render`] | documents and server functions, each with a reactive owner of its own |
 //! | [`page`], [`failed`] | the pages themselves, and what failed as a file |
 //! | [`hub`] | `/ws`: every step to all tabs |
 //! | [`assets`] | the bundle, carried in the binary |
@@ -36,6 +38,7 @@ pub mod cookie;
 pub mod failed;
 pub mod form;
 pub mod guard;
+pub mod headers;
 pub mod hub;
 pub mod limiter;
 pub mod measures;
@@ -44,6 +47,7 @@ pub mod page;
 pub mod password;
 pub mod problem;
 pub mod reader_shares;
+pub mod render;
 pub mod request;
 pub mod router;
 pub mod session;

@@ -43,12 +43,31 @@ pub fn begin() -> anyhow::Result<Recorder> {
     let builder = PrometheusBuilder::new().set_buckets(&BUCKETS)?;
     let handle = builder.install_recorder().context("measures are kept already")?;
     names::describe();
+    count_panics();
     Ok(Recorder(handle))
+}
+
+/// Counts every panic of this process, whether or not something catches it.
+/// They are printed as before.
+fn count_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        metrics::counter!("meanwhile_panics_total").increment(1);
+        print(panic);
+    }));
 }
 
 /// What counts in this process; cheap to clone.
 #[derive(Clone)]
 pub struct Recorder(PrometheusHandle);
+
+#[cfg(test)]
+impl Recorder {
+    /// All that was counted, in Prometheus's text format.
+    pub fn text(&self) -> String {
+        self.0.render()
+    }
+}
 
 /// A cheap handle to all measures of this process.
 #[derive(Clone)]

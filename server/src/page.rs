@@ -4,6 +4,9 @@
 use crate::{
     cookie, failed,
     form::{self, told},
+    headers::content_security_policy,
+    problem::{self, Problem, method_not_allowed},
+    render,
     router::Routes,
     session,
     session::Visitor,
@@ -16,17 +19,16 @@ use app::{
 use axum::{
     Router,
     extract::{Path, Query, Request, State as Extract},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
 use leptos::{
     context::provide_context,
-    nonce::use_nonce,
     prelude::{FromServerFnError, ServerFnError},
+    server_fn::axum::server_fn_paths,
 };
-use leptos_axum::handle_server_fns_with_context;
 
 /// What a request's pages see; made by [`context`].
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Context {
 /// Routes of the pages, their forms and the server functions.
 pub fn routes() -> Routes {
     Routes::default()
-        .route("/api/{*name}", any(server_fn))
+        .route("/api/{*name}", any(server_function))
         .route("/setup", get(set_up).post(form::set_up))
         .route("/sign-in", get(sign_in).post(form::sign_in))
         .route("/sign-out", post(form::sign_out))
@@ -64,8 +66,8 @@ pub fn routes() -> Routes {
         .route("/account/password", post(form::people::change_password))
         .route("/account/sessions/end", post(form::people::sign_out_elsewhere))
         .route("/account/theme", post(form::people::choose_theme))
-        .route("/launch/check", get(render).post(form::launch::check))
-        .route("/launch/upload", get(render).post(form::launch::upload))
+        .route("/launch/check", get(app_page).post(form::launch::check))
+        .route("/launch/upload", get(app_page).post(form::launch::upload))
         .route("/launch/sample", post(form::launch::sample))
         .route("/launch/machines", post(form::launch::start))
         .route("/jobs/{id}/failed.csv", get(failed::download))
@@ -77,37 +79,52 @@ pub fn routes() -> Routes {
 /// Serves `routes`, and on every other path the pages themselves.
 pub fn serve(routes: Router<State>, state: &State) -> Router<State> {
     routes
-        .fallback(get(render))
+        .fallback(get(app_page).fallback(method_not_allowed))
         .layer(middleware::from_fn(gate))
         .layer(middleware::from_fn_with_state(state.clone(), context))
 }
 
-async fn server_fn(request: Request) -> Response {
-    // What the API has no route for comes here too.
-    if request.uri().path().starts_with("/api/v1/") {
-        return crate::problem::Problem::not_found().into_response();
+async fn server_function(request: Request) -> Response {
+    // Everything under `/api` that has no route comes here too.
+    if let Some(problem) = unknown_function(&request) {
+        return problem.into_response();
     }
     let Some(context) = request.extensions().get::<Context>().cloned() else {
-        return crate::problem::Problem::not_found().into_response();
+        return Problem::not_found().into_response();
     };
     // Functions read what is somebody's; each asks for the viewer itself too.
     if context.viewer.0.is_none() {
         let error: ServerFnError = ServerFnError::ServerError("Sign in first.".into());
         return (StatusCode::UNAUTHORIZED, error.ser()).into_response();
     }
-    handle_server_fns_with_context(move || context.provide(), request).await.into_response()
+    render::server_function(move || context.provide(), request).await
 }
 
-async fn render(request: Request) -> Response {
+/// What to answer where no server function has this path and this method.
+fn unknown_function(request: &Request) -> Option<Problem> {
+    let methods: Vec<_> = server_fn_paths()
+        .filter(|(path, _)| *path == request.uri().path())
+        .map(|(_, method)| method)
+        .collect();
+    match methods.contains(request.method()) {
+        true => None,
+        false if methods.is_empty() => Some(Problem::no_endpoint()),
+        false => Some(problem::wrong_method()),
+    }
+}
+
+async fn app_page(request: Request) -> Response {
+    if matches!(request.uri().path(), "/api" | "/api/") {
+        return Problem::no_endpoint().into_response();
+    }
     let Some(context) = request.extensions().get::<Context>().cloned() else {
-        return crate::problem::Problem::not_found().into_response();
+        return Problem::not_found().into_response();
     };
     let provide = move || {
         context.provide();
         content_security_policy();
     };
-    let handler = leptos_axum::render_app_async_with_context(provide, app::shell);
-    handler(request).await.into_response()
+    render::page(provide, app::shell, request).await
 }
 
 /// The launch page as the answer to a form, at the form's own `path`.
@@ -127,8 +144,7 @@ pub async fn answer(
         provide_context(answered.clone());
         content_security_policy();
     };
-    let handler = leptos_axum::render_app_async_with_context(provide, app::shell);
-    let mut response = handler(request).await.into_response();
+    let mut response = render::page(provide, app::shell, request).await;
     if response.status().is_success() {
         *response.status_mut() = status;
     }
@@ -138,12 +154,12 @@ pub async fn answer(
 /// The accounts, and once the one-time link that was just made.
 async fn people(Extract(state): Extract<State>, mut request: Request) -> Response {
     let Some((link, gone)) = form::people::new_link(&state, request.headers()).await else {
-        return render(request).await;
+        return app_page(request).await;
     };
     if let Some(context) = request.extensions_mut().get_mut::<Context>() {
         context.browser.new_link = Some(link);
     }
-    let mut response = render(request).await;
+    let mut response = app_page(request).await;
     response.headers_mut().append(header::SET_COOKIE, gone);
     response
 }
@@ -162,7 +178,7 @@ async fn door(
     request: Request,
 ) -> Response {
     let Some(context) = request.extensions().get::<Context>().cloned() else {
-        return crate::problem::Problem::not_found().into_response();
+        return Problem::not_found().into_response();
     };
     let provide = move || {
         context.provide();
@@ -170,8 +186,7 @@ async fn door(
         provide_context(door::Problem(told.problem.clone()));
         content_security_policy();
     };
-    let handler = leptos_axum::render_app_async_with_context(provide, door::document);
-    handler(request).await.into_response()
+    render::page(provide, door::document, request).await
 }
 
 #[derive(serde::Deserialize)]
@@ -188,7 +203,7 @@ async fn link(
     request: Request,
 ) -> Response {
     let Some(context) = request.extensions().get::<Context>().cloned() else {
-        return crate::problem::Problem::not_found().into_response();
+        return Problem::not_found().into_response();
     };
     let (status, offer) = match session::link(&state, &token).await {
         Ok(link) => {
@@ -207,28 +222,9 @@ async fn link(
         provide_context(offer.clone());
         content_security_policy();
     };
-    let handler = leptos_axum::render_app_async_with_context(provide, app::page::link::document);
-    let mut response = handler(request).await.into_response();
+    let mut response = render::page(provide, app::page::link::document, request).await;
     *response.status_mut() = status;
     response
-}
-
-/// Scripts run by the nonce alone; `'wasm-unsafe-eval'` compiles the bundle.
-pub fn content_security_policy() {
-    let (Some(nonce), Some(options)) =
-        (use_nonce(), leptos::context::use_context::<leptos_axum::ResponseOptions>())
-    else {
-        return;
-    };
-    let policy = format!(
-        "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
-         style-src 'self'; worker-src 'self'; img-src 'self' data: https:; connect-src 'self'; object-src 'none'; \
-         base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-    );
-    if let Ok(value) = HeaderValue::from_str(&policy) {
-        options.insert_header(header::CONTENT_SECURITY_POLICY, value);
-    }
-    options.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// Puts what pages need beside the request.
@@ -242,7 +238,7 @@ async fn context(
         Some(_) => false,
         None => match state.engine.store().has_accounts().await {
             Ok(any) => !any,
-            Err(error) => return crate::problem::Problem::from(error).into_response(),
+            Err(error) => return Problem::from(error).into_response(),
         },
     };
     let assets = app::Assets {

@@ -10,7 +10,7 @@ use axum::{
 };
 use contract::{api, feed::BadRow};
 use engine::{engine::LaunchError, machines, store};
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
 /// The type of a problem's body.
 const JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -49,6 +49,37 @@ impl Problem {
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "There is nothing here.")
     }
+
+    pub fn no_endpoint() -> Self {
+        let words = "The API has no such endpoint. Check the path; all begin with /api/v1/.";
+        Self::new(StatusCode::NOT_FOUND, words)
+    }
+
+    /// The answer where this server itself went wrong.
+    pub fn failed() -> Self {
+        let words = "This server made a mistake. It may have done what was asked for or not: look \
+                     first. If it happens again, tell whoever runs this server.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, words)
+    }
+}
+
+/// Answers a method that a path does not take.
+pub async fn method_not_allowed() -> Problem {
+    wrong_method()
+}
+
+pub fn wrong_method() -> Problem {
+    let words = "This address does not take this method. The header Allow lists those it takes.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, words)
+}
+
+/// Answers a request whose handler panicked. The panic hook has counted it.
+#[allow(clippy::needless_pass_by_value)]
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = words, "the handler of a request panicked");
+    Problem::failed().into_response()
 }
 
 impl From<store::Error> for Problem {

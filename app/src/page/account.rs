@@ -8,9 +8,9 @@ use crate::{
     frame::{Frame, Notices, ProblemLine},
     load::Loaded,
     page::problem::failed,
+    title::Title,
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 #[component]

@@ -1,7 +1,8 @@
 //! Set-up and sign-in. Rendered on the server alone: nothing of them is live.
 
+use crate::title::Title;
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::provide_meta_context;
 
 /// Who comes in, and how.
 #[derive(Clone, Debug)]

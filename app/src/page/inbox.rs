@@ -6,11 +6,11 @@ use crate::{
     live::Live,
     load::Loaded,
     page::problem::failed,
+    title::Title,
     words,
 };
 use contract::api::Notification;
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 #[component]
 pub fn Inbox() -> impl IntoView {

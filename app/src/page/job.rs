@@ -14,12 +14,12 @@ use crate::{
     live::Live,
     load::Loaded,
     page::{missing::Missing, problem::failed},
+    title::Title,
 };
 use asked::{Asked, View};
 use contract::{TaskId, api::Filter};
 use header::Now;
 use leptos::{ev, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
-use leptos_meta::Title;
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},

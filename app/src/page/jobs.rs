@@ -9,11 +9,11 @@ use crate::{
     frame::Frame,
     live::Live,
     load::Loaded,
+    title::Title,
 };
 use choices::{Asked, Choices};
 use contract::{api::Job, state::JobState};
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 pub use line::JobLine;
 

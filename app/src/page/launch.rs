@@ -16,9 +16,9 @@ use crate::{
         machines::{self, Panel},
         problem::failed,
     },
+    title::Title,
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 /// All that the page reads is asked for here, so that server and browser
 /// number it alike. The panel is read once: what was chosen in it stays when

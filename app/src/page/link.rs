@@ -1,8 +1,8 @@
 //! A one-time link: choose a password. Rendered on the server alone.
 
-use crate::Viewer;
+use crate::{Viewer, title::Title};
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::provide_meta_context;
 
 /// What the link is good for.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use crate::{
     live::Live,
     load::Loaded,
     page::problem::{failed, sentence},
+    title::Title,
     words,
 };
 use contract::{api::Task, state::TaskState};
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 /// As [`contract::command`] calls them.
 const START: &str = "ec2.start";

@@ -8,9 +8,9 @@ use crate::{
     frame::{Frame, ProblemLine},
     load::Loaded,
     page::{missing::Missing, problem::failed},
+    title::Title,
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 #[component]
 pub fn People() -> impl IntoView {

@@ -7,11 +7,11 @@ use crate::{
     load::Loaded,
     page::{jobs::JobLine, problem::failed},
     sign::sign,
+    title::Title,
     words,
 };
 use contract::api::Job;
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 #[component]

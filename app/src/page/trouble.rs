@@ -1,8 +1,9 @@
 //! A request that was not done, told to whoever asked in a browser. Rendered
 //! on the server alone.
 
+use crate::title::Title;
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::provide_meta_context;
 
 /// What is told.
 #[derive(Clone, Debug)]

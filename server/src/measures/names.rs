@@ -3,7 +3,7 @@
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-pub(super) const COUNTERS: [(&str, &str); 24] = [
+pub(super) const COUNTERS: [(&str, &str); 25] = [
     ("meanwhile_jobs_accepted_total", "Jobs that were launched, by kind."),
     ("meanwhile_tasks_accepted_total", "Tasks that jobs were launched with, by the job's kind."),
     ("meanwhile_tasks_caused_total", "Tasks that other tasks caused, by command."),
@@ -40,6 +40,7 @@ pub(super) const COUNTERS: [(&str, &str); 24] = [
     ),
     ("meanwhile_silent_bodies_total", "Requests that were ended because their sender fell silent."),
     ("meanwhile_store_failures_total", "Requests that the database did not answer."),
+    ("meanwhile_panics_total", "Panics of this process, each a bug."),
 ];
 
 pub(super) const HISTOGRAMS: [(&str, &str); 4] = [
@@ -70,13 +71,14 @@ pub(super) const GAUGES: [(&str, &str); 14] = [
 ];
 
 /// Those without labels: a rate needs a first value before the first event.
-const PLAIN: [&str; 6] = [
+const PLAIN: [&str; 7] = [
     "meanwhile_leases_lost_total",
     "meanwhile_reaped_total",
     "meanwhile_frames_sent_total",
     "meanwhile_hub_missed_total",
     "meanwhile_silent_bodies_total",
     "meanwhile_store_failures_total",
+    "meanwhile_panics_total",
 ];
 
 pub(super) fn describe() {

@@ -2,12 +2,14 @@
 
 use super::Problem;
 use crate::{
+    assets::Assets,
     cookie,
     form::{
         self,
         told::{self, came_from},
     },
-    state::State,
+    headers::content_security_policy,
+    render,
 };
 use app::{data::people::Theme, page::trouble};
 use axum::{
@@ -25,7 +27,7 @@ const MOST: usize = 1024 * 1024;
 
 /// Answers a browser that shows what it is answered with a page; who posted a
 /// form and is signed out is led to where they sign in.
-pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+pub async fn show(Extract(assets): Extract<Assets>, request: Request, next: Next) -> Response {
     let navigates = navigates(&request);
     let posts = *request.method() == Method::POST;
     let leaves = request.uri().path() == "/sign-out";
@@ -51,7 +53,7 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
         keep(&parts.headers, led.headers_mut());
         return led;
     }
-    let assets = app::Assets { css: state.assets.css.clone(), ..app::Assets::default() };
+    let assets = app::Assets { css: assets.css, ..app::Assets::default() };
     let theme = theme.as_deref().map(Theme::from_word).unwrap_or_default();
     let browser = app::Browser { theme, ..app::Browser::default() };
     let way = match (posts, parts.status) {
@@ -65,10 +67,9 @@ pub async fn show(Extract(state): Extract<State>, request: Request, next: Next) 
         provide_context(assets.clone());
         provide_context(browser.clone());
         provide_context(trouble.clone());
-        crate::page::content_security_policy();
+        content_security_policy();
     };
-    let handler = leptos_axum::render_app_async_with_context(provide, trouble::document);
-    let mut page = handler(Request::default()).await.into_response();
+    let mut page = render::page(provide, trouble::document, Request::default()).await;
     *page.status_mut() = parts.status;
     keep(&parts.headers, page.headers_mut());
     page
@@ -91,6 +92,7 @@ fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "Not just now",
+        StatusCode::INTERNAL_SERVER_ERROR => "Something went wrong",
         _ => "This was not done",
     }
 }
