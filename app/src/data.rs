@@ -63,8 +63,11 @@ mod server {
 
     #[allow(clippy::needless_pass_by_value)]
     pub fn error(error: engine::store::Error) -> ServerFnError {
-        leptos::logging::error!("the store failed: {error}");
-        ServerFnError::ServerError("The database did not answer. Try again soon.".into())
+        use engine::store::Error;
+        if matches!(error, Error::Database(_) | Error::Unsettled(_) | Error::Corrupt { .. }) {
+            leptos::logging::error!("the store failed: {error}");
+        }
+        ServerFnError::ServerError(error.public_message())
     }
 
     pub fn key() -> String {

@@ -2,12 +2,12 @@
 //! pages, server functions and the fallback what they need.
 
 use crate::{
-    cookie, failed,
+    body, cookie, failed,
     form::{self, told},
     headers::content_security_policy,
     problem::{self, Problem, method_not_allowed},
     render,
-    router::Routes,
+    router::{MAX_FIELDS, MAX_FORM, MAX_LIST, Routes, up_to},
     session,
     session::Visitor,
     state::State,
@@ -17,7 +17,7 @@ use app::{
     page::door::{self, Door},
 };
 use axum::{
-    Router,
+    RequestExt, Router,
     extract::{Path, Query, Request, State as Extract},
     http::{Method, StatusCode, header},
     middleware::{self, Next},
@@ -66,10 +66,10 @@ pub fn routes() -> Routes {
         .route("/account/password", post(form::people::change_password))
         .route("/account/sessions/end", post(form::people::sign_out_elsewhere))
         .route("/account/theme", post(form::people::choose_theme))
-        .route("/launch/check", get(app_page).post(form::launch::check))
-        .route("/launch/upload", get(app_page).post(form::launch::upload))
-        .route("/launch/sample", post(form::launch::sample))
-        .route("/launch/machines", post(form::launch::start))
+        .route("/launch/check", get(app_page).post(form::launch::check).layer(up_to(MAX_FORM)))
+        .route("/launch/upload", get(app_page).post(form::launch::upload).layer(up_to(MAX_FORM)))
+        .route("/launch/sample", post(form::launch::sample).layer(up_to(MAX_FORM)))
+        .route("/launch/machines", post(form::launch::start).layer(up_to(MAX_LIST)))
         .route("/jobs/{id}/failed.csv", get(failed::download))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
@@ -97,6 +97,12 @@ async fn server_function(request: Request) -> Response {
         let error: ServerFnError = ServerFnError::ServerError("Sign in first.".into());
         return (StatusCode::UNAUTHORIZED, error.ser()).into_response();
     }
+    // They read their bodies whole, whatever the router bounds.
+    if body::is_over(request.headers(), MAX_FIELDS) {
+        let words = "This asks for more than a page does.";
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
+    }
+    let request = request.with_limited_body();
     render::server_function(move || context.provide(), request).await
 }
 

@@ -3,16 +3,18 @@
 use crate::problem::Problem;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use axum::http::StatusCode;
+use contract::text;
 use tokio::sync::Semaphore;
 
 /// Hashing takes some 20 MiB and a core for a while: few at once.
 static HASHERS: Semaphore = Semaphore::const_new(2);
 
-/// Refuses a new password that is too short.
+/// Refuses a new password that is too short or too long.
 ///
 /// # Errors
 /// 422, with what to do.
 pub fn check(password: &str) -> Result<(), Problem> {
+    text::PASSWORD.check_length(password)?;
     if password.chars().count() < 10 {
         let words = "Choose a password of at least 10 characters.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));

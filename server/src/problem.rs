@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use contract::{api, feed::BadRow};
+use contract::{api, feed::BadRow, text::TextError};
 use engine::{engine::LaunchError, machines, store};
 use std::{any::Any, time::Duration};
 
@@ -82,35 +82,34 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::failed().into_response()
 }
 
+impl From<TextError> for Problem {
+    fn from(error: TextError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::NotFound => Self::not_found(),
-            store::Error::Conflict(why) => Self::new(StatusCode::CONFLICT, why),
-            store::Error::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "This idempotency key was used for a different request. Use a new key.",
-            ),
-            error @ store::Error::TooManyOpen { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
-            }
+        let status = match error {
+            store::Error::NotFound => StatusCode::NOT_FOUND,
+            store::Error::Conflict(_) => StatusCode::CONFLICT,
+            store::Error::KeyReused | store::Error::Text(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,
             store::Error::Database(_)
             | store::Error::Unsettled(_)
             | store::Error::Corrupt { .. } => {
-                tracing::error!(%error, "the store failed");
-                metrics::counter!("meanwhile_store_failures_total").increment(1);
-                let words = if error.is_full() {
-                    "The database has no room left on its disk. Nothing was changed; try again when \
-                     an operator has made some."
-                } else if matches!(error, store::Error::Unsettled(_)) {
-                    "The database did not answer. It is not known whether this was done: look \
-                     first, and do it again if it was not."
+                if error.is_defect() {
+                    tracing::error!(%error, "our own code failed at the store");
+                    metrics::counter!("meanwhile_defects_total").increment(1);
+                    StatusCode::INTERNAL_SERVER_ERROR
                 } else {
-                    "The database did not answer. Nothing was changed; try again soon."
-                };
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, words)
+                    tracing::error!(%error, "the store failed");
+                    metrics::counter!("meanwhile_store_failures_total").increment(1);
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
             }
-        }
+        };
+        Self::new(status, error.public_message())
     }
 }
 
@@ -131,6 +130,7 @@ impl From<LaunchError> for Problem {
     fn from(error: LaunchError) -> Self {
         match error {
             LaunchError::Store(error) => error.into(),
+            LaunchError::Text(error) => error.into(),
             LaunchError::BadRows { bad, total } => {
                 let first = bad.first().map(|row| {
                     let column = row.column.as_ref().map(|c| format!(", {c}")).unwrap_or_default();

@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query, rejection::JsonRejection},
     http::{StatusCode, request::Parts},
 };
+use contract::text;
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 /// A JSON body.
@@ -29,7 +30,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let read = parts.extract::<Query<Vec<(String, String)>>>().await;
-        Ok(Self(read.map_err(|error| bad(format!("{}.", error.body_text())))?.0))
+        let all = read.map_err(|error| bad(format!("{}.", error.body_text())))?.0;
+        for (name, value) in &all {
+            text::PARAMETER.check(name)?;
+            text::PARAMETER.check(value)?;
+        }
+        Ok(Self(all))
     }
 }
 

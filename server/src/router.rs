@@ -22,6 +22,11 @@ use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 pub const MAX_UPLOAD: usize = engine::feed::MAX_BYTES;
 /// The largest form: a file, and the fields around it. Bytes.
 pub const MAX_FORM: usize = MAX_UPLOAD + 64 * 1024;
+/// The largest body that names many things by their ids: 100,000 of 38 bytes.
+/// Bytes.
+pub const MAX_LIST: usize = 4 << 20;
+/// The largest of all other bodies, bytes: some fields, see `contract::text`.
+pub const MAX_FIELDS: usize = 64 * 1024;
 
 /// Routes that know their paths.
 #[derive(Default)]
@@ -55,8 +60,8 @@ impl Table {
     fn new() -> Self {
         let api = Routes::default()
             .route("/session", post(api::sign_in).delete(api::sign_out))
-            .route("/jobs/product-uploads", post(api::upload))
-            .route("/jobs/ec2-starts", post(api::start))
+            .route("/jobs/product-uploads", post(api::upload).layer(up_to(MAX_FORM)))
+            .route("/jobs/ec2-starts", post(api::start).layer(up_to(MAX_LIST)))
             .route("/jobs/noops", post(api::run_noops))
             .route("/jobs", get(api::jobs))
             .route("/jobs/{id}", get(api::job))
@@ -65,7 +70,7 @@ impl Table {
             .route("/jobs/{id}/cancel", post(api::cancel))
             .route("/jobs/{id}/pause", post(api::pause))
             .route("/jobs/{id}/resume", post(api::resume))
-            .route("/jobs/{id}/retry", post(api::retry))
+            .route("/jobs/{id}/retry", post(api::retry).layer(up_to(MAX_LIST)))
             .route("/tasks/{id}", get(api::task))
             .route("/tasks/{id}/resolve", post(api::resolve))
             .route("/notifications", get(api::inbox))
@@ -93,6 +98,12 @@ impl Table {
     }
 }
 
+/// Bounds the body that a route reads, in bytes. Of several the innermost
+/// holds.
+pub fn up_to(bytes: usize) -> DefaultBodyLimit {
+    DefaultBodyLimit::max(bytes)
+}
+
 /// Every path that is routed here. Pages are the app's to list, and server
 /// functions the inventory's.
 pub fn paths() -> Vec<String> {
@@ -113,7 +124,7 @@ pub fn router(state: State) -> Router {
 /// Puts around the routes what every request passes through.
 fn layered(routes: Router<State>, probes: Router<State>, state: State) -> Router {
     let routes = routes
-        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(up_to(MAX_FIELDS))
         .layer(middleware::from_fn_with_state(state.clone(), overload::bound))
         .layer(middleware::from_fn_with_state(state.clone(), body::hear_out))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check));

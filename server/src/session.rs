@@ -6,7 +6,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
-use contract::{UserId, api::Role};
+use contract::{UserId, api::Role, text};
 use engine::store::{self, Identity, Link, Store};
 use sha2::{Digest, Sha256};
 use std::{
@@ -127,6 +127,10 @@ pub async fn sign_in(
     password: String,
 ) -> Result<HeaderValue, Problem> {
     let email = email.trim().to_lowercase();
+    // Before it becomes a key of the limiter: a text that no account can have
+    // costs nothing.
+    text::EMAIL.check(&email)?;
+    text::PASSWORD.check_length(&password)?;
     let guess = state.limiter.guess([format!("account {email}"), format!("address {address}")])?;
     let account = state.engine.store().account(&email).await?;
     let account = account.filter(|account| !account.disabled);
@@ -228,6 +232,7 @@ pub async fn change_password(
     new: String,
 ) -> Result<(), Problem> {
     let email = &who.identity.email;
+    text::PASSWORD.check_length(&old)?;
     let guess = state.limiter.guess([format!("account {email}")])?;
     password::check(&new)?;
     let account = state.engine.store().account(email).await?;
@@ -251,7 +256,8 @@ pub async fn change_password(
 pub fn check_email(email: &str) -> Result<(), Problem> {
     let parts =
         email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    if !parts || email.len() > 254 || email.contains(char::is_whitespace) {
+    text::EMAIL.check(email)?;
+    if !parts || email.contains(char::is_whitespace) {
         let words = "Write an email address, such as ada@example.com.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
     }

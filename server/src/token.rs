@@ -15,6 +15,7 @@ use axum::{
 use contract::{
     TokenId,
     api::{MadeToken, NewToken, Page, Token},
+    text,
 };
 use engine::broker::News;
 
@@ -24,7 +25,7 @@ const PREFIX: &str = "mw_";
 /// Makes a token of a person's; its secret is kept nowhere.
 ///
 /// # Errors
-/// 422 for a name that is empty or over 80 characters; 403 with a token: one
+/// 422 for a name that is empty, too long, or holds a control character; 403 with a token: one
 /// that leaked could be followed by another that nobody revokes.
 pub async fn make(state: &State, who: &SignedIn, name: &str) -> Result<MadeToken, Problem> {
     if who.by == By::Token {
@@ -32,8 +33,9 @@ pub async fn make(state: &State, who: &SignedIn, name: &str) -> Result<MadeToken
         return Err(Problem::new(StatusCode::FORBIDDEN, words));
     }
     let name = name.trim();
-    if !(1..=80).contains(&name.chars().count()) {
-        let words = "Give the token a name of 1 to 80 characters, such as what it is for.";
+    text::TOKEN_NAME.check(name)?;
+    if name.is_empty() {
+        let words = "Give the token a name, such as what it is for.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
     }
     let secret = format!("{PREFIX}{}", session::secret());

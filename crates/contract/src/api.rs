@@ -13,6 +13,7 @@ use crate::{
     JobId, TaskId,
     feed::BadRow,
     state::{Counts, JobKind, JobState, TaskState, words},
+    text,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,6 +75,15 @@ pub struct WaitingFor {
     pub detail: Option<String>,
 }
 
+impl WaitingFor {
+    /// Makes a detail that may quote an outside service fit to be kept.
+    #[must_use]
+    pub fn clean(self) -> Self {
+        let detail = self.detail.map(|detail| text::OUTCOME_MESSAGE.clean(&detail));
+        Self { detail, ..self }
+    }
+}
+
 /// How a task or an attempt ended, for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -86,6 +96,18 @@ pub struct Outcome {
     /// The service's own id of what was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+}
+
+impl Outcome {
+    /// Makes texts that may come from an outside service fit to be kept.
+    #[must_use]
+    pub fn clean(self) -> Self {
+        Self {
+            code: text::OUTCOME_CODE.clean(&self.code),
+            message: text::OUTCOME_MESSAGE.clean(&self.message),
+            reference: self.reference.map(|id| text::OUTCOME_REFERENCE.clean(&id)),
+        }
+    }
 }
 
 /// One unit of work of a job.

@@ -9,6 +9,7 @@
 //! | [`command`] | commands: what is asked of a worker |
 //! | [`fact`] | facts: what happened, as the journal keeps it |
 //! | [`envelope`] | CloudEvents around a command or a fact |
+//! | [`text`] | bounds on texts that are kept |
 //! | [`live`] | frames of the WebSocket |
 //! | [`api`] | what `/api/v1` and the pages read and write |
 //! | [`catalogue`] | every event with its producer, consumers and effects |
@@ -23,5 +24,6 @@ pub mod id;
 pub mod live;
 pub mod product;
 pub mod state;
+pub mod text;
 
 pub use id::{JobId, TaskId, TokenId, UserId};

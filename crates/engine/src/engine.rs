@@ -23,12 +23,11 @@ use contract::{
     fact::Fact,
     feed::BadRow,
     state::JobKind,
+    text::{self, TextError},
 };
 use sha2::{Digest, Sha256};
 use std::{collections::HashSet, sync::Arc};
 
-/// The longest id of a machine, bytes; EC2's have 19.
-const MAX_MACHINE_ID: usize = 64;
 /// No-ops of one launch.
 const MAX_NOOPS: u32 = 10_000;
 
@@ -56,6 +55,9 @@ pub enum LaunchError {
     BadRows { bad: Vec<BadRow>, total: u64 },
     #[error("{0}")]
     Invalid(String),
+    /// A text is too long, or holds a control character.
+    #[error(transparent)]
+    Text(#[from] TextError),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -134,6 +136,7 @@ impl Engine {
         bytes: Bytes,
         channels: &[String],
     ) -> Result<DryRun, LaunchError> {
+        text::FILE_NAME.check(file)?;
         self.chosen(channels)?;
         let feed = aside(move || feed::read(&bytes)).await??;
         let products = feed.products.len();
@@ -155,6 +158,8 @@ impl Engine {
 
     /// Accepts a batch of product uploads; nothing outside is called.
     pub async fn upload(&self, upload: Upload<'_>) -> Result<Job, LaunchError> {
+        text::FILE_NAME.check(upload.file)?;
+        check_key(upload.idempotency_key.as_deref())?;
         let channels = self.chosen(upload.channels)?;
         if channels.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one channel.".into()));
@@ -184,6 +189,7 @@ impl Engine {
         ids: &[String],
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
+        check_key(idempotency_key.as_deref())?;
         if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
         }
@@ -191,9 +197,9 @@ impl Engine {
         let mut known = HashSet::new();
         let mut machines: Vec<(&str, String)> = Vec::new();
         for id in ids {
-            if id.is_empty() || id.len() > MAX_MACHINE_ID {
-                let words = format!("A machine's id has 1 to {MAX_MACHINE_ID} characters.");
-                return Err(LaunchError::Invalid(words));
+            text::MACHINE_ID.check(id)?;
+            if id.is_empty() {
+                return Err(LaunchError::Invalid("A machine's id is empty.".into()));
             }
             if !known.insert(id.as_str()) {
                 continue;
@@ -236,6 +242,7 @@ impl Engine {
         count: u32,
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
+        check_key(idempotency_key.as_deref())?;
         if !(1..=MAX_NOOPS).contains(&count) {
             let words = format!("A launch has 1 to {MAX_NOOPS} no-ops.");
             return Err(LaunchError::Invalid(words));
@@ -320,6 +327,7 @@ impl Engine {
     fn chosen(&self, ids: &[String]) -> Result<Vec<&ChannelSpec>, LaunchError> {
         let mut chosen: Vec<&ChannelSpec> = Vec::with_capacity(ids.len());
         for id in ids {
+            text::CHANNEL.check(id)?;
             let found = self.channels.iter().find(|channel| channel.id == *id);
             let known = || self.channels.iter().map(|c| c.id.as_str()).collect::<Vec<_>>();
             let channel = found.ok_or_else(|| {
@@ -334,6 +342,11 @@ impl Engine {
         }
         Ok(chosen)
     }
+}
+
+/// Checks a client's key before the work is done that it would guard.
+fn check_key(key: Option<&str>) -> Result<(), TextError> {
+    key.map_or(Ok(()), |key| text::IDEMPOTENCY_KEY.check(key))
 }
 
 /// Runs what keeps a processor busy without holding up those who wait for

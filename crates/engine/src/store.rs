@@ -48,8 +48,8 @@ pub use publish::{Due, Exhausted, Turns};
 pub use read::{JobQuery, TaskQuery};
 pub use tokens::MAX_TOKENS;
 
-use contract::{UserId, fact::Fact};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr};
+use contract::{UserId, fact::Fact, text::TextError};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqlxError};
 use sql::{
     all, alone, commit, execute, execute_on_all, one, parts, persist, places, tuples, write,
 };
@@ -80,6 +80,9 @@ pub enum Error {
     /// What the database holds can't be read back.
     #[error("stored {what} can't be read: {why}")]
     Corrupt { what: &'static str, why: String },
+    /// A text is too long, or holds a character that no database keeps.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// Nothing of that id that this user may see.
     #[error("not found")]
     NotFound,
@@ -133,6 +136,80 @@ impl Error {
         match self {
             Self::Database(error) if !settled => Self::Unsettled(error),
             other => other,
+        }
+    }
+
+    /// The database works, and what is wrong is our own: a statement, a value
+    /// that it can't take, or a row that can't be read back. Trying again helps
+    /// nobody.
+    ///
+    /// Of PostgreSQL the
+    /// [classes](https://www.postgresql.org/docs/current/errcodes-appendix.html)
+    /// 0A (feature not supported), 21 and 22 (data), 23 (constraint), 42
+    /// (syntax, without 42501: insufficient privilege) and 54 (program limit);
+    /// of SQLite the [primary codes](https://www.sqlite.org/rescode.html) 1
+    /// (error), 18 (too big), 19 (constraint), 20 (mismatch), 21 (misuse) and
+    /// 25 (range).
+    pub fn is_defect(&self) -> bool {
+        let error = match self {
+            Self::Corrupt { .. } => return true,
+            Self::Database(error) | Self::Unsettled(error) => error,
+            _ => return false,
+        };
+        if let Some(code) = self.code() {
+            return match code.len() {
+                5 => {
+                    let classes = ["0A", "21", "22", "23", "42", "54"];
+                    classes.iter().any(|class| code.starts_with(class)) && code != "42501"
+                }
+                _ => code
+                    .parse::<u32>()
+                    .is_ok_and(|code| matches!(code & 0xff, 1 | 18 | 19 | 20 | 21 | 25)),
+            };
+        }
+        match error {
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => matches!(
+                **error,
+                SqlxError::InvalidArgument(_)
+                    | SqlxError::Encode(_)
+                    | SqlxError::Decode(_)
+                    | SqlxError::ColumnDecode { .. }
+                    | SqlxError::ColumnNotFound(_)
+                    | SqlxError::ColumnIndexOutOfBounds { .. }
+                    | SqlxError::TypeNotFound { .. }
+            ),
+            DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What a person is told of it: never the database's own words.
+    pub fn public_message(&self) -> String {
+        match self {
+            Self::NotFound => "There is nothing here.".into(),
+            Self::KeyReused => {
+                "This idempotency key was used for a different request. Use a new key.".into()
+            }
+            Self::Conflict(_) | Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
+            _ if self.is_full() => {
+                "The database has no room left on its disk. Nothing was changed; try again when an \
+                 operator has made some."
+                    .into()
+            }
+            _ if self.is_defect() => {
+                "Our own code failed at this. Nothing was changed, and trying again is not likely \
+                 to help: tell an operator, who finds the reason in the log."
+                    .into()
+            }
+            Self::Unsettled(_) => {
+                "The database did not answer. It is not known whether this was done: look first, \
+                 and do it again if it was not."
+                    .into()
+            }
+            Self::Database(_) | Self::Corrupt { .. } => {
+                "The database did not answer. Nothing was changed; try again soon.".into()
+            }
         }
     }
 

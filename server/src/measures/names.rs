@@ -3,7 +3,7 @@
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-pub(super) const COUNTERS: [(&str, &str); 25] = [
+pub(super) const COUNTERS: [(&str, &str); 26] = [
     ("meanwhile_jobs_accepted_total", "Jobs that were launched, by kind."),
     ("meanwhile_tasks_accepted_total", "Tasks that jobs were launched with, by the job's kind."),
     ("meanwhile_tasks_caused_total", "Tasks that other tasks caused, by command."),
@@ -41,6 +41,7 @@ pub(super) const COUNTERS: [(&str, &str); 25] = [
     ("meanwhile_silent_bodies_total", "Requests that were ended because their sender fell silent."),
     ("meanwhile_store_failures_total", "Requests that the database did not answer."),
     ("meanwhile_panics_total", "Panics of this process, each a bug."),
+    ("meanwhile_defects_total", "Requests at which our own code failed; the log says why."),
 ];
 
 pub(super) const HISTOGRAMS: [(&str, &str); 4] = [
@@ -71,7 +72,7 @@ pub(super) const GAUGES: [(&str, &str); 14] = [
 ];
 
 /// Those without labels: a rate needs a first value before the first event.
-const PLAIN: [&str; 7] = [
+const PLAIN: [&str; 8] = [
     "meanwhile_leases_lost_total",
     "meanwhile_reaped_total",
     "meanwhile_frames_sent_total",
@@ -79,6 +80,7 @@ const PLAIN: [&str; 7] = [
     "meanwhile_silent_bodies_total",
     "meanwhile_store_failures_total",
     "meanwhile_panics_total",
+    "meanwhile_defects_total",
 ];
 
 pub(super) fn describe() {

@@ -1,7 +1,7 @@
 //! Products that failed, as a file that can be corrected and uploaded again.
 
 use super::cell::guarded;
-use contract::product::Product;
+use contract::{product::Product, text};
 use std::{
     collections::{HashMap, hash_map::Entry},
     io,
@@ -36,7 +36,8 @@ pub fn failed_rows_csv<'p>(
             optional(&product.vendor),
             optional(&product.image),
             "",
-            &reasons.join("; "),
+            // Reasons of releases that kept what a service said as it was.
+            &text::printable(&reasons.join("; ")),
         ];
         out.write_record(cells.map(guarded).iter().map(|cell| cell.as_bytes()))?;
         for variant in &product.variants {

@@ -7,13 +7,11 @@ use super::{
     header::{Column, Header},
     sku,
 };
-use contract::product::{Price, PriceError};
+use contract::{
+    product::{Price, PriceError},
+    text::{self, CELL_BYTES, PRODUCT_TITLE},
+};
 use csv::StringRecord;
-
-/// The largest cell that is read, in bytes.
-const MAX_CELL: usize = 32 << 10;
-/// The longest title that is taken, in characters.
-const MAX_TITLE: usize = 255;
 
 /// Marks what could not be read; [`Findings`] has the reason.
 #[derive(Clone, Copy, Debug)]
@@ -66,14 +64,13 @@ impl<'r> Row<'r> {
             return Err(Faulty);
         }
         let unfit = self.cells.iter().map(clean).enumerate().find_map(|(index, cell)| {
-            if cell.len() > MAX_CELL {
+            if cell.len() > CELL_BYTES {
                 let bytes = cell.len();
-                Some((index, format!("the cell holds {bytes} bytes; at most {MAX_CELL} are read")))
-            } else if cell.contains('\0') {
-                Some((index, "the cell holds a NUL character: remove it".to_owned()))
-            } else {
-                None
+                let reason = format!("the cell holds {bytes} bytes; at most {CELL_BYTES} are read");
+                return Some((index, reason));
             }
+            let code = u32::from(text::control_character(cell)?);
+            Some((index, format!("the cell holds a control character (U+{code:04X}): remove it")))
         });
         match unfit {
             Some((index, reason)) => {
@@ -122,8 +119,10 @@ impl<'r> Row<'r> {
         findings: &mut Findings,
     ) -> Result<(), Faulty> {
         // A text has no more characters than bytes.
-        if title.len() > MAX_TITLE && title.chars().count() > MAX_TITLE {
-            return Err(self.fault(column, "the title has more than 255 characters", findings));
+        let max = PRODUCT_TITLE.max_chars();
+        if title.len() > max && title.chars().count() > max {
+            let reason = format!("the title has more than {max} characters");
+            return Err(self.fault(column, &reason, findings));
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What a SKU may be, and SKUs for variants that a file gives none.
 
 use super::findings::Findings;
+use contract::text;
 use sha2::{Digest, Sha256};
 
-/// The longest SKU, in characters.
-const MAX: usize = 64;
+/// Maximum length of a SKU, in characters.
+const MAX: usize = text::SKU.max_chars();
 /// How many variants of one product may come to the same derived SKU.
 const MAX_ALIKE: usize = 9;
 

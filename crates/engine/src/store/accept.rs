@@ -12,6 +12,7 @@ use contract::{
     command::Command,
     fact::{Fact, FactKind},
     state::{Counts, JobKind, JobState},
+    text::{self, TextError},
 };
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 use serde_json::Value as Json;
@@ -74,6 +75,24 @@ pub struct Accept {
     pub idempotency: Option<(String, String)>,
 }
 
+impl Accept {
+    /// Checks the texts that every fact and every message will carry.
+    ///
+    /// # Errors
+    /// The first text that is too long, or holds a control character.
+    fn check(&self) -> Result<(), TextError> {
+        text::TITLE.check(&self.title)?;
+        if let Some((key, _)) = &self.idempotency {
+            text::IDEMPOTENCY_KEY.check(key)?;
+        }
+        for task in &self.tasks {
+            text::SKU.check(&task.sku)?;
+            text::TITLE.check(&task.title)?;
+        }
+        Ok(())
+    }
+}
+
 /// The job, and what to tell about it. No facts: it was accepted before,
 /// under the same key.
 #[derive(Clone, Debug)]
@@ -96,9 +115,10 @@ impl Store {
     /// accepted under the same key within the last 24 h.
     ///
     /// # Errors
-    /// [`Error::KeyReused`], [`Error::TooManyOpen`], [`Error::Database`]:
-    /// nothing is stored then.
+    /// [`Error::Text`], [`Error::KeyReused`], [`Error::TooManyOpen`],
+    /// [`Error::Database`]: nothing is stored then.
     pub async fn accept(&self, mut launch: Accept) -> Result<Accepted, Error> {
+        launch.check()?;
         let tasks = std::mem::take(&mut launch.tasks);
         let tasks: Vec<_> =
             tasks.into_iter().map(|task| (TaskId(Uuid::now_v7()), None, task)).collect();

@@ -1,6 +1,7 @@
 //! Until when accounts are closed and why, beyond the gates' own memory.
 
 use super::{Error, Store, execute, one};
+use contract::text;
 
 /// What a service said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,12 @@ impl Store {
              ON CONFLICT (account) DO UPDATE SET closed_until = excluded.closed_until, \
              closed_by = excluded.closed_by, closed_at = excluded.closed_at \
              WHERE closed_accounts.closed_until < excluded.closed_until",
-            [account.into(), until.into(), by.into(), self.now_ms().into()],
+            [
+                account.into(),
+                until.into(),
+                text::OUTCOME_CODE.clean(by).into(),
+                self.now_ms().into(),
+            ],
         )
         .await
         .map(|_| ())

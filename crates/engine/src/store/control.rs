@@ -12,6 +12,7 @@ use contract::{
     api::{Job, Outcome, ResolveAs, RetryWhich},
     fact::{Fact, FactData, FactKind},
     state::{JobState, TaskState},
+    text,
 };
 use sea_orm::{DatabaseTransaction, Value};
 
@@ -110,6 +111,9 @@ impl Store {
         job: JobId,
         which: &RetryWhich,
     ) -> Result<(Job, Vec<Fact>), Error> {
+        if let Some(channel) = &which.channel {
+            text::CHANNEL.check(channel)?;
+        }
         persist!(self.try_retry(user, job, which))
     }
 

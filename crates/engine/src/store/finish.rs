@@ -45,6 +45,27 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// Makes texts of outside services fit to be kept.
+    fn clean(self) -> Self {
+        match self {
+            Self::Succeeded { outcome, follow_ups } => {
+                Self::Succeeded { outcome: outcome.clean(), follow_ups }
+            }
+            Self::Failed { outcome } => Self::Failed { outcome: outcome.clean() },
+            Self::Retry { outcome, unsure } => Self::Retry { outcome: outcome.clean(), unsure },
+            Self::Wait { outcome, waiting_for, until, memo, quiet } => Self::Wait {
+                outcome: outcome.clean(),
+                waiting_for: waiting_for.clean(),
+                until,
+                memo,
+                quiet,
+            },
+            Self::NeedsPerson { outcome } => Self::NeedsPerson { outcome: outcome.clean() },
+        }
+    }
+}
+
 /// The end of one claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finish {
@@ -76,7 +97,7 @@ enum Cause {
 impl From<Finish> for End {
     fn from(finish: Finish) -> Self {
         let Finish { task, fence, worker, ending } = finish;
-        Self { task, fence, worker, cause: Cause::Told(ending) }
+        Self { task, fence, worker, cause: Cause::Told(ending.clean()) }
     }
 }
 

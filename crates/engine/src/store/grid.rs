@@ -7,6 +7,7 @@ use contract::{
     api::{Filter, Grid, GridRow, Job, Task},
     command::ProductUpload,
     state::TaskState,
+    text::TextError,
 };
 use sea_orm::Value;
 
@@ -29,7 +30,7 @@ impl Store {
     /// [`Error::NotFound`] where the user has no such job.
     pub async fn grid(&self, user: UserId, job: JobId, query: &GridQuery) -> Result<Grid, Error> {
         let job = self.job(user, job).await?;
-        let (found, values) = rows_that_match(job.id, query);
+        let (found, values) = rows_that_match(job.id, query)?;
         let sql = format!("SELECT COUNT(*) AS matching FROM ({found}) AS found");
         let matching = one(&self.reader, &sql, values.clone()).await?.ok_or(Error::NotFound)?;
         let matching = row::count(&matching, "matching")?;
@@ -84,7 +85,7 @@ impl Store {
 
 /// Rows with at least one task that the query asks for. SKU and title are the
 /// row's, so each of its tasks tells them.
-fn rows_that_match(job: JobId, query: &GridQuery) -> (String, Vec<Value>) {
+fn rows_that_match(job: JobId, query: &GridQuery) -> Result<(String, Vec<Value>), TextError> {
     let mut sql = String::from("SELECT DISTINCT row_no FROM tasks WHERE job_id = $1");
     let mut values: Vec<Value> = vec![job.0.into()];
     if let Some(state) = state(query.filter) {
@@ -92,11 +93,11 @@ fn rows_that_match(job: JobId, query: &GridQuery) -> (String, Vec<Value>) {
         sql.push_str(&format!(" AND state = ${}", values.len()));
     }
     if !query.words.is_empty() {
-        values.push(containing(&query.words).into());
+        values.push(containing(&query.words)?.into());
         let like = format!("LIKE LOWER(${}) ESCAPE '\\'", values.len());
         sql.push_str(&format!(" AND (LOWER(sku) {like} OR LOWER(title) {like})"));
     }
-    (sql, values)
+    Ok((sql, values))
 }
 
 const fn state(filter: Filter) -> Option<TaskState> {

@@ -6,6 +6,7 @@ use super::{Error, Store, all, commit, execute, one, persist, row, write};
 use contract::{
     UserId,
     api::{Invitation, Role},
+    text,
 };
 use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
@@ -42,6 +43,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] where the address has an account.
     pub async fn invite(&self, email: &str, role: Role, token_hash: &str) -> Result<(), Error> {
+        text::EMAIL.check(email)?;
         let tx = self.begin().await?;
         if one(&tx, "SELECT 1 AS one FROM users WHERE email = $1", [email.into()]).await?.is_some()
         {

@@ -6,6 +6,7 @@ use super::{
 use contract::{
     UserId,
     api::{Role, User},
+    text,
 };
 use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
@@ -40,6 +41,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] where there is an account already.
     pub async fn add_first_account(&self, email: &str, hash: &str) -> Result<Identity, Error> {
+        text::EMAIL.check(email)?;
         let id = Uuid::now_v7();
         let tx = self.begin().await?;
         // Of two first visitors one waits here, and then sees the other's
@@ -63,6 +65,7 @@ impl Store {
 
     /// The account of an address.
     pub async fn account(&self, email: &str) -> Result<Option<Account>, Error> {
+        text::EMAIL.check(email)?;
         let found = one(
             &self.reader,
             "SELECT id, email, role, password_hash, disabled FROM users WHERE email = $1",

@@ -3,7 +3,7 @@
 use super::{
     Error, Store, all, apply::hold, commit, execute, job_queues, one, parts, persist, places, row,
 };
-use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState};
+use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState, text};
 use sea_orm::{QueryResult, Value};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use uuid::Uuid;
@@ -327,13 +327,15 @@ impl Store {
         Ok(rows.len() as u64)
     }
 
-    /// Keeps a message that could not be read as a command.
+    /// Keeps a message that could not be read as a command: its beginning, and
+    /// the reason.
     pub async fn reject_message(&self, queue: &str, bytes: &[u8], why: &str) -> Result<(), Error> {
+        let bytes = bytes.get(..text::REJECTED_MESSAGE_BYTES).unwrap_or(bytes);
         let values: [Value; 5] = [
             Uuid::now_v7().into(),
             queue.into(),
             String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}").into(),
-            why.into(),
+            text::REJECTION.clean(why).into(),
             self.now_ms().into(),
         ];
         execute(

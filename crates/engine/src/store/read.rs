@@ -5,6 +5,7 @@ use contract::{
     JobId, TaskId, UserId,
     api::{Attempt, Job, Page, Task, TaskDetail},
     state::{JobKind, JobState, TaskState},
+    text::{self, TextError},
 };
 use sea_orm::Value;
 use uuid::Uuid;
@@ -79,7 +80,7 @@ impl Store {
             }
         }
         if let Some(words) = query.words {
-            values.push(containing(&words).into());
+            values.push(containing(&words)?.into());
             sql.push_str(&format!(" AND LOWER(title) LIKE LOWER(${}) ESCAPE '\\'", values.len()));
         }
         values.push(i64::from(query.limit).into());
@@ -128,7 +129,7 @@ impl Store {
             sql.push_str(&format!(" AND channel = ${}", values.len()));
         }
         if let Some(words) = query.words {
-            values.push(containing(&words).into());
+            values.push(containing(&words)?.into());
             let like = format!("LIKE LOWER(${}) ESCAPE '\\'", values.len());
             sql.push_str(&format!(" AND (LOWER(sku) {like} OR LOWER(title) {like})"));
         }
@@ -180,7 +181,11 @@ impl Store {
 }
 
 /// A pattern for `LIKE … ESCAPE '\'` of what contains `words` literally.
-pub(super) fn containing(words: &str) -> String {
+///
+/// # Errors
+/// The words are too long, or hold a control character.
+pub(super) fn containing(words: &str) -> Result<String, TextError> {
+    text::SEARCH.check(words)?;
     let mut pattern = String::from("%");
     for letter in words.chars() {
         if matches!(letter, '%' | '_' | '\\') {
@@ -189,5 +194,5 @@ pub(super) fn containing(words: &str) -> String {
         pattern.push(letter);
     }
     pattern.push('%');
-    pattern
+    Ok(pattern)
 }

@@ -4,6 +4,7 @@ use super::{Error, Store, all, read::containing, row, schema::bytewise};
 use contract::{
     UserId,
     api::{Job, Task},
+    text,
 };
 use sea_orm::DbBackend;
 
@@ -28,7 +29,7 @@ impl Store {
              WHERE LOWER(title) LIKE LOWER($2) ESCAPE '\\' ORDER BY id DESC LIMIT $3",
             job = row::JOB
         );
-        let values = [user.0.into(), containing(words).into(), i64::from(limit).into()];
+        let values = [user.0.into(), containing(words)?.into(), i64::from(limit).into()];
         all(&self.reader, &sql, values).await?.iter().map(row::job).collect()
     }
 
@@ -41,6 +42,7 @@ impl Store {
         words: &str,
         limit: u32,
     ) -> Result<Vec<(Task, String)>, Error> {
+        text::SEARCH.check(words)?;
         let sku = format!(
             "LOWER(sku){}",
             bytewise(self.reader.get_database_backend() == DbBackend::Sqlite)

@@ -1,6 +1,7 @@
 //! Statements of the dialect that both databases speak.
 
 use super::Error;
+use contract::text::TextError;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
     RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
@@ -118,7 +119,7 @@ pub(super) async fn one<C: ConnectionTrait>(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<QueryResult>, Error> {
-    answered(c.query_one_raw(statement(c, sql, values))).await
+    answered(c.query_one_raw(statement(c, sql, values)?)).await
 }
 
 pub(super) async fn all<C: ConnectionTrait>(
@@ -126,7 +127,7 @@ pub(super) async fn all<C: ConnectionTrait>(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, Error> {
-    answered(c.query_all_raw(statement(c, sql, values))).await
+    answered(c.query_all_raw(statement(c, sql, values)?)).await
 }
 
 pub(super) async fn execute<C: ConnectionTrait>(
@@ -134,7 +135,7 @@ pub(super) async fn execute<C: ConnectionTrait>(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<u64, Error> {
-    Ok(answered(c.execute_raw(statement(c, sql, values))).await?.rows_affected())
+    Ok(answered(c.execute_raw(statement(c, sql, values)?)).await?.rows_affected())
 }
 
 /// As [`execute`], where as many rows may change as there are.
@@ -147,15 +148,28 @@ pub(super) async fn execute_on_all(
         let limit = format!("SET LOCAL statement_timeout = '{}s'", CHANGES.as_secs());
         execute(tx, &limit, []).await?;
     }
-    Ok(within(CHANGES, tx.execute_raw(statement(tx, sql, values))).await?.rows_affected())
+    Ok(within(CHANGES, tx.execute_raw(statement(tx, sql, values)?)).await?.rows_affected())
 }
 
 fn statement<C: ConnectionTrait>(
     c: &C,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
-) -> Statement {
-    Statement::from_sql_and_values(c.get_database_backend(), sql, values)
+) -> Result<Statement, Error> {
+    let statement = Statement::from_sql_and_values(c.get_database_backend(), sql, values);
+    let values = statement.values.iter().flat_map(|values| &values.0);
+    for value in values {
+        // PostgreSQL keeps no NUL in a text, and SQLite cuts some at it. Each
+        // edge refuses it with the name of the field; this is for those that
+        // forget to.
+        if let Value::String(Some(text)) = value
+            && let Some(place) = text.find('\0')
+        {
+            let place = text[..place].chars().count() + 1;
+            return Err(TextError::ControlCharacter { field: "text", code: 0, place }.into());
+        }
+    }
+    Ok(statement)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tokens of programs. Like sessions they are kept as hashes of a secret.
 
 use super::{Error, Identity, Store, all, execute, one, people, write};
-use contract::{TokenId, UserId, api::Token};
+use contract::{TokenId, UserId, api::Token, text};
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
@@ -14,8 +14,9 @@ impl Store {
     /// Keeps a token. `hash` is of the secret that the program holds.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where the user has [`MAX_TOKENS`].
+    /// [`Error::Text`]; [`Error::Conflict`] where the user has [`MAX_TOKENS`].
     pub async fn add_token(&self, user: UserId, name: &str, hash: &str) -> Result<Token, Error> {
+        text::TOKEN_NAME.check(name)?;
         let (id, now) = (Uuid::now_v7(), self.now_ms());
         let made = write(
             &self.writer,

@@ -16,6 +16,7 @@ async fn what_finds_no_room_is_refused_whole_and_goes_on_when_there_is_some() {
     world.store.may_grow(false).await.unwrap();
     let refused = world.store.accept(large.clone()).await.unwrap_err();
     assert!(refused.is_full() && matches!(refused, Error::Database(_)), "{refused:?}");
+    assert!(!refused.is_defect(), "{refused:?}");
     let jobs = world.store.jobs(world.user, None, 10).await.unwrap().items;
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [first]);
     world.check().await;

@@ -14,6 +14,7 @@ mod retry;
 mod search;
 mod superseded;
 mod tasks;
+mod texts;
 mod world;
 
 /// A test that is not listed is dead code, and the compiler says so.
@@ -101,6 +102,10 @@ suite! {
         a_job_goes_90_days_after_its_end_with_all_that_is_its_own
         a_job_that_was_taken_up_again_stays
         what_has_run_out_is_deleted;
+    texts:
+        a_text_that_no_database_keeps_is_refused_and_nothing_is_stored
+        what_an_outside_service_said_is_kept_cleaned_and_cut
+        an_error_of_ours_is_told_from_one_of_the_database;
     search:
         what_begins_alike_is_found_by_whoever_launched_it;
     accounts:

@@ -5,7 +5,10 @@ pub mod account;
 
 use super::{UNTOLD, no_answer, refused, retry_after};
 use crate::handler::{Answer, outcome};
-use contract::api::Instance;
+use contract::{
+    api::Instance,
+    text::{MACHINE_ID, MACHINE_NAME, MACHINE_PROPERTY},
+};
 use serde::Deserialize;
 use std::time::SystemTime;
 
@@ -165,11 +168,13 @@ pub fn alarm_name(id: &str, name: &str) -> String {
 
 fn instance(machine: Machine) -> Instance {
     let tags = machine.tag_set.map(|tags| tags.item).unwrap_or_default();
+    let name = tags.iter().find(|tag| tag.key == "Name");
+    let zone = machine.placement.as_ref();
     Instance {
-        name: tags.into_iter().find(|tag| tag.key == "Name").map(|t| t.value).unwrap_or_default(),
-        id: machine.instance_id,
-        state: machine.instance_state.name,
-        instance_type: machine.instance_type,
-        zone: machine.placement.map(|placement| placement.availability_zone).unwrap_or_default(),
+        name: MACHINE_NAME.clean(name.map_or("", |tag| &tag.value)),
+        id: MACHINE_ID.clean(&machine.instance_id),
+        state: MACHINE_PROPERTY.clean(&machine.instance_state.name),
+        instance_type: MACHINE_PROPERTY.clean(&machine.instance_type),
+        zone: MACHINE_PROPERTY.clean(zone.map_or("", |placement| &placement.availability_zone)),
     }
 }

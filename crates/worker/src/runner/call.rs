@@ -119,7 +119,7 @@ impl Worker {
         loop {
             match self.shared.ends.one(finish.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error) if pause >= BACK_OFF[1] => return Err(error),
+                Err(error) if pause >= BACK_OFF[1] || error.is_defect() => return Err(error),
                 Err(error) => tracing::warn!(%error, "could not keep the end of a call"),
             }
             sleep(pause).await;

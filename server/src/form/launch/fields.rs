@@ -7,9 +7,11 @@ use axum::{
     extract::{Multipart, Request, multipart::MultipartError},
     http::StatusCode,
 };
+use contract::text;
 
-/// A field that is not a file has to be smaller, bytes.
-const LONGEST: usize = 300;
+/// Maximum size of a field that is not a file, in bytes: the longest name of a
+/// file, each character of four bytes.
+const LONGEST: usize = 4 * text::FILE_NAME.max_chars();
 
 #[derive(Default)]
 pub struct Fields {
@@ -40,6 +42,7 @@ impl Fields {
             match name.as_str() {
                 "file" => {
                     let file = field.file_name().unwrap_or_default().to_owned();
+                    text::FILE_NAME.check(&file)?;
                     let bytes = field.bytes().await.map_err(broken)?;
                     // A browser sends a file that was not chosen as an empty one.
                     if !file.is_empty() || !bytes.is_empty() {
@@ -56,14 +59,27 @@ impl Fields {
                     fields.bytes = bytes.into();
                 }
                 "key" | "name" | "channels" | "skip_bad" | "sample" => {
-                    let text = field.text().await.map_err(broken)?;
-                    if text.is_empty() || text.len() > LONGEST {
+                    let value = field.text().await.map_err(broken)?;
+                    if value.is_empty() {
                         continue;
                     }
+                    if value.len() > LONGEST {
+                        let words = format!("The field `{name}` has more than {LONGEST} bytes.");
+                        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
+                    }
                     match name.as_str() {
-                        "key" => fields.key = Some(text),
-                        "name" => fields.name = text,
-                        "channels" => fields.channels.push(text),
+                        "key" => {
+                            text::IDEMPOTENCY_KEY.check(&value)?;
+                            fields.key = Some(value);
+                        }
+                        "name" => {
+                            text::FILE_NAME.check(&value)?;
+                            fields.name = value;
+                        }
+                        "channels" => {
+                            text::CHANNEL.check(&value)?;
+                            fields.channels.push(value);
+                        }
                         "skip_bad" => fields.skip_bad = true,
                         _ => sample = true,
                     }

@@ -35,8 +35,10 @@ fn each_is_named_with_line_column_and_reason() {
             "3 -: the row has 5 cells where the header has 4: put quotes around a text that holds \
              a comma",
         ),
-        ("a,Pl\0ate,1,", "3 Title: the cell holds a NUL character: remove it"),
-        ("a,Plate,1,\0", "3 Vendor: the cell holds a NUL character: remove it"),
+        ("a,Pl\0ate,1,", "3 Title: the cell holds a control character (U+0000): remove it"),
+        ("a,Plate,1,\0", "3 Vendor: the cell holds a control character (U+0000): remove it"),
+        ("a,Pl\u{1b}[0m,1,", "3 Title: the cell holds a control character (U+001B): remove it"),
+        ("a,Pl\u{92}ate,1,", "3 Title: the cell holds a control character (U+0092): remove it"),
         (
             "\"a\nb\",Plate,1,",
             "3 Sku: the SKU has control characters, such as a line break: remove them",
