@@ -86,7 +86,11 @@ pub async fn control(
     let page = format!("/jobs/{job}{}", query(&which.shown));
     match changed.map_err(Problem::from) {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
-        Err(problem) if problem.status == StatusCode::CONFLICT => Ok(back(&page, &problem)),
+        Err(problem)
+            if matches!(problem.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) =>
+        {
+            Ok(back(&page, &problem))
+        }
         Err(problem) => Err(problem),
     }
 }

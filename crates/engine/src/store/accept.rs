@@ -140,7 +140,7 @@ impl Store {
             return Ok(Accepted { job, facts: Vec::new() });
         }
         let total = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
-        self.check_open(&tx, launch.user, total).await?;
+        self.check_open(&tx, launch.user, total, 1).await?;
         let job = Job {
             id,
             kind: launch.kind,
@@ -192,14 +192,15 @@ impl Store {
         Ok(Accepted { job, facts })
     }
 
-    /// Launches of one user are counted one after the other: of two at once
-    /// that fit only singly, one is refused. Nobody else waits for it, as they
+    /// Launches and retries of one user are counted one after the other: of two
+    /// at once that fit only singly, one is refused. Nobody else waits for it, as they
     /// would for the user's row, which every fact of theirs needs.
-    async fn check_open<C: ConnectionTrait>(
+    pub(super) async fn check_open<C: ConnectionTrait>(
         &self,
         tx: &C,
         user: UserId,
-        more: i64,
+        more_items: i64,
+        more_jobs: i64,
     ) -> Result<(), Error> {
         if !self.is_sqlite() {
             let alone = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
@@ -208,9 +209,9 @@ impl Store {
         let limits = self.max_open;
         let (tasks, jobs) = self.open_of(tx, user, limits.jobs).await?;
         for (what, open, more, limit) in
-            [("items", tasks, more, limits.tasks), ("jobs", jobs, 1, limits.jobs)]
+            [("items", tasks, more_items, limits.tasks), ("jobs", jobs, more_jobs, limits.jobs)]
         {
-            if open + more > limit {
+            if more > 0 && open + more > limit {
                 return Err(Error::TooManyOpen { what, open, more, limit });
             }
         }

@@ -104,7 +104,9 @@ impl Store {
     /// job.
     ///
     /// # Errors
-    /// [`Error::Conflict`] while cancelling, or where nothing failed.
+    /// [`Error::Conflict`] while cancelling, or where nothing failed;
+    /// [`Error::TooManyOpen`] where the user would have more open than a launch
+    /// may bring them to.
     pub async fn retry(
         &self,
         user: UserId,
@@ -134,6 +136,7 @@ impl Store {
         if count == 0 {
             return Err(Error::Conflict("Nothing to retry: none of these failed.".into()));
         }
+        self.check_reopened(&tx, user, &job, count).await?;
         job.counts.failed -= count;
         job.counts.open += count;
         reopen(&mut job);
@@ -151,7 +154,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Conflict`] unless the task needs a person, and for *again*
-    /// while the job is being cancelled.
+    /// while the job is being cancelled; [`Error::TooManyOpen`] as
+    /// [`Store::retry`].
     pub async fn resolve(
         &self,
         user: UserId,
@@ -196,6 +200,7 @@ impl Store {
                 ("succeeded", Some(row::text("outcome", &outcome)?), FactKind::TaskSucceeded)
             }
             ResolveAs::Again => {
+                self.check_reopened(&tx, user, &job, 1).await?;
                 job.counts.open += 1;
                 reopen(&mut job);
                 ("queued", None, FactKind::TaskRequeued)
@@ -222,6 +227,18 @@ impl Store {
         job_queues::save_users(&tx, counters).await?;
         commit(tx).await?;
         Ok((job, facts))
+    }
+
+    /// Counts items that are to be open again as a launch of as many would be.
+    async fn check_reopened(
+        &self,
+        tx: &DatabaseTransaction,
+        user: UserId,
+        job: &Job,
+        items: u32,
+    ) -> Result<(), Error> {
+        let jobs = i64::from(job.state != JobState::Running);
+        self.check_open(tx, user, items.into(), jobs).await
     }
 
     async fn own_job(

@@ -96,7 +96,9 @@ suite! {
         a_newer_success_that_comes_while_a_batch_waits_ends_the_older_task;
     retry:
         what_is_retried_may_be_more_than_a_statement_takes
-        what_is_retried_begins_without_what_was_noted;
+        what_is_retried_begins_without_what_was_noted
+        what_is_retried_or_decided_counts_as_a_launch_does
+        a_retry_and_a_launch_at_once_do_not_pass_the_limit_together;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle
         a_job_goes_90_days_after_its_end_with_all_that_is_its_own
