@@ -1,6 +1,6 @@
 //! Flags and variables; each flag has its variable.
 
-use crate::client;
+use crate::{client, redact::Secret};
 use clap::{Parser, Subcommand};
 use engine::store::{MAX_OPEN, MaxOpen, Retention};
 use ipnet::IpNet;
@@ -22,13 +22,13 @@ pub struct Config {
     /// `sqlite://path` or `postgres://user:password@host:port/name`; without it
     /// a SQLite file in the data folder.
     #[arg(long, env = "MEANWHILE_DATABASE", hide_env_values = true)]
-    pub database: Option<String>,
+    pub database: Option<Secret>,
     /// `embedded:` or `amqp://user:password@host:port/vhost`.
     #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:", hide_env_values = true)]
-    pub broker: String,
+    pub broker: Secret,
     /// `embedded:` or `redis://user:password@host:port/database`.
     #[arg(long, env = "MEANWHILE_GATE", default_value = "embedded:", hide_env_values = true)]
-    pub gate: String,
+    pub gate: Secret,
     /// How long a worker may be silent before its work is taken back, s. A
     /// call's limit is half of it.
     #[arg(long, env = "MEANWHILE_LEASE_S", default_value_t = 60,
@@ -59,7 +59,7 @@ pub struct Config {
     #[arg(long, env = "MEANWHILE_ADMIN_EMAIL")]
     pub admin_email: Option<String>,
     #[arg(long, env = "MEANWHILE_ADMIN_PASSWORD", hide_env_values = true)]
-    pub admin_password: Option<String>,
+    pub admin_password: Option<Secret>,
     #[command(flatten)]
     pub sandbox: Sandbox,
     /// Accepts and runs tasks that do nothing, to measure the whole: in every
@@ -124,8 +124,8 @@ pub enum Role {
 pub struct Sandbox {
     /// Where a sandbox runs already that several processes share, such as
     /// http://127.0.0.1:9000; without it one is started.
-    #[arg(long, env = "MEANWHILE_SANDBOX_URL")]
-    pub sandbox_url: Option<String>,
+    #[arg(long, env = "MEANWHILE_SANDBOX_URL", hide_env_values = true)]
+    pub sandbox_url: Option<Secret>,
     #[arg(long, env = "MEANWHILE_SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
     pub sandbox_listen: SocketAddr,
     /// Divides latencies and multiplies limits.

@@ -23,6 +23,7 @@
 //! | [`body`] | bodies that nobody hears to their end |
 //! | [`measures`] | what an operator's Prometheus reads |
 //! | [`connections`], [`overload`], [`reader_shares`] | what is let in at once |
+//! | [`redact`] | secrets, kept out of all output |
 //! | [`request`] | parameters and bodies, read |
 //! | [`problem`] | errors as RFC 9457 |
 #![recursion_limit = "512"]
@@ -47,6 +48,7 @@ pub mod page;
 pub mod password;
 pub mod problem;
 pub mod reader_shares;
+pub mod redact;
 pub mod render;
 pub mod request;
 pub mod router;

@@ -1,16 +1,47 @@
 //! The one binary.
 
 use clap::Parser;
-use server::{assembly, config::Config};
-use std::io::{IsTerminal, stderr};
+use server::{
+    assembly,
+    config::Config,
+    redact::{self, Redacted, redact},
+};
+use std::{
+    io::{IsTerminal, Write, stderr, stdout},
+    process::ExitCode,
+};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=warn"));
+async fn main() -> ExitCode {
+    redact::learn();
+    redact::redact_panics();
     // A file or a collector of logs is not to hold a terminal's colours.
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(stderr).init();
-    assembly::run(Config::parse()).await
+    let config = match Config::try_parse() {
+        Ok(config) => config,
+        Err(error) => return usage(&error, colours),
+    };
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=warn"));
+    let writer = || Redacted(stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer).init();
+    match assembly::run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(stderr(), "Error: {}", redact(&format!("{error:?}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints help, or what is wrong with the command line.
+fn usage(error: &clap::Error, colours: bool) -> ExitCode {
+    let text = error.render();
+    let text = redact(&if colours { text.ansi().to_string() } else { text.to_string() });
+    let _ = match error.use_stderr() {
+        true => stderr().write_all(text.as_bytes()),
+        false => stdout().write_all(text.as_bytes()),
+    };
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -306,7 +306,7 @@ pub async fn first_account(store: &Store, config: &Config) -> anyhow::Result<()>
     }
     let email = email.trim().to_lowercase();
     let hashed = match check_email(&email).and_then(|()| password::check(password)) {
-        Ok(()) => password::hash(password.clone()).await,
+        Ok(()) => password::hash(password.to_string()).await,
         Err(problem) => Err(problem),
     };
     let hashed = hashed.map_err(|problem| anyhow::anyhow!(problem.detail))?;

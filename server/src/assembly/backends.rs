@@ -34,7 +34,7 @@ impl Backends {
             .context("can't open the database: is MEANWHILE_DATABASE right, and does it run?")?
             .with_lease(i64::from(config.lease_s) * 1000)
             .with_max_open(config.most.into());
-        let broker: Arc<dyn Broker> = match config.broker.as_str() {
+        let broker: Arc<dyn Broker> = match &*config.broker {
             EMBEDDED => Arc::new(broker::embedded::Embedded::default()),
             url => {
                 let rabbit = Rabbit::new(url).context("MEANWHILE_BROKER can't be read")?;
@@ -42,12 +42,12 @@ impl Backends {
                 Arc::new(if works_only { rabbit.for_work() } else { rabbit })
             }
         };
-        let gate: Arc<dyn Gate> = match config.gate.as_str() {
+        let gate: Arc<dyn Gate> = match &*config.gate {
             EMBEDDED => Arc::new(gate::embedded::Embedded::default()),
             url => Arc::new(Redis::new(url).context("MEANWHILE_GATE can't be read")?),
         };
         let gates = Gates::new(gate, Some(store.clone()));
-        Ok(Self { store, broker, gates, alone: config.broker == EMBEDDED })
+        Ok(Self { store, broker, gates, alone: &*config.broker == EMBEDDED })
     }
 }
 
@@ -55,15 +55,16 @@ impl Backends {
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let database = database(config)?;
     ensure!(
-        is_sqlite(&database) || database.starts_with("postgres"),
+        is_sqlite(&database)
+            || ["postgres://", "postgresql://"].iter().any(|scheme| database.starts_with(scheme)),
         "MEANWHILE_DATABASE is neither sqlite://… nor postgres://…"
     );
     ensure!(
-        config.broker == EMBEDDED || config.broker.starts_with("amqp://"),
+        &*config.broker == EMBEDDED || config.broker.starts_with("amqp://"),
         "MEANWHILE_BROKER is neither embedded: nor amqp://… (amqps:// is not spoken: use a tunnel)"
     );
     ensure!(
-        config.gate == EMBEDDED || config.gate.starts_with("redis://"),
+        &*config.gate == EMBEDDED || config.gate.starts_with("redis://"),
         "MEANWHILE_GATE is neither embedded: nor redis://…"
     );
     let Some(role @ (Role::Serve | Role::Work)) = config.role else { return Ok(()) };
@@ -71,10 +72,10 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     if is_sqlite(&database) {
         missing.push("MEANWHILE_DATABASE to postgres://…");
     }
-    if config.broker == EMBEDDED {
+    if &*config.broker == EMBEDDED {
         missing.push("MEANWHILE_BROKER to amqp://…");
     }
-    if config.gate == EMBEDDED {
+    if &*config.gate == EMBEDDED {
         missing.push("MEANWHILE_GATE to redis://…");
     }
     if config.sandbox.sandbox_url.is_none() {
@@ -125,7 +126,7 @@ pub async fn only_one(store: &Store, name: &str) -> anyhow::Result<()> {
 
 fn database(config: &Config) -> anyhow::Result<String> {
     if let Some(url) = &config.database {
-        return Ok(url.clone());
+        return Ok(url.to_string());
     }
     let path = std::path::absolute(config.data.join("meanwhile.sqlite"))?;
     Ok(format!("sqlite://{}", path.display()))
