@@ -129,7 +129,8 @@ impl House {
         }
         registry.open(&backends.gates);
         let queues: Vec<_> = registry.queues().into_iter().map(|queue| queue.name).collect();
-        if let Err(error) = backends.broker.declare(&queues).await {
+        let broker = backends.broker.as_ref();
+        if let Err(error) = relay::declare(&backends.store, broker, &queues).await {
             tracing::warn!(%error, "the broker is away; launches are accepted all the same");
         }
         let name = format!("{}-{}", hostname(), std::process::id());

@@ -25,6 +25,9 @@ pub enum Error {
     /// Not connected, or the connection broke on the way.
     #[error("the broker can't be reached: {0}")]
     Unreachable(String),
+    /// No queue takes the message: it was deleted, or never declared.
+    #[error("the queue {0} does not exist")]
+    NoQueue(String),
     /// It took the message and did not keep it.
     #[error("the broker refused the message: {0}")]
     Refused(String),
@@ -92,8 +95,11 @@ pub type Deliveries = mpsc::Receiver<Delivery>;
 /// A port: commands to workers, news to hubs.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
-    /// Makes the queues, where they are not there.
-    async fn declare(&self, queues: &[String]) -> Result<(), Error>;
+    /// Makes the queues that do not exist, and returns the names of those that
+    /// hold no message, neither ready nor with a consumer: what was published to them
+    /// before was consumed, or is lost with a queue that was deleted. Of several
+    /// processes that declare a queue at the same time, each may be told.
+    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error>;
 
     /// Publishes and waits for the broker's word on each, in order.
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>>;

@@ -1,9 +1,9 @@
 //! Takes back what a lost worker held, and publishes anew what a broker lost.
 
 use crate::{
-    broker::{Broker, News},
+    broker::{self, Broker, News},
     election::Seat,
-    relay::{Bell, Queue},
+    relay::{self, Bell, Queue},
     store::Store,
 };
 use std::{sync::Arc, time::Duration};
@@ -104,6 +104,15 @@ async fn round(
     for queue in queues {
         let reached = match broker.depth(&queue.name).await {
             Ok(depth) => depth.ready == 0 || depth.consumers > 0,
+            Err(broker::Error::NoQueue(name)) => {
+                // Nobody consumes and nobody publishes, or they would know.
+                match relay::declare(store, broker, &[name]).await {
+                    Ok(0) => {}
+                    Ok(_) => bell.ring(),
+                    Err(error) => tracing::warn!(queue = queue.name, %error, "can't declare"),
+                }
+                continue;
+            }
             // The relay says so already; this is asked again soon.
             Err(_) => continue,
         };

@@ -118,13 +118,43 @@ pub async fn run(
     seat.leave().await;
 }
 
-/// Why a round did not publish.
+/// Why nothing was published, or a queue not declared.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub enum Error {
     #[error(transparent)]
     Store(#[from] crate::store::Error),
     #[error(transparent)]
     Broker(#[from] crate::broker::Error),
+}
+
+/// Declares queues, and has the tasks published again whose messages are in
+/// none of them: somebody deleted a queue, or the broker lost all that it kept.
+/// Returns the number of these tasks. A task whose message is still on its way
+/// is published twice, which its fence makes harmless.
+///
+/// # Errors
+/// The broker or the database can't be reached.
+pub async fn declare(store: &Store, broker: &dyn Broker, queues: &[String]) -> Result<u64, Error> {
+    let mut lost = 0;
+    for queue in broker.declare(queues).await? {
+        lost += publish_again(store, &queue).await?;
+    }
+    Ok(lost)
+}
+
+/// Has every queued task of a queue published again: none of its messages is
+/// left. Returns their number.
+///
+/// # Errors
+/// The database can't be reached.
+async fn publish_again(store: &Store, queue: &str) -> Result<u64, crate::store::Error> {
+    let lost = store.unpublish(queue, i64::MAX).await?;
+    if lost > 0 {
+        tracing::warn!(queue, lost, "a queue was lost; its tasks are published again");
+        metrics::counter!("meanwhile_unpublished_total", "queue" => queue.to_owned())
+            .increment(lost);
+    }
+    Ok(lost)
 }
 
 async fn round(
@@ -140,11 +170,14 @@ async fn round(
     }
     turns.taken(&due);
     let mut confirmed = Vec::with_capacity(due.len());
-    let mut first_error = None;
+    let (mut first_error, mut is_missing) = (None, false);
     for (dispatch, result) in due.iter().zip(broker.publish(&due).await) {
         match result {
             Ok(()) => confirmed.push((dispatch.task, dispatch.fence)),
-            Err(error) => first_error = first_error.or(Some(error)),
+            Err(error) => {
+                is_missing |= matches!(error, crate::broker::Error::NoQueue(_));
+                first_error = first_error.or(Some(error));
+            }
         }
     }
     let failed = due.len() - confirmed.len();
@@ -154,6 +187,9 @@ async fn round(
     of("meanwhile_published_total", confirmed.len());
     of("meanwhile_publish_failures_total", failed);
     store.mark_published(&confirmed, &exhausted).await?;
+    if is_missing {
+        declare(store, broker, std::slice::from_ref(&queue.name)).await?;
+    }
     match first_error {
         Some(error) => Err(error.into()),
         None => Ok(confirmed.len()),

@@ -3,16 +3,24 @@
 
 use contract::{
     JobId, TaskId, UserId,
+    command::{Command, NoopRun},
     envelope::Dispatch,
     fact::{Fact, FactData, FactKind},
     live::Started,
+    state::JobKind,
 };
 use engine::{
-    broker::{Broker, News, rabbit::Rabbit, suite},
-    store,
+    broker::{Broker, Error, News, rabbit::Rabbit, suite},
+    clock,
+    election::Seat,
+    relay::{self, Bell, Queue},
+    store::{self, Accept, NewTask, Store},
     testing::RabbitNode,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -142,6 +150,98 @@ async fn what_is_dropped_keeps_its_slot_until_its_consumer_is_gone() {
         assert_eq!(delivery.content.as_ref().ok().unwrap().fence, fence);
         delivery.ack().await;
     }
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
+
+/// Somebody deletes a queue: who consumes hears of it, who publishes is told,
+/// and whoever declares it again learns that its messages are lost.
+#[tokio::test]
+async fn a_queue_that_was_deleted_is_told_of_and_declared_again() {
+    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let broker = Rabbit::new(&server.url()).unwrap();
+    let queue = "meanwhile.q.deleted.v1";
+    let queues = [queue.to_owned()];
+    assert_eq!(broker.declare(&queues).await.unwrap(), queues);
+    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    // What its consumer holds is not lost.
+    assert_eq!(broker.declare(&queues).await.unwrap(), [""; 0]);
+    assert!(server.control(&["delete_queue", queue]));
+    let ended = tokio::time::timeout(Duration::from_secs(10), deliveries.recv()).await;
+    assert!(ended.expect("a cancelled consumer ends").is_none());
+    let dispatch = Dispatch {
+        task: TaskId(Uuid::now_v7()),
+        job: JobId(Uuid::now_v7()),
+        user: UserId(Uuid::now_v7()),
+        fence: 1,
+        kind: "deleted".into(),
+        version: 1,
+        queue: queue.into(),
+        traceparent: None,
+        body: serde_json::json!({}),
+    };
+    let published = broker.publish(std::slice::from_ref(&dispatch)).await.remove(0);
+    assert!(matches!(&published, Err(Error::NoQueue(name)) if name == queue), "{published:?}");
+    let depth = broker.depth(queue).await;
+    assert!(matches!(&depth, Err(Error::NoQueue(name)) if name == queue), "{depth:?}");
+    assert_eq!(broker.declare(&queues).await.unwrap(), queues);
+    broker.publish(&[dispatch]).await.remove(0).unwrap();
+    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    deliveries.recv().await.unwrap().ack().await;
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
+
+/// What lay in a queue that is deleted is published again by its relay, and so
+/// is what comes later: within seconds, and with no worker that would tell.
+#[tokio::test]
+async fn what_a_deleted_queue_held_is_published_again() {
+    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
+    let store = Store::open(&url, Arc::new(clock::System), 1.0).await.unwrap();
+    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
+    let broker: Arc<dyn Broker> = Arc::new(Rabbit::new(&server.url()).unwrap());
+    let launch = Uuid::now_v7();
+    let accept = async |numbers: std::ops::Range<u32>| {
+        let task = |number: u32| {
+            let sku = number.to_string();
+            NewTask::new(&NoopRun { launch, number }, None, sku, String::new(), number).unwrap()
+        };
+        let tasks = numbers.map(task).collect();
+        let title = "no-ops".to_owned();
+        let (kind, channels, idempotency) = (JobKind::Noops, Vec::new(), None);
+        store.accept(Accept { user, kind, title, channels, tasks, idempotency }).await.unwrap();
+    };
+    let name = NoopRun { launch, number: 0 }.queue();
+    relay::declare(&store, broker.as_ref(), std::slice::from_ref(&name)).await.unwrap();
+    let (bell, stop) = (Bell::default(), CancellationToken::new());
+    let queue = Queue { name: name.clone(), concurrency: 4, rate: None };
+    let seat = Seat::new(store.clone(), "relay", "one");
+    let (to, woken) = (Arc::clone(&broker), bell.clone());
+    tokio::spawn(relay::run(store.clone(), to, queue, woken, seat, stop.clone()));
+    let ready = async |count: u64| {
+        let start = Instant::now();
+        while broker.depth(&name).await.ok().map(|depth| depth.ready) != Some(count) {
+            assert!(start.elapsed() < Duration::from_secs(10), "not {count} in the queue");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    accept(0..3).await;
+    bell.ring();
+    ready(3).await;
+    assert!(server.control(&["delete_queue", &name]));
+    accept(3..5).await;
+    bell.ring();
+    ready(5).await;
+    let mut deliveries = broker.consume(&name, 8).await.unwrap();
+    let mut numbers = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        let delivery = deliveries.recv().await.unwrap();
+        let body = &delivery.content.as_ref().ok().unwrap().body;
+        numbers.insert(body["number"].as_u64().unwrap());
+        delivery.ack().await;
+    }
+    assert_eq!(numbers.len(), 5);
+    stop.cancel();
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
 

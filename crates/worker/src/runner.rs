@@ -7,7 +7,12 @@ use crate::{
     registry::{AnyHandler, Registry},
     together::{Claims, Ends, Together},
 };
-use engine::{broker::Broker, gate::Gates, relay::Bell, store::Store};
+use engine::{
+    broker::Broker,
+    gate::Gates,
+    relay::{self, Bell},
+    store::Store,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -89,8 +94,11 @@ impl Consume {
         let mut pause = BACK_OFF[0];
         while !stop.is_cancelled() {
             let consumed = async {
-                shared.broker.declare(std::slice::from_ref(&self.queue)).await?;
-                shared.broker.consume(&self.queue, self.slots).await
+                let queues = std::slice::from_ref(&self.queue);
+                if relay::declare(&shared.store, shared.broker.as_ref(), queues).await? > 0 {
+                    shared.bell.ring();
+                }
+                Ok::<_, relay::Error>(shared.broker.consume(&self.queue, self.slots).await?)
             };
             match consumed.await {
                 Ok(mut deliveries) => {
@@ -104,7 +112,8 @@ impl Consume {
                             () = stop.cancelled() => return,
                             delivery = deliveries.recv() => delivery,
                         };
-                        // A stream that ends is a cancel: consume anew.
+                        // A stream that ends is a cancel, such as that of a
+                        // queue that was deleted: declare and consume again.
                         let Some(delivery) = delivery else { break };
                         let worker = Worker {
                             shared: Arc::clone(&shared),

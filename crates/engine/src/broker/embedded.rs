@@ -105,11 +105,12 @@ impl Embedded {
 
 #[async_trait]
 impl Broker for Embedded {
-    async fn declare(&self, queues: &[String]) -> Result<(), Error> {
+    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error> {
         for queue in queues {
             self.queue(queue);
         }
-        Ok(())
+        // Nobody deletes one. Whoever starts with new ones knows it.
+        Ok(Vec::new())
     }
 
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {

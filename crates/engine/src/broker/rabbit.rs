@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use contract::envelope::{CONTENT_TYPE, Dispatch};
 use futures_util::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
     },
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable, LongString, ShortString},
     uri::AMQPUri,
 };
@@ -34,6 +35,12 @@ impl From<lapin::Error> for Error {
     fn from(error: lapin::Error) -> Self {
         Self::Unreachable(error.to_string())
     }
+}
+
+/// Whether RabbitMQ answered 404: there is no such queue.
+fn is_not_found(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
 }
 
 /// A RabbitMQ node. Connections are made when they are needed and made anew
@@ -87,6 +94,25 @@ impl Rabbit {
         Ok(channel?)
     }
 
+    /// Returns how full a queue is, or `None` where it does not exist.
+    async fn counts(&self, queue: &str) -> Result<Option<Depth>, Error> {
+        let channel = self.channel().await?;
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let name = ShortString::from(queue);
+        let declared = match channel.queue_declare(name, passive, FieldTable::default()).await {
+            Ok(declared) => declared,
+            // RabbitMQ closes the channel with it.
+            Err(error) if is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let depth = Depth {
+            ready: declared.message_count().into(),
+            consumers: declared.consumer_count().into(),
+        };
+        channel.close(200, "done".into()).await?;
+        Ok(Some(depth))
+    }
+
     /// Publishes the batch pipelined: all are sent before the first confirm
     /// is waited for.
     async fn publish_on(channel: &Channel, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
@@ -98,7 +124,7 @@ impl Rabbit {
             pending.push(sent.unwrap_or_else(|_| Err(late())));
         }
         let mut confirmed = Vec::with_capacity(batch.len());
-        for sent in pending {
+        for (dispatch, sent) in batch.iter().zip(pending) {
             confirmed.push(match sent {
                 Err(error) => Err(error),
                 Ok(confirm) => match timeout_at(deadline, confirm).await {
@@ -106,7 +132,7 @@ impl Rabbit {
                     Ok(Err(error)) => Err(error.into()),
                     Ok(Ok(Confirmation::Ack(None))) => Ok(()),
                     Ok(Ok(Confirmation::Ack(Some(_)))) => {
-                        Err(Error::Refused("no queue takes it".into()))
+                        Err(Error::NoQueue(dispatch.queue.clone()))
                     }
                     Ok(Ok(_)) => Err(Error::Refused("the queue is full".into())),
                 },
@@ -148,8 +174,11 @@ impl Rabbit {
 
 #[async_trait]
 impl Broker for Rabbit {
-    async fn declare(&self, queues: &[String]) -> Result<(), Error> {
-        topology::declare(&self.channel().await?, queues).await
+    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error> {
+        let channel = self.channel().await?;
+        let empty = topology::declare(&channel, queues).await?;
+        channel.close(200, "done".into()).await?;
+        Ok(empty)
     }
 
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
@@ -231,16 +260,7 @@ impl Broker for Rabbit {
     }
 
     async fn depth(&self, queue: &str) -> Result<Depth, Error> {
-        let channel = self.channel().await?;
-        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-        let declared =
-            channel.queue_declare(ShortString::from(queue), passive, FieldTable::default()).await?;
-        let depth = Depth {
-            ready: declared.message_count().into(),
-            consumers: declared.consumer_count().into(),
-        };
-        channel.close(200, "done".into()).await?;
-        Ok(depth)
+        self.counts(queue).await?.ok_or_else(|| Error::NoQueue(queue.into()))
     }
 
     fn announce(&self, news: News) {

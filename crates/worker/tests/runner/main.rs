@@ -6,5 +6,6 @@ mod faults;
 mod leases;
 mod messages;
 mod outages;
+mod queues;
 mod workers;
 mod world;

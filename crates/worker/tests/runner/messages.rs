@@ -25,7 +25,7 @@ struct Littered {
 
 #[async_trait]
 impl Broker for Littered {
-    async fn declare(&self, queues: &[String]) -> Result<(), Error> {
+    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error> {
         self.embedded.declare(queues).await
     }
 

@@ -53,7 +53,7 @@ impl Strict {
 
 #[async_trait]
 impl Broker for Strict {
-    async fn declare(&self, queues: &[String]) -> Result<(), Error> {
+    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error> {
         self.embedded.declare(queues).await
     }
 

@@ -15,16 +15,23 @@ pub const FACTS: &str = "meanwhile.facts";
 /// node finds the gap.
 const BACKLOG: i64 = 10_000;
 
-/// The queues of commands.
-pub async fn declare(channel: &Channel, queues: &[String]) -> Result<(), Error> {
+/// Declares the queues of commands, and returns those that hold nothing and
+/// have no consumer that could hold what is not acknowledged. AMQP does not say
+/// whether a queue is new, and asking for one that does not exist is an error
+/// that closes the channel.
+pub async fn declare(channel: &Channel, queues: &[String]) -> Result<Vec<String>, Error> {
+    let mut empty = Vec::new();
     exchange(channel, COMMANDS, ExchangeKind::Direct).await?;
     for queue in queues {
         let durable = QueueDeclareOptions { durable: true, ..Default::default() };
         let name = ShortString::from(queue.as_str());
-        channel.queue_declare(name.clone(), durable, of_commands()).await?;
+        let declared = channel.queue_declare(name.clone(), durable, of_commands()).await?;
+        if declared.message_count() == 0 && declared.consumer_count() == 0 {
+            empty.push(queue.clone());
+        }
         bind(channel, name.clone(), COMMANDS, name).await?;
     }
-    Ok(())
+    Ok(empty)
 }
 
 /// The queue of one node's own, bound to facts by these keys; its name.
