@@ -40,6 +40,10 @@ pub enum Error {
     /// Nobody may call meanwhile: without it there is no pace.
     #[error("the gates can't be reached: {0}")]
     Unreachable(String),
+    /// They answer, and can't be used until a person acts: the sentence says
+    /// what to do.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 /// What an account allows.

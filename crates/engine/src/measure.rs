@@ -1,7 +1,10 @@
 //! What is counted here. Facts are counted where they are announced: once, by
 //! the process whose commit they tell of.
 
-use crate::{broker::News, gate::Refused};
+use crate::{
+    broker::News,
+    gate::{self, Refused},
+};
 use contract::{
     api::Task,
     fact::{Fact, FactKind},
@@ -73,7 +76,8 @@ pub(crate) fn entered(account: &str, waited: Duration, refused: Option<&Refused>
         }
         Some(Refused::Later { closed: true, .. }) => "closed",
         Some(Refused::Later { closed: false, .. }) => "pace",
-        Some(Refused::Unreachable(_)) => "unreachable",
+        Some(Refused::Unreachable(gate::Error::Unusable(_))) => "unusable",
+        Some(Refused::Unreachable(gate::Error::Unreachable(_))) => "unreachable",
     };
     counter!("meanwhile_gate_refusals_total", "account" => account, "why" => why).increment(1);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use engine::{
-    gate::{Gate, Gates, Limits, Reserved, redis::Redis, suite},
+    gate::{Error, Gate, Gates, Limits, Refused, Reserved, redis::Redis, suite},
     testing::RedisNode,
 };
 use std::{sync::Arc, time::Duration};
@@ -183,4 +183,51 @@ async fn a_clock_that_is_set_back_does_not_keep_a_slot_for_a_day() {
         panic!("it is closed still")
     };
     assert!(closed && wait < Duration::from_secs(61), "{wait:?}");
+}
+
+/// What a person has to do, as `account`'s task shows it.
+async fn what_to_do(gates: &Gates) -> String {
+    match gates.enter("acme").await.map(drop) {
+        Err(Refused::Unreachable(Error::Unusable(words))) => words,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn gates(url: &str) -> Gates {
+    let gates = Gates::new(Arc::new(Redis::new(url).unwrap()), None);
+    gates.add("acme", LIMITS);
+    gates
+}
+
+#[tokio::test]
+async fn a_wrong_password_says_what_to_do_and_is_not_waited_for_in_silence() {
+    let node = RedisNode::start();
+    let known = ["ACL", "SETUSER", "ada", "on", ">right", "+@all", "~*"];
+    let poor = ["ACL", "SETUSER", "bob", "on", ">right", "+@connection", "~*"];
+    assert!(node.control(&known) && node.control(&poor));
+    assert!(node.control(&["CONFIG", "SET", "requirepass", "secret"]));
+    let url = |who: &str| format!("redis://{who}127.0.0.1:{}/0", node.port());
+    let wrong = "Redis refused the user or the password of our pace keeper. Check both in \
+                 MEANWHILE_GATE.";
+    for who in ["ada:wrong@", ":wrong@", "nobody:right@"] {
+        assert_eq!(what_to_do(&gates(&url(who))).await, wrong, "{who}");
+    }
+    let none = what_to_do(&gates(&url(""))).await;
+    assert!(none.contains("asks for a password") && none.contains("MEANWHILE_GATE"), "{none}");
+    let poor = what_to_do(&gates(&url("bob:right@"))).await;
+    assert!(poor.contains("lacks a permission"), "{poor}");
+    assert!(gates(&url("ada:right@")).enter("acme").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_named_and_found_mended() {
+    let node = RedisNode::start();
+    for key in ["meanwhile:gate:{acme}", "meanwhile:gate:{acme}:places"] {
+        assert!(node.control(&["FLUSHALL"]) && node.control(&["SET", key, "of another"]));
+        let gates = gates(&node.url());
+        let words = what_to_do(&gates).await;
+        assert!(words.contains("another type") && words.contains(key), "{words}");
+        assert!(node.control(&["DEL", key]));
+        assert!(gates.enter("acme").await.is_ok(), "{key}");
+    }
 }

@@ -6,7 +6,7 @@ use contract::{
     command::Command,
 };
 use engine::{
-    gate::{Permit, Refused},
+    gate::{self, Permit, Refused},
     store::{Claimed, Ending, NewTask},
 };
 use serde_json::Value;
@@ -142,6 +142,14 @@ pub(crate) fn after(refused: &Refused) -> Duration {
     match refused {
         Refused::Later { wait, .. } => *wait,
         Refused::Unreachable(_) => Duration::from_secs(2),
+    }
+}
+
+/// What a person has to do before a task can be let in, if anything.
+pub(crate) fn what_to_do(refused: &Refused) -> Option<String> {
+    match refused {
+        Refused::Unreachable(gate::Error::Unusable(what_to_do)) => Some(what_to_do.clone()),
+        Refused::Unreachable(gate::Error::Unreachable(_)) | Refused::Later { .. } => None,
     }
 }
 

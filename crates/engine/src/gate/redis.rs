@@ -16,12 +16,15 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// A step without an answer within this time counts as taken.
 const ANSWER: Duration = Duration::from_secs(1);
+
+/// Between two log lines about what a person has to mend.
+const REMINDER: Duration = Duration::from_secs(30);
 
 const RESERVE: &str = include_str!("redis/reserve.lua");
 const CONFIRM: &str = include_str!("redis/confirm.lua");
@@ -53,12 +56,42 @@ pub struct Redis {
     age: AtomicU64,
     /// The age in which an account last began anew; 0 where it never had to.
     begun: std::sync::Mutex<HashMap<String, u64>>,
+    /// When an error was last logged that a person has to mend.
+    logged: std::sync::Mutex<Option<Instant>>,
 }
 
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Self {
         Self::Unreachable(error.to_string())
     }
+}
+
+/// Tells what only a person can mend from what may pass. An error of a script
+/// has its code in the middle of its words, depending on Redis' version.
+fn classified(error: &redis::RedisError, account: &str) -> Error {
+    let words = error.to_string();
+    let says = |code: &str| error.code() == Some(code) || words.contains(code);
+    let refused = error.kind() == redis::ErrorKind::AuthenticationFailed;
+    Error::Unusable(if refused || says("WRONGPASS") {
+        "Redis refused the user or the password of our pace keeper. Check both in MEANWHILE_GATE."
+            .into()
+    // What is longer than ten words is a protocol error to who is not known.
+    } else if says("NOAUTH") || words.contains("unauthenticated") {
+        "Redis asks for a password for our pace keeper. Set it in MEANWHILE_GATE.".into()
+    } else if says("NOPERM") {
+        "The Redis user of our pace keeper lacks a permission. Allow it EVAL, EVALSHA, SCRIPT, \
+         TIME, EXPIRE, the commands of hashes and sorted sets, and keys that begin with \
+         meanwhile:gate:."
+            .into()
+    } else if says("WRONGTYPE") {
+        let (state, places) = (state(account), places(account));
+        format!(
+            "A key of our pace keeper in Redis holds a value of another type. Delete {state} and \
+             {places}."
+        )
+    } else {
+        return Error::Unreachable(words);
+    })
 }
 
 impl Redis {
@@ -81,10 +114,11 @@ impl Redis {
             opened: AtomicU64::default(),
             age: AtomicU64::default(),
             begun: std::sync::Mutex::default(),
+            logged: std::sync::Mutex::default(),
         })
     }
 
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), Error> {
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), redis::RedisError> {
         let mut open = self.open.lock().await;
         if let Some(open) = &*open {
             return Ok((open.connection.clone(), open.number));
@@ -108,8 +142,13 @@ impl Redis {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run<T: redis::FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Error> {
-        let (mut connection, number) = self.connection().await?;
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        account: &str,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Error> {
+        let (mut connection, number) =
+            self.connection().await.map_err(|error| self.told(&error, account))?;
         match call.invoke_async(&mut connection).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
@@ -119,9 +158,24 @@ impl Redis {
                 if open.as_ref().is_some_and(|open| open.number == number) {
                     *open = None;
                 }
-                Err(error.into())
+                drop(open);
+                Err(self.told(&error, account))
             }
         }
+    }
+
+    /// Returns the error for whoever asked, and logs one that a person has to
+    /// mend, at most once in [`REMINDER`].
+    fn told(&self, error: &redis::RedisError, account: &str) -> Error {
+        let told = classified(error, account);
+        if let Error::Unusable(what_to_do) = &told {
+            let mut last = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| last.elapsed() >= REMINDER) {
+                *last = Some(Instant::now());
+                tracing::error!(account, %error, "nothing is called: {what_to_do}");
+            }
+        }
+        told
     }
 }
 
@@ -159,7 +213,7 @@ impl Gate for Redis {
             .arg(micros(PLACE_LIFE))
             .arg(micros(STORM))
             .arg(u8::from(suspect));
-        let (word, wait, rest): (String, i64, String) = self.run(&call).await?;
+        let (word, wait, rest): (String, i64, String) = self.run(account, &call).await?;
         let wait = Duration::from_micros(u64::try_from(wait).unwrap_or_default());
         Ok(match word.as_str() {
             "slot" => Reserved::Slot(Slot { wait, generation: rest }),
@@ -175,7 +229,7 @@ impl Gate for Redis {
     async fn confirm(&self, account: &str, generation: &str) -> Result<bool, Error> {
         let mut call = self.scripts.confirm.prepare_invoke();
         call.key(state(account)).arg(generation);
-        let confirmed: bool = self.run(&call).await?;
+        let confirmed: bool = self.run(account, &call).await?;
         // An older memory may hold the generation still, and no closing.
         Ok(confirmed && !self.suspects(account, self.age.load(Ordering::SeqCst)))
     }
@@ -186,17 +240,18 @@ impl Gate for Redis {
         for place in held {
             call.arg(place.simple().to_string());
         }
-        self.run(&call).await
+        self.run(account, &call).await
     }
 
     async fn release(&self, account: &str, place: Uuid) -> Result<(), Error> {
-        let (mut connection, _) = self.connection().await?;
+        let told = |error| self.told(&error, account);
+        let (mut connection, _) = self.connection().await.map_err(told)?;
         redis::cmd("ZREM")
             .arg(places(account))
             .arg(place.simple().to_string())
             .exec_async(&mut connection)
-            .await?;
-        Ok(())
+            .await
+            .map_err(told)
     }
 
     async fn close(&self, account: &str, wait: Duration, refused: bool) -> Result<(), Error> {
@@ -206,13 +261,13 @@ impl Gate for Redis {
             .arg(u8::from(refused))
             .arg(micros(STORM))
             .arg(LEAST);
-        self.run(&call).await
+        self.run(account, &call).await
     }
 
     async fn condition(&self, account: &str, limits: &Limits) -> Result<Condition, Error> {
         let mut call = self.scripts.condition.prepare_invoke();
         call.key(state(account)).key(places(account)).arg(micros(STORM));
-        let (factor, closed, in_flight): (String, u64, u32) = self.run(&call).await?;
+        let (factor, closed, in_flight): (String, u64, u32) = self.run(account, &call).await?;
         let factor: f64 = factor.parse().unwrap_or(1.0);
         Ok(Condition {
             pace: limits.rate * super::SHARE * factor,

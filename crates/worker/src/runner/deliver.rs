@@ -2,7 +2,7 @@
 
 use super::{BACK_OFF, Worker};
 use crate::{
-    handler::{after, waiting_for},
+    handler::{after, waiting_for, what_to_do},
     measure,
 };
 use contract::{
@@ -88,7 +88,8 @@ impl Worker {
                 let wait = i64::try_from(after(&refused).as_millis()).unwrap_or(i64::MAX);
                 let until = shared.store.now_ms() + wait;
                 let reason = waiting_for(&refused);
-                let waiting_for = WaitingFor { reason, until: Some(until), detail: None };
+                let detail = what_to_do(&refused);
+                let waiting_for = WaitingFor { reason, until: Some(until), detail };
                 shared.store.put_off(dispatch.task, dispatch.fence, until, waiting_for).await?;
                 return Ok(Delivered::Handled);
             }
