@@ -15,6 +15,7 @@
 mod attempt;
 mod connection;
 mod honest;
+mod hostile_texts;
 mod unread_assets;
 
 use crate::{machine::Machine, report::Report};
@@ -26,7 +27,7 @@ use std::{
 };
 
 /// Every attempt, in the order in which they run.
-const ATTEMPTS: &[Attempt] = &[unread_assets::ATTEMPT];
+const ATTEMPTS: &[Attempt] = &[unread_assets::ATTEMPT, hostile_texts::ATTEMPT];
 
 /// Longest time that one attempt may take. An attempt that takes longer has
 /// failed.

@@ -151,6 +151,8 @@ impl Error {
     /// (error), 18 (too big), 19 (constraint), 20 (mismatch), 21 (misuse) and
     /// 25 (range).
     pub fn is_defect(&self) -> bool {
+        /// SQLITE_CONSTRAINT_TRIGGER: a trigger, of which none is ours, refused.
+        const TRIGGER: u32 = 1811;
         let error = match self {
             Self::Corrupt { .. } => return true,
             Self::Database(error) | Self::Unsettled(error) => error,
@@ -162,9 +164,9 @@ impl Error {
                     let classes = ["0A", "21", "22", "23", "42", "54"];
                     classes.iter().any(|class| code.starts_with(class)) && code != "42501"
                 }
-                _ => code
-                    .parse::<u32>()
-                    .is_ok_and(|code| matches!(code & 0xff, 1 | 18 | 19 | 20 | 21 | 25)),
+                _ => code.parse::<u32>().is_ok_and(|code| {
+                    matches!(code & 0xff, 1 | 18 | 19 | 20 | 21 | 25) && code != TRIGGER
+                }),
             };
         }
         match error {
