@@ -63,10 +63,7 @@ mod server {
 
     #[allow(clippy::needless_pass_by_value)]
     pub fn error(error: engine::store::Error) -> ServerFnError {
-        use engine::store::Error;
-        if matches!(error, Error::Database(_) | Error::Unsettled(_) | Error::Corrupt { .. }) {
-            leptos::logging::error!("the store failed: {error}");
-        }
+        error.record();
         ServerFnError::ServerError(error.public_message())
     }
 

@@ -97,18 +97,12 @@ impl From<store::Error> for Problem {
             store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,
             store::Error::Database(_)
             | store::Error::Unsettled(_)
-            | store::Error::Corrupt { .. } => {
-                if error.is_defect() {
-                    tracing::error!(%error, "our own code failed at the store");
-                    metrics::counter!("meanwhile_defects_total").increment(1);
-                    StatusCode::INTERNAL_SERVER_ERROR
-                } else {
-                    tracing::error!(%error, "the store failed");
-                    metrics::counter!("meanwhile_store_failures_total").increment(1);
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-            }
+            | store::Error::Corrupt { .. } => match error.is_defect() {
+                true => StatusCode::INTERNAL_SERVER_ERROR,
+                false => StatusCode::SERVICE_UNAVAILABLE,
+            },
         };
+        error.record();
         Self::new(status, error.public_message())
     }
 }

@@ -101,6 +101,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// What SeaORM says of a URL that it can't read has the URL in it, password
+    /// and all.
+    fn without(self, url: &str) -> Self {
+        match self {
+            Self::Database(error) if error.to_string().contains(url) => {
+                let words = "its URL can't be read".to_owned();
+                Self::Database(DbErr::Conn(RuntimeErr::Internal(words)))
+            }
+            other => other,
+        }
+    }
+
     /// The database turned a transaction away for the sake of another one: a
     /// deadlock, a serialisation failure, a lock that was not free in time.
     fn is_contention(&self) -> bool {
@@ -186,6 +198,17 @@ impl Error {
         }
     }
 
+    /// Logs and counts an error that is not the fault of whoever asked.
+    pub fn record(&self) {
+        if self.is_defect() {
+            tracing::error!(error = %self, "our own code failed at the store");
+            metrics::counter!("meanwhile_defects_total").increment(1);
+        } else if matches!(self, Self::Database(_) | Self::Unsettled(_)) {
+            tracing::error!(error = %self, "the store failed");
+            metrics::counter!("meanwhile_store_failures_total").increment(1);
+        }
+    }
+
     /// What a person is told of it: never the database's own words.
     pub fn public_message(&self) -> String {
         match self {
@@ -266,7 +289,7 @@ impl Store {
         clock: crate::clock::Shared,
         time_scale: f64,
     ) -> Result<Self, Error> {
-        let (writer, reader) = connect::open(url).await?;
+        let (writer, reader) = connect::open(url).await.map_err(|error| error.without(url))?;
         let epoch = String::new();
         let (lease_ms, max_open) = (LEASE_MS, MAX_OPEN);
         let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms, max_open };

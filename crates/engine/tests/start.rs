@@ -1,4 +1,4 @@
-//! Starts of machines.
+//! Starts of machines, and of the store.
 #![allow(clippy::unwrap_used)]
 
 use contract::UserId;
@@ -35,4 +35,17 @@ async fn machines_count_once_and_more_than_may_be_open_are_refused_before_anythi
         matches!(&refused, Err(LaunchError::Invalid(words)) if words.contains("at most 3 machines")),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_read_is_not_repeated() {
+    for url in [
+        "postgres://ada:hunter2@127.0.0.1:notaport/x",
+        "postgresx://ada:hunter2@127.0.0.1/x",
+        "ada:hunter2@127.0.0.1/x",
+    ] {
+        let Err(error) = Store::open(url, Steered::at(0), 1.0).await else { panic!("{url}") };
+        let words = format!("{error} {error:?}");
+        assert!(!words.contains("hunter2") && words.contains("can't be read"), "{words}");
+    }
 }

@@ -70,6 +70,33 @@ pub(crate) fn refused(
     }
 }
 
+/// Reads the body of an answer, of which at most `limit` bytes are borne.
+///
+/// # Errors
+/// The answer to give where the service sends more, or does not send it whole:
+/// the call may have had its effect.
+pub(crate) async fn body(
+    service: &str,
+    mut response: reqwest::Response,
+    limit: usize,
+) -> Result<Vec<u8>, Answer> {
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(|error| no_answer(service, &error))? {
+        if body.len() + part.len() > limit {
+            let message = format!("{service} answered with more than {limit} bytes.");
+            return Err(Answer::Retry { outcome: outcome("large_answer", message), unsure: true });
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+/// An answer that says nothing: the call may have had its effect.
+pub(crate) fn unreadable(service: &str) -> Answer {
+    let message = format!("{service} answered with what can't be read.");
+    Answer::Retry { outcome: outcome("unreadable_answer", message), unsure: true }
+}
+
 /// A call without an answer: unless it was never sent, it may have had its
 /// effect.
 pub(crate) fn no_answer(service: &str, error: &reqwest::Error) -> Answer {
@@ -116,6 +143,33 @@ mod tests {
         headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:40 GMT"));
         // This machine's own clock is years ahead.
         assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_secs(7)));
+    }
+
+    /// The answer to a request of which the service sends `bytes` for a body.
+    async fn answered(bytes: usize) -> Result<usize, Answer> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&vec![b'x'; bytes]).await;
+        });
+        let client = client(Duration::from_secs(30)).unwrap();
+        body("Acme", client.get(url).send().await.unwrap(), 100_000).await.map(|body| body.len())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_its_bound() {
+        assert_eq!(answered(100_000).await, Ok(100_000));
+        match answered(50_000_000).await {
+            Err(Answer::Retry { outcome, unsure: true }) => {
+                assert_eq!(outcome.message, "Acme answered with more than 100000 bytes.")
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Gate for Redis {
     }
 
     async fn release(&self, account: &str, place: Uuid) -> Result<(), Error> {
-        let told = |error| self.told(&error, account);
+        let told = |error: redis::RedisError| self.told(&error, account);
         let (mut connection, _) = self.connection().await.map_err(told)?;
         redis::cmd("ZREM")
             .arg(places(account))

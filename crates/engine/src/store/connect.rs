@@ -2,8 +2,7 @@
 
 use super::{Error, schema::Migrator, sql};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, RuntimeErr,
-    TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait,
     sqlx::{self, Connection, PgConnection, Row, postgres::PgPoolOptions},
 };
 use sea_orm_migration::MigratorTrait;
@@ -22,11 +21,6 @@ pub(super) async fn open(url: &str) -> Result<(DatabaseConnection, DatabaseConne
         let writer = Database::connect(sqlite(url, 1)).await?;
         Migrator::up(&writer, None).await?;
         return Ok((writer, Database::connect(sqlite(url, 4)).await?));
-    }
-    // What SeaORM says of another scheme has the URL in it, password and all.
-    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-        let words = "the URL is neither sqlite://… nor postgres://…";
-        return Err(DbErr::Conn(RuntimeErr::Internal(words.into())).into());
     }
     migrate(url).await?;
     let pool = Database::connect(postgres(url)).await?;

@@ -1,9 +1,12 @@
 //! A sales channel: `POST /products`, `GET /products?sku=`.
 
-use super::{no_answer, refused};
+use super::{body, no_answer, refused, unreadable};
 use crate::handler::{Answer, outcome};
 use contract::{api::Outcome, product::Product};
 use serde::Deserialize;
+
+/// Largest answer of a channel that is read, in bytes.
+const LARGEST: usize = 1 << 20;
 
 /// Where a channel is, and what it can do.
 #[derive(Clone, Debug)]
@@ -49,8 +52,9 @@ impl Channel {
         if status != 200 {
             return Err(still_unsure(refused(&self.name, status, response.headers(), "")));
         }
+        let body = body(&self.name, response, LARGEST).await.map_err(still_unsure)?;
         let found: Found =
-            response.json().await.map_err(|error| still_unsure(no_answer(&self.name, &error)))?;
+            serde_json::from_slice(&body).map_err(|_| still_unsure(unreadable(&self.name)))?;
         Ok(found.items.into_iter().next().map(|item| item.id))
     }
 
@@ -65,14 +69,17 @@ impl Channel {
             Err(error) => return no_answer(&self.name, &error),
         };
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = body(&self.name, response, LARGEST).await;
         if matches!(status, 200 | 201) {
-            return match response.json::<Stored>().await {
-                Ok(stored) => done(stored_as(&self.name, "created", "stored it", stored.id)),
-                Err(error) => no_answer(&self.name, &error),
+            return match body.map(|body| serde_json::from_slice::<Stored>(&body)) {
+                Ok(Ok(stored)) => done(stored_as(&self.name, "created", "stored it", stored.id)),
+                Ok(Err(_)) => unreadable(&self.name),
+                Err(answer) => answer,
             };
         }
-        let headers = response.headers().clone();
-        let said: Refusal = response.json().await.unwrap_or_default();
+        let said = body.ok().and_then(|body| serde_json::from_slice::<Refusal>(&body).ok());
+        let said = said.unwrap_or_default();
         match (status, said.id) {
             (409, Some(id)) if said.error == "duplicate_sku" => {
                 done(stored_as(&self.name, "found", "has this SKU already", id))

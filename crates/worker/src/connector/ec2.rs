@@ -3,7 +3,7 @@
 
 pub mod account;
 
-use super::{UNTOLD, no_answer, refused, retry_after};
+use super::{UNTOLD, body, no_answer, refused, retry_after};
 use crate::handler::{Answer, outcome};
 use contract::{
     api::Instance,
@@ -11,6 +11,10 @@ use contract::{
 };
 use serde::Deserialize;
 use std::time::SystemTime;
+
+/// Largest answer that is read, in bytes: the description of some 5,000
+/// machines.
+const LARGEST: usize = 32 << 20;
 
 /// Where the two services are.
 #[derive(Clone, Debug)]
@@ -140,7 +144,8 @@ impl Ec2 {
         let response = sent.map_err(|error| no_answer(service, &error))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = response.text().await.map_err(|error| no_answer(service, &error))?;
+        let body = body(service, response, LARGEST).await?;
+        let body = String::from_utf8_lossy(&body).into_owned();
         if status == 200 {
             return Ok(body);
         }
