@@ -66,6 +66,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         outside.close().await;
         return Ok(());
     }
+    connections::raise_file_limit();
     let recorder = measures::begin()?;
     backends::check(&config)?;
     let _lock = backends::lock(&config)?;
@@ -214,7 +215,8 @@ impl House {
                     let address = listener.local_addr()?;
                     tracing::info!("Meanwhile is ready: http://{address}");
                     let (proxies, router) = (state.proxies.clone(), router::router(state));
-                    let bounds = connections::Bounds::default();
+                    let write = Duration::from_secs(config.receive_timeout_s.into());
+                    let bounds = connections::Bounds { write, ..connections::Bounds::default() };
                     connections::serve(listener, router, proxies, bounds, stop).await;
                 }
                 _ => {

@@ -3,12 +3,18 @@
 
 use crate::problem::Problem;
 use axum::{
+    body::{Body, Bytes},
     extract::Path,
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
 use serde::Deserialize;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
 #[derive(RustEmbed)]
 #[folder = "../target/site"]
@@ -48,8 +54,8 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
         if !accepted.contains(encoding) {
             continue;
         }
-        if let Some(file) = Site::get(&format!("{path}{ending}")) {
-            let mut response = file.data.into_owned().into_response();
+        if let Some(file) = content(&format!("{path}{ending}")) {
+            let mut response = Body::from(file).into_response();
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&name)));
             headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
@@ -64,6 +70,27 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
         }
     }
     Problem::not_found().into_response()
+}
+
+/// Returns the bytes of a file of the bundle, which all answers share: a client
+/// that reads slowly keeps no copy of its own.
+fn content(path: &str) -> Option<Bytes> {
+    /// Files that a debug binary has read. Their names carry a hash of their
+    /// content, so that what was read stays true.
+    static READ: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
+    // Many who ask for the same file at once have it read once.
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bytes) = read.get(path) {
+        return Some(bytes.clone());
+    }
+    match Site::get(path)?.data {
+        Cow::Borrowed(bytes) => Some(Bytes::from_static(bytes)),
+        Cow::Owned(bytes) => {
+            let bytes = Bytes::from(bytes);
+            read.insert(path.to_owned(), bytes.clone());
+            Some(bytes)
+        }
+    }
 }
 
 /// `GET /sw.js`: what tells a browser while no tab is seen. Its name can

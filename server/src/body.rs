@@ -50,7 +50,7 @@ pub async fn hear_out(Extract(state): Extract<State>, request: Request, next: Ne
     }
     let Patience { silence, drains } = state.patience;
     let (parts, body) = request.into_parts();
-    let mut rest = Lent::new(body, silence);
+    let mut rest = Lent::new(body, silence, parts.extensions.get().cloned());
     let lent = Body::from_stream(rest.clone());
     let mut response = next.run(Request::from_parts(parts, lent)).await;
     match rest.outcome() {

@@ -51,6 +51,11 @@ pub struct Config {
     #[arg(long, env = "MEANWHILE_SEND_TIMEOUT_S", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..=600))]
     pub send_timeout_s: u32,
+    /// How long a client may take nothing of an answer, or of what a socket
+    /// sends, s; then its connection is ended.
+    #[arg(long, env = "MEANWHILE_RECEIVE_TIMEOUT_S", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub receive_timeout_s: u32,
     #[command(flatten)]
     pub most: Most,
     #[command(flatten)]

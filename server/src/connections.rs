@@ -1,22 +1,37 @@
-//! Connections: as many as this process has files for, of which an address has
-//! its share, and none that keeps its request to itself. [`axum::serve`] bounds
-//! neither.
+//! Connections: as many as this process has files for, of which a network has
+//! its share, and none that keeps its request to itself or does not take its
+//! answer. [`axum::serve`] bounds neither.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`connection`] | what one connection is doing |
+//! | [`connection_limits`] | how many there are, and which one is ended for another |
+//! | [`stream`] | time-outs of writing |
 
-mod place;
+mod connection;
+mod connection_limits;
+mod stream;
+
+pub use connection::Connection;
+pub use connection_limits::raise_file_limit;
 
 use crate::client::Proxies;
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{ConnectInfo, Request},
+    http::StatusCode,
+    response::Response,
 };
+use connection::AnswerBody;
+use connection_limits::{ConnectionLimits, LimitReached, max_connections};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use place::{Full, Placed, Places};
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use stream::MonitoredStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -24,31 +39,43 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn};
 
-/// What is borne of connections.
+/// Limits on connections.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// Of all together, and of one address.
+    /// Largest number of all together, and of one network.
     pub all: usize,
     pub own: usize,
-    /// A request is there so long after the connection, or the answer before
-    /// it, at the latest.
+    /// Longest time from the start of a connection, or from the answer before,
+    /// until the head of a request is there.
     pub head: Duration,
+    /// Longest time that a client may take nothing of what is sent to it.
+    pub write: Duration,
 }
 
 impl Default for Bounds {
     /// What this process has files for. A proxy that keeps connections for 60 s
     /// never sends a request into one that is just being closed.
     fn default() -> Self {
-        let all = place::room();
-        Self { all, own: (all / 4).min(2_048), head: Duration::from_secs(75) }
+        let all = max_connections();
+        Self {
+            all,
+            own: (all / 4).min(2_048),
+            head: Duration::from_secs(75),
+            write: Duration::from_secs(20),
+        }
     }
 }
 
-/// Whoever is refused is heard out for so long, and so many at once.
+/// How long a refused connection is drained, and how many at once.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELLS: usize = 64;
+/// Bytes that a connection buffers in either direction. The head of a request
+/// has to fit.
+const BUFFER: usize = 64 * 1024;
+/// Connections that are ended where no file is left to accept one more.
+const RELIEVED: usize = 16;
 
 /// Serves until `stop`, and then until every request is answered.
 pub async fn serve(
@@ -58,9 +85,9 @@ pub async fn serve(
     bounds: Bounds,
     stop: &CancellationToken,
 ) {
-    let places = Places::new(&bounds, proxies);
+    let limits = ConnectionLimits::new(&bounds, proxies);
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(bounds.head);
+    server.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(BUFFER);
     let connections = TaskTracker::new();
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
     loop {
@@ -71,14 +98,15 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                rest(&error).await;
+                recover(&error, &limits).await;
                 continue;
             }
         };
-        let stream = match places.take(peer.ip()) {
-            Ok(place) => Placed::new(stream, place),
-            Err(full) => {
-                let words = refusal(full);
+        let connection = Arc::new(Connection::default());
+        let slot = match limits.take(peer.ip(), Arc::clone(&connection)) {
+            Ok(slot) => slot,
+            Err(limit) => {
+                let words = refusal(limit);
                 // Past so many at once they learn no more than that it ended.
                 if let Ok(turn) = Arc::clone(&farewells).try_acquire_owned() {
                     tokio::spawn(async move {
@@ -89,24 +117,25 @@ pub async fn serve(
                 continue;
             }
         };
-        // Facts are small and follow each other closely: Nagle's algorithm would
-        // hold each back until the one before is acknowledged, up to 40 ms.
-        if let Err(error) = stream.set_nodelay() {
-            tracing::debug!(%error, "a connection keeps Nagle's delay");
-        }
-        let service = router.clone().map_request(move |request| known(request, peer));
-        let connection = server
+        let stream = MonitoredStream::new(stream, Arc::clone(&connection), slot, bounds.write);
+        let (router, known) = (router.clone(), Arc::clone(&connection));
+        let service = service_fn(move |request| answer(router.clone(), request, peer, &known));
+        let served = server
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
             .with_upgrades();
         let stop = stop.clone();
         connections.spawn(async move {
-            let mut connection = pin!(connection);
+            let mut served = pin!(served);
             let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = served.as_mut() => ended,
+                () = connection.ended() => return,
                 () = stop.cancelled() => {
                     // The request under way is answered, an idle one ends.
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    served.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = served => ended,
+                        () = connection.ended() => return,
+                    }
                 }
             };
             if let Err(error) = ended {
@@ -119,27 +148,46 @@ pub async fn serve(
     connections.wait().await;
 }
 
-fn known(request: hyper::Request<Incoming>, peer: SocketAddr) -> Request {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    request
+/// Answers one request, and keeps its connection informed of how far it is.
+fn answer(
+    router: Router,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    connection: &Arc<Connection>,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let connection = Arc::clone(connection);
+    async move {
+        connection.request_began(!request.body().is_end_stream());
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Arc::clone(&connection));
+        let response = router.oneshot(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            connection.upgraded();
+            return Ok(response);
+        }
+        connection.answer_began();
+        Ok(response.map(|body| Body::new(AnswerBody::new(body, connection))))
+    }
 }
 
-/// A connection that ended before it was accepted is nobody's concern; where
-/// there are no files left, some will be.
-async fn rest(error: &io::Error) {
+/// Waits before the next connection is accepted. A connection that ended
+/// before it was accepted is nobody's concern; where no file is left, some
+/// connections are ended.
+async fn recover(error: &io::Error, limits: &ConnectionLimits) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         tracing::error!(%error, "no connection can be accepted");
-        sleep(Duration::from_secs(1)).await;
+        limits.relieve(RELIEVED);
+        sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// Counts the refusal.
-fn refusal(full: Full) -> String {
-    let (bound, status) = match full {
-        Full::All => ("connections", "503 Service Unavailable"),
-        Full::Own => ("address_connections", "429 Too Many Requests"),
+fn refusal(limit: LimitReached) -> String {
+    let (bound, status) = match limit {
+        LimitReached::All => ("connections", "503 Service Unavailable"),
+        LimitReached::Network => ("address_connections", "429 Too Many Requests"),
     };
     metrics::counter!("meanwhile_overload_refusals_total", "bound" => bound).increment(1);
     format!("HTTP/1.1 {status}\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -199,7 +247,7 @@ mod tests {
             )
             .route("/ws", get(socket))
             .route("/slow", get(slow));
-        let (end, bounds) = (stop.clone(), Bounds { all: 100, own, head });
+        let (end, bounds) = (stop.clone(), Bounds { all: 100, own, head, write: PATIENCE });
         let proxies = Proxies::new(&[]);
         let served =
             tokio::spawn(async move { serve(listener, router, proxies, bounds, &end).await });

@@ -3,11 +3,13 @@
 
 use crate::{problem::Problem, request::Params, session::SignedIn, state::State};
 use axum::{
+    body::Body,
     extract::{Path, State as Extract},
     http::{HeaderName, header},
     response::{IntoResponse, Response},
 };
 use contract::{JobId, state::JobKind};
+use futures_util::{StreamExt, stream};
 
 pub async fn download(
     Extract(state): Extract<State>,
@@ -24,13 +26,29 @@ pub async fn download(
     let channel = params.read("channel", job.channels.join(", "), |id| {
         job.channels.iter().find(|channel| *channel == id).cloned()
     })?;
-    let csv = state.engine.failed_csv(user, job.id, channel.as_deref()).await?;
+    let place = state.room.download(user)?;
+    let name = attachment(&job.title, channel.as_deref());
+    let csv = state.engine.failed_csv(user, job.id, channel).await?;
+    let readers = state.readers.clone();
+    // Each piece waits its turn to read; the place is kept until the last one.
+    let csv = stream::unfold((Box::pin(csv), place), move |(mut csv, place)| {
+        let readers = readers.clone();
+        async move {
+            let _turn = readers.turn(user).await;
+            let piece = csv.next().await?;
+            // The head of the answer is sent: its connection ends in the middle.
+            let piece = piece.inspect_err(|error| {
+                tracing::error!(%error, "a download could not be read to its end");
+            });
+            Some((piece, (csv, place)))
+        }
+    });
     let headers: [(HeaderName, String); 3] = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".into()),
-        (header::CONTENT_DISPOSITION, attachment(&job.title, channel.as_deref())),
+        (header::CONTENT_DISPOSITION, name),
         (header::CACHE_CONTROL, "no-store".into()),
     ];
-    Ok((headers, csv).into_response())
+    Ok((headers, Body::from_stream(csv)).into_response())
 }
 
 /// The name of the file that was uploaded, with `-failed`. What a header can't

@@ -9,6 +9,7 @@ mod socket;
 
 use crate::{
     client::Client,
+    overload::network,
     problem::Problem,
     session::{By, Visitor},
     state::State,
@@ -45,7 +46,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const BEHIND: usize = 256;
 /// Sockets that one user may have open.
 const PER_USER: usize = 50;
-/// Sockets from one address: many people may share it.
+/// Sockets from one address, or one network of IPv6: many people may share it.
 const PER_ADDRESS: usize = 500;
 /// Bytes that wait for a slow socket.
 const WRITE_BUFFER: usize = 64 * 1024;
@@ -202,6 +203,7 @@ impl Hub {
 
     /// A place of the address until it is dropped; `None`: it has too many.
     fn place(&self, address: IpAddr) -> Option<Arc<()>> {
+        let address = network(address);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|_, place| Arc::strong_count(place) > 1);
         let place = places.entry(address).or_default();

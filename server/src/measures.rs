@@ -8,7 +8,13 @@
 mod names;
 mod standing;
 
-use crate::{problem::Problem, session::SignedIn, state::State};
+use crate::{
+    client::Proxies,
+    connections::{self, Bounds},
+    problem::Problem,
+    session::SignedIn,
+    state::State,
+};
 use anyhow::Context;
 use axum::{
     Router,
@@ -32,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 /// Upper bounds of every histogram, s.
 const BUCKETS: [f64; 13] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Largest number of connections where nothing but measures is served.
+const CONNECTIONS: usize = 32;
 /// What was recorded is folded so often, whether anybody reads it or not.
 const FOLD: Duration = Duration::from_secs(5);
 
@@ -117,11 +125,9 @@ impl Measures {
         // No part of the pages' router, so not in its table.
         #[allow(clippy::disallowed_methods)]
         let router = Router::new().route("/metrics", get(async move || self.text().await));
-        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        let bounds = Bounds { all: CONNECTIONS, own: CONNECTIONS, ..Bounds::default() };
         Ok(async move {
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "measures are not served any more");
-            }
+            connections::serve(listener, router, Proxies::new(&[]), bounds, &stop).await;
         })
     }
 }

@@ -3,16 +3,22 @@
 //!
 //! | what | in all | of one | past it |
 //! | --- | --- | --- | --- |
-//! | requests under way | [`REQUESTS`] | [`OWN_REQUESTS`], [`CROWD`] an address | 503, 429 at once |
+//! | requests under way | [`REQUESTS`], [`STRANGERS`] of strangers | [`OWN_REQUESTS`], [`CROWD`] an address | 503, 429 at once |
 //! | bodies held | [`BODIES`] | [`OWN_BODIES`] | 503, 429 after [`PATIENCE`] |
+//! | downloads | [`DOWNLOADS`] | [`OWN_DOWNLOADS`] | 503, 429 at once |
 //! | launches worked on | [`LAUNCHES`] | [`OWN_LAUNCHES`] | waits its turn |
 //!
 //! *One* is a session, then the person it is of; an address, where nobody is
 //! signed in. Who it is is asked before a body has its place: whoever is not
 //! known sends small bodies only.
+//!
+//! A request is under way until its answer is sent. Where no more may be under
+//! way, one that waits for its client is ended for a new one: in the network
+//! that has the most, and more than the new one's.
 
 use crate::{
     client::Client,
+    connections::Connection,
     problem::Problem,
     session::{self, Known, Visitor},
     state::State,
@@ -27,18 +33,26 @@ use contract::UserId;
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::Instrument;
 
 /// A socket is no request any more once it is open.
 const REQUESTS: usize = 512;
 const OWN_REQUESTS: usize = 64;
+/// Requests of all who are not signed in: they leave room for those who are.
+const STRANGERS: usize = 256;
+/// Longest time that a request waits for the place of one that is ended for it.
+const RELIEF: Duration = Duration::from_millis(500);
+/// Answers that are read from the store while they are sent. Each keeps a few
+/// MiB at most.
+const DOWNLOADS: usize = 32;
+const OWN_DOWNLOADS: usize = 4;
 /// Many people may share an address; and one may make up many cookies.
 const CROWD: usize = 256;
 /// KiB. Reading a file takes some times its size.
@@ -79,14 +93,16 @@ struct Places {
     requests: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
     launches: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
 }
 
 impl Places {
-    fn new(requests: usize, bodies: u32, launches: usize) -> Self {
+    fn new(requests: usize, bodies: u32, launches: usize, downloads: usize) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(requests)),
             bodies: Arc::new(Semaphore::new(bodies as usize)),
             launches: Arc::new(Semaphore::new(launches)),
+            downloads: Arc::new(Semaphore::new(downloads)),
         }
     }
 }
@@ -95,12 +111,27 @@ impl Places {
 #[derive(Clone)]
 pub struct Room {
     all: Arc<Places>,
+    strangers: Arc<Semaphore>,
     shares: Arc<Mutex<HashMap<Whose, Arc<Places>>>>,
+    under_way: Arc<Mutex<Vec<UnderWay>>>,
+}
+
+/// A request that has its place.
+struct UnderWay {
+    network: IpAddr,
+    signed_in: bool,
+    /// The connection itself keeps the place of its request.
+    connection: Weak<Connection>,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { all: Arc::new(Places::new(REQUESTS, BODIES, LAUNCHES)), shares: Arc::default() }
+        Self {
+            all: Arc::new(Places::new(REQUESTS, BODIES, LAUNCHES, DOWNLOADS)),
+            strangers: Arc::new(Semaphore::new(STRANGERS)),
+            shares: Arc::default(),
+            under_way: Arc::default(),
+        }
     }
 }
 
@@ -110,6 +141,24 @@ impl Default for Room {
 pub struct Held {
     permits: Vec<OwnedSemaphorePermit>,
     shares: Vec<Arc<Places>>,
+    listed: Vec<Listed>,
+}
+
+/// A request in the list of those that are under way; taken off when it is
+/// dropped.
+struct Listed {
+    connection: Weak<Connection>,
+    list: Arc<Mutex<Vec<UnderWay>>>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = |request: &UnderWay| Weak::ptr_eq(&request.connection, &self.connection);
+        if let Some(index) = list.iter().position(own) {
+            list.swap_remove(index);
+        }
+    }
 }
 
 /// Of which bound there is nothing left.
@@ -120,6 +169,8 @@ enum Full {
     Crowd,
     /// Of one's own bodies.
     Bodies,
+    /// Of one's own downloads.
+    Downloads,
 }
 
 /// Counts the refusal and says what to do.
@@ -155,6 +206,14 @@ fn refuse(full: Full) -> Problem {
                 OWN_BODIES / 1024
             ),
         ),
+        Full::Downloads => (
+            "own_downloads",
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "You have {OWN_DOWNLOADS} downloads under way and may have no more at once. \
+                 Nothing was changed; try again when one has ended."
+            ),
+        ),
     };
     metrics::counter!("meanwhile_overload_refusals_total", "bound" => bound).increment(1);
     Problem::new(status, words)
@@ -166,15 +225,79 @@ impl Room {
         // There are no more than requests under way.
         shares.retain(|_, share| Arc::strong_count(share) > 1);
         let requests = whose.requests();
-        let made = || Arc::new(Places::new(requests, OWN_BODIES, OWN_LAUNCHES));
+        let made = || Arc::new(Places::new(requests, OWN_BODIES, OWN_LAUNCHES, OWN_DOWNLOADS));
         Arc::clone(shares.entry(whose).or_insert_with(made))
     }
 
-    /// A place among all requests, in `held`.
-    fn enter(&self, held: &mut Held) -> Result<(), Full> {
-        let place = Arc::clone(&self.all.requests).try_acquire_owned();
-        held.permits.push(place.map_err(|_| Full::All)?);
+    /// A place among all requests, in `held`. Where there is none, another
+    /// request that waits for its client is ended for it.
+    async fn enter(
+        &self,
+        network: IpAddr,
+        signed_in: bool,
+        connection: Option<Arc<Connection>>,
+        held: &mut Held,
+    ) -> Result<(), Full> {
+        let strangers = (!signed_in).then_some(&self.strangers);
+        for places in strangers.into_iter().chain([&self.all.requests]) {
+            let place = match Arc::clone(places).try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) if self.end_one_for(network, signed_in) => {
+                    let place = timeout(RELIEF, Arc::clone(places).acquire_owned()).await;
+                    place.ok().and_then(Result::ok).ok_or(Full::All)?
+                }
+                Err(_) => return Err(Full::All),
+            };
+            held.permits.push(place);
+        }
+        if let Some(connection) = connection {
+            let (list, connection) = (Arc::clone(&self.under_way), Arc::downgrade(&connection));
+            let request = UnderWay { network, signed_in, connection: connection.clone() };
+            list.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            held.listed.push(Listed { connection, list });
+        }
         Ok(())
+    }
+
+    /// Ends a request that waits for its client, in favour of one that comes
+    /// from `network`. A stranger's request ends another stranger's only.
+    /// Returns whether there was one.
+    fn end_one_for(&self, network: IpAddr, signed_in: bool) -> bool {
+        let now = Instant::now();
+        let list = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = HashMap::<IpAddr, usize>::new();
+        for request in list.iter() {
+            *counts.entry(request.network).or_default() += 1;
+        }
+        let count = |network| counts.get(&network).copied().unwrap_or_default();
+        let own = count(network);
+        let spared = list.iter().filter_map(|request| {
+            let count = count(request.network);
+            let may = count > own && (signed_in || !request.signed_in);
+            let connection = request.connection.upgrade().filter(|_| may)?;
+            let waited = connection.waits_for_client(now)?;
+            Some((!request.signed_in, count, waited, connection))
+        });
+        let spared = spared.max_by_key(|(stranger, count, waited, _)| (*stranger, *count, *waited));
+        let Some((.., connection)) = spared else { return false };
+        connection.end();
+        metrics::counter!("meanwhile_connections_displaced_total").increment(1);
+        true
+    }
+
+    /// A place for an answer that is read from the store while it is sent.
+    ///
+    /// # Errors
+    /// 429 or 503 at once, where there is none.
+    pub fn download(&self, person: UserId) -> Result<Held, Problem> {
+        let share = self.share(Whose::Person(person));
+        let mut held = Held::default();
+        for (places, full) in [(&share, Full::Downloads), (&self.all, Full::All)] {
+            let place = Arc::clone(&places.downloads).try_acquire_owned();
+            held.permits.push(place.map_err(|_| refuse(full))?);
+        }
+        held.shares.push(share);
+        Ok(held)
     }
 
     /// One of that share.
@@ -216,20 +339,24 @@ impl Room {
     }
 }
 
-/// Lets a request in when there is room for it.
+/// Lets a request in when there is room for it. It keeps its place until its
+/// answer is sent, or its connection is gone.
 pub async fn bound(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     match admit(&state, &mut parts).await {
         Ok(held) => {
+            let connection = parts.extensions.get::<Arc<Connection>>().cloned();
             // Goes on when its client hangs up: what it has begun on other
             // threads would else run without its places.
-            let run = async move {
-                let response = next.run(Request::from_parts(parts, body)).await;
-                drop(held);
-                response
-            };
+            let run = async move { (next.run(Request::from_parts(parts, body)).await, held) };
             match tokio::spawn(run.in_current_span()).await {
-                Ok(response) => response,
+                Ok((mut response, held)) => {
+                    match connection {
+                        Some(connection) => connection.hold(held),
+                        None => _ = response.extensions_mut().insert(Arc::new(held)),
+                    }
+                    response
+                }
                 Err(error) => match error.try_into_panic() {
                     // It is told and answered where all of them are.
                     Ok(panic) => std::panic::resume_unwind(panic),
@@ -241,34 +368,59 @@ pub async fn bound(Extract(state): Extract<State>, request: Request, next: Next)
     }
 }
 
+/// Whether a path leads to what is the same for everyone: who asks for it is
+/// not looked up.
+fn is_asset(path: &str) -> bool {
+    path.starts_with("/pkg/") || path == "/sw.js"
+}
+
 async fn admit(state: &State, parts: &mut Parts) -> Result<Held, Problem> {
     let (room, mut held) = (&state.room, Held::default());
     let Client(address) = Client::from_request_parts(parts, state).await?;
-    let address = network(address);
-    room.enter_own(Whose::Crowd(address), &mut held).map_err(refuse)?;
+    let network = network(address);
+    room.enter_own(Whose::Crowd(network), &mut held).map_err(refuse)?;
     let session = session::presented(&parts.headers);
-    let whose = session.map_or(Whose::Address(address), Whose::Session);
+    let presented = session.is_some();
+    let whose = session.map_or(Whose::Address(network), Whose::Session);
     // The share first: past it a flood does not even touch what is for all.
     room.enter_own(whose, &mut held).map_err(refuse)?;
-    room.enter(&mut held).map_err(refuse)?;
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Ok(held);
-    }
-    let visitor = Visitor::from_request_parts(parts, state).await?;
-    let size = size(&parts.headers);
-    match &visitor.0 {
-        Some(who) => {
-            let person = who.identity.user;
-            room.enter_own(Whose::Person(person), &mut held).map_err(refuse)?;
-            if size > SMALL {
-                room.hold(person, size, &mut held).await.map_err(refuse)?;
-            }
+    let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let visitor = if reads && is_asset(parts.uri.path()) {
+        None
+    } else {
+        match Visitor::from_request_parts(parts, state).await {
+            Ok(visitor) => Some(visitor),
+            // What is read answers this itself, if it asks who reads it.
+            Err(_) if reads => None,
+            Err(problem) => return Err(problem),
         }
-        // Nothing that a stranger may ask for is larger.
-        None if size > SMALL => return Err(Problem::sign_in()),
-        None => room.enter_own(Whose::Address(address), &mut held).map_err(refuse)?,
+    };
+    let who = visitor.as_ref().and_then(|visitor| visitor.0.as_ref());
+    match who {
+        Some(who) => {
+            let person = Whose::Person(who.identity.user);
+            room.enter_own(person, &mut held).map_err(refuse)?;
+        }
+        // A session that is none gets nobody a share of their own.
+        None if presented && visitor.is_some() => {
+            room.enter_own(Whose::Address(network), &mut held).map_err(refuse)?;
+        }
+        None => {}
     }
-    parts.extensions.insert(Known(visitor));
+    let connection = parts.extensions.get::<Arc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        connection.set_signed_in(who.is_some());
+    }
+    room.enter(network, who.is_some(), connection, &mut held).await.map_err(refuse)?;
+    let size = if reads { 0 } else { size(&parts.headers) };
+    if size > SMALL {
+        // Nothing that a stranger may ask for is larger.
+        let who = who.ok_or_else(Problem::sign_in)?;
+        room.hold(who.identity.user, size, &mut held).await.map_err(refuse)?;
+    }
+    if let Some(visitor) = visitor {
+        parts.extensions.insert(Known(visitor));
+    }
     Ok(held)
 }
 

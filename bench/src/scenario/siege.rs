@@ -13,10 +13,14 @@
 //! the list of modules and in [`ATTEMPTS`].
 
 mod attempt;
+mod bad_requests;
 mod connection;
+mod four_addresses;
 mod honest;
+mod hostile_names;
 mod hostile_texts;
 mod unread_assets;
+mod unread_downloads;
 
 use crate::{machine::Machine, report::Report};
 use anyhow::ensure;
@@ -27,7 +31,14 @@ use std::{
 };
 
 /// Every attempt, in the order in which they run.
-const ATTEMPTS: &[Attempt] = &[unread_assets::ATTEMPT, hostile_texts::ATTEMPT];
+const ATTEMPTS: &[Attempt] = &[
+    bad_requests::ATTEMPT,
+    hostile_names::ATTEMPT,
+    hostile_texts::ATTEMPT,
+    four_addresses::ATTEMPT,
+    unread_downloads::ATTEMPT,
+    unread_assets::ATTEMPT,
+];
 
 /// Longest time that one attempt may take. An attempt that takes longer has
 /// failed.

@@ -39,7 +39,7 @@ pub use claim::{Claim, Claimed};
 pub use closed::Closing;
 pub use control::Control;
 pub use finish::{Ending, Finish, Finished};
-pub use grid::GridQuery;
+pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
 pub use people::{Account, Identity};

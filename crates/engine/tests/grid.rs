@@ -213,8 +213,8 @@ async fn what_failed_is_told_by_channel_and_with_its_reason(world: World) {
     world.fail("bazaar", "No picture.").await;
     world.fail("acme", "No title.").await;
     let failed = async |channel| -> Vec<_> {
-        let failed = world.store.failed_uploads(world.user, job, channel).await.unwrap();
-        failed.into_iter().map(|(upload, reason)| (upload.product.sku, reason)).collect()
+        let failed = world.store.failed_uploads(world.user, job, channel, None, 9).await.unwrap();
+        failed.into_iter().map(|failed| (failed.upload.product.sku, failed.reason)).collect()
     };
     let row = |sku: &str, reason: &str| (sku.to_owned(), reason.to_owned());
     let all = failed(None).await;
@@ -222,6 +222,18 @@ async fn what_failed_is_told_by_channel_and_with_its_reason(world: World) {
     assert_eq!(all[2], row("SKU_1", "No title."));
     assert_eq!(failed(Some("bazaar")).await, [row("SKU_0", "No picture.")]);
     assert!(failed(Some("corner")).await.is_empty());
+
+    // Page by page it is the same.
+    let mut pages = Vec::new();
+    let mut after = None;
+    loop {
+        let page = world.store.failed_uploads(world.user, job, None, after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 2);
+        after = Some(last.place);
+        pages.extend(page.into_iter().map(|failed| (failed.upload.product.sku, failed.reason)));
+    }
+    assert_eq!(pages, all);
 }
 
 async fn what_belongs_to_others_is_not_found(world: World) {
@@ -231,7 +243,11 @@ async fn what_belongs_to_others_is_not_found(world: World) {
     let store = &world.store;
     assert!(matches!(store.grid(stranger, job, &query).await, Err(Error::NotFound)));
     assert!(matches!(store.flow(stranger, job).await, Err(Error::NotFound)));
-    assert!(matches!(store.failed_uploads(stranger, job, None).await, Err(Error::NotFound)));
+    let failed = store.failed_uploads(stranger, job, None, None, 9).await;
+    assert!(matches!(failed, Err(Error::NotFound)));
+    let behind = Some((-1, uuid::Uuid::nil()));
+    let failed = store.failed_uploads(stranger, job, None, behind, 9).await;
+    assert_eq!(failed.unwrap().len(), 0);
     assert!(store.job_journal_before(stranger, job, i64::MAX, 9).await.unwrap().is_empty());
     let own = store.job_journal_before(world.user, job, i64::MAX, 9).await.unwrap();
     assert_eq!(own.len(), 1);

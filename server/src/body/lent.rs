@@ -1,5 +1,6 @@
 //! A body that its handler borrows, under a clock.
 
+use crate::connections::Connection;
 use axum::{
     Error,
     body::{Body, HttpBody},
@@ -38,6 +39,8 @@ pub struct Lent(Arc<Mutex<Inner>>);
 
 struct Inner {
     body: Body,
+    /// The connection that it comes from, where that is known.
+    connection: Option<Arc<Connection>>,
     outcome: Outcome,
     silence: Duration,
     /// Bytes.
@@ -55,9 +58,10 @@ struct Inner {
 struct FellSilent;
 
 impl Lent {
-    pub fn new(body: Body, silence: Duration) -> Self {
+    pub fn new(body: Body, silence: Duration, connection: Option<Arc<Connection>>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             body,
+            connection,
             outcome: Outcome::Open,
             silence,
             received: 0,
@@ -99,28 +103,32 @@ impl Inner {
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             if let Some((since, _)) = self.waits.take() {
                 self.waited += since.elapsed();
+                self.inform(|connection| connection.set_silent(false));
             }
             match frame.map(|frame| frame.map(|frame| frame.into_data())) {
                 Some(Ok(Ok(bytes))) => {
                     self.received += bytes.len() as u64;
                     if self.body.is_end_stream() {
-                        self.outcome = Outcome::Ended;
+                        self.end();
                     }
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 // Trailers.
                 Some(Ok(Err(_))) => {}
                 Some(Err(error)) => {
-                    self.outcome = Outcome::Ended;
+                    self.end();
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => {
-                    self.outcome = Outcome::Ended;
+                    self.end();
                     return Poll::Ready(None);
                 }
             }
         }
         let patience = self.patience();
+        if self.waits.is_none() {
+            self.inform(|connection| connection.set_silent(true));
+        }
         let (_, wait) = self.waits.get_or_insert_with(|| {
             let now = Instant::now();
             (now, Box::pin(sleep_until(now + patience)))
@@ -128,6 +136,18 @@ impl Inner {
         ready!(wait.poll_unpin(cx));
         self.outcome = Outcome::Silent;
         Poll::Ready(Some(Err(Error::new(FellSilent))))
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) {
+        self.outcome = Outcome::Ended;
+        self.inform(Connection::request_received);
+    }
+
+    fn inform(&self, what: impl FnOnce(&Connection)) {
+        if let Some(connection) = &self.connection {
+            what(connection);
+        }
     }
 
     /// How long the next byte is waited for.
@@ -152,7 +172,7 @@ mod tests {
             sleep(pause).await;
             Ok::<_, Error>(Bytes::from(vec![b'x'; size]))
         });
-        Lent::new(Body::from_stream(pieces), SILENCE)
+        Lent::new(Body::from_stream(pieces), SILENCE, None)
     }
 
     async fn heard(lent: &Lent) -> (usize, Outcome) {

@@ -3,7 +3,7 @@
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-pub(super) const COUNTERS: [(&str, &str); 26] = [
+pub(super) const COUNTERS: [(&str, &str); 28] = [
     ("meanwhile_jobs_accepted_total", "Jobs that were launched, by kind."),
     ("meanwhile_tasks_accepted_total", "Tasks that jobs were launched with, by the job's kind."),
     ("meanwhile_tasks_caused_total", "Tasks that other tasks caused, by command."),
@@ -37,6 +37,14 @@ pub(super) const COUNTERS: [(&str, &str); 26] = [
     (
         "meanwhile_overload_refusals_total",
         "Requests that were turned away at once, by the bound they met.",
+    ),
+    (
+        "meanwhile_unread_answers_total",
+        "Connections that were ended because their client took nothing of what was sent.",
+    ),
+    (
+        "meanwhile_connections_displaced_total",
+        "Connections that waited for their client and were ended in favour of another client.",
     ),
     ("meanwhile_silent_bodies_total", "Requests that were ended because their sender fell silent."),
     ("meanwhile_store_failures_total", "Requests that the database did not answer."),
@@ -72,12 +80,14 @@ pub(super) const GAUGES: [(&str, &str); 14] = [
 ];
 
 /// Those without labels: a rate needs a first value before the first event.
-const PLAIN: [&str; 8] = [
+const PLAIN: [&str; 10] = [
     "meanwhile_leases_lost_total",
     "meanwhile_reaped_total",
     "meanwhile_frames_sent_total",
     "meanwhile_hub_missed_total",
     "meanwhile_silent_bodies_total",
+    "meanwhile_unread_answers_total",
+    "meanwhile_connections_displaced_total",
     "meanwhile_store_failures_total",
     "meanwhile_panics_total",
     "meanwhile_defects_total",

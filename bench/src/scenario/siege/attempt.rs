@@ -49,6 +49,14 @@ impl Setting {
     ) -> anyhow::Result<Meanwhile> {
         Meanwhile::start_with(&self.binary, Outside::calm(20.0), variables, &[]).await
     }
+
+    /// Starts a server that may have at most `files` files and connections
+    /// open, as the kernel limits them.
+    pub async fn start_with_files(&self, files: usize) -> anyhow::Result<Meanwhile> {
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        let through = ["sh".to_owned(), "-c".to_owned(), script];
+        Meanwhile::start_with(&self.binary, Outside::calm(20.0), &[], &through).await
+    }
 }
 
 /// What an attempt found.

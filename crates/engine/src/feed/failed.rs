@@ -16,16 +16,20 @@ const HEADER: [&str; 8] =
 /// A variant is a row of its own below its product, with the product's SKU in
 /// the column `parent`. A product that comes several times, for it failed on
 /// several channels, is written once with every reason. A cell that a
-/// spreadsheet could take for a formula gets a `'` before it.
+/// spreadsheet could take for a formula gets a `'` before it. A large file is
+/// written in pieces, of which the first one has the header.
 ///
 /// # Errors
 ///
 /// None in practice: the file is written to memory.
 pub fn failed_rows_csv<'p>(
     failed: impl IntoIterator<Item = (&'p Product, &'p str)>,
+    with_header: bool,
 ) -> io::Result<Vec<u8>> {
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]);
-    out.write_record(HEADER)?;
+    if with_header {
+        out.write_record(HEADER)?;
+    }
     for (product, reasons) in by_product(failed) {
         let optional = |text: &'p Option<String>| text.as_deref().unwrap_or_default();
         let cells: [&str; 8] = [

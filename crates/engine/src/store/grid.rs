@@ -10,6 +10,7 @@ use contract::{
     text::TextError,
 };
 use sea_orm::Value;
+use uuid::Uuid;
 
 /// Which rows of a grid are asked for.
 #[derive(Clone, Debug)]
@@ -21,6 +22,15 @@ pub struct GridQuery {
     pub offset: u32,
     /// At most so many rows.
     pub limit: u32,
+}
+
+/// One upload that failed.
+#[derive(Clone, Debug)]
+pub struct FailedUpload {
+    /// Row and id of its task: the order of the grid.
+    pub place: (i64, Uuid),
+    pub upload: ProductUpload,
+    pub reason: String,
 }
 
 impl Store {
@@ -49,8 +59,9 @@ impl Store {
         Ok(Grid { matching, offset: query.offset, rows: rows(&job, tasks) })
     }
 
-    /// Uploads of a job that failed, in the order of the grid, each with its
-    /// reason; of one channel, or of all.
+    /// Returns uploads of a job that failed, in the order of the grid, each
+    /// with its reason; of one channel, or of all. At most `limit` of those
+    /// that come behind the row and id of `after`.
     ///
     /// # Errors
     /// [`Error::NotFound`] where the user has no such job.
@@ -59,25 +70,34 @@ impl Store {
         user: UserId,
         job: JobId,
         channel: Option<&str>,
-    ) -> Result<Vec<(ProductUpload, String)>, Error> {
-        self.job(user, job).await?;
+        after: Option<(i64, Uuid)>,
+        limit: u32,
+    ) -> Result<Vec<FailedUpload>, Error> {
+        if after.is_none() {
+            self.job(user, job).await?;
+        }
+        let (row_no, id) = after.unwrap_or((-1, Uuid::nil()));
         let mut sql = String::from(
-            "SELECT body, outcome FROM tasks \
-             WHERE job_id = $1 AND state = 'failed' AND kind = 'product.upload'",
+            "SELECT id, row_no, body, outcome FROM tasks WHERE job_id = $1 AND user_id = $2 \
+             AND (row_no, id) > ($3, $4) AND state = 'failed' AND kind = 'product.upload'",
         );
-        let mut values: Vec<Value> = vec![job.0.into()];
+        let mut values: Vec<Value> = vec![job.0.into(), user.0.into(), row_no.into(), id.into()];
         if let Some(channel) = channel {
             values.push(channel.into());
-            sql.push_str(" AND channel = $2");
+            sql.push_str(&format!(" AND channel = ${}", values.len()));
         }
-        sql.push_str(" ORDER BY row_no, id");
+        values.push(i64::from(limit).into());
+        sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
         all(&self.reader, &sql, values)
             .await?
             .iter()
             .map(|found| {
                 let outcome: Option<contract::api::Outcome> = row::maybe_json(found, "outcome")?;
-                let reason = outcome.map(|outcome| outcome.message).unwrap_or_default();
-                Ok((row::json(found, "body")?, reason))
+                Ok(FailedUpload {
+                    place: (found.try_get("", "row_no")?, found.try_get("", "id")?),
+                    upload: row::json(found, "body")?,
+                    reason: outcome.map(|outcome| outcome.message).unwrap_or_default(),
+                })
             })
             .collect()
     }

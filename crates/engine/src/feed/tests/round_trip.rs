@@ -61,7 +61,7 @@ fn products() -> impl Strategy<Value = Vec<Product>> {
 proptest! {
     #[test]
     fn what_is_written_is_read_again(products in products(), reason in ".{0,40}") {
-        let file = failed_rows_csv(products.iter().map(|p| (p, reason.as_str()))).unwrap();
+        let file = failed_rows_csv(products.iter().map(|p| (p, reason.as_str())), true).unwrap();
         let feed = read(&file).unwrap();
         prop_assert_eq!(bad(&feed), Vec::<String>::new());
         prop_assert_eq!(feed.products, products);
@@ -78,7 +78,7 @@ fn the_file_says_why_and_a_spreadsheet_runs_nothing_of_it() {
     };
     let cup = product("cup", "Cup", 200);
     let failed = [(&mug, "refused"), (&cup, "=late"), (&mug, "not found"), (&mug, "refused")];
-    let file = failed_rows_csv(failed).unwrap();
+    let file = failed_rows_csv(failed, true).unwrap();
     assert_eq!(
         String::from_utf8(file).unwrap(),
         "sku,title,price,description,vendor,image,parent,reason\r\n\
@@ -94,7 +94,7 @@ fn products_of_a_shop_s_export_survive_too() {
         "Handle,Title,Option1 Value,Variant SKU,Variant Price\n\
          mug,Mug,Blue,,1\nmug,,Red,,2\ncup,'=Cup,Default Title,,3\n",
     );
-    let file = failed_rows_csv(shopify.products.iter().map(|p| (p, "refused"))).unwrap();
+    let file = failed_rows_csv(shopify.products.iter().map(|p| (p, "refused")), true).unwrap();
     assert_eq!(read(&file).unwrap().products, shopify.products);
     assert_eq!(shopify.products.len(), 2);
 }
