@@ -68,6 +68,8 @@ pub struct Browser {
     pub theme: data::people::Theme,
     /// A one-time link that was made by the request before.
     pub new_link: Option<data::people::NewLink>,
+    /// The secret of an API token that was made by the request before.
+    pub new_token: Option<String>,
 }
 
 /// Two bars and a dot: work that goes on.

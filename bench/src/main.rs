@@ -6,6 +6,7 @@
 //! | [`process`] | the binary as a child: its own folder, free ports, kills |
 //! | [`cluster`] | the whole as several processes, with the servers that they share |
 //! | [`page`] | what a page knows, and how frames change it |
+//! | [`browser`] | forms, sign-ins and slow requests, from an address of their own |
 //! | [`api`] | `/api/v1`, and the sandbox past the product |
 //! | [`stream`] | a client of `/ws` |
 //! | [`audit`] | accepted − terminal, counters, ledger |
@@ -18,6 +19,7 @@
 
 mod api;
 mod audit;
+mod browser;
 mod cluster;
 mod cpu;
 mod machine;

@@ -11,6 +11,8 @@ mod open_jobs;
 mod relay;
 mod shared;
 mod siege;
+mod sign_in_races;
+mod soak;
 mod throughput;
 
 use crate::report::Report;
@@ -34,6 +36,10 @@ pub enum Scenario {
     Shared(shared::Shared),
     /// Attempts to break in or to deny service to others.
     Siege(siege::Siege),
+    /// Sign-ins and slow requests while a password or an account ends.
+    SignInRaces(sign_in_races::SignInRaces),
+    /// A mixed load for minutes, and the memory that it leaves.
+    Soak(soak::Soak),
     /// Tasks a second through everything, and what bounds them.
     Throughput(throughput::Throughput),
     /// Thousands of open jobs of one person, and everyone else.
@@ -55,6 +61,8 @@ impl Scenario {
             Self::Faults(scenario) => scenario.run(binary).await,
             Self::Shared(scenario) => scenario.run(binary).await,
             Self::Siege(scenario) => scenario.run(binary).await,
+            Self::SignInRaces(scenario) => scenario.run(binary).await,
+            Self::Soak(scenario) => scenario.run(binary).await,
             Self::Throughput(scenario) => scenario.run(binary).await,
             Self::OpenJobs(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,

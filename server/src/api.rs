@@ -41,10 +41,11 @@ fn id(text: &str) -> Result<Uuid, Problem> {
 pub async fn sign_in(
     Extract(state): Extract<State>,
     Client(address): Client,
+    headers: HeaderMap,
     Body(who): Body<SignIn>,
 ) -> Result<Response, Problem> {
-    let cookie = session::sign_in(&state, address, &who.email, who.password).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+    let cookies = session::sign_in(&state, address, &headers, &who.email, who.password).await?;
+    Ok((StatusCode::NO_CONTENT, cookies).into_response())
 }
 
 pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<Response, Problem> {
@@ -98,7 +99,7 @@ pub async fn upload(
     let job = state
         .engine
         .upload(Upload {
-            user: who.identity.user,
+            actor: who.actor(),
             file: name,
             bytes: body,
             channels: &channels,
@@ -117,7 +118,7 @@ pub async fn start(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
     let _turn = state.room.turn(who.identity.user).await;
-    Ok(accepted(state.engine.start(who.identity.user, &start.instance_ids, key).await?))
+    Ok(accepted(state.engine.start(who.actor(), &start.instance_ids, key).await?))
 }
 
 /// Not found, unless the configuration asks for it.
@@ -132,7 +133,7 @@ pub async fn run_noops(
     }
     let key = idempotency_key(&headers)?;
     let _turn = state.room.turn(who.identity.user).await;
-    Ok(accepted(state.engine.run_noops(who.identity.user, noops.count, key).await?))
+    Ok(accepted(state.engine.run_noops(who.actor(), noops.count, key).await?))
 }
 
 pub async fn instances(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Instance>> {
@@ -243,7 +244,7 @@ async fn control(
     job: &str,
     control: Control,
 ) -> Result<Response, Problem> {
-    Ok(accepted(state.engine.control(who.identity.user, JobId(id(job)?), control).await?))
+    Ok(accepted(state.engine.control(who.actor(), JobId(id(job)?), control).await?))
 }
 
 pub async fn cancel(
@@ -276,7 +277,7 @@ pub async fn retry(
     Path(job): Path<String>,
     Body(which): Body<RetryWhich>,
 ) -> Result<Response, Problem> {
-    Ok(accepted(state.engine.retry(who.identity.user, JobId(id(&job)?), &which).await?))
+    Ok(accepted(state.engine.retry(who.actor(), JobId(id(&job)?), &which).await?))
 }
 
 pub async fn resolve(
@@ -286,7 +287,7 @@ pub async fn resolve(
     Body(resolve): Body<Resolve>,
 ) -> Result<Response, Problem> {
     let task = TaskId(id(&task)?);
-    Ok(accepted(state.engine.resolve(who.identity.user, task, resolve.how).await?))
+    Ok(accepted(state.engine.resolve(who.actor(), task, resolve.how).await?))
 }
 
 pub async fn inbox(Extract(state): Extract<State>, who: SignedIn) -> Answer<Inbox> {
@@ -298,7 +299,7 @@ pub async fn mark_read(
     who: SignedIn,
     Body(read): Body<MarkRead>,
 ) -> Result<StatusCode, Problem> {
-    state.engine.mark_read(who.identity.user, read.up_to).await?;
+    state.engine.mark_read(who.actor(), read.up_to).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -9,7 +9,7 @@ use crate::{api, client::Client, problem::Problem, session, session::SignedIn, s
 use axum::{
     Form,
     extract::{Path, State as Extract},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use contract::{
@@ -20,9 +20,9 @@ use engine::store::Control;
 use serde::Deserialize;
 use told::back;
 
-fn signed_in(result: Result<axum::http::HeaderValue, Problem>, page: &str) -> Response {
+fn signed_in(result: Result<session::Cookies, Problem>, page: &str) -> Response {
     match result {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
+        Ok(cookies) => (cookies, Redirect::to("/")).into_response(),
         Err(problem) => back(page, &problem),
     }
 }
@@ -42,9 +42,10 @@ pub async fn set_up(Extract(state): Extract<State>, Form(who): Form<SetUp>) -> R
 pub async fn sign_in(
     Extract(state): Extract<State>,
     Client(address): Client,
+    headers: HeaderMap,
     Form(who): Form<SignIn>,
 ) -> Response {
-    let result = session::sign_in(&state, address, &who.email, who.password).await;
+    let result = session::sign_in(&state, address, &headers, &who.email, who.password).await;
     signed_in(result, "/sign-in")
 }
 
@@ -69,17 +70,17 @@ pub async fn control(
     Path((job, what)): Path<(JobId, String)>,
     Form(which): Form<Which>,
 ) -> Result<Response, Problem> {
-    let user = who.identity.user;
+    let actor = who.actor();
     let changed = match what.as_str() {
-        "cancel" => state.engine.control(user, job, Control::Cancel).await,
-        "pause" => state.engine.control(user, job, Control::Pause).await,
-        "resume" => state.engine.control(user, job, Control::Resume).await,
+        "cancel" => state.engine.control(actor, job, Control::Cancel).await,
+        "pause" => state.engine.control(actor, job, Control::Pause).await,
+        "resume" => state.engine.control(actor, job, Control::Resume).await,
         "retry" => {
             let failed = RetryWhich {
                 tasks: which.task.map(|task| vec![task]),
                 channel: which.channel.filter(|channel| !channel.is_empty()),
             };
-            state.engine.retry(user, job, &failed).await
+            state.engine.retry(actor, job, &failed).await
         }
         _ => return Err(Problem::not_found()),
     };
@@ -115,7 +116,7 @@ pub async fn resolve(
     Path(task): Path<TaskId>,
     Form(form): Form<ResolveForm>,
 ) -> Result<Redirect, Problem> {
-    let job = state.engine.resolve(who.identity.user, task, form.how).await?;
+    let job = state.engine.resolve(who.actor(), task, form.how).await?;
     Ok(Redirect::to(&format!("/jobs/{}{}", job.id, query(&form.shown))))
 }
 
@@ -129,6 +130,6 @@ pub async fn mark_read(
     who: SignedIn,
     Form(form): Form<ReadForm>,
 ) -> Result<Redirect, Problem> {
-    state.engine.mark_read(who.identity.user, form.up_to).await?;
+    state.engine.mark_read(who.actor(), form.up_to).await?;
     Ok(Redirect::to("/inbox"))
 }

@@ -73,7 +73,7 @@ pub struct Hub {
     engine: Engine,
     broker: Arc<dyn Broker>,
     streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<Live>>>>,
-    /// One clone for each socket of the address, and one here.
+    /// One clone for each socket of the network, and one here.
     places: Arc<Mutex<HashMap<IpAddr, Arc<()>>>>,
     /// Sockets that are not closed yet: a server does not wait for what was
     /// upgraded.
@@ -201,7 +201,8 @@ impl Hub {
         }
     }
 
-    /// A place of the address until it is dropped; `None`: it has too many.
+    /// A place of the address's network until it is dropped; `None`: it has too
+    /// many.
     fn place(&self, address: IpAddr) -> Option<Arc<()>> {
         let address = network(address);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

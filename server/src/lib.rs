@@ -36,6 +36,7 @@ pub mod client;
 pub mod config;
 pub mod connections;
 pub mod cookie;
+pub mod device;
 pub mod failed;
 pub mod form;
 pub mod guard;

@@ -12,6 +12,12 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// Returns the memory of large allocations to the system. glibc keeps it in one
+/// arena for each thread: after a minute of wrong sign-ins, whose hashes take
+/// 20 MiB each, the process held 1,100 MB with glibc and 27 MB with mimalloc.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     redact::learn();

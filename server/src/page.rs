@@ -8,8 +8,7 @@ use crate::{
     problem::{self, Problem, method_not_allowed},
     render,
     router::{MAX_FIELDS, MAX_FORM, MAX_LIST, Routes, up_to},
-    session,
-    session::Visitor,
+    session::{self, By, Visitor},
     state::State,
 };
 use app::{
@@ -37,6 +36,8 @@ pub struct Context {
     browser: app::Browser,
     engine: engine::Engine,
     assets: app::Assets,
+    /// The request brought an API token.
+    token: bool,
 }
 
 impl Context {
@@ -63,6 +64,9 @@ pub fn routes() -> Routes {
         .route("/people/{id}/disable", post(form::people::disable))
         .route("/people/{id}/enable", post(form::people::enable))
         .route("/invitations/{id}/revoke", post(form::people::revoke))
+        .route("/account", get(account))
+        .route("/account/tokens", post(form::people::make_token))
+        .route("/account/tokens/{id}/revoke", post(form::people::revoke_token))
         .route("/account/password", post(form::people::change_password))
         .route("/account/sessions/end", post(form::people::sign_out_elsewhere))
         .route("/account/theme", post(form::people::choose_theme))
@@ -170,6 +174,24 @@ async fn people(Extract(state): Extract<State>, mut request: Request) -> Respons
     response
 }
 
+/// One's own account, and once the secret of the API token that was just made.
+async fn account(Extract(state): Extract<State>, mut request: Request) -> Response {
+    let Some(context) = request.extensions().get::<Context>() else {
+        return app_page(request).await;
+    };
+    let Some(who) = context.viewer.0.as_ref().map(|who| who.user) else {
+        return app_page(request).await;
+    };
+    let made = form::people::new_token(&state, request.headers(), who).await;
+    let Some((secret, gone)) = made else { return app_page(request).await };
+    if let Some(context) = request.extensions_mut().get_mut::<Context>() {
+        context.browser.new_token = Some(secret);
+    }
+    let mut response = app_page(request).await;
+    response.headers_mut().append(header::SET_COOKIE, gone);
+    response
+}
+
 async fn set_up(told: Query<Told>, request: Request) -> Response {
     door(|assets| Door::SetUp { token: assets.set_up_token }, told, request).await
 }
@@ -260,12 +282,15 @@ async fn context(
         session: visitor.as_ref().map(|visitor| visitor.session.clone()).unwrap_or_default(),
         theme: theme.as_deref().map(Theme::from_word).unwrap_or_default(),
         new_link: None,
+        new_token: None,
     };
+    let token = visitor.as_ref().is_some_and(|visitor| visitor.by == By::Token);
     request.extensions_mut().insert(Context {
         viewer: app::Viewer(visitor.map(|visitor| visitor.identity)),
         browser,
         engine: state.engine.clone(),
         assets,
+        token,
     });
     next.run(request).await
 }
@@ -276,6 +301,13 @@ async fn gate(request: Request, next: Next) -> Response {
     let Some(context) = request.extensions().get::<Context>() else {
         return next.run(request).await;
     };
+    // A token reads no people and ends no session: of what is here it is for
+    // the file of failed items alone.
+    let path = request.uri().path();
+    if context.token && !path.ends_with("/failed.csv") && !path.starts_with("/api/v1/") {
+        let words = "Pages and their forms are for browsers. A token is for /api/v1.";
+        return Problem::new(StatusCode::FORBIDDEN, words).into_response();
+    }
     let reads = *request.method() == Method::GET;
     if reads && let Some(plain) = told::unasked(request.uri(), request.headers()) {
         return Redirect::to(&plain).into_response();

@@ -41,6 +41,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "Sign in first.")
     }
 
+    /// Who was signed in when the request began is not any more.
+    pub fn signed_out() -> Self {
+        store::Error::SignedOut.into()
+    }
+
     pub fn too_large() -> Self {
         let words = "A file may have up to 32 MiB. Split it.";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, words)
@@ -92,6 +97,7 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         let status = match error {
             store::Error::NotFound => StatusCode::NOT_FOUND,
+            store::Error::SignedOut => StatusCode::UNAUTHORIZED,
             store::Error::Conflict(_) => StatusCode::CONFLICT,
             store::Error::KeyReused | store::Error::Text(_) => StatusCode::UNPROCESSABLE_ENTITY,
             store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,

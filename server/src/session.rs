@@ -1,13 +1,21 @@
 //! Who asks: sessions, and what opens one.
 
-use crate::{config::Config, cookie, guard::Origins, password, problem::Problem, state::State};
+use crate::{
+    config::Config,
+    cookie, device,
+    guard::Origins,
+    limiter::{Guess, Subject},
+    password::{self, Asker},
+    problem::Problem,
+    state::State,
+};
 use anyhow::Context;
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
 use contract::{UserId, api::Role, text};
-use engine::store::{self, Identity, Link, Store};
+use engine::store::{self, Actor, Credential, Identity, Link, Store};
 use sha2::{Digest, Sha256};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,6 +32,19 @@ pub struct SignedIn {
     pub by: By,
     /// Hash of the cookie's or the token's secret.
     pub session: String,
+}
+
+impl SignedIn {
+    /// The person and the credential, for a change that is made on their
+    /// behalf.
+    pub fn actor(&self) -> Actor {
+        let hash = self.session.clone();
+        let credential = match self.by {
+            By::Cookie => Credential::Session(hash),
+            By::Token => Credential::ApiToken(hash),
+        };
+        Actor { user: self.identity.user, credential }
+    }
 }
 
 /// What a request brought to say who asks.
@@ -76,6 +97,25 @@ impl FromRequestParts<State> for SignedIn {
     }
 }
 
+/// The signed-in person, in a browser: what concerns the account itself is not
+/// for API tokens.
+pub struct InBrowser(pub SignedIn);
+
+impl FromRequestParts<State> for InBrowser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let who = SignedIn::from_request_parts(parts, state).await?;
+        match who.by {
+            By::Cookie => Ok(Self(who)),
+            By::Token => {
+                let words = "An API token can't do this: sign in with a password.";
+                Err(Problem::new(StatusCode::FORBIDDEN, words))
+            }
+        }
+    }
+}
+
 /// The signed-in admin, in a browser: a program's token manages no people.
 /// Nobody else is told that anything is here.
 pub struct Admin(pub SignedIn);
@@ -115,40 +155,69 @@ pub fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
-/// Checks a password, makes a session, and returns its cookie.
+/// Cookies of somebody who has just signed in: the session's, and the one by
+/// which the device is known from now on.
+pub type Cookies = axum::response::AppendHeaders<[(header::HeaderName, HeaderValue); 2]>;
+
+/// Checks a password, makes a session, and returns its cookies.
 ///
 /// # Errors
-/// 401 without telling which of the two was wrong; 429 after ten failures of
-/// an account or an address within a quarter of an hour.
+/// 401 without telling which of the two was wrong. 429 after ten failures
+/// within a quarter of an hour: of the device, where the account was signed in
+/// to from it before, else of the account or of the network. 503 where too many
+/// passwords are being checked.
 pub async fn sign_in(
     state: &State,
     address: IpAddr,
+    headers: &HeaderMap,
     email: &str,
     password: String,
-) -> Result<HeaderValue, Problem> {
+) -> Result<Cookies, Problem> {
     let email = email.trim().to_lowercase();
-    // Before it becomes a key of the limiter: a text that no account can have
-    // costs nothing.
+    // Before it is counted: a text that no account can have costs nothing.
     text::EMAIL.check(&email)?;
     text::PASSWORD.check_length(&password)?;
-    let guess = state.limiter.guess([format!("account {email}"), format!("address {address}")])?;
+    let (guess, asker) = guess_at_account(state, address, headers, &email)?;
+    let wrong = || {
+        let words = "Email and password don't match an account.";
+        Problem::new(StatusCode::UNAUTHORIZED, words)
+    };
     let account = state.engine.store().account(&email).await?;
     let account = account.filter(|account| !account.disabled);
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = password::verify(password, stored).await?;
-    match account {
-        Some(account) if right => {
+    let right = password::verify(asker, password, stored.clone()).await?;
+    match (account, stored) {
+        (Some(account), Some(stored)) if right => {
             guess.was_right();
-            open(state, account.identity.user).await
+            let opened = open(state, account.identity.user, &email, &stored).await;
+            // It was the right one when it was checked, and is not any more.
+            opened.map_err(|error| match error.status {
+                StatusCode::UNAUTHORIZED => wrong(),
+                _ => error,
+            })
         }
         _ => {
             guess.was_wrong();
-            Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "Email and password don't match an account.",
-            ))
+            Err(wrong())
         }
     }
+}
+
+/// A guess at the password of an account: one of a known device's own, while it
+/// may guess, else one of everybody's.
+fn guess_at_account(
+    state: &State,
+    address: IpAddr,
+    headers: &HeaderMap,
+    email: &str,
+) -> Result<(Guess, Asker), Problem> {
+    if let Some(device) = device::known(state, headers, email)
+        && let Ok(guess) = state.limiter.guess(&[Subject::device(&device)])
+    {
+        return Ok((guess, Asker::Known));
+    }
+    let subjects = [Subject::account(email), Subject::network(address)];
+    Ok((state.limiter.guess(&subjects)?, Asker::Stranger))
 }
 
 /// Makes the first account and signs it in.
@@ -161,7 +230,7 @@ pub async fn set_up(
     email: &str,
     password: String,
     token: &str,
-) -> Result<HeaderValue, Problem> {
+) -> Result<Cookies, Problem> {
     // Hashes are compared, so that the time it takes tells nothing.
     if state.set_up_token.as_ref().is_some_and(|own| hash(own) != hash(token.trim())) {
         return Err(Problem::new(
@@ -175,7 +244,7 @@ pub async fn set_up(
     password::check(&password)?;
     let hashed = password::hash(password).await?;
     let identity = state.engine.store().add_first_account(&email, &hashed).await?;
-    open(state, identity.user).await
+    open(state, identity.user, &email, &hashed).await
 }
 
 /// What the one-time link of `token` is good for.
@@ -204,49 +273,65 @@ pub async fn redeem(
     address: IpAddr,
     token: &str,
     password: String,
-) -> Result<HeaderValue, Problem> {
-    let guess = state.limiter.guess([format!("address {address}")])?;
+) -> Result<Cookies, Problem> {
+    let guess = state.limiter.guess(&[Subject::network(address)])?;
     // Looked at before anything is hashed: a wrong link costs little.
-    if let Err(problem) = link(state, token).await {
-        if problem.status.is_client_error() {
-            guess.was_wrong();
+    let link = match link(state, token).await {
+        Ok(link) => link,
+        Err(problem) => {
+            if problem.status.is_client_error() {
+                guess.was_wrong();
+            }
+            return Err(problem);
         }
-        return Err(problem);
-    }
+    };
     password::check(&password)?;
     let hashed = password::hash(password).await?;
     let user = state.engine.redeem(&hash(token), &hashed).await?;
-    open(state, user).await
+    open(state, user, &link.email, &hashed).await
 }
 
-/// Changes the password of whoever knows the old one, and ends their other
-/// sessions.
+/// Changes the password of whoever knows the old one, ends their other
+/// sessions, and revokes their API tokens where that is asked for.
 ///
 /// # Errors
-/// 422 for a wrong old password or a new one that won't do; 429 after ten
-/// failures of the account within a quarter of an hour.
+/// As [`confirm`]; 422 for a new password that won't do.
 pub async fn change_password(
     state: &State,
     who: &SignedIn,
     old: String,
     new: String,
+    revoke_tokens: bool,
 ) -> Result<(), Problem> {
-    let email = &who.identity.email;
-    text::PASSWORD.check_length(&old)?;
-    let guess = state.limiter.guess([format!("account {email}")])?;
     password::check(&new)?;
-    let account = state.engine.store().account(email).await?;
+    let checked = confirm(state, who, old).await?;
+    let new = password::hash(new).await?;
+    let engine = &state.engine;
+    Ok(engine.change_password(who.actor(), &checked, &new, &who.session, revoke_tokens).await?)
+}
+
+/// Checks the password of somebody who is signed in. Returns the hash that it
+/// was checked against.
+///
+/// # Errors
+/// 422 for a wrong password; 429 after ten failures of this session within a
+/// quarter of an hour: whoever guesses at the sign-in does not bind it.
+pub async fn confirm(state: &State, who: &SignedIn, password: String) -> Result<String, Problem> {
+    text::PASSWORD.check_length(&password)?;
+    let guess = state.limiter.guess(&[Subject::session(&who.session)])?;
+    let account = state.engine.store().account(&who.identity.email).await?;
     let stored = account.and_then(|account| account.password_hash);
-    if !password::verify(old, stored).await? {
-        guess.was_wrong();
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "The current password is not right. Nothing was changed.",
-        ));
+    match stored {
+        Some(stored) if password::verify(Asker::Known, password, Some(stored.clone())).await? => {
+            guess.was_right();
+            Ok(stored)
+        }
+        _ => {
+            guess.was_wrong();
+            let words = "The current password is not right. Nothing was changed.";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
+        }
     }
-    guess.was_right();
-    let hashed = password::hash(new).await?;
-    Ok(state.engine.change_password(who.identity.user, &hashed, &who.session).await?)
 }
 
 /// Refuses what is no address.
@@ -264,11 +349,20 @@ pub fn check_email(email: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn open(state: &State, user: UserId) -> Result<HeaderValue, Problem> {
+/// Opens a session for somebody whose password was checked against
+/// `password_hash`.
+async fn open(
+    state: &State,
+    user: UserId,
+    email: &str,
+    password_hash: &str,
+) -> Result<Cookies, Problem> {
     let token = secret();
-    let store = state.engine.store();
-    store.add_session(&hash(&token), user, store.now_ms() + LIFE_S * 1000).await?;
-    cookie::set(state, COOKIE, &token, "/", LIFE_S)
+    let expires_at = state.engine.store().now_ms() + LIFE_S * 1000;
+    state.engine.open_session(&hash(&token), user, password_hash, expires_at).await?;
+    let session = cookie::set(state, COOKIE, &token, "/", LIFE_S)?;
+    let device = device::remember(state, email)?;
+    Ok(axum::response::AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]))
 }
 
 /// A cookie that takes the session's cookie away.

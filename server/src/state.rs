@@ -1,8 +1,8 @@
 //! What every request may need.
 
 use crate::{
-    assets::Assets, body::Patience, client::Proxies, guard::Origins, hub::Hub, limiter::Limiter,
-    measures::Measures, overload::Room, reader_shares::ReaderShares,
+    assets::Assets, body::Patience, client::Proxies, device::DeviceKey, guard::Origins, hub::Hub,
+    limiter::Limiter, measures::Measures, overload::Room, reader_shares::ReaderShares,
 };
 use engine::Engine;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ pub struct State {
     pub proxies: Proxies,
     pub assets: Assets,
     pub limiter: Limiter,
+    pub device_key: DeviceKey,
     pub room: Room,
     pub readers: ReaderShares,
     pub measures: Measures,

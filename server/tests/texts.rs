@@ -73,7 +73,9 @@ async fn every_field_is_bounded_and_named() {
         }
     }
     let post = |path: &str, body: Value| meanwhile.post(path).json(&body);
-    let words = refusal(post("/api/v1/tokens", json!({ "name": "a\u{7f}" }))).await;
+    let words =
+        refusal(post("/api/v1/tokens", json!({ "name": "a\u{7f}", "password": "correct-horse" })))
+            .await;
     assert!(words.starts_with("The token's name has a control character"), "{words}");
     let ids = json!({ "instance_ids": ["i-1\0"] });
     let words = refusal(post("/api/v1/jobs/ec2-starts", ids)).await;

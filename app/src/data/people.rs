@@ -108,6 +108,7 @@ pub(super) async fn account(asker: Asker) -> Result<AccountPage, ServerFnError> 
     let store = engine.store();
     let user = store.user(who.user).await.map_err(server::error)?;
     let sessions = store.sessions(who.user, &browser.session).await.map_err(server::error)?;
-    let settings = settings::fragment(&user, sessions, browser.theme);
+    let tokens = store.tokens(who.user).await.map_err(server::error)?;
+    let settings = settings::fragment(&user, sessions, tokens, browser.new_token, browser.theme);
     Ok(AccountPage { since, settings })
 }

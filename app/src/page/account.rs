@@ -28,6 +28,7 @@ pub fn Account() -> impl IntoView {
 fn saved(query: Memo<leptos_router::params::ParamsMap>) -> Option<&'static str> {
     match query.read_untracked().get("saved").as_deref() {
         Some("password") => Some("Password changed. Your other sessions are signed out."),
+        Some("token") => Some("Token revoked."),
         Some("sessions") => Some("Signed out everywhere else."),
         _ => None,
     }

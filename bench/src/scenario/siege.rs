@@ -21,6 +21,7 @@ mod hostile_names;
 mod hostile_texts;
 mod unread_assets;
 mod unread_downloads;
+mod wrong_sign_ins;
 
 use crate::{machine::Machine, report::Report};
 use anyhow::ensure;
@@ -38,6 +39,7 @@ const ATTEMPTS: &[Attempt] = &[
     four_addresses::ATTEMPT,
     unread_downloads::ATTEMPT,
     unread_assets::ATTEMPT,
+    wrong_sign_ins::ATTEMPT,
 ];
 
 /// Longest time that one attempt may take. An attempt that takes longer has

@@ -13,7 +13,7 @@ use crate::{
     gate::Gates,
     machines::{Machines, Source},
     relay::Bell,
-    store::{self, Accept, Control, NewTask, Store},
+    store::{self, Accept, Actor, Control, NewTask, Store},
 };
 use bytes::Bytes;
 use contract::{
@@ -65,7 +65,7 @@ pub enum LaunchError {
 /// An upload as it comes in.
 #[derive(Clone, Debug)]
 pub struct Upload<'a> {
-    pub user: UserId,
+    pub actor: Actor,
     /// The file's name.
     pub file: &'a str,
     pub bytes: Bytes,
@@ -165,12 +165,12 @@ impl Engine {
             return Err(LaunchError::Invalid("Choose at least one channel.".into()));
         }
         let ids: Vec<_> = channels.iter().map(|channel| channel.id.clone()).collect();
-        let (user, title) = (upload.user, upload.file.to_owned());
+        let (actor, title) = (upload.actor, upload.file.to_owned());
         let (bytes, skip_bad, chosen) = (upload.bytes, upload.skip_bad, ids.clone());
         let work = move || tasks_of(&bytes, skip_bad, &chosen);
         let (tasks, hash) = aside(work).await??;
         self.accept(Accept {
-            user,
+            actor,
             kind: JobKind::ProductUploads,
             title,
             channels: ids,
@@ -185,11 +185,12 @@ impl Engine {
     /// seen yet has none, and the account has the last word about its id.
     pub async fn start(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         ids: &[String],
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
         check_key(idempotency_key.as_deref())?;
+        let actor = actor.into();
         if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
         }
@@ -225,7 +226,7 @@ impl Engine {
             _ => format!("Start {} machines", machines.len()),
         };
         self.accept(Accept {
-            user,
+            actor,
             kind: JobKind::Ec2Starts,
             title,
             channels: Vec::new(),
@@ -238,11 +239,12 @@ impl Engine {
     /// Accepts tasks that do nothing; see [`NoopRun`].
     pub async fn run_noops(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         count: u32,
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
         check_key(idempotency_key.as_deref())?;
+        let actor = actor.into();
         if !(1..=MAX_NOOPS).contains(&count) {
             let words = format!("A launch has 1 to {MAX_NOOPS} no-ops.");
             return Err(LaunchError::Invalid(words));
@@ -256,7 +258,7 @@ impl Engine {
             tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
         }
         self.accept(Accept {
-            user,
+            actor,
             kind: JobKind::Noops,
             title: format!("{count} no-ops"),
             channels: Vec::new(),
@@ -269,11 +271,13 @@ impl Engine {
     /// Cancels, pauses or resumes a job.
     pub async fn control(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         job: JobId,
         control: Control,
     ) -> Result<Job, store::Error> {
-        let (job, facts) = self.store.control(user, job, control).await?;
+        let actor = actor.into();
+        let user = actor.user;
+        let (job, facts) = self.store.control(actor, job, control).await?;
         self.tell(user, facts);
         Ok(job)
     }
@@ -281,11 +285,13 @@ impl Engine {
     /// Queues failed tasks again.
     pub async fn retry(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         job: JobId,
         which: &RetryWhich,
     ) -> Result<Job, store::Error> {
-        let (job, facts) = self.store.retry(user, job, which).await?;
+        let actor = actor.into();
+        let user = actor.user;
+        let (job, facts) = self.store.retry(actor, job, which).await?;
         self.tell(user, facts);
         Ok(job)
     }
@@ -293,24 +299,28 @@ impl Engine {
     /// A person's word about a task of which nobody can tell.
     pub async fn resolve(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         task: TaskId,
         how: ResolveAs,
     ) -> Result<Job, store::Error> {
-        let (job, facts) = self.store.resolve(user, task, how).await?;
+        let actor = actor.into();
+        let user = actor.user;
+        let (job, facts) = self.store.resolve(actor, task, how).await?;
         self.tell(user, facts);
         Ok(job)
     }
 
     /// Marks notifications as read, on every tab.
-    pub async fn mark_read(&self, user: UserId, up_to: i64) -> Result<(), store::Error> {
-        let facts = self.store.mark_read(user, up_to).await?;
+    pub async fn mark_read(&self, actor: impl Into<Actor>, up_to: i64) -> Result<(), store::Error> {
+        let actor = actor.into();
+        let user = actor.user;
+        let facts = self.store.mark_read(actor, up_to).await?;
         self.tell(user, facts);
         Ok(())
     }
 
     async fn accept(&self, launch: Accept) -> Result<Job, LaunchError> {
-        let user = launch.user;
+        let user = launch.actor.user;
         let accepted = self.store.accept(launch).await?;
         self.tell(user, accepted.facts);
         Ok(accepted.job)

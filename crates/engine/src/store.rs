@@ -8,6 +8,7 @@
 //! and `persist!` does it anew.
 
 mod accept;
+mod actor;
 mod apply;
 mod backlog;
 mod claim;
@@ -34,6 +35,7 @@ mod sql;
 mod tokens;
 
 pub use accept::{Accept, Accepted, MaxOpen, NewTask};
+pub use actor::{Actor, Credential};
 pub use backlog::{Backlog, OfQueue};
 pub use claim::{Claim, Claimed};
 pub use closed::Closing;
@@ -46,6 +48,7 @@ pub use people::{Account, Identity};
 pub use prune::{Pruned, Retention};
 pub use publish::{Due, Exhausted, Turns};
 pub use read::{JobQuery, TaskQuery};
+pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;
 
 use contract::{UserId, fact::Fact, text::TextError};
@@ -86,6 +89,10 @@ pub enum Error {
     /// Nothing of that id that this user may see.
     #[error("not found")]
     NotFound,
+    /// The session or the API token that the change was asked for with has
+    /// ended, or the account is disabled. Nothing was changed.
+    #[error("the person is not signed in any more")]
+    SignedOut,
     /// The state of the thing does not allow it; in words for people.
     #[error("{0}")]
     Conflict(String),
@@ -215,6 +222,10 @@ impl Error {
             Self::NotFound => "There is nothing here.".into(),
             Self::KeyReused => {
                 "This idempotency key was used for a different request. Use a new key.".into()
+            }
+            Self::SignedOut => {
+                "You were signed out meanwhile. Sign in, and do it again: nothing was changed."
+                    .into()
             }
             Self::Conflict(_) | Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
             _ if self.is_full() => {
@@ -351,6 +362,21 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
         one(&self.reader, "SELECT 1 AS one", []).await.map(|_| ())
+    }
+
+    /// Returns the key, random and the same for all processes on this
+    /// database, by which cookies of known devices are signed.
+    pub async fn signing_key(&self) -> Result<String, Error> {
+        let key: [u8; 32] = rand::random();
+        execute(
+            &self.writer,
+            "INSERT INTO meta (name, value) VALUES ('signing_key', $1) \
+             ON CONFLICT (name) DO NOTHING",
+            [hex::encode(key).into()],
+        )
+        .await?;
+        let sql = "SELECT value FROM meta WHERE name = 'signing_key'";
+        Ok(one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.try_get("", "value")?)
     }
 
     async fn read_epoch(&self) -> Result<String, Error> {

@@ -96,7 +96,8 @@ impl World {
 
     async fn accept(&self, kind: JobKind, channels: Vec<String>, tasks: Vec<NewTask>) -> JobId {
         let title = "t".into();
-        let accept = Accept { user: self.user, kind, title, channels, tasks, idempotency: None };
+        let accept =
+            Accept { actor: self.user.into(), kind, title, channels, tasks, idempotency: None };
         self.store.accept(accept).await.unwrap().job.id
     }
 

@@ -209,7 +209,10 @@ async fn what_a_deleted_queue_held_is_published_again() {
         let tasks = numbers.map(task).collect();
         let title = "no-ops".to_owned();
         let (kind, channels, idempotency) = (JobKind::Noops, Vec::new(), None);
-        store.accept(Accept { user, kind, title, channels, tasks, idempotency }).await.unwrap();
+        store
+            .accept(Accept { actor: user.into(), kind, title, channels, tasks, idempotency })
+            .await
+            .unwrap();
     };
     let name = NoopRun { launch, number: 0 }.queue();
     relay::declare(&store, broker.as_ref(), std::slice::from_ref(&name)).await.unwrap();

@@ -135,7 +135,7 @@ fn machines(user: UserId, count: u32) -> Accept {
         NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
     };
     Accept {
-        user,
+        actor: user.into(),
         kind: JobKind::Ec2Starts,
         title: "machines".into(),
         channels: Vec::new(),

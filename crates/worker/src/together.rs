@@ -172,7 +172,7 @@ mod tests {
         let store = Store::open(&url, Arc::new(System), 1.0).await.unwrap();
         let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
         let launch = Accept {
-            user,
+            actor: user.into(),
             kind: JobKind::Ec2Starts,
             title: "machines".into(),
             channels: Vec::new(),

@@ -134,7 +134,7 @@ async fn accept(state: &State, who: &SignedIn, fields: &Fields) -> Result<Respon
     let job = state
         .engine
         .upload(Upload {
-            user: who.identity.user,
+            actor: who.actor(),
             file: &fields.name,
             bytes: fields.bytes.clone(),
             channels: &fields.channels,
@@ -153,7 +153,7 @@ async fn refuse(
     mut fields: Fields,
     refusal: Refusal,
 ) -> Response {
-    let told = match refusal {
+    let mut told = match refusal {
         // The rows themselves are on the page.
         Refusal::Launch(LaunchError::BadRows { .. } | LaunchError::Unreadable(_)) => None,
         Refusal::Launch(LaunchError::Store(store::Error::KeyReused)) => {
@@ -165,6 +165,10 @@ async fn refuse(
         Refusal::Launch(error) => Some(error.into()),
         Refusal::Form(problem) => Some(problem),
     };
+    if let Some(problem) = told.take_if(|told| told.status == StatusCode::UNAUTHORIZED) {
+        // There is nobody to show a page to.
+        return problem.into_response();
+    }
     let status = told.as_ref().map_or(StatusCode::UNPROCESSABLE_ENTITY, |told| told.status);
     let answered = answered(state, fields, told.map(|told| told.detail)).await;
     let mut response = page::answer(context, path, status, answered).await;
@@ -212,7 +216,7 @@ pub async fn start(
     };
     let (key, ids) = (of("key").next(), of("ids").collect::<Vec<_>>());
     let _turn = state.room.turn(who.identity.user).await;
-    match state.engine.start(who.identity.user, &ids, key.clone()).await {
+    match state.engine.start(who.actor(), &ids, key.clone()).await {
         Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
         Err(LaunchError::Store(store::Error::KeyReused)) => {
             let words = "This form was sent before, with other machines. What it started then is \

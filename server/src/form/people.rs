@@ -1,4 +1,5 @@
-//! Forms about accounts: those that admins manage, and one's own.
+//! Forms about accounts: those that admins manage, and one's own. None of them
+//! is for API tokens.
 
 use super::{
     signed_in,
@@ -9,8 +10,9 @@ use crate::{
     client::Client,
     cookie,
     problem::Problem,
-    session::{self, Admin, SignedIn, Visitor},
+    session::{self, Admin, InBrowser, SignedIn, Visitor},
     state::State,
+    token,
 };
 use app::data::people::{NewLink, Theme};
 use axum::{
@@ -19,7 +21,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
-use contract::{UserId, api::Role};
+use contract::{TokenId, UserId, api::Role};
 use engine::store::Purpose;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -28,7 +30,10 @@ use uuid::Uuid;
 pub const THEME: &str = "meanwhile_theme";
 /// Carries a new one-time link to the page that shows it once.
 const NEW_LINK: &str = "meanwhile_link";
+/// Carries the secret of a new API token to the page that shows it once.
+const NEW_TOKEN: &str = "meanwhile_token";
 const PAGE: &str = "/people";
+const ACCOUNT: &str = "/account";
 /// Browsers keep no cookie for longer, s.
 const LONGEST_S: i64 = 400 * 24 * 3600;
 
@@ -73,14 +78,15 @@ pub struct Invite {
 
 pub async fn invite(
     Extract(state): Extract<State>,
-    _: Admin,
+    Admin(who): Admin,
     Form(form): Form<Invite>,
 ) -> Response {
     let invited = async {
         let email = form.email.trim().to_lowercase();
         session::check_email(&email)?;
         let token = session::secret();
-        state.engine.store().invite(&email, form.role, &session::hash(&token)).await?;
+        let hash = session::hash(&token);
+        state.engine.store().invite(who.actor(), &email, form.role, &hash).await?;
         carry(&state, &token)
     };
     shown(invited.await)
@@ -88,20 +94,20 @@ pub async fn invite(
 
 pub async fn revoke(
     Extract(state): Extract<State>,
-    _: Admin,
+    Admin(who): Admin,
     Path(invitation): Path<Uuid>,
 ) -> Response {
-    listed(state.engine.store().revoke(invitation).await.map_err(Problem::from))
+    listed(state.engine.store().revoke(who.actor(), invitation).await.map_err(Problem::from))
 }
 
 pub async fn reset(
     Extract(state): Extract<State>,
-    _: Admin,
+    Admin(who): Admin,
     Path(person): Path<UserId>,
 ) -> Response {
     let made = async {
         let token = session::secret();
-        state.engine.store().add_reset(person, &session::hash(&token)).await?;
+        state.engine.store().add_reset(who.actor(), person, &session::hash(&token)).await?;
         carry(&state, &token)
     };
     shown(made.await)
@@ -118,8 +124,8 @@ pub async fn set_role(
     Path(person): Path<UserId>,
     Form(form): Form<SetRole>,
 ) -> Response {
-    let by = who.identity.user;
-    listed(state.engine.store().set_role(by, person, form.role).await.map_err(Problem::from))
+    let changed = state.engine.store().set_role(who.actor(), person, form.role).await;
+    listed(changed.map_err(Problem::from))
 }
 
 pub async fn disable(
@@ -127,15 +133,15 @@ pub async fn disable(
     Admin(who): Admin,
     Path(person): Path<UserId>,
 ) -> Response {
-    listed(state.engine.disable(who.identity.user, person).await.map_err(Problem::from))
+    listed(state.engine.disable(who.actor(), person).await.map_err(Problem::from))
 }
 
 pub async fn enable(
     Extract(state): Extract<State>,
-    _: Admin,
+    Admin(who): Admin,
     Path(person): Path<UserId>,
 ) -> Response {
-    listed(state.engine.store().enable(person).await.map_err(Problem::from))
+    listed(state.engine.store().enable(who.actor(), person).await.map_err(Problem::from))
 }
 
 #[derive(Deserialize)]
@@ -154,11 +160,11 @@ pub async fn redeem(
     Form(form): Form<Redeem>,
 ) -> Response {
     let redeemed = async {
-        let cookie = session::redeem(&state, address, &token, form.password).await?;
+        let cookies = session::redeem(&state, address, &token, form.password).await?;
         if let Some(before) = before {
             api::end_session(&state, before).await?;
         }
-        Ok(cookie)
+        Ok(cookies)
     };
     signed_in(redeemed.await, uri.path())
 }
@@ -167,23 +173,76 @@ pub async fn redeem(
 pub struct ChangePassword {
     old: String,
     new: String,
+    /// The box is ticked.
+    #[serde(default)]
+    tokens: Option<String>,
 }
 
 pub async fn change_password(
     Extract(state): Extract<State>,
-    who: SignedIn,
+    InBrowser(who): InBrowser,
     Form(form): Form<ChangePassword>,
 ) -> Response {
-    match session::change_password(&state, &who, form.old, form.new).await {
+    let revoke_tokens = form.tokens.is_some();
+    match session::change_password(&state, &who, form.old, form.new, revoke_tokens).await {
         Ok(()) => Redirect::to("/account?saved=password").into_response(),
-        Err(problem) => back("/account", &problem),
+        Err(problem) => back(ACCOUNT, &problem),
     }
 }
 
-pub async fn sign_out_elsewhere(Extract(state): Extract<State>, who: SignedIn) -> Response {
-    match state.engine.sign_out_elsewhere(who.identity.user, &who.session).await {
+pub async fn sign_out_elsewhere(
+    Extract(state): Extract<State>,
+    InBrowser(who): InBrowser,
+) -> Response {
+    match state.engine.sign_out_elsewhere(who.actor(), &who.session).await {
         Ok(()) => Redirect::to("/account?saved=sessions").into_response(),
-        Err(error) => back("/account", &error.into()),
+        Err(error) => back(ACCOUNT, &error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct MakeToken {
+    name: String,
+    password: String,
+}
+
+/// Makes an API token and leads to the account, which shows its secret once.
+pub async fn make_token(
+    Extract(state): Extract<State>,
+    InBrowser(who): InBrowser,
+    Form(form): Form<MakeToken>,
+) -> Response {
+    let made = async {
+        let made = token::make(&state, &who, &form.name, form.password).await?;
+        cookie::set(&state, NEW_TOKEN, &made.secret, ACCOUNT, 60)
+    };
+    match made.await {
+        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(ACCOUNT)).into_response(),
+        Err(problem) => back(ACCOUNT, &problem),
+    }
+}
+
+/// The secret of the API token that was just made in this browser, and the
+/// cookie that takes it away: it is shown once, to its own person.
+pub async fn new_token(
+    state: &State,
+    headers: &HeaderMap,
+    who: UserId,
+) -> Option<(String, HeaderValue)> {
+    let secret = cookie::get(headers, NEW_TOKEN)?;
+    let owner = state.engine.store().token(&session::hash(&secret)).await.ok()??;
+    let gone = cookie::set(state, NEW_TOKEN, "", ACCOUNT, 0).ok()?;
+    (owner.user == who).then_some((secret, gone))
+}
+
+pub async fn revoke_token(
+    Extract(state): Extract<State>,
+    InBrowser(who): InBrowser,
+    Path(token): Path<TokenId>,
+) -> Response {
+    match state.engine.revoke_token(who.actor(), token).await {
+        Ok(()) => Redirect::to("/account?saved=token").into_response(),
+        Err(error) => back(ACCOUNT, &error.into()),
     }
 }
 

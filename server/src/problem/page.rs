@@ -44,11 +44,10 @@ pub async fn show(Extract(assets): Extract<Assets>, request: Request, next: Next
         words = "The address is wrong, or what was here belongs to someone else.".into();
     }
     if parts.status == StatusCode::UNAUTHORIZED && posts {
-        let words = "You were signed out meanwhile. Sign in, and do it again: nothing was changed.";
         let mut led = match leaves {
             // That is done.
             true => Redirect::to("/sign-in").into_response(),
-            false => told::back("/sign-in", &Problem::new(parts.status, words)),
+            false => told::back("/sign-in", &Problem::signed_out()),
         };
         keep(&parts.headers, led.headers_mut());
         return led;

@@ -78,7 +78,7 @@ pub fn upload(user: UserId, name: &str, channels: &[&str]) -> Accept {
         NewTask::new(&command, Some(channel), sku.clone(), sku, row).unwrap()
     };
     Accept {
-        user,
+        actor: user.into(),
         kind: JobKind::ProductUploads,
         title: format!("{name}.csv"),
         channels: channels.iter().map(|id| (*id).to_owned()).collect(),

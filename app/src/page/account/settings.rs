@@ -1,19 +1,29 @@
-//! What can be set and ended in one's own account.
+//! What can be set and ended in one's own account. Rendered on the server alone.
 
 use crate::{data::people::Theme, fragment::Fragment, words};
-use contract::api::{Session, User};
+use contract::api::{Session, Token, User};
 use leptos::prelude::*;
 
-pub fn fragment(user: &User, sessions: Vec<Session>, theme: Theme) -> Fragment {
+/// Returns the settings of `user`. `secret` is the one of a token that was just
+/// made; it is shown this once.
+pub fn fragment(
+    user: &User,
+    sessions: Vec<Session>,
+    tokens: Vec<Token>,
+    secret: Option<String>,
+    theme: Theme,
+) -> Fragment {
     let facts = format!("{}, since {}", words::role(user.role), words::day(user.created_at));
     let email = user.email.clone();
     Fragment::of(view! {
+        {secret.map(new_token)}
         <p><strong>{email.clone()}</strong> " " <small>{facts}</small></p>
         <div class="pair">
-            {password(email)}
+            {password(email.clone())}
             {themes(theme)}
         </div>
         {list(sessions)}
+        {programs(email, tokens)}
     })
 }
 
@@ -61,6 +71,10 @@ fn password(email: String) -> AnyView {
                         autocomplete="new-password"
                     />
                 </label>
+                <label class="choice">
+                    <input type="checkbox" name="tokens" value="revoke"/>
+                    "Revoke my API tokens too"
+                </label>
                 <button class="main">"Change it"</button>
             </form>
             <p><small>"Your other sessions are signed out."</small></p>
@@ -100,6 +114,66 @@ fn list(sessions: Vec<Session>) -> AnyView {
                 <button>"Sign out here"</button>
             </form>
         </div>
+    }
+    .into_any()
+}
+
+fn new_token(secret: String) -> AnyView {
+    view! {
+        <section class="panel new-link" aria-labelledby="new-token">
+            <h2 id="new-token">"New API token"</h2>
+            <p>"Copy this token now: it is shown only this once."</p>
+            <input readonly value=secret aria-label="API token" data-testid="new-token"/>
+            <p><small>"Click into it, then Ctrl+A and Ctrl+C (⌘ on a Mac)."</small></p>
+        </section>
+    }
+    .into_any()
+}
+
+/// The API tokens, and the form that makes one.
+fn programs(email: String, tokens: Vec<Token>) -> AnyView {
+    let lines = tokens
+        .into_iter()
+        .map(|token| {
+            let used = match token.last_used_at {
+                Some(at) => format!("last used {}", words::minute(at)),
+                None => "never used".into(),
+            };
+            let action = format!("/account/tokens/{}/revoke", token.id);
+            let label = format!("Revoke the token {}", token.name);
+            view! {
+                <li data-testid="token">
+                    <strong>{token.name}</strong>
+                    <small>"made " {words::minute(token.created_at)}</small>
+                    <small>{used}</small>
+                    <form method="post" action=action>
+                        <button class="quiet" aria-label=label>
+                            "Revoke"
+                        </button>
+                    </form>
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <h2 id="tokens">"API tokens"</h2>
+        <p>
+            "A program that has a token can do what you can do with jobs. A token ends when you revoke it, when your password is reset, and when your account is disabled."
+        </p>
+        <ul class="people sessions" aria-labelledby="tokens">{lines}</ul>
+        <form class="row" method="post" action="/account/tokens">
+            // Password managers ask whose it is.
+            <input type="email" value=email autocomplete="username" hidden readonly/>
+            <label>
+                "What it is for"
+                <input name="name" required maxlength="80" autocomplete="off"/>
+            </label>
+            <label>
+                "Your password"
+                <input type="password" name="password" required autocomplete="current-password"/>
+            </label>
+            <button>"Make a token"</button>
+        </form>
     }
     .into_any()
 }

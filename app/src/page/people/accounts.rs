@@ -167,10 +167,10 @@ fn actions(user: &User) -> AnyView {
         ),
     };
     let reset = format!(
-        "You get a link to send to {email}. Until it is used, the old password works; then they are signed out everywhere."
+        "You get a link to send to {email}. Until it is used, the old password works; then they are signed out everywhere, and their API tokens end."
     );
     let disable = format!(
-        "{email} is signed out everywhere at once and can't sign in. Their jobs go on, and nothing is deleted."
+        "{email} is signed out everywhere at once and can't sign in, and their API tokens end. Their jobs go on, and nothing is deleted."
     );
     view! {
         <div class="acts">

@@ -50,7 +50,7 @@ async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
         count(&connection::ask(STRANGER, port, &request).await?);
     }
     for (path, body) in [
-        ("/api/v1/tokens", r#"{"name":"a\u0000"}"#),
+        ("/api/v1/tokens", r#"{"name":"a\u0000","password":"x"}"#),
         ("/api/v1/jobs/ec2-starts", r#"{"instance_ids":["i-\u0000"]}"#),
     ] {
         let request = post(port, path, "application/json", &cookie, body.as_bytes());

@@ -61,10 +61,12 @@ pub struct Token {
     pub last_used_at: Option<i64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct NewToken {
     /// What it is for, 1 to 80 characters.
     pub name: String,
+    /// The password of whoever asks.
+    pub password: String,
 }
 
 /// A token with its secret, which is told this once.

@@ -4,17 +4,19 @@
 use super::Engine;
 use crate::{
     broker::News,
-    store::{Error, Purpose},
+    store::{Actor, Error, Purpose},
 };
-use contract::UserId;
+use contract::{TokenId, UserId};
 
 impl Engine {
     /// Locks `person` out at once, on every open page. Their jobs go on.
     ///
     /// # Errors
     /// As [`crate::store::Store::disable`].
-    pub async fn disable(&self, by: UserId, person: UserId) -> Result<(), Error> {
-        self.store.disable(by, person).await?;
+    pub async fn disable(&self, actor: impl Into<Actor>, person: UserId) -> Result<(), Error> {
+        let actor = actor.into();
+        let by = actor.user;
+        self.store.disable(actor, person).await?;
         self.broker.announce(News::SignedOut { user: person, session: None });
         tracing::info!(%by, %person, "an account was disabled");
         Ok(())
@@ -34,17 +36,67 @@ impl Engine {
         Ok(user)
     }
 
-    /// Changes the password; of the sessions `own` alone stays.
-    pub async fn change_password(&self, user: UserId, hash: &str, own: &str) -> Result<(), Error> {
-        let ended = self.store.change_password(user, hash, own).await?;
+    /// Opens a session; see [`crate::store::Store::open_session`].
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::open_session`].
+    pub async fn open_session(
+        &self,
+        token_hash: &str,
+        user: UserId,
+        password_hash: &str,
+        expires_at: i64,
+    ) -> Result<(), Error> {
+        let ended = self.store.open_session(token_hash, user, password_hash, expires_at).await?;
         self.tell_ended(user, ended);
         Ok(())
     }
 
-    /// Ends all sessions of the user but `own`.
-    pub async fn sign_out_elsewhere(&self, user: UserId, own: &str) -> Result<(), Error> {
-        let ended = self.store.end_other_sessions(user, own).await?;
+    /// Changes the password; of the sessions `own` alone stays. API tokens stay
+    /// unless `revoke_tokens` is set.
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::change_password`].
+    pub async fn change_password(
+        &self,
+        actor: impl Into<Actor>,
+        old: &str,
+        new: &str,
+        own: &str,
+        revoke_tokens: bool,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        let user = actor.user;
+        let ended = self.store.change_password(actor, old, new, own, revoke_tokens).await?;
         self.tell_ended(user, ended);
+        Ok(())
+    }
+
+    /// Ends all sessions of the actor but `own`.
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::end_other_sessions`].
+    pub async fn sign_out_elsewhere(
+        &self,
+        actor: impl Into<Actor>,
+        own: &str,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        let user = actor.user;
+        let ended = self.store.end_other_sessions(actor, own).await?;
+        self.tell_ended(user, ended);
+        Ok(())
+    }
+
+    /// Revokes an API token and closes its sockets.
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::revoke_token`].
+    pub async fn revoke_token(&self, actor: impl Into<Actor>, token: TokenId) -> Result<(), Error> {
+        let actor = actor.into();
+        let user = actor.user;
+        let hash = self.store.revoke_token(actor, token).await?;
+        self.tell_ended(user, vec![hash]);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Accept: job, tasks and journal fact in one commit, then 202.
 
 use super::{
-    Error, Store, commit, execute,
+    Actor, Error, Store, commit, execute,
     job_queues::{self, QueueChange, QueueChanges},
     journal::{self, Draft},
     one, parts, persist, row, tuples,
@@ -66,7 +66,7 @@ pub struct MaxOpen {
 /// What a user launches.
 #[derive(Clone, Debug)]
 pub struct Accept {
-    pub user: UserId,
+    pub actor: Actor,
     pub kind: JobKind,
     pub title: String,
     pub channels: Vec<String>,
@@ -116,6 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Text`], [`Error::KeyReused`], [`Error::TooManyOpen`],
+    /// [`Error::SignedOut`],
     /// [`Error::Database`]: nothing is stored then.
     pub async fn accept(&self, mut launch: Accept) -> Result<Accepted, Error> {
         launch.check()?;
@@ -129,18 +130,20 @@ impl Store {
     async fn try_accept(&self, launch: &Accept, tasks: &[New]) -> Result<Accepted, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
+        let user = launch.actor.user;
         let id = JobId(Uuid::now_v7());
         if let Some((name, hash)) = &launch.idempotency
-            && let Some(first) = claim_key(&tx, launch.user, name, hash, id, now).await?
+            && let Some(first) = claim_key(&tx, user, name, hash, id, now).await?
         {
             let sql = format!("SELECT {} FROM jobs WHERE id = $1", row::JOB);
             let first = one(&tx, &sql, [first.0.into()]).await?.ok_or(Error::NotFound)?;
             let job = row::job(&first)?;
+            self.authorize(&tx, &launch.actor).await?;
             tx.rollback().await?;
             return Ok(Accepted { job, facts: Vec::new() });
         }
         let total = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
-        self.check_open(&tx, launch.user, total, 1).await?;
+        self.check_open(&tx, user, total, 1).await?;
         let job = Job {
             id,
             kind: launch.kind,
@@ -164,7 +167,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, 'running', $6, $6, $7)",
             [
                 id.0.into(),
-                launch.user.0.into(),
+                user.0.into(),
                 job.kind.as_str().into(),
                 job.title.as_str().into(),
                 row::text("channels", &job.channels)?.into(),
@@ -173,11 +176,11 @@ impl Store {
             ],
         )
         .await?;
-        insert_tasks(&tx, id, launch.user, now, "queued", tasks).await?;
+        insert_tasks(&tx, id, user, now, "queued", tasks).await?;
         let mut queues = QueueChanges::new();
         for (_, _, task) in tasks {
             let queue = queues.entry((id, task.queue.clone())).or_insert_with(|| QueueChange {
-                user: Some(launch.user),
+                user: Some(user),
                 channel: task.channel.clone(),
                 ready_at: Some(now),
                 ..QueueChange::default()
@@ -186,8 +189,9 @@ impl Store {
         }
         let counters = job_queues::save(&tx, &queues, now).await?;
         let draft = Draft::of_job(FactKind::JobAccepted, job.clone());
-        let facts = journal::append(&tx, launch.user, now, vec![draft]).await?;
+        let facts = journal::append(&tx, user, now, vec![draft]).await?;
         job_queues::save_users(&tx, counters).await?;
+        self.authorize(&tx, &launch.actor).await?;
         commit(tx).await?;
         Ok(Accepted { job, facts })
     }

@@ -1,7 +1,7 @@
 //! What a person does to a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Error, Store,
+    Actor, Error, Store,
     apply::save_job,
     commit, execute, execute_on_all, job_queues,
     journal::{self, Draft},
@@ -32,26 +32,27 @@ impl Store {
     /// nothing and is no error.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] where the job has ended, or
-    /// is being cancelled and can't be paused.
+    /// [`Error::NotFound`]; [`Error::SignedOut`]; [`Error::Conflict`] where the
+    /// job has ended, or is being cancelled and can't be paused.
     pub async fn control(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         job: JobId,
         control: Control,
     ) -> Result<(Job, Vec<Fact>), Error> {
-        persist!(self.try_control(user, job, control))
+        let actor = actor.into();
+        persist!(self.try_control(&actor, job, control))
     }
 
     async fn try_control(
         &self,
-        user: UserId,
+        actor: &Actor,
         job: JobId,
         control: Control,
     ) -> Result<(Job, Vec<Fact>), Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let mut job = self.own_job(&tx, user, job).await?;
+        let mut job = self.own_job(&tx, actor.user, job).await?;
         let was_paused = job.paused;
         if job.state != JobState::Running {
             return Err(Error::Conflict("This job has ended already.".into()));
@@ -87,15 +88,17 @@ impl Store {
             }
         };
         let Some(draft) = draft else {
+            self.authorize(&tx, actor).await?;
             tx.rollback().await?;
             return Ok((job, Vec::new()));
         };
         let mut drafts = vec![draft];
         drafts.extend(end_if_nothing_is_open(&mut job, now));
         save_job(&tx, &job).await?;
-        let counters = job_queues::recount(&tx, user, &job, was_paused, now).await?;
-        let facts = journal::append(&tx, user, now, drafts).await?;
+        let counters = job_queues::recount(&tx, actor.user, &job, was_paused, now).await?;
+        let facts = journal::append(&tx, actor.user, now, drafts).await?;
         job_queues::save_users(&tx, counters).await?;
+        self.authorize(&tx, actor).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -104,30 +107,31 @@ impl Store {
     /// job.
     ///
     /// # Errors
-    /// [`Error::Conflict`] while cancelling, or where nothing failed;
+    /// [`Error::SignedOut`]; [`Error::Conflict`] while cancelling, or where nothing failed;
     /// [`Error::TooManyOpen`] where the user would have more open than a launch
     /// may bring them to.
     pub async fn retry(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         job: JobId,
         which: &RetryWhich,
     ) -> Result<(Job, Vec<Fact>), Error> {
         if let Some(channel) = &which.channel {
             text::CHANNEL.check(channel)?;
         }
-        persist!(self.try_retry(user, job, which))
+        let actor = actor.into();
+        persist!(self.try_retry(&actor, job, which))
     }
 
     async fn try_retry(
         &self,
-        user: UserId,
+        actor: &Actor,
         job: JobId,
         which: &RetryWhich,
     ) -> Result<(Job, Vec<Fact>), Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let mut job = self.own_job(&tx, user, job).await?;
+        let mut job = self.own_job(&tx, actor.user, job).await?;
         if job.cancel_requested && job.state == JobState::Running {
             return Err(Error::Conflict("This job is being cancelled.".into()));
         }
@@ -136,16 +140,17 @@ impl Store {
         if count == 0 {
             return Err(Error::Conflict("Nothing to retry: none of these failed.".into()));
         }
-        self.check_reopened(&tx, user, &job, count).await?;
+        self.check_reopened(&tx, actor.user, &job, count).await?;
         job.counts.failed -= count;
         job.counts.open += count;
         reopen(&mut job);
         save_job(&tx, &job).await?;
-        let counters = job_queues::recount(&tx, user, &job, job.paused, now).await?;
+        let counters = job_queues::recount(&tx, actor.user, &job, job.paused, now).await?;
         let mut draft = Draft::of_job(FactKind::JobReopened, job.clone());
         draft.data.count = Some(count);
-        let facts = journal::append(&tx, user, now, vec![draft]).await?;
+        let facts = journal::append(&tx, actor.user, now, vec![draft]).await?;
         job_queues::save_users(&tx, counters).await?;
+        self.authorize(&tx, actor).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -153,21 +158,22 @@ impl Store {
     /// A person's word about a task of which nobody can tell.
     ///
     /// # Errors
-    /// [`Error::Conflict`] unless the task needs a person, and for *again*
+    /// [`Error::SignedOut`]; [`Error::Conflict`] unless the task needs a person, and for *again*
     /// while the job is being cancelled; [`Error::TooManyOpen`] as
     /// [`Store::retry`].
     pub async fn resolve(
         &self,
-        user: UserId,
+        actor: impl Into<Actor>,
         task: TaskId,
         how: ResolveAs,
     ) -> Result<(Job, Vec<Fact>), Error> {
-        persist!(self.try_resolve(user, task, how))
+        let actor = actor.into();
+        persist!(self.try_resolve(&actor, task, how))
     }
 
     async fn try_resolve(
         &self,
-        user: UserId,
+        actor: &Actor,
         task: TaskId,
         how: ResolveAs,
     ) -> Result<(Job, Vec<Fact>), Error> {
@@ -177,11 +183,12 @@ impl Store {
             "SELECT job_id, state FROM tasks WHERE id = $1 AND user_id = $2{}",
             self.for_update()
         );
-        let owner = one(&tx, &sql, [task.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?;
+        let owner =
+            one(&tx, &sql, [task.0.into(), actor.user.0.into()]).await?.ok_or(Error::NotFound)?;
         if row::word::<TaskState>(&owner, "state")? != TaskState::NeedsPerson {
             return Err(Error::Conflict("This item does not wait for a decision.".into()));
         }
-        let mut job = self.own_job(&tx, user, JobId(owner.try_get("", "job_id")?)).await?;
+        let mut job = self.own_job(&tx, actor.user, JobId(owner.try_get("", "job_id")?)).await?;
         if how == ResolveAs::Again && job.cancel_requested && job.state == JobState::Running {
             return Err(Error::Conflict("This job is being cancelled.".into()));
         }
@@ -200,7 +207,7 @@ impl Store {
                 ("succeeded", Some(row::text("outcome", &outcome)?), FactKind::TaskSucceeded)
             }
             ResolveAs::Again => {
-                self.check_reopened(&tx, user, &job, 1).await?;
+                self.check_reopened(&tx, actor.user, &job, 1).await?;
                 job.counts.open += 1;
                 reopen(&mut job);
                 ("queued", None, FactKind::TaskRequeued)
@@ -216,15 +223,16 @@ impl Store {
             one(&tx, &sql, [task.0.into(), state.into(), now.into(), outcome.into()]).await?;
         let changed = row::task(&changed.ok_or(Error::NotFound)?)?;
         save_job(&tx, &job).await?;
-        let counters = job_queues::recount(&tx, user, &job, job.paused, now).await?;
+        let counters = job_queues::recount(&tx, actor.user, &job, job.paused, now).await?;
         let draft = Draft {
             kind,
             job: Some(job.id),
             task: Some(task),
             data: FactData { job: Some(job.clone()), task: Some(changed), ..FactData::default() },
         };
-        let facts = journal::append(&tx, user, now, vec![draft]).await?;
+        let facts = journal::append(&tx, actor.user, now, vec![draft]).await?;
         job_queues::save_users(&tx, counters).await?;
+        self.authorize(&tx, actor).await?;
         commit(tx).await?;
         Ok((job, facts))
     }

@@ -1,7 +1,7 @@
 //! The journal: each fact gets its user's next `seq` in the commit of the
 //! change that it tells of.
 
-use super::{Error, Store, all, commit, execute, one, parts, persist, places, row, tuples};
+use super::{Actor, Error, Store, all, commit, execute, one, parts, persist, places, row, tuples};
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification},
@@ -303,11 +303,13 @@ impl Store {
     }
 
     /// Marks all notifications up to `up_to` as read, and tells every tab.
-    pub async fn mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
-        persist!(self.try_mark_read(user, up_to))
+    pub async fn mark_read(&self, actor: impl Into<Actor>, up_to: i64) -> Result<Vec<Fact>, Error> {
+        let actor = actor.into();
+        persist!(self.try_mark_read(&actor, up_to))
     }
 
-    async fn try_mark_read(&self, user: UserId, up_to: i64) -> Result<Vec<Fact>, Error> {
+    async fn try_mark_read(&self, actor: &Actor, up_to: i64) -> Result<Vec<Fact>, Error> {
+        let user = actor.user;
         let tx = self.begin().await?;
         let now = self.now_ms();
         let changed = execute(
@@ -323,6 +325,7 @@ impl Store {
             let draft = Draft { kind: FactKind::NotificationsRead, job: None, task: None, data };
             facts = append(&tx, user, now, vec![draft]).await?;
         }
+        self.authorize(&tx, actor).await?;
         commit(tx).await?;
         Ok(facts)
     }

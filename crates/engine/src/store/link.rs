@@ -2,7 +2,7 @@
 //! Their tokens are kept as hashes. A used link stays, so that whoever opens it
 //! again is told so.
 
-use super::{Error, Store, all, commit, execute, one, persist, row, write};
+use super::{Actor, Error, Store, all, commit, execute, one, persist, row};
 use contract::{
     UserId,
     api::{Invitation, Role},
@@ -41,10 +41,29 @@ impl Store {
     /// Invites an address; an earlier invitation of it is void.
     ///
     /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`] where `actor` is no admin;
     /// [`Error::Conflict`] where the address has an account.
-    pub async fn invite(&self, email: &str, role: Role, token_hash: &str) -> Result<(), Error> {
+    pub async fn invite(
+        &self,
+        actor: impl Into<Actor>,
+        email: &str,
+        role: Role,
+        token_hash: &str,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
         text::EMAIL.check(email)?;
+        persist!(self.try_invite(&actor, email, role, token_hash))
+    }
+
+    async fn try_invite(
+        &self,
+        actor: &Actor,
+        email: &str,
+        role: Role,
+        token_hash: &str,
+    ) -> Result<(), Error> {
         let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
         if one(&tx, "SELECT 1 AS one FROM users WHERE email = $1", [email.into()]).await?.is_some()
         {
             return Err(Error::Conflict(format!(
@@ -68,13 +87,26 @@ impl Store {
     /// works until the link is used.
     ///
     /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`] where `actor` is no admin;
     /// [`Error::Conflict`] where the account is disabled.
-    pub async fn add_reset(&self, person: UserId, token_hash: &str) -> Result<(), Error> {
-        persist!(self.try_add_reset(person, token_hash))
+    pub async fn add_reset(
+        &self,
+        actor: impl Into<Actor>,
+        person: UserId,
+        token_hash: &str,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        persist!(self.try_add_reset(&actor, person, token_hash))
     }
 
-    async fn try_add_reset(&self, person: UserId, token_hash: &str) -> Result<(), Error> {
+    async fn try_add_reset(
+        &self,
+        actor: &Actor,
+        person: UserId,
+        token_hash: &str,
+    ) -> Result<(), Error> {
         let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
         let found = one(
             &tx,
             &format!("SELECT email, role, disabled FROM users WHERE id = $1{}", self.for_update()),
@@ -145,10 +177,18 @@ impl Store {
     /// Takes an unused invitation back; its link is unknown from then on.
     ///
     /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`] where `actor` is no admin;
     /// [`Error::Conflict`] where it was used or taken back meanwhile.
-    pub async fn revoke(&self, invitation: Uuid) -> Result<(), Error> {
-        let gone = write(
-            &self.writer,
+    pub async fn revoke(&self, actor: impl Into<Actor>, invitation: Uuid) -> Result<(), Error> {
+        let actor = actor.into();
+        persist!(self.try_revoke(&actor, invitation))
+    }
+
+    async fn try_revoke(&self, actor: &Actor, invitation: Uuid) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
+        let gone = execute(
+            &tx,
             "DELETE FROM one_time_links WHERE id = $1 AND user_id IS NULL AND used_at IS NULL",
             [invitation.into()],
         )
@@ -158,7 +198,7 @@ impl Store {
                 "This invitation was used or revoked meanwhile. Look at the accounts.".into(),
             ));
         }
-        Ok(())
+        commit(tx).await
     }
 
     /// What the link of this token is good for.
@@ -170,8 +210,8 @@ impl Store {
         Ok(self.usable(&self.reader, token_hash, "").await?.0)
     }
 
-    /// Uses the link: makes the account, or changes its password and ends its
-    /// sessions.
+    /// Uses the link: makes the account, or changes its password, ends its
+    /// sessions and revokes its API tokens.
     ///
     /// # Errors
     /// As [`Store::link`]; [`Error::Conflict`] where the address has got an
@@ -217,6 +257,7 @@ impl Store {
                 )
                 .await?;
                 execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [id.0.into()]).await?;
+                self.revoke_all_tokens(&tx, id).await?;
                 changed
             }
         };

@@ -1,7 +1,7 @@
 //! Accounts: who may do what.
 
 use super::{
-    Error, Store, all, alone, commit, execute, link::void_resets, one, persist, row, session, write,
+    Actor, Error, Store, all, alone, commit, execute, link::void_resets, one, persist, row, session,
 };
 use contract::{
     UserId,
@@ -112,22 +112,31 @@ impl Store {
     /// Gives `person` a role.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where `by` would demote themselves, or nobody would
-    /// be left who can manage people.
-    pub async fn set_role(&self, by: UserId, person: UserId, role: Role) -> Result<(), Error> {
-        persist!(self.try_set_role(by, person, role))
+    /// [`Error::Conflict`] where `actor` would demote themselves, or nobody
+    /// would be left who can manage people; [`Error::SignedOut`];
+    /// [`Error::NotFound`], also where `actor` is no admin.
+    pub async fn set_role(
+        &self,
+        actor: impl Into<Actor>,
+        person: UserId,
+        role: Role,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        persist!(self.try_set_role(&actor, person, role))
     }
 
-    async fn try_set_role(&self, by: UserId, person: UserId, role: Role) -> Result<(), Error> {
+    async fn try_set_role(&self, actor: &Actor, person: UserId, role: Role) -> Result<(), Error> {
         let tx = self.begin().await?;
         if role != Role::Admin {
-            if by == person {
+            if actor.user == person {
                 return Err(Error::Conflict(
                     "You can't take the admin's role from yourself. Ask another admin.".into(),
                 ));
             }
             self.keep_an_admin(&tx, person).await?;
         }
+        // Before the change, which could be one of the actor's own role.
+        self.authorize_admin(&tx, actor).await?;
         let changed = execute(
             &tx,
             "UPDATE users SET role = $2 WHERE id = $1",
@@ -138,67 +147,97 @@ impl Store {
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Locks `person` out: no session, no link to a new password.
+    /// Locks `person` out: no session, no API token, no link to a new password.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where `by` would disable themselves, or nobody would
-    /// be left who can manage people.
-    pub async fn disable(&self, by: UserId, person: UserId) -> Result<(), Error> {
-        if by == person {
+    /// [`Error::Conflict`] where `actor` would disable themselves, or nobody
+    /// would be left who can manage people; [`Error::SignedOut`];
+    /// [`Error::NotFound`], also where `actor` is no admin.
+    pub async fn disable(&self, actor: impl Into<Actor>, person: UserId) -> Result<(), Error> {
+        let actor = actor.into();
+        if actor.user == person {
             return Err(Error::Conflict(
                 "You can't disable your own account. Ask another admin.".into(),
             ));
         }
-        persist!(self.try_disable(person))
+        persist!(self.try_disable(&actor, person))
     }
 
-    async fn try_disable(&self, person: UserId) -> Result<(), Error> {
+    async fn try_disable(&self, actor: &Actor, person: UserId) -> Result<(), Error> {
         let tx = self.begin().await?;
         self.keep_an_admin(&tx, person).await?;
+        self.authorize_admin(&tx, actor).await?;
         let changed =
             execute(&tx, "UPDATE users SET disabled = 1 WHERE id = $1", [person.0.into()]).await?;
         execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [person.0.into()]).await?;
+        self.revoke_all_tokens(&tx, person).await?;
         void_resets(&tx, person).await?;
         commit(tx).await?;
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
     /// Lets `person` sign in again.
-    pub async fn enable(&self, person: UserId) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`], also where `actor` is no
+    /// admin.
+    pub async fn enable(&self, actor: impl Into<Actor>, person: UserId) -> Result<(), Error> {
+        let actor = actor.into();
+        persist!(self.try_enable(&actor, person))
+    }
+
+    async fn try_enable(&self, actor: &Actor, person: UserId) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
         let changed =
-            write(&self.writer, "UPDATE users SET disabled = 0 WHERE id = $1", [person.0.into()])
-                .await?;
+            execute(&tx, "UPDATE users SET disabled = 0 WHERE id = $1", [person.0.into()]).await?;
+        commit(tx).await?;
         if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
     }
 
-    /// Keeps the new password's hash and ends the other sessions; returns their
-    /// hashes.
+    /// Stores the hash of the new password and ends the other sessions, and
+    /// with `revoke_tokens` the API tokens; returns the hashes of all that
+    /// ended. `old` is the hash that the current password was checked against.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], also where the password was changed since it was
+    /// checked.
     pub async fn change_password(
         &self,
-        user: UserId,
-        hash: &str,
+        actor: impl Into<Actor>,
+        old: &str,
+        new: &str,
         own_session: &str,
+        revoke_tokens: bool,
     ) -> Result<Vec<String>, Error> {
-        persist!(self.try_change_password(user, hash, own_session))
+        let actor = actor.into();
+        persist!(self.try_change_password(&actor, old, new, own_session, revoke_tokens))
     }
 
     async fn try_change_password(
         &self,
-        user: UserId,
-        hash: &str,
+        actor: &Actor,
+        old: &str,
+        new: &str,
         own_session: &str,
+        revoke_tokens: bool,
     ) -> Result<Vec<String>, Error> {
+        let user = actor.user;
         let tx = self.begin().await?;
+        self.authorize(&tx, actor).await?;
         let changed = execute(
             &tx,
-            "UPDATE users SET password_hash = $2 WHERE id = $1 AND disabled = 0",
-            [user.0.into(), hash.into()],
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+            [user.0.into(), old.into(), new.into()],
         )
         .await?;
         if changed == 0 {
-            return Err(Error::NotFound);
+            return Err(Error::SignedOut);
         }
-        let ended = session::end_others(&tx, user, own_session).await?;
+        let mut ended = session::end_others(&tx, user, own_session).await?;
+        if revoke_tokens {
+            ended.extend(self.revoke_all_tokens(&tx, user).await?);
+        }
         void_resets(&tx, user).await?;
         commit(tx).await?;
         Ok(ended)

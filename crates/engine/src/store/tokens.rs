@@ -1,8 +1,8 @@
 //! Tokens of programs. Like sessions they are kept as hashes of a secret.
 
-use super::{Error, Identity, Store, all, execute, one, people, write};
+use super::{Actor, Error, Identity, Store, all, commit, execute, one, people, persist};
 use contract::{TokenId, UserId, api::Token, text};
-use sea_orm::QueryResult;
+use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 /// Tokens that one user may have.
@@ -14,12 +14,28 @@ impl Store {
     /// Keeps a token. `hash` is of the secret that the program holds.
     ///
     /// # Errors
-    /// [`Error::Text`]; [`Error::Conflict`] where the user has [`MAX_TOKENS`].
-    pub async fn add_token(&self, user: UserId, name: &str, hash: &str) -> Result<Token, Error> {
+    /// [`Error::Text`]; [`Error::SignedOut`]; [`Error::Conflict`] where the
+    /// user has [`MAX_TOKENS`].
+    pub async fn add_token(
+        &self,
+        actor: impl Into<Actor>,
+        name: &str,
+        hash: &str,
+    ) -> Result<Token, Error> {
         text::TOKEN_NAME.check(name)?;
+        let actor = actor.into();
+        persist!(self.try_add_token(&actor, name, hash))
+    }
+
+    async fn try_add_token(&self, actor: &Actor, name: &str, hash: &str) -> Result<Token, Error> {
         let (id, now) = (Uuid::now_v7(), self.now_ms());
-        let made = write(
-            &self.writer,
+        let user = actor.user;
+        let tx = self.begin().await?;
+        // Locks the user's row too, so that of two at once the second counts
+        // the first.
+        self.authorize(&tx, actor).await?;
+        let made = execute(
+            &tx,
             "INSERT INTO api_tokens (id, user_id, name, token_hash, created_at) \
              SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM api_tokens \
              WHERE user_id = $2 AND revoked_at IS NULL) < $6",
@@ -31,6 +47,7 @@ impl Store {
                 "You have {MAX_TOKENS} tokens. Revoke one that is not used any more."
             )));
         }
+        commit(tx).await?;
         Ok(Token { id: TokenId(id), name: name.into(), created_at: now, last_used_at: None })
     }
 
@@ -76,17 +93,46 @@ impl Store {
     /// Revokes a token; the hash of its secret.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also where it was revoked before.
-    pub async fn revoke_token(&self, user: UserId, id: TokenId) -> Result<String, Error> {
+    /// [`Error::SignedOut`]; [`Error::NotFound`], also where it was revoked
+    /// before.
+    pub async fn revoke_token(
+        &self,
+        actor: impl Into<Actor>,
+        id: TokenId,
+    ) -> Result<String, Error> {
+        let actor = actor.into();
+        persist!(self.try_revoke_token(&actor, id))
+    }
+
+    async fn try_revoke_token(&self, actor: &Actor, id: TokenId) -> Result<String, Error> {
+        let tx = self.begin().await?;
+        self.authorize(&tx, actor).await?;
         let revoked = one(
-            &self.writer,
+            &tx,
             "UPDATE api_tokens SET revoked_at = $3 \
              WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash",
-            [id.0.into(), user.0.into(), self.now_ms().into()],
+            [id.0.into(), actor.user.0.into(), self.now_ms().into()],
         )
-        .await
-        .map_err(Error::of_commit)?;
-        Ok(revoked.ok_or(Error::NotFound)?.try_get("", "token_hash")?)
+        .await?
+        .ok_or(Error::NotFound)?;
+        commit(tx).await?;
+        Ok(revoked.try_get("", "token_hash")?)
+    }
+
+    /// Revokes all tokens of `user`; returns the hashes of their secrets.
+    pub(super) async fn revoke_all_tokens<C: ConnectionTrait>(
+        &self,
+        c: &C,
+        user: UserId,
+    ) -> Result<Vec<String>, Error> {
+        let revoked = all(
+            c,
+            "UPDATE api_tokens SET revoked_at = $2 \
+             WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash",
+            [user.0.into(), self.now_ms().into()],
+        )
+        .await?;
+        revoked.iter().map(|row| Ok(row.try_get("", "token_hash")?)).collect()
     }
 }
 

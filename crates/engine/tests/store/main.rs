@@ -4,6 +4,7 @@
 mod accounts;
 mod batch;
 mod clock;
+mod credentials;
 mod full;
 mod leases;
 mod model;
@@ -114,6 +115,15 @@ suite! {
         of_two_first_accounts_one_is_made
         whoever_is_locked_out_while_they_act_is_out
         when_a_session_was_seen_is_kept_in_the_order_that_ends_it;
+    credentials:
+        a_session_is_opened_for_the_password_that_was_checked_alone
+        no_session_outlives_what_ends_it
+        one_person_has_so_many_sessions_and_the_oldest_ends
+        who_is_signed_out_changes_nothing
+        who_is_disabled_while_they_act_has_not_acted
+        who_is_demoted_while_they_act_manages_nobody
+        an_api_token_manages_nobody
+        api_tokens_end_with_a_reset_and_a_disabling_and_with_a_change_where_it_is_asked_for;
     people:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

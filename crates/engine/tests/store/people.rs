@@ -28,7 +28,7 @@ fn words<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
 
 pub async fn an_invitation_makes_one_account_with_its_role(world: World) {
     let store = &world.store;
-    store.invite("bob@example.com", Role::Admin, "token").await.unwrap();
+    store.invite(world.user, "bob@example.com", Role::Admin, "token").await.unwrap();
     let pending = store.invitations().await.unwrap();
     assert_eq!((pending[0].email.as_str(), pending[0].role), ("bob@example.com", Role::Admin));
     assert_eq!(pending[0].expires_at, START + 7 * 24 * 3600 * 1000);
@@ -42,14 +42,15 @@ pub async fn an_invitation_makes_one_account_with_its_role(world: World) {
     assert!(words(store.redeem("token", "another").await).contains("used already"));
     assert_eq!(world.password("bob@example.com").await, "secret");
     assert!(
-        words(store.invite("bob@example.com", Role::User, "t").await).contains("has an account")
+        words(store.invite(world.user, "bob@example.com", Role::User, "t").await)
+            .contains("has an account")
     );
 }
 
 pub async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one(world: World) {
     let store = &world.store;
-    store.invite("bob@example.com", Role::User, "first").await.unwrap();
-    store.invite("bob@example.com", Role::User, "second").await.unwrap();
+    store.invite(world.user, "bob@example.com", Role::User, "first").await.unwrap();
+    store.invite(world.user, "bob@example.com", Role::User, "second").await.unwrap();
     assert!(matches!(store.link("first").await, Err(Error::NotFound)));
     store.link("second").await.unwrap();
 
@@ -60,16 +61,16 @@ pub async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one(world:
     assert!(words(store.redeem("second", "hash").await).contains("too old"));
     assert!(store.invitations().await.unwrap().is_empty());
 
-    store.invite("bob@example.com", Role::User, "third").await.unwrap();
+    store.invite(world.user, "bob@example.com", Role::User, "third").await.unwrap();
     let id = store.invitations().await.unwrap()[0].id;
-    store.revoke(id).await.unwrap();
+    store.revoke(world.user, id).await.unwrap();
     assert!(matches!(store.redeem("third", "hash").await, Err(Error::NotFound)));
-    assert!(words(store.revoke(id).await).contains("meanwhile"));
+    assert!(words(store.revoke(world.user, id).await).contains("meanwhile"));
     assert!(store.account("bob@example.com").await.unwrap().is_none());
 }
 
 pub async fn two_invitations_of_one_address_cannot_make_two_accounts(world: World) {
-    world.store.invite("bob@example.com", Role::User, "token").await.unwrap();
+    world.store.invite(world.user, "bob@example.com", Role::User, "token").await.unwrap();
     let (a, b) =
         tokio::join!(world.store.redeem("token", "first"), world.other.redeem("token", "second"));
     assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1);
@@ -80,16 +81,16 @@ pub async fn who_is_disabled_is_out_at_once_and_in_again_when_enabled(world: Wor
     let store = &world.store;
     let bob = world.join("bob@example.com", Role::User).await;
     world.sign_in(bob, "laptop").await;
-    store.add_reset(bob, "reset").await.unwrap();
+    store.add_reset(world.user, bob, "reset").await.unwrap();
 
     store.disable(world.user, bob).await.unwrap();
     assert!(!world.is_signed_in("laptop").await);
     assert!(matches!(store.redeem("reset", "new").await, Err(Error::NotFound)));
-    assert!(words(store.add_reset(bob, "another").await).contains("disabled"));
+    assert!(words(store.add_reset(world.user, bob, "another").await).contains("disabled"));
     world.sign_in(bob, "late").await;
     assert!(!world.is_signed_in("late").await, "a session that came in late is none");
 
-    store.enable(bob).await.unwrap();
+    store.enable(world.user, bob).await.unwrap();
     assert!(!world.is_signed_in("laptop").await, "the old sessions stay ended");
     world.sign_in(bob, "again").await;
     assert!(world.is_signed_in("again").await);
@@ -126,8 +127,8 @@ pub async fn a_reset_ends_the_sessions_when_it_is_used_and_not_before(world: Wor
     let bob = world.join("bob@example.com", Role::User).await;
     world.sign_in(bob, "laptop").await;
     world.sign_in(world.user, "adas").await;
-    store.add_reset(bob, "first").await.unwrap();
-    store.add_reset(bob, "second").await.unwrap();
+    store.add_reset(world.user, bob, "first").await.unwrap();
+    store.add_reset(world.user, bob, "second").await.unwrap();
     assert!(matches!(store.link("first").await, Err(Error::NotFound)));
     assert!(store.invitations().await.unwrap().is_empty());
     assert!(world.is_signed_in("laptop").await);
@@ -139,7 +140,7 @@ pub async fn a_reset_ends_the_sessions_when_it_is_used_and_not_before(world: Wor
     assert_eq!(world.password("bob@example.com").await, "new");
     assert!(words(store.redeem("second", "newer").await).contains("used already"));
 
-    store.add_reset(bob, "third").await.unwrap();
+    store.add_reset(world.user, bob, "third").await.unwrap();
     world.clock.advance(RESET_LIFE_MS);
     assert!(words(store.redeem("third", "newer").await).contains("too old"));
 }
@@ -149,8 +150,8 @@ pub async fn a_new_password_ends_the_other_sessions_and_links_to_another(world: 
     for token in ["laptop", "phone", "desk"] {
         world.sign_in(world.user, token).await;
     }
-    store.add_reset(world.user, "reset").await.unwrap();
-    let mut ended = store.change_password(world.user, "new", "desk").await.unwrap();
+    store.add_reset(world.user, world.user, "reset").await.unwrap();
+    let mut ended = store.change_password(world.user, "hash", "new", "desk", false).await.unwrap();
     ended.sort();
     assert_eq!(ended, ["laptop", "phone"]);
     assert!(world.is_signed_in("desk").await);

@@ -92,7 +92,7 @@ pub async fn what_has_run_out_is_deleted(world: World) {
     for (token, days) in [("short", 1), ("long", 40)] {
         world.store.add_session(token, world.user, now + days * DAY).await.unwrap();
     }
-    world.store.add_reset(world.user, "reset").await.unwrap();
+    world.store.add_reset(world.user, world.user, "reset").await.unwrap();
     world.store.reject_message(QUEUE, b"garbage", "not JSON").await.unwrap();
     let mut keyed = upload(world.user, 1);
     keyed.idempotency = Some(("key".into(), "hash".into()));

@@ -24,7 +24,7 @@ pub async fn a_text_that_no_database_keeps_is_refused_and_nothing_is_stored(worl
         text(store.accept(key).await.map(drop));
         text(store.accept(launch(user, vec![task(bad, 0)])).await.map(drop));
         text(store.account(bad).await.map(drop));
-        text(store.invite(bad, Role::User, "hash").await);
+        text(store.invite(user, bad, Role::User, "hash").await);
         text(store.add_token(user, bad, "hash").await.map(drop));
         text(store.search_jobs(user, bad, 10).await.map(drop));
         text(store.search_items(user, bad, 10).await.map(drop));

@@ -65,7 +65,7 @@ impl World {
     }
 
     pub async fn join(&self, email: &str, role: Role) -> UserId {
-        self.store.invite(email, role, email).await.unwrap();
+        self.store.invite(self.user, email, role, email).await.unwrap();
         self.store.redeem(email, "hash").await.unwrap().1
     }
 
@@ -142,7 +142,7 @@ pub fn task(key: &str, row: u32) -> NewTask {
 
 pub fn launch(user: UserId, tasks: Vec<NewTask>) -> Accept {
     Accept {
-        user,
+        actor: user.into(),
         kind: JobKind::ProductUploads,
         title: "lamps.csv".into(),
         channels: vec!["acme".into()],

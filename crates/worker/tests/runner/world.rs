@@ -218,7 +218,7 @@ impl World {
         }
         let channels: Vec<_> = channels.iter().map(|&id| id.to_owned()).collect();
         let upload = Upload {
-            user: self.user,
+            actor: self.user.into(),
             file: "lamps.csv",
             bytes: file.as_bytes().to_vec().into(),
             channels: &channels,
