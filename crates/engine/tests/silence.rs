@@ -42,7 +42,7 @@ impl Way {
         let sql = format!(
             "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
              PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
-             CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON {table} {when} \
+             CREATE CONSTRAINT TRIGGER hold AFTER INSERT OR DELETE ON {table} {when} \
              FOR EACH ROW EXECUTE FUNCTION hold(); \
              SELECT pg_advisory_lock(1)"
         );
@@ -92,16 +92,17 @@ async fn a_commit_without_a_word_may_have_been_kept() {
 async fn a_write_without_a_word_may_have_been_kept() {
     let way = Way::open().await;
     let user = way.store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    way.hold("api_tokens", "").await;
+    way.store.add_session("hash", user, i64::MAX).await.unwrap();
+    way.hold("sessions", "").await;
     let store = way.store.clone();
-    let made = tokio::spawn(async move { store.add_token(user, "program", "hash").await });
+    let ended = tokio::spawn(async move { store.end_session("hash").await });
     way.until(WAITS, 1).await;
     way.lose_what_is_held().await;
     pause();
-    let error = made.await.unwrap().unwrap_err();
+    let error = ended.await.unwrap().unwrap_err();
     resume();
     assert!(matches!(error, Error::Unsettled(_)), "{error:?}");
-    way.until("SELECT count(*) FROM api_tokens", 1).await;
+    way.until("SELECT count(*) FROM sessions", 0).await;
 }
 
 /// Who waits for a lock that another holds.
