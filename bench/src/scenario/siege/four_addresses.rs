@@ -1,5 +1,5 @@
 //! Four addresses open as many connections as a server with 1,024 files has,
-//! and more: half of them send a part of a head, half the head of a request
+//! and more: most of them send a part of a head, some the head of a request
 //! with a made-up session and no body.
 
 use super::{
@@ -20,8 +20,8 @@ pub const ATTEMPT: Attempt = Attempt {
 
 /// Files of the server, as most systems allow them.
 const FILES: usize = 1_024;
-/// Connections of each address: a fourth of [`FILES`].
-const EACH: usize = 256;
+/// Connections of each address: more than a fourth of [`FILES`].
+const EACH: usize = 300;
 /// Longest wait of an honest client.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -32,9 +32,9 @@ async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
     for number in 0..EACH {
         for address in 2..6 {
             let mut connection = connection::open(Ipv4Addr::new(127, 0, 0, address), port).await?;
-            let request = match number % 2 {
-                0 => "GET / HTTP/1.1\r\nHo".to_owned(),
-                _ => format!(
+            let request = match number % 5 {
+                1.. => "GET / HTTP/1.1\r\nHo".to_owned(),
+                0 => format!(
                     "POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
                      Origin: http://127.0.0.1:{port}\r\nContent-Length: 100\r\n\
                      Cookie: meanwhile_session=made-up-{address}-{number}\r\n\r\n"

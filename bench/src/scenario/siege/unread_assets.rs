@@ -1,5 +1,5 @@
-//! A stranger opens very many connections, asks for the largest asset on each,
-//! and reads nothing.
+//! Strangers at four addresses open very many connections, ask for the largest
+//! asset on each, half of them with a made-up session, and read nothing.
 
 use super::{
     attempt::{Attempt, Outcome, Setting},
@@ -37,15 +37,21 @@ async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
     let meanwhile = setting.start().await?;
     let port = meanwhile.api.port;
     let wasm = largest_asset(&meanwhile).await?;
-    let request = connection::get(port, &wasm, "Accept-Encoding: identity\r\n");
     let before = meanwhile.memory()?.now;
     let files = meanwhile.open_files()?;
     let signed_in = Honest::signed_in(Ipv4Addr::new(127, 0, 0, 9), &meanwhile);
     let stranger = Honest::stranger(Ipv4Addr::new(127, 0, 0, 10), &meanwhile);
 
     let mut connections = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut connection = connection::open(STRANGER, port).await?;
+    for number in 0..count {
+        let from = Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(number / 2 % 4)?);
+        let session = match number % 2 {
+            0 => String::new(),
+            _ => format!("Cookie: meanwhile_session=made-up-{number}\r\n"),
+        };
+        let headers = format!("Accept-Encoding: identity\r\n{session}");
+        let request = connection::get(port, &wasm, &headers);
+        let mut connection = connection::open(from, port).await?;
         connection::send(&mut connection, &request).await?;
         connections.push(connection);
     }
