@@ -56,7 +56,7 @@ async fn failed_job(store: &Store, user: UserId, rows: u32, text: &str) -> JobId
         NewTask::new(&command, Some(channel.to_owned()), sku, title, row).unwrap()
     };
     let launch = Accept {
-        user,
+        actor: user.into(),
         kind: JobKind::ProductUploads,
         title: "failed.csv".into(),
         channels: CHANNELS.map(str::to_owned).to_vec(),
