@@ -51,11 +51,10 @@ const NOOPS_AT_ONCE: u16 = 128;
 
 /// Runs the role that `config` names.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("can't make the data folder {}", config.data.display()))?;
     if config.role == Some(Role::Ready) {
         return ready(config.listen).await;
     }
+    backends::make_folder(&config.data)?;
     // Rendering spawns; an error says that it is set already.
     let _ = any_spawner::Executor::init_tokio();
     let stop = CancellationToken::new();
@@ -74,7 +73,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let outside = Outside::open(&config).await?;
     // It may have to wait until the database is its own.
     let house = tokio::select! {
-        house = House::build(&config, &outside, &stop) => house?,
+        house = House::build(&config, &outside, &stop) => {
+            house.map_err(|error| backends::explain(&config, error))?
+        }
         () = stop.cancelled() => {
             outside.close().await;
             return Ok(());

@@ -7,6 +7,7 @@ use server::{
     redact::{self, Redacted, redact},
 };
 use std::{
+    backtrace::BacktraceStatus,
     io::{IsTerminal, Write, stderr, stdout},
     process::ExitCode,
 };
@@ -35,7 +36,11 @@ async fn main() -> ExitCode {
     match assembly::run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(stderr(), "Error: {}", redact(&format!("{error:?}")));
+            let _ = writeln!(stderr(), "Error: {}", redact(&format!("{error:#}")));
+            // It is captured where RUST_BACKTRACE asks for it.
+            if error.backtrace().status() == BacktraceStatus::Captured {
+                let _ = writeln!(stderr(), "{}", redact(&error.backtrace().to_string()));
+            }
             ExitCode::FAILURE
         }
     }

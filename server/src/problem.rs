@@ -103,6 +103,7 @@ impl From<store::Error> for Problem {
             store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,
             store::Error::Database(_)
             | store::Error::Unsettled(_)
+            | store::Error::FilesMissing
             | store::Error::Corrupt { .. } => match error.is_defect() {
                 true => StatusCode::INTERNAL_SERVER_ERROR,
                 false => StatusCode::SERVICE_UNAVAILABLE,

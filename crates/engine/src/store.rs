@@ -16,12 +16,14 @@ mod clock;
 mod closed;
 mod connect;
 mod control;
+mod database_files;
 mod finish;
 mod flow;
 mod grid;
 mod job_queues;
 mod journal;
 mod link;
+mod open_failure;
 mod people;
 mod prune;
 mod publish;
@@ -44,6 +46,7 @@ pub use finish::{Ending, Finish, Finished};
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
 pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
+pub use open_failure::OpenFailure;
 pub use people::{Account, Identity};
 pub use prune::{Pruned, Retention};
 pub use publish::{Due, Exhausted, Turns};
@@ -51,12 +54,17 @@ pub use read::{JobQuery, TaskQuery};
 pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;
 
+use connect::Opened;
 use contract::{UserId, fact::Fact, text::TextError};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqlxError};
+use database_files::DatabaseFiles;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqlxError,
+    sqlx::error::DatabaseError,
+};
 use sql::{
     all, alone, commit, execute, execute_on_all, one, parts, persist, places, tuples, write,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
 /// A lease lasts this long unless it is set otherwise, ms; it is renewed every
@@ -71,6 +79,12 @@ pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
 /// Lost leases in a row that make a task poison.
 pub const MAX_LOST: i64 = 5;
 
+/// [Result codes](https://sqlite.org/rescode.html) of SQLite, primary ones and
+/// then an extended one.
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_CONSTRAINT_COMMITHOOK: &str = "531";
+
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -80,6 +94,10 @@ pub enum Error {
     /// No word came on a commit: it may have been kept.
     #[error("no word on a commit: {0}")]
     Unsettled(DbErr),
+    /// The files of the database were deleted, moved or replaced while they
+    /// were in use; nothing was changed.
+    #[error("the files of the database were deleted, moved or replaced while they were in use")]
+    FilesMissing,
     /// What the database holds can't be read back.
     #[error("stored {what} can't be read: {why}")]
     Corrupt { what: &'static str, why: String },
@@ -132,12 +150,20 @@ impl Error {
         self.code().is_some_and(|code| matches!(&*code, "53100" | "13"))
     }
 
+    /// The database reads but can't write: no room, a quota, a disk that fails or
+    /// is read-only. Nobody else can write there either.
+    pub fn cannot_write(&self) -> bool {
+        self.is_full() || matches!(self.sqlite_code(), Some(SQLITE_READONLY | SQLITE_IOERR))
+    }
+
     /// The database has said no, and goes on: it was not on its way out, which
     /// [SQLSTATEs](https://www.postgresql.org/docs/current/errcodes-appendix.html)
     /// of 57P tell, and what stands before it has not lost it, which those of
-    /// class 08 do.
+    /// class 08 do. SQLite may say that writing failed when the whole commit is
+    /// in its log, where a restart would find it.
     fn is_refusal(&self) -> bool {
         self.code().is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"))
+            && self.sqlite_code() != Some(SQLITE_IOERR)
     }
 
     /// There was no connection to ask by.
@@ -210,7 +236,7 @@ impl Error {
         if self.is_defect() {
             tracing::error!(error = %self, "our own code failed at the store");
             metrics::counter!("meanwhile_defects_total").increment(1);
-        } else if matches!(self, Self::Database(_) | Self::Unsettled(_)) {
+        } else if matches!(self, Self::Database(_) | Self::Unsettled(_) | Self::FilesMissing) {
             tracing::error!(error = %self, "the store failed");
             metrics::counter!("meanwhile_store_failures_total").increment(1);
         }
@@ -233,6 +259,16 @@ impl Error {
                  operator has made some."
                     .into()
             }
+            Self::FilesMissing => {
+                "The files of the database are gone. Nothing was changed; try again when an \
+                 operator has put them back."
+                    .into()
+            }
+            Self::Database(_) if self.cannot_write() => {
+                "The database can't write to its disk. Nothing was changed; try again when an \
+                 operator has seen to it."
+                    .into()
+            }
             _ if self.is_defect() => {
                 "Our own code failed at this. Nothing was changed, and trying again is not likely \
                  to help: tell an operator, who finds the reason in the log."
@@ -249,23 +285,45 @@ impl Error {
         }
     }
 
-    /// PostgreSQL's SQLSTATE, SQLite's result code.
+    /// SQLite's [primary result code](https://sqlite.org/rescode.html).
+    /// SQLSTATEs have five characters, which no code of SQLite's has.
+    fn sqlite_code(&self) -> Option<u32> {
+        let code = self.code().filter(|code| code.len() < 5)?;
+        Some(code.parse::<u32>().ok()? & 0xff)
+    }
+
+    /// [`Error::FilesMissing`] where the commit was refused for their sake.
+    fn of_files(self) -> Self {
+        let refused = self.code().is_some_and(|code| code == SQLITE_CONSTRAINT_COMMITHOOK);
+        if refused { Self::FilesMissing } else { self }
+    }
+
+    /// PostgreSQL's SQLSTATE, SQLite's extended result code.
     fn code(&self) -> Option<Cow<'_, str>> {
-        let Self::Database(
-            DbErr::Exec(RuntimeErr::SqlxError(error))
-            | DbErr::Query(RuntimeErr::SqlxError(error))
-            | DbErr::Conn(RuntimeErr::SqlxError(error)),
-        ) = self
+        self.database_error()?.code()
+    }
+
+    /// What the database itself has said.
+    fn database_error(&self) -> Option<&dyn DatabaseError> {
+        let (Self::Database(error) | Self::Unsettled(error)) = self else { return None };
+        let (DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
         else {
             return None;
         };
-        error.as_database_error()?.code()
+        error.as_database_error()
     }
 
     /// No connection to the database: it may be better in a moment.
     pub fn is_unreachable(&self) -> bool {
-        let (Self::Database(error) | Self::Unsettled(error)) = self else { return false };
-        matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+        match self {
+            Self::Database(error) | Self::Unsettled(error) => {
+                matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+            }
+            Self::FilesMissing => true,
+            _ => false,
+        }
     }
 }
 
@@ -283,6 +341,8 @@ pub struct Store {
     reader: DatabaseConnection,
     /// On SQLite a pool of one connection: one writer.
     writer: DatabaseConnection,
+    /// SQLite's.
+    files: Option<Arc<DatabaseFiles>>,
     clock: crate::clock::Shared,
     epoch: String,
     time_scale: f64,
@@ -300,10 +360,12 @@ impl Store {
         clock: crate::clock::Shared,
         time_scale: f64,
     ) -> Result<Self, Error> {
-        let (writer, reader) = connect::open(url).await.map_err(|error| error.without(url))?;
+        let opened = connect::open(url).await.map_err(|error| error.without(url))?;
+        let Opened { writer, reader, files } = opened;
         let epoch = String::new();
         let (lease_ms, max_open) = (LEASE_MS, MAX_OPEN);
-        let mut store = Self { reader, writer, clock, epoch, time_scale, lease_ms, max_open };
+        let mut store =
+            Self { reader, writer, files, clock, epoch, time_scale, lease_ms, max_open };
         store.follow_clock().await?;
         store.epoch = store.read_epoch().await?;
         Ok(store)
@@ -359,8 +421,11 @@ impl Store {
         one(&self.writer, &format!("PRAGMA max_page_count = {pages}"), []).await.map(|_| ())
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and its files are where they were opened.
     pub async fn ping(&self) -> Result<(), Error> {
+        if self.files.as_ref().is_some_and(|files| !files.are_in_place()) {
+            return Err(Error::FilesMissing);
+        }
         one(&self.reader, "SELECT 1 AS one", []).await.map(|_| ())
     }
 

@@ -20,9 +20,14 @@ pub struct SmallDisk {
 impl SmallDisk {
     /// `None` where this account may not mount: that takes root.
     pub fn mount() -> Option<Self> {
+        Self::mount_of(MIB)
+    }
+
+    /// The same, of a size in MiB.
+    pub fn mount_of(mib: usize) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={MIB}m"), "meanwhile-test"])
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "meanwhile-test"])
             .arg(folder.path())
             .stderr(Stdio::null())
             .status();
@@ -52,6 +57,22 @@ impl SmallDisk {
                 }
             }
         }
+    }
+
+    /// Writes until so many bytes are left; how many are left then is told by
+    /// the file system in whole pages.
+    pub fn fill_but(&self, left: u64) {
+        self.fill();
+        let file = File::options().write(true).open(self.filler()).unwrap();
+        let size = file.metadata().unwrap().len();
+        file.set_len(size.saturating_sub(left)).unwrap();
+    }
+
+    /// Lets nobody write any more.
+    pub fn remount_read_only(&self) {
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-o", "remount,ro"]).arg(self.path()).status();
+        assert!(status.unwrap().success(), "can't remount {}", self.path().display());
     }
 
     /// Makes room again.

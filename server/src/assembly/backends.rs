@@ -1,15 +1,20 @@
 //! Store, broker and gates, chosen by their URLs.
 
 use crate::config::{Config, Role};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use engine::{
     broker::{self, Broker, rabbit::Rabbit},
     clock,
     election::until_alone,
     gate::{self, Gate, Gates, redis::Redis},
-    store::Store,
+    store::{self, OpenFailure, Store},
 };
-use std::{fs::File, sync::Arc};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 pub const EMBEDDED: &str = "embedded:";
 
@@ -99,14 +104,74 @@ pub fn lock(config: &Config) -> anyhow::Result<Option<File>> {
         return Ok(None);
     }
     let path = config.data.join("lock");
-    let file = File::create(&path).with_context(|| format!("can't make {}", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!(
+    let file = File::create(&path).map_err(|error| cannot_write(&config.data, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!(
             "another Meanwhile uses {}: stop it, or set MEANWHILE_DATA to another folder",
             config.data.display()
-        );
+        ),
+        Err(TryLockError::Error(error)) => bail!(
+            "can't lock {}: set MEANWHILE_DATA to a folder on a disk of this machine ({error})",
+            path.display()
+        ),
     }
-    Ok(Some(file))
+}
+
+/// Makes the data folder where there is none.
+pub fn make_folder(data: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(data).map_err(|error| cannot_write(data, &error))
+}
+
+fn cannot_write(data: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!(
+        "the data folder {} can't be made or written: let the account that runs Meanwhile write \
+         there, or set MEANWHILE_DATA to another folder ({error})",
+        data.display()
+    )
+}
+
+/// Says in one sentence what is wrong with the database and what to do, where
+/// that is why the start failed.
+pub fn explain(config: &Config, error: anyhow::Error) -> anyhow::Error {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<store::Error>());
+    let Some((cause, failure)) = causes.find_map(|cause| Some((cause, cause.open_failure()?)))
+    else {
+        return error;
+    };
+    let place = match database(config) {
+        Ok(url) if is_sqlite(&url) => {
+            let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+            format!("the database {}", path.split('?').next().unwrap_or(path))
+        }
+        // A URL may hold a password.
+        _ => "the database of MEANWHILE_DATABASE".to_owned(),
+    };
+    let sentence = match failure {
+        OpenFailure::UnknownMigration(name) => {
+            return anyhow!(
+                "{place} holds a migration, {name}, that this release does not know: start the \
+                 release that made it, or restore a backup of this one's"
+            );
+        }
+        OpenFailure::Damaged => {
+            "is damaged, or is no database at all: restore a backup, or move the file away to \
+             begin with an empty one"
+        }
+        OpenFailure::ReadOnly => {
+            "can't be written: let the account that runs Meanwhile write to the file and its folder"
+        }
+        OpenFailure::CannotOpen => {
+            "can't be opened: let the account that runs Meanwhile read and write the file and its \
+             folder"
+        }
+        OpenFailure::NoRoom => "has no room left on its disk: make room, and start again",
+        OpenFailure::DiskFails => {
+            "can't be read or written: look after its disk, and start again when that works"
+        }
+        OpenFailure::Locked => "is locked by another program: close that, and start again",
+    };
+    anyhow!("{place} {sentence} ({})", cause.reason())
 }
 
 /// The same on a database that is not a file of this machine.

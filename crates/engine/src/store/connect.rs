@@ -1,12 +1,17 @@
 //! Connections: how each database is spoken to, and when it is given up.
 
-use super::{Error, schema::Migrator, sql};
+use super::{Error, database_files::DatabaseFiles, schema::Migrator, sql};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait,
-    sqlx::{self, Connection, PgConnection, Row, postgres::PgPoolOptions},
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, RuntimeErr,
+    TransactionTrait,
+    sqlx::{
+        self, Connection, PgConnection, Row, SqliteConnection,
+        postgres::PgPoolOptions,
+        sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+    },
 };
 use sea_orm_migration::MigratorTrait;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Any number that no other user of the database takes.
 const MIGRATION_LOCK: i64 = 0x6d65_616e_7768_696c;
@@ -15,16 +20,43 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A connection that does not answer within this time is closed.
 const PING: Duration = Duration::from_secs(3);
 
-/// The writer and the readers of the database at `url`, its schema up to date.
-pub(super) async fn open(url: &str) -> Result<(DatabaseConnection, DatabaseConnection), Error> {
+/// The database as it was opened, its schema up to date.
+pub(super) struct Opened {
+    /// On SQLite a pool of one connection.
+    pub writer: DatabaseConnection,
+    /// On PostgreSQL the same pool as `writer`.
+    pub reader: DatabaseConnection,
+    /// SQLite's.
+    pub files: Option<Arc<DatabaseFiles>>,
+}
+
+/// Opens the database at `url`, and brings its schema up to date.
+pub(super) async fn open(url: &str) -> Result<Opened, Error> {
     if url.starts_with("sqlite:") {
-        let writer = Database::connect(sqlite(url, 1)).await?;
-        Migrator::up(&writer, None).await?;
-        return Ok((writer, Database::connect(sqlite(url, 4)).await?));
+        return open_sqlite(url).await;
     }
     migrate(url).await?;
     let pool = Database::connect(postgres(url)).await?;
-    Ok((pool.clone(), pool))
+    Ok(Opened { writer: pool.clone(), reader: pool, files: None })
+}
+
+/// Only the first connection may make the file: one that is opened later, for
+/// one that was given up, would make an empty database where the file is gone.
+async fn open_sqlite(url: &str) -> Result<Opened, Error> {
+    let first = Database::connect(sqlite(url, 1, true, None)).await?;
+    Migrator::up(&first, None).await?;
+    let path = url.parse::<SqliteConnectOptions>().map_err(unreadable)?;
+    let files = DatabaseFiles::of_open(path.get_filename());
+    let files = Arc::new(files.map_err(|error| unreadable(sqlx::Error::Io(error)))?);
+    let writer = Database::connect(sqlite(url, 1, false, Some(Arc::clone(&files)))).await?;
+    let reader = Database::connect(sqlite(url, 4, false, None)).await?;
+    // The last one that closes would take the log with it.
+    first.close().await?;
+    Ok(Opened { writer, reader, files: Some(files) })
+}
+
+fn unreadable(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
 }
 
 /// Of processes that start together one migrates, the others wait, however
@@ -41,7 +73,16 @@ async fn migrate(url: &str) -> Result<(), Error> {
     Ok(patient.close().await?)
 }
 
-fn sqlite(url: &str, connections: u32) -> ConnectOptions {
+/// Largest size that the log keeps after its content is in the database, bytes:
+/// what a burst made of it goes back to the disk.
+const LOG_KEPT: &str = "67108864";
+
+fn sqlite(
+    url: &str,
+    connections: u32,
+    create: bool,
+    files: Option<Arc<DatabaseFiles>>,
+) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -50,15 +91,56 @@ fn sqlite(url: &str, connections: u32) -> ConnectOptions {
         .max_lifetime(None)
         .acquire_timeout(Duration::from_secs(10))
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
+        .map_sqlx_sqlite_opts(move |options| {
             options
-                .create_if_missing(true)
+                .create_if_missing(create)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "FULL")
-        });
+                .pragma("journal_size_limit", LOG_KEPT)
+        })
+        .map_sqlx_sqlite_pool_opts(move |pool| checked(pool, files.clone()));
     options
+}
+
+/// A connection is taken only while no transaction is open on it, and comes back
+/// only when SQLite itself agrees: see [`has_no_transaction`]. A commit that
+/// would go to a file that is no longer in its place is made a rollback.
+fn checked(pool: SqlitePoolOptions, files: Option<Arc<DatabaseFiles>>) -> SqlitePoolOptions {
+    // The thread of a connection ends in a use of it, which its release sees.
+    pool.test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let files = files.clone();
+            Box::pin(async move {
+                if let Some(files) = files {
+                    let mut handle = connection.lock_handle().await?;
+                    handle.set_commit_hook(move || files.are_in_place());
+                }
+                Ok(())
+            })
+        })
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+        .after_release(|connection, _| Box::pin(has_no_transaction(connection)))
+}
+
+/// Whether no transaction is open, by SQLite and by the driver's own count.
+///
+/// SQLite ends a transaction by itself when a statement finds the disk full or
+/// fails to read or write. The driver's ROLLBACK is then an error and its count
+/// stays above zero: what it begins next is a savepoint, which may leave a
+/// transaction open for ever and everything after it uncommitted, though each
+/// RELEASE is answered with success. Such a connection is closed, and SQLite
+/// rolls back what was open on it.
+async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Takes no lock and reads nothing; an error where a transaction is open. It
+    // follows a ROLLBACK that a dropped transaction has left behind.
+    let probe = sqlx::raw_sql("BEGIN; ROLLBACK").execute(&mut *connection).await;
+    let clean = probe.is_ok() && !connection.is_in_transaction();
+    if !clean {
+        tracing::warn!("a connection whose transaction has not ended is closed");
+    }
+    Ok(clean)
 }
 
 const CONNECT: Duration = Duration::from_secs(5);

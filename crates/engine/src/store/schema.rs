@@ -41,7 +41,12 @@ impl MigratorTrait for Migrator {
             }
             !newer
         });
-        Ok(applied)
+        let unknown =
+            applied.iter().find(|found| !ours.iter().any(|ours| ours.name() == found.version));
+        match unknown {
+            Some(unknown) => Err(DbErr::Migration(unknown.version.clone())),
+            None => Ok(applied),
+        }
     }
 }
 

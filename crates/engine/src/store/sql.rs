@@ -29,7 +29,8 @@ async fn within<T>(
     statement: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, Error> {
     let silent = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
-    Ok(tokio::time::timeout(limit, statement).await.map_err(silent)??)
+    let answer = tokio::time::timeout(limit, statement).await.map_err(silent)?;
+    answer.map_err(|error| Error::from(error).of_files())
 }
 
 /// A transaction that may write.
@@ -114,6 +115,9 @@ pub(super) async fn alone<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Er
     one(c, "SELECT pg_advisory_xact_lock($1)", [lock.into()]).await.map(|_| ())
 }
 
+/// Returns the first row. A statement that commits by itself must not return rows
+/// through this: the driver stops at the first one, and then nobody hears whether
+/// SQLite's commit failed.
 pub(super) async fn one<C: ConnectionTrait>(
     c: &C,
     sql: &str,

@@ -114,13 +114,24 @@ impl Worker {
     }
 
     /// The end of a call is worth some tries: without it the call is unsure.
+    /// While the database can't write, for want of room above all, nobody else
+    /// can take the task either: then it is tried until there is room, and the
+    /// lease with it.
     async fn finish(&self, finish: Finish) -> Result<(), store::Error> {
         let mut pause = BACK_OFF[0];
         loop {
             match self.shared.ends.one(finish.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error) if pause >= BACK_OFF[1] || error.is_defect() => return Err(error),
-                Err(error) => tracing::warn!(%error, "could not keep the end of a call"),
+                Err(error) if error.is_defect() => return Err(error),
+                Err(error) if pause >= BACK_OFF[1] && !error.cannot_write() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "could not keep the end of a call");
+                    if error.cannot_write()
+                        && let Err(error) = self.shared.store.renew(finish.task, finish.fence).await
+                    {
+                        tracing::debug!(%error, "could not renew a lease");
+                    }
+                }
             }
             sleep(pause).await;
             pause = (pause * 2).min(BACK_OFF[1]);

@@ -38,9 +38,11 @@ impl Worker {
             match done {
                 Ok(Delivered::Handled) => return delivery.ack().await,
                 Ok(Delivered::GivenBack) => return,
-                Err(error @ (store::Error::Database(_) | store::Error::Unsettled(_)))
-                    if !error.is_defect() =>
-                {
+                Err(
+                    error @ (store::Error::Database(_)
+                    | store::Error::Unsettled(_)
+                    | store::Error::FilesMissing),
+                ) if !error.is_defect() => {
                     tracing::warn!(queue, %error, "a delivery is tried again");
                 }
                 // It would fail for ever. The reaper misses its message, and
