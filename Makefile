@@ -27,6 +27,7 @@ test: ## Run every test: rules, ports, server, browser with both bundles, attemp
 	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/check.spec.ts
 	cargo build --locked --package bench
 	$${CARGO_TARGET_DIR:-target}/debug/bench siege --quick
+	$${CARGO_TARGET_DIR:-target}/debug/bench disk-full --rounds 5
 	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --held-up 250 --only \
 	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed,rolling-restart,poison
 

@@ -138,7 +138,17 @@ impl Api {
         csv: String,
         key: &str,
     ) -> anyhow::Result<Result<Job, String>> {
-        let answer = self.try_upload(CHANNELS, csv, key).await?;
+        self.upload_to_or_503(CHANNELS, csv, key).await
+    }
+
+    /// The same to some channels.
+    pub async fn upload_to_or_503(
+        &self,
+        channels: &str,
+        csv: String,
+        key: &str,
+    ) -> anyhow::Result<Result<Job, String>> {
+        let answer = self.try_upload(channels, csv, key).await?;
         if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
             return launched(answer).await.map(Ok);
         }
@@ -174,6 +184,16 @@ impl Api {
 
     pub async fn job(&self, job: JobId) -> anyhow::Result<Job> {
         self.get(&format!("/jobs/{job}")).await
+    }
+
+    /// Whether the server knows the job.
+    pub async fn knows(&self, job: JobId) -> anyhow::Result<bool> {
+        let url = format!("{}/api/v1/jobs/{job}", self.base());
+        let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => expect(answer, StatusCode::OK).await.map(|_| true),
+        }
     }
 
     pub async fn jobs(&self) -> anyhow::Result<Page<Job>> {

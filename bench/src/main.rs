@@ -10,6 +10,7 @@
 //! | [`api`] | `/api/v1`, and the sandbox past the product |
 //! | [`stream`] | a client of `/ws` |
 //! | [`audit`] | accepted − terminal, counters, ledger |
+//! | [`bounded_disk`] | a disk for a database that can be filled and emptied |
 //! | [`cpu`] | who kept the processors busy |
 //! | [`machine`] | what it runs on, and how long a flush to its disk takes |
 //! | [`report`] | percentiles, bars, the table |
@@ -19,6 +20,7 @@
 
 mod api;
 mod audit;
+mod bounded_disk;
 mod browser;
 mod cluster;
 mod cpu;

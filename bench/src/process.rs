@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 const START: Duration = Duration::from_secs(60);
+/// More than a drain takes.
+const STOP: Duration = Duration::from_secs(45);
 
 /// How the sandbox behaves.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +125,35 @@ impl Meanwhile {
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.child = None;
+    }
+
+    /// Sends SIGTERM, and waits until the server has drained and ended.
+    ///
+    /// # Errors
+    /// The server does not run, or does not end in time.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let child = self.child.as_mut().context("the server does not run")?;
+        anyhow::ensure!(child.signal("TERM"), "could not send SIGTERM");
+        let start = Instant::now();
+        while child.try_wait()?.is_none() {
+            anyhow::ensure!(start.elapsed() < STOP, "it did not end within {STOP:?} of SIGTERM");
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.child = None;
+        Ok(())
+    }
+
+    /// Its process id.
+    ///
+    /// # Errors
+    /// The server does not run.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        Ok(self.child.as_ref().context("the server does not run")?.id())
+    }
+
+    /// How often its log says these words.
+    pub fn logged(&self, words: &str) -> usize {
+        fs::read_to_string(self.log()).unwrap_or_default().matches(words).count()
     }
 
     /// Where its errors are written.

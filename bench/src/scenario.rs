@@ -3,6 +3,7 @@
 mod accept;
 mod batch;
 mod cuts;
+mod disk_full;
 mod faults;
 mod kills;
 mod large;
@@ -30,6 +31,8 @@ pub enum Scenario {
     Kills(kills::Kills),
     /// A client whose connection is cut again and again in one batch.
     Cuts(cuts::Cuts),
+    /// The disk under the embedded database, full and empty at random moments.
+    DiskFull(disk_full::DiskFull),
     /// The whole as several processes, and everything that may fail under it.
     Faults(faults::Faults),
     /// 202s, a channel's pace and fairness with several processes.
@@ -58,6 +61,7 @@ impl Scenario {
             Self::Relay(scenario) => scenario.run(binary).await,
             Self::Kills(scenario) => scenario.run(binary).await,
             Self::Cuts(scenario) => scenario.run(binary).await,
+            Self::DiskFull(scenario) => scenario.run(binary).await,
             Self::Faults(scenario) => scenario.run(binary).await,
             Self::Shared(scenario) => scenario.run(binary).await,
             Self::Siege(scenario) => scenario.run(binary).await,

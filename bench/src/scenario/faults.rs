@@ -9,11 +9,13 @@
 //! | [`scene`] | what a fault is given, and the jobs that it leaves behind |
 //! | [`launch`] | the batches, and kills of web nodes in their launch |
 //! | [`machines`] | the start of machines: before, in and after its round |
+//! | [`embedded`] | the full disk of one process with SQLite |
 //! | [`happen`] | every other fault, and its mending |
 //! | [`listen`] | a client whose connection is cut |
 //! | [`kept`] | what is asked of items and attempts |
 //! | [`table`] | what all rounds found |
 
+mod embedded;
 mod fault;
 mod happen;
 mod kept;
@@ -127,7 +129,11 @@ impl Faults {
             let start = Instant::now();
             let round = Round { fault, name: format!("{}{number}", fault.prefix()), setting };
             let mut dice = fault.dice(seed, u64::try_from(number)?);
-            let result = round.run(&mut cluster, &mut dice).await;
+            let result = match fault {
+                // Nothing of the others is in its way, nor is it in theirs.
+                Fault::DiskFullEmbedded => embedded::round(binary, &round.name, &mut dice).await,
+                _ => round.run(&mut cluster, &mut dice).await,
+            };
             let (found, ended) = match result {
                 Ok(found) => (found, true),
                 Err(error) => {

@@ -23,6 +23,7 @@ pub enum Fault {
     PostgresKilled,
     PostgresSilent,
     DiskFull,
+    DiskFullEmbedded,
     ClockOff,
     Storm,
     AlwaysFails,
@@ -31,7 +32,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::None,
         Self::WebKilledAfter202,
         Self::WebKilledBefore202,
@@ -49,6 +50,7 @@ impl Fault {
         Self::PostgresKilled,
         Self::PostgresSilent,
         Self::DiskFull,
+        Self::DiskFullEmbedded,
         Self::ClockOff,
         Self::Storm,
         Self::AlwaysFails,
@@ -76,6 +78,7 @@ impl Fault {
             Self::PostgresKilled => "postgres-killed",
             Self::PostgresSilent => "postgres-silent",
             Self::DiskFull => "disk-full",
+            Self::DiskFullEmbedded => "disk-full-embedded",
             Self::ClockOff => "clock-off",
             Self::Storm => "storm",
             Self::AlwaysFails => "always-fails",
@@ -136,6 +139,11 @@ impl Fault {
             Self::DiskFull => {
                 "PostgreSQL's disk is full: 503 that says so, never a false 202, nothing half \
                  stored; goes on by itself when there is room."
+            }
+            Self::DiskFullEmbedded => {
+                "The disk of one process with SQLite is full when launches, claims and ends of calls \
+                 meet it, at three moments each: 503 that says so, never a false 202; goes on by \
+                 itself when there is room, and a restart knows every job that was accepted."
             }
             Self::ClockOff => {
                 "The clocks of a worker and of a web node are an hour off, the one ahead and the other \

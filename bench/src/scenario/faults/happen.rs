@@ -16,12 +16,13 @@ pub async fn happen(fault: Fault, scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let victim = scene.dice.random_range(0..scene.cluster.workers.len());
     let away = Duration::from_millis(scene.dice.random_range(500..4_000));
     match fault {
-        // These happen at the launch, or by the products themselves.
+        // These happen at the launch, by the products themselves, or elsewhere.
         Fault::None
         | Fault::WebKilledAfter202
         | Fault::WebKilledBefore202
         | Fault::Storm
-        | Fault::AlwaysFails => Ok(()),
+        | Fault::AlwaysFails
+        | Fault::DiskFullEmbedded => Ok(()),
         Fault::WorkerKilled => node::killed(scene, victim, away).await,
         Fault::WorkerFrozen => {
             scene.cluster.workers[victim].signal("STOP")?;
