@@ -48,8 +48,11 @@ async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
             let [_, _, high, low] = n.to_be_bytes();
             let from = Ipv4Addr::new(127, 64 + u8::try_from(client)?, high, low);
             // Half of them are about the owner, half about nobody.
-            let email =
-                if n % 2 == 0 { WHO.to_owned() } else { format!("{client}-{n}@example.com") };
+            let email = if n.is_multiple_of(2) {
+                WHO.to_owned()
+            } else {
+                format!("{client}-{n}@example.com")
+            };
             let body = format!(r#"{{"email":"{email}","password":"a wrong one"}}"#);
             let request = format!(
                 "POST /api/v1/session HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: \
