@@ -9,8 +9,11 @@ use tokio::sync::Semaphore;
 
 /// Hashing takes some 20 MiB and a processor for a while: few at once.
 static HASHERS: Semaphore = Semaphore::const_new(2);
+/// Of these, hashes of those who have shown nothing yet: whoever is known waits
+/// for one of them at most.
+static STRANGERS_AT_ONCE: Semaphore = Semaphore::const_new(1);
 /// Hashes under way or waiting of those who have shown nothing yet. The last
-/// one waits for half a second or so.
+/// one waits for a second or so.
 static STRANGERS: Semaphore = Semaphore::const_new(32);
 /// The same of those on a known device, in a session or with a one-time link:
 /// strangers don't take their places.
@@ -83,10 +86,14 @@ async fn blocking<T: Send + 'static>(
         Asker::Known => &KNOWN,
     };
     let queued = queue.try_acquire().map_err(|_| busy())?;
+    let share = match asker {
+        Asker::Stranger => Some(STRANGERS_AT_ONCE.acquire().await.map_err(|_| busy())?),
+        Asker::Known => None,
+    };
     let turn = HASHERS.acquire().await.map_err(|_| busy())?;
-    // Both are held by the work: a client that hangs up does not free them.
+    // All are held by the work: a client that hangs up does not free them.
     let work = move || {
-        let _held = (queued, turn);
+        let _held = (queued, share, turn);
         work()
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| busy())
