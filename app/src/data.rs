@@ -63,8 +63,18 @@ mod server {
 
     #[allow(clippy::needless_pass_by_value)]
     pub fn error(error: engine::store::Error) -> ServerFnError {
+        if let engine::store::Error::Text(_) = error {
+            set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY);
+        }
         error.record();
         ServerFnError::ServerError(error.public_message())
+    }
+
+    /// Sets the status of the answer, of a page or of the server function.
+    pub fn set_status(status: axum::http::StatusCode) {
+        if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+            response.set_status(status);
+        }
     }
 
     pub fn key() -> String {

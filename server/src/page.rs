@@ -17,6 +17,7 @@ use app::{
 };
 use axum::{
     RequestExt, Router,
+    body::{Body, to_bytes},
     extract::{Path, Query, Request, State as Extract},
     http::{Method, StatusCode, header},
     middleware::{self, Next},
@@ -107,7 +108,22 @@ async fn server_function(request: Request) -> Response {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
     }
     let request = request.with_limited_body();
-    render::server_function(move || context.provide(), request).await
+    with_client_errors(render::server_function(move || context.provide(), request).await).await
+}
+
+/// Answers a body that could not be read with 400. The library says 500, which
+/// would count a client's mistake among the failures of this server.
+async fn with_client_errors(answer: Response) -> Response {
+    const UNREADABLE: [&[u8]; 3] = [b"Args|", b"Deserialization|", b"MissingArg|"];
+    if answer.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    if UNREADABLE.iter().any(|kind| body.starts_with(kind)) {
+        parts.status = StatusCode::BAD_REQUEST;
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// What to answer where no server function has this path and this method.

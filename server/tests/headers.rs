@@ -4,6 +4,7 @@
 
 mod support;
 
+use app::data::ask::Question;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -81,6 +82,50 @@ async fn what_the_api_does_not_have_is_a_problem_document() {
         let problem: Value = answer.json().await.unwrap();
         assert_eq!(problem["status"], status.as_u16(), "{method} {path}");
     }
+}
+
+#[tokio::test]
+async fn what_a_page_asks_wrongly_is_its_mistake_and_not_the_servers() {
+    let meanwhile = Meanwhile::start().await;
+    let (answer, _) = leptos::server_fn::axum::server_fn_paths()
+        .find(|(path, _)| path.starts_with("/api/answer"))
+        .unwrap();
+    let none = "01a00000-0000-7000-8000-000000000000";
+    for (body, status) in [
+        ("{".to_owned(), StatusCode::BAD_REQUEST),
+        (json!({ "question": "nothing" }).to_string(), StatusCode::BAD_REQUEST),
+        (json!({ "question": { "flow": { "id": none } } }).to_string(), StatusCode::NOT_FOUND),
+        (json!({ "question": Question::Inbox }).to_string(), StatusCode::OK),
+        (json!({ "question": { "search": { "q": "lamp" } } }).to_string(), StatusCode::OK),
+        (
+            json!({ "question": { "search": { "q": "l".repeat(60_000) } } }).to_string(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+    ] {
+        let asked = meanwhile.post(answer).header(header::CONTENT_TYPE, "application/json");
+        let answer = asked.body(body.clone()).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{body}");
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+    }
+    let asked = send(&meanwhile, Method::GET, answer, "*/*").await;
+    assert_eq!(asked.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_search_that_is_too_long_is_refused_with_a_sentence() {
+    let meanwhile = Meanwhile::start().await;
+    let words = "l".repeat(60_000);
+    for path in ["/search", "/jobs"] {
+        let path = format!("{path}?q={words}");
+        let page = send(&meanwhile, Method::GET, &path, "text/html").await;
+        assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let page = page.text().await.unwrap();
+        assert!(
+            page.contains("The search has 60000 characters; at most 200 are allowed."),
+            "{page}"
+        );
+    }
+    assert!(!meanwhile.log().contains("ERROR"), "{}", meanwhile.log());
 }
 
 /// The status that a request of these lines is answered with.

@@ -186,7 +186,10 @@ mod server {
 
     pub fn gone(error: Error) -> ServerFnError {
         match error {
-            Error::NotFound => ServerFnError::ServerError("There is no such job.".into()),
+            Error::NotFound => {
+                crate::data::server::set_status(axum::http::StatusCode::NOT_FOUND);
+                ServerFnError::ServerError("There is no such job.".into())
+            }
             error => crate::data::server::error(error),
         }
     }

@@ -79,8 +79,7 @@ pub const fn ask_people() -> Ask<Option<PeoplePage>> {
 #[cfg(feature = "ssr")]
 pub(super) async fn people(asker: Asker) -> Result<Option<PeoplePage>, ServerFnError> {
     if asker.who.role != Role::Admin {
-        expect_context::<leptos_axum::ResponseOptions>()
-            .set_status(axum::http::StatusCode::NOT_FOUND);
+        server::set_status(axum::http::StatusCode::NOT_FOUND);
         return Ok(None);
     }
     let since = server::since(&asker).await?;

@@ -5,7 +5,7 @@
 /// counts as part of a guard, so that guarding twice is undone twice.
 /// Source: <https://owasp.org/www-community/attacks/CSV_Injection>.
 fn needs_guard(text: &str) -> bool {
-    text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
+    text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 
 /// The cell without blanks around it and without the `'` that guards it.
@@ -27,5 +27,20 @@ pub(super) fn clipped(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+
+    #[test]
+    fn a_cell_that_a_spreadsheet_could_run_gets_an_apostrophe() {
+        for text in ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "'=1", "''-1"] {
+            assert_eq!(guarded(text), format!("'{text}"), "{text:?}");
+        }
+        for text in ["", "1+1", "a=b", "'quoted'", "lamp-1"] {
+            assert_eq!(guarded(text), text);
+        }
     }
 }
