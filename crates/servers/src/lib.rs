@@ -17,11 +17,26 @@ pub use redis::RedisNode;
 pub use small_disk::SmallDisk;
 pub use tethered::Tethered;
 
-use std::{net::TcpListener, path::Path};
+use std::{
+    net::TcpListener,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
-/// A port that nobody listened on just now.
+/// A port that nobody listened on just now. Below the range from which the
+/// kernel takes the ports of outgoing connections (32768 and up on Linux): a
+/// server that listens a second later would find one of those taken.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests of other processes begin elsewhere.
+    let first = std::process::id().wrapping_mul(101);
+    loop {
+        let next = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + u16::try_from(next % 22_000).unwrap();
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn is_root() -> bool {
