@@ -136,6 +136,7 @@ pub enum Error {
 /// The broker or the database can't be reached.
 pub async fn declare(store: &Store, broker: &dyn Broker, queues: &[String]) -> Result<u64, Error> {
     let mut lost = 0;
+    store.add_queues(queues).await?;
     for queue in broker.declare(queues).await? {
         lost += publish_again(store, &queue).await?;
     }
@@ -148,7 +149,7 @@ pub async fn declare(store: &Store, broker: &dyn Broker, queues: &[String]) -> R
 /// # Errors
 /// The database can't be reached.
 async fn publish_again(store: &Store, queue: &str) -> Result<u64, crate::store::Error> {
-    let lost = store.unpublish(queue, i64::MAX).await?;
+    let lost = store.queue_lost(queue).await?;
     if lost > 0 {
         tracing::warn!(queue, lost, "a queue was lost; its tasks are published again");
         metrics::counter!("meanwhile_unpublished_total", "queue" => queue.to_owned())
@@ -163,9 +164,10 @@ async fn round(
     queue: &Queue,
     turns: &mut Turns,
 ) -> Result<usize, Error> {
-    let Due { tasks: due, exhausted } = store.due(&queue.name, queue.window(), turns).await?;
+    let Due { tasks: due, exhausted, generation } =
+        store.due(&queue.name, queue.window(), turns).await?;
     if due.is_empty() {
-        store.mark_published(&[], &exhausted).await?;
+        store.mark_published(&[], &exhausted, None).await?;
         return Ok(exhausted.len());
     }
     turns.taken(&due);
@@ -186,7 +188,7 @@ async fn round(
     };
     of("meanwhile_published_total", confirmed.len());
     of("meanwhile_publish_failures_total", failed);
-    store.mark_published(&confirmed, &exhausted).await?;
+    store.mark_published(&confirmed, &exhausted, generation.as_ref()).await?;
     if is_missing {
         declare(store, broker, std::slice::from_ref(&queue.name)).await?;
     }

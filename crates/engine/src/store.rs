@@ -49,7 +49,7 @@ pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
 pub use open_failure::OpenFailure;
 pub use people::{Account, Identity};
 pub use prune::{Pruned, Retention};
-pub use publish::{Due, Exhausted, Turns};
+pub use publish::{Due, Exhausted, QueueGeneration, Turns};
 pub use read::{JobQuery, TaskQuery};
 pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;

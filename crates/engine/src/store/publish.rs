@@ -20,6 +20,20 @@ pub struct Due {
     /// Jobs of which nothing more is due once these tasks are published; to be
     /// handed to [`Store::mark_published`] with them.
     pub exhausted: Vec<Exhausted>,
+    /// Of the queue, before anything is published; to be handed on likewise.
+    pub generation: Option<QueueGeneration>,
+}
+
+/// Changes each time that a queue has lost its messages, so that a message that
+/// was published before and is marked afterwards is not waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueGeneration {
+    queue: String,
+    value: Option<String>,
+}
+
+fn generation_name(queue: &str) -> String {
+    format!("generation of {queue}")
 }
 
 /// A job of which nothing more is due in a queue.
@@ -72,15 +86,17 @@ impl Store {
     /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn due(&self, queue: &str, window: usize, turns: &Turns) -> Result<Due, Error> {
         let now = self.now_ms();
-        let unclaimed: i64 = one(
+        let found = one(
             &self.reader,
-            "SELECT COUNT(*) AS n FROM tasks \
-             WHERE queue = $1 AND state = 'queued' AND published_at IS NOT NULL",
-            [queue.into()],
+            "SELECT COUNT(*) AS n, (SELECT value FROM meta WHERE name = $2) AS generation \
+             FROM tasks WHERE queue = $1 AND state = 'queued' AND published_at IS NOT NULL",
+            [queue.into(), generation_name(queue).into()],
         )
         .await?
-        .ok_or(Error::NotFound)?
-        .try_get("", "n")?;
+        .ok_or(Error::NotFound)?;
+        let unclaimed: i64 = found.try_get("", "n")?;
+        let value = found.try_get("", "generation")?;
+        let generation = Some(QueueGeneration { queue: queue.to_owned(), value });
         let room = window.saturating_sub(usize::try_from(unclaimed).unwrap_or(window));
         if room == 0 {
             return Ok(Due::default());
@@ -98,7 +114,7 @@ impl Store {
         }
         let tasks = chosen.unwrap_or_default();
         let exhausted = exhausted(queue, &lists, &jobs, &tasks);
-        Ok(Due { tasks, exhausted })
+        Ok(Due { tasks, exhausted, generation })
     }
 
     /// Jobs whose next task has come due since the last round are ready.
@@ -256,24 +272,42 @@ impl Store {
 
     /// Marks deliveries as published, where they still are the task's, and
     /// jobs of `exhausted` as not ready, where nothing of theirs is due any more.
+    /// Where the queue is not of that `generation` any more its messages are
+    /// lost, and no delivery is marked.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn mark_published(
         &self,
         batch: &[(TaskId, i64)],
         exhausted: &[Exhausted],
+        generation: Option<&QueueGeneration>,
     ) -> Result<(), Error> {
-        persist!(self.try_mark_published(batch, exhausted))
+        persist!(self.try_mark_published(batch, exhausted, generation))
     }
 
     async fn try_mark_published(
         &self,
-        batch: &[(TaskId, i64)],
+        mut batch: &[(TaskId, i64)],
         exhausted: &[Exhausted],
+        generation: Option<&QueueGeneration>,
     ) -> Result<(), Error> {
         if batch.is_empty() && exhausted.is_empty() {
             return Ok(());
         }
         let tx = self.begin().await?;
         let now = self.now_ms();
+        if let Some(QueueGeneration { queue, value }) = generation {
+            // Whoever finds that messages are lost waits for this commit, and
+            // sees what it marks.
+            let lock = if self.is_sqlite() { "" } else { " FOR SHARE" };
+            let sql = format!("SELECT value FROM meta WHERE name = $1{lock}");
+            let found = one(&tx, &sql, [generation_name(queue).into()]).await?;
+            let current: Option<String> = found.map(|row| row.try_get("", "value")).transpose()?;
+            if current != *value {
+                batch = &[];
+            }
+        }
         let queued = hold(self, &tx, TaskState::Queued, batch).await?;
         for part in parts(&queued, ROWS) {
             let sql = format!(
@@ -299,6 +333,38 @@ impl Store {
         }
         commit(tx).await?;
         Ok(())
+    }
+
+    /// Begins the first generation of queues that have none.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn add_queues(&self, queues: &[String]) -> Result<(), Error> {
+        for queue in queues {
+            execute(
+                &self.writer,
+                "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                [generation_name(queue).into(), Uuid::now_v7().to_string().into()],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// All messages of `queue` are lost: its tasks are to be published again,
+    /// those too that a relay has just published and not marked yet.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn queue_lost(&self, queue: &str) -> Result<u64, Error> {
+        execute(
+            &self.writer,
+            "INSERT INTO meta (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [generation_name(queue).into(), Uuid::now_v7().to_string().into()],
+        )
+        .await?;
+        self.unpublish(queue, i64::MAX).await
     }
 
     /// Queued tasks that were published before `published_before` (UTC ms)

@@ -21,7 +21,7 @@ pub async fn what_was_to_wait_for_seconds_does_not_wait_for_a_day(world: World) 
     world.finish(&retried, retry).await;
     let running = world.claim_next().await.unwrap();
     let published = world.store.due(QUEUE, 1, &Turns::default()).await.unwrap().tasks.remove(0);
-    world.store.mark_published(&[(published.task, published.fence)], &[]).await.unwrap();
+    world.store.mark_published(&[(published.task, published.fence)], &[], None).await.unwrap();
     world.store.close_account("acme", world.store.now_ms() + 60_000, "http_503").await.unwrap();
     assert!(world.store.take_seat("relay", "gone", 6_000).await.unwrap());
 
@@ -49,7 +49,7 @@ pub async fn what_is_published_under_a_clock_ahead_is_published_again(world: Wor
     world.store.follow_clock().await.unwrap();
     world.store.accept(upload(world.user, 1)).await.unwrap();
     let sent = world.store.due(QUEUE, 1, &Turns::default()).await.unwrap().tasks.remove(0);
-    world.store.mark_published(&[(sent.task, sent.fence)], &[]).await.unwrap();
+    world.store.mark_published(&[(sent.task, sent.fence)], &[], None).await.unwrap();
     world.clock.advance(-DAY_MS);
     world.store.follow_clock().await.unwrap();
     // Its message is lost.

@@ -84,6 +84,7 @@ suite! {
         of_two_who_claim_many_each_task_is_one_s
         many_workers_and_a_relay_do_not_wait_for_each_other
         a_task_that_comes_due_while_a_relay_looks_is_not_hidden
+        what_is_marked_after_its_queue_was_lost_is_published_again
         a_finish_and_a_cancel_leave_one_truth
         a_retry_and_a_cancel_leave_one_truth
         one_key_sent_twice_at_once_is_one_job

@@ -68,7 +68,7 @@ pub async fn of_two_who_claim_many_each_task_is_one_s(world: World) {
         let (a, b, marked) = tokio::join!(
             world.store.claim_all(&batch, "a"),
             world.other.claim_all(&reversed, "b"),
-            world.other.mark_published(&batch, &[])
+            world.other.mark_published(&batch, &[], None)
         );
         marked.unwrap();
         let mut claimed = Vec::new();
@@ -276,12 +276,12 @@ pub async fn a_deadlock_turns_nobody_away(world: World) {
     for _ in 0..ROUNDS {
         let due = world.store.due(QUEUE, 60, &Turns::default()).await.unwrap().tasks;
         let mut published: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
-        world.store.mark_published(&published, &[]).await.unwrap();
+        world.store.mark_published(&published, &[], None).await.unwrap();
         // A pause goes through the tasks one way, these marks the other.
         published.reverse();
         let (marked, marked_too, paused) = tokio::join!(
-            world.store.mark_published(&published, &[]),
-            world.other.mark_published(&published, &[]),
+            world.store.mark_published(&published, &[], None),
+            world.other.mark_published(&published, &[], None),
             world.other.control(world.user, job, Control::Pause)
         );
         marked.unwrap();
@@ -313,13 +313,30 @@ pub async fn a_task_that_comes_due_while_a_relay_looks_is_not_hidden(world: Worl
         let due = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
         assert_eq!((due.tasks.len(), due.exhausted.len()), (1, 1), "{:?}", due.exhausted);
         let (task, fence) = (due.tasks[0].task, due.tasks[0].fence);
-        world.store.mark_published(&[(task, fence)], &[]).await.unwrap();
+        world.store.mark_published(&[(task, fence)], &[], None).await.unwrap();
         let (marked, unpublished) = tokio::join!(
-            world.store.mark_published(&[], &due.exhausted),
+            world.store.mark_published(&[], &due.exhausted, None),
             world.other.unpublish(QUEUE, i64::MAX)
         );
         marked.unwrap();
         assert_eq!(unpublished.unwrap(), 1);
     }
     assert_eq!(world.store.job(world.user, job.id).await.unwrap().counts.open, 1);
+}
+
+/// A queue is deleted between a relay's publishing and its mark: the message is
+/// gone, and nobody waits for it.
+pub async fn what_is_marked_after_its_queue_was_lost_is_published_again(world: World) {
+    world.store.add_queues(&[QUEUE.into()]).await.unwrap();
+    world.store.accept(upload(world.user, 1)).await.unwrap();
+    let due = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+    let batch = [(due.tasks[0].task, due.tasks[0].fence)];
+    assert_eq!(world.other.queue_lost(QUEUE).await.unwrap(), 0, "nothing is marked yet");
+    let mark = world.store.mark_published(&batch, &due.exhausted, due.generation.as_ref());
+    mark.await.unwrap();
+    let again = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap();
+    assert_eq!(again.tasks.len(), 1);
+    let mark = world.store.mark_published(&batch, &again.exhausted, again.generation.as_ref());
+    mark.await.unwrap();
+    assert!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks.is_empty());
 }

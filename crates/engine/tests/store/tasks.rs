@@ -125,7 +125,7 @@ pub async fn a_delivery_that_a_pause_refused_comes_again(world: World) {
     let sent = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
     let claim = (sent[0].task, sent[0].fence);
     world.store.control(world.user, job, Control::Pause).await.unwrap();
-    world.store.mark_published(&[claim], &[]).await.unwrap();
+    world.store.mark_published(&[claim], &[], None).await.unwrap();
     assert_eq!(world.store.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::Nothing);
 
     world.store.control(world.user, job, Control::Resume).await.unwrap();

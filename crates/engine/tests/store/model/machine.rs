@@ -190,7 +190,7 @@ impl Machine {
 
     async fn publish(&mut self, marks: bool) {
         for queue in QUEUES {
-            let Due { tasks: due, exhausted } =
+            let Due { tasks: due, exhausted, .. } =
                 self.world.store.due(queue, WINDOW, &Turns::default()).await.unwrap();
             self.exhausted.extend(exhausted);
             let unclaimed = self.now.tasks.values().filter(|task| {
@@ -217,7 +217,7 @@ impl Machine {
     async fn mark(&mut self) {
         let published = std::mem::take(&mut self.unmarked);
         let exhausted = std::mem::take(&mut self.exhausted);
-        self.world.store.mark_published(&published, &exhausted).await.unwrap();
+        self.world.store.mark_published(&published, &exhausted, None).await.unwrap();
     }
 
     async fn deliver(&mut self, message: u8, again: bool) {
