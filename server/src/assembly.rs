@@ -40,7 +40,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{Registry, handlers::noop_run};
 
@@ -179,13 +179,13 @@ impl House {
         let alone = self.alone.take();
         self.spawn_background(config, &tasks, stop);
         let serves = config.role != Some(Role::Work);
-        let listener =
-            match serves {
-                true => Some(TcpListener::bind(config.listen).await.with_context(|| {
-                    format!("can't listen on {}: is it in use?", config.listen)
-                })?),
-                false => None,
-            };
+        let listener = match serves {
+            true => Some(
+                connections::listen(config.listen)
+                    .with_context(|| format!("can't listen on {}: is it in use?", config.listen))?,
+            ),
+            false => None,
+        };
         let hub = Hub::new(self.engine.clone(), stop.clone());
         let measures = self.measures(recorder, &hub);
         tasks.spawn(measures.clone().run(stop.clone()));

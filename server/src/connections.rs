@@ -34,7 +34,7 @@ use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::D
 use stream::MonitoredStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
@@ -76,6 +76,22 @@ const FAREWELLS: usize = 64;
 const BUFFER: usize = 64 * 1024;
 /// Connections that are ended where no file is left to accept one more.
 const RELIEVED: usize = 16;
+
+/// Connections that the kernel keeps until they are accepted. Past that it drops
+/// their first packet, and a client tries again after 1 s. The kernel's own
+/// limit, `net.core.somaxconn`, is 4,096 on most systems.
+const BACKLOG: u32 = 4_096;
+
+/// Listens on `address`.
+///
+/// # Errors
+/// The address is in use, or not one of this machine.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `stop`, and then until every request is answered.
 pub async fn serve(

@@ -3,7 +3,7 @@
 //!
 //! | what | in all | of one | past it |
 //! | --- | --- | --- | --- |
-//! | requests under way | [`REQUESTS`], [`STRANGERS`] of strangers | [`OWN_REQUESTS`], [`CROWD`] an address | 503, 429 at once |
+//! | requests under way | [`REQUESTS`], [`STRANGERS`] of strangers | [`OWN_REQUESTS`], [`CROWD`] an address | 503 after [`RELIEF`], 429 at once |
 //! | bodies held | [`BODIES`] | [`OWN_BODIES`] | 503, 429 after [`PATIENCE`] |
 //! | downloads | [`DOWNLOADS`] | [`OWN_DOWNLOADS`] | 503, 429 at once |
 //! | launches worked on | [`LAUNCHES`] | [`OWN_LAUNCHES`] | waits its turn |
@@ -33,6 +33,7 @@ use contract::UserId;
 use std::{
     collections::HashMap,
     net::IpAddr,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -47,8 +48,10 @@ const REQUESTS: usize = 512;
 const OWN_REQUESTS: usize = 64;
 /// Requests of all who are not signed in: they leave room for those who are.
 const STRANGERS: usize = 256;
-/// Longest time that a request waits for the place of one that is ended for it.
-const RELIEF: Duration = Duration::from_millis(500);
+/// Longest time that a request waits for a place, and how often it looks for a
+/// request that can be ended for it.
+const RELIEF: Duration = Duration::from_millis(900);
+const LOOK: Duration = Duration::from_millis(100);
 /// Answers that are read from the store while they are sent. Each keeps a few
 /// MiB at most.
 const DOWNLOADS: usize = 32;
@@ -114,6 +117,8 @@ pub struct Room {
     strangers: Arc<Semaphore>,
     shares: Arc<Mutex<HashMap<Whose, Arc<Places>>>>,
     under_way: Arc<Mutex<Vec<UnderWay>>>,
+    /// Number of requests of each network that wait for their places.
+    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// A request that has its place.
@@ -131,6 +136,7 @@ impl Default for Room {
             strangers: Arc::new(Semaphore::new(STRANGERS)),
             shares: Arc::default(),
             under_way: Arc::default(),
+            waiting: Arc::default(),
         }
     }
 }
@@ -142,6 +148,33 @@ pub struct Held {
     permits: Vec<OwnedSemaphorePermit>,
     shares: Vec<Arc<Places>>,
     listed: Vec<Listed>,
+}
+
+/// Number of requests of each network.
+fn counts(list: &[UnderWay]) -> HashMap<IpAddr, usize> {
+    let mut counts = HashMap::new();
+    for request in list {
+        *counts.entry(request.network).or_default() += 1;
+    }
+    counts
+}
+
+/// A request that waits for its place; no longer counted when it is dropped.
+struct Waiting {
+    network: IpAddr,
+    waiting: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = waiting.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                waiting.remove(&self.network);
+            }
+        }
+    }
 }
 
 /// A request in the list of those that are under way; taken off when it is
@@ -240,15 +273,7 @@ impl Room {
     ) -> Result<(), Full> {
         let strangers = (!signed_in).then_some(&self.strangers);
         for places in strangers.into_iter().chain([&self.all.requests]) {
-            let place = match Arc::clone(places).try_acquire_owned() {
-                Ok(place) => place,
-                Err(_) if self.end_one_for(network, signed_in) => {
-                    let place = timeout(RELIEF, Arc::clone(places).acquire_owned()).await;
-                    place.ok().and_then(Result::ok).ok_or(Full::All)?
-                }
-                Err(_) => return Err(Full::All),
-            };
-            held.permits.push(place);
+            held.permits.push(self.place(places, network, signed_in).await?);
         }
         if let Some(connection) = connection {
             let (list, connection) = (Arc::clone(&self.under_way), Arc::downgrade(&connection));
@@ -259,16 +284,52 @@ impl Room {
         Ok(())
     }
 
+    /// Waits for one of `places`, at most for [`RELIEF`], and ends requests of
+    /// others for it.
+    async fn place(
+        &self,
+        places: &Arc<Semaphore>,
+        network: IpAddr,
+        signed_in: bool,
+    ) -> Result<OwnedSemaphorePermit, Full> {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = self.wait(network)?;
+        let mut place = pin!(Arc::clone(places).acquire_owned());
+        let deadline = Instant::now() + RELIEF;
+        while Instant::now() < deadline {
+            self.end_one_for(network, signed_in);
+            if let Ok(Ok(place)) = timeout(LOOK, place.as_mut()).await {
+                return Ok(place);
+            }
+        }
+        Err(Full::All)
+    }
+
+    /// Counts a request of `network` that waits.
+    ///
+    /// # Errors
+    /// No network has more requests, with those that wait: nothing will be
+    /// ended for this one, and it would stand in the way of others.
+    fn wait(&self, network: IpAddr) -> Result<Waiting, Full> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = waiting.get(&network).copied().unwrap_or_default();
+        let counts = counts(&self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
+        let own = counts.get(&network).copied().unwrap_or_default() + waits;
+        if counts.values().all(|count| *count <= own) {
+            return Err(Full::All);
+        }
+        *waiting.entry(network).or_default() += 1;
+        Ok(Waiting { network, waiting: Arc::clone(&self.waiting) })
+    }
+
     /// Ends a request that waits for its client, in favour of one that comes
     /// from `network`. A stranger's request ends another stranger's only.
-    /// Returns whether there was one.
-    fn end_one_for(&self, network: IpAddr, signed_in: bool) -> bool {
+    fn end_one_for(&self, network: IpAddr, signed_in: bool) {
         let now = Instant::now();
         let list = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut counts = HashMap::<IpAddr, usize>::new();
-        for request in list.iter() {
-            *counts.entry(request.network).or_default() += 1;
-        }
+        let counts = counts(&list);
         let count = |network| counts.get(&network).copied().unwrap_or_default();
         let own = count(network);
         let spared = list.iter().filter_map(|request| {
@@ -279,10 +340,10 @@ impl Room {
             Some((!request.signed_in, count, waited, connection))
         });
         let spared = spared.max_by_key(|(stranger, count, waited, _)| (*stranger, *count, *waited));
-        let Some((.., connection)) = spared else { return false };
-        connection.end();
-        metrics::counter!("meanwhile_connections_displaced_total").increment(1);
-        true
+        if let Some((.., connection)) = spared {
+            connection.end();
+            metrics::counter!("meanwhile_connections_displaced_total").increment(1);
+        }
     }
 
     /// A place for an answer that is read from the store while it is sent.
@@ -501,6 +562,48 @@ mod tests {
             held.push(of_one);
         }
         assert_eq!(room.hold(person(9), LARGEST, &mut Held::default()).await, Err(Full::All));
+    }
+
+    /// A request of `address` whose answer is not taken, and which goes when its
+    /// connection is ended.
+    async fn unread(room: &Room, address: IpAddr) -> Result<Arc<Connection>, Full> {
+        let (connection, mut held) = (Arc::new(Connection::default()), Held::default());
+        room.enter(address, false, Some(Arc::clone(&connection)), &mut held).await?;
+        connection.request_began(false);
+        connection.answer_began();
+        connection.set_blocked(true);
+        let ended = Arc::clone(&connection);
+        tokio::spawn(async move {
+            ended.ended().await;
+            drop(held);
+        });
+        Ok(connection)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_who_take_no_answers_give_way_to_others_and_not_to_their_own() {
+        let room = Room::default();
+        let address = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let mut connections = Vec::new();
+        for n in 0..STRANGERS {
+            let network = address(u8::try_from(n % 2).unwrap());
+            connections.push(unread(&room, network).await.unwrap());
+        }
+        let start = Instant::now();
+        // More of their own don't even wait.
+        for n in 0..100 {
+            let more = unread(&room, address(n % 2)).await;
+            assert_eq!(more.map(|_| ()), Err(Full::All));
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // Somebody elsewhere is let in as soon as it is known who has stalled.
+        let other = unread(&room, address(9)).await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(!other.is_ended());
+        assert_eq!(connections.iter().filter(|connection| connection.is_ended()).count(), 1);
+        // And somebody who is signed in has room all the time.
+        let mut held = Held::default();
+        assert_eq!(room.enter(address(0), true, None, &mut held).await, Ok(()));
     }
 
     #[tokio::test]

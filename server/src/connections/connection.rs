@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A client that sends or takes nothing for this long in the middle of a
 /// request may lose its connection to somebody else.
-const STALLED: Duration = Duration::from_secs(1);
+const STALLED: Duration = Duration::from_millis(500);
 /// So may one whose request or answer has been on its way for this long.
 const SLOW: Duration = Duration::from_secs(10);
 

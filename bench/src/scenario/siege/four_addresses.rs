@@ -22,8 +22,10 @@ pub const ATTEMPT: Attempt = Attempt {
 const FILES: usize = 1_024;
 /// Connections of each address: more than a fourth of [`FILES`].
 const EACH: usize = 300;
-/// Longest wait of an honest client.
+/// Longest wait of an honest client; in the quick form of one whose server is
+/// not optimised and shares its processors with other tests.
 const WAIT: Duration = Duration::from_secs(1);
+const WAIT_QUICK: Duration = Duration::from_secs(5);
 
 async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
     let meanwhile = setting.start_with_files(FILES).await?;
@@ -37,6 +39,7 @@ async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
                 0 => format!(
                     "POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
                      Origin: http://127.0.0.1:{port}\r\nContent-Length: 100\r\n\
+                     Content-Type: application/x-www-form-urlencoded\r\n\
                      Cookie: meanwhile_session=made-up-{address}-{number}\r\n\r\n"
                 ),
             };
@@ -52,7 +55,10 @@ async fn run(setting: &Setting) -> anyhow::Result<Outcome> {
     let (signed_in, stranger) = (signed_in.stop().await?, stranger.stop().await?);
     let mut outcome = Outcome::default();
     for (who, waits) in [("somebody signed in", signed_in), ("a stranger elsewhere", stranger)] {
-        outcome.require(waits.within(WAIT), format!("{who}: {}", waits.describe()));
+        outcome.require(
+            waits.within(setting.choose(WAIT, WAIT_QUICK)),
+            format!("{who}: {}", waits.describe()),
+        );
     }
     drop(connections);
     Ok(outcome)
