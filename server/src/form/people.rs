@@ -22,7 +22,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use contract::{TokenId, UserId, api::Role};
-use engine::store::Purpose;
+use engine::store::{self, Purpose};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -242,6 +242,7 @@ pub async fn revoke_token(
 ) -> Response {
     match state.engine.revoke_token(who.actor(), token).await {
         Ok(()) => Redirect::to("/account?saved=token").into_response(),
+        Err(store::Error::NotFound) => Problem::not_found().into_response(),
         Err(error) => back(ACCOUNT, &error.into()),
     }
 }
