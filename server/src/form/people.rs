@@ -230,7 +230,7 @@ pub async fn new_token(
     who: UserId,
 ) -> Option<(String, HeaderValue)> {
     let secret = cookie::get(headers, NEW_TOKEN)?;
-    let owner = state.engine.store().token(&session::hash(&secret)).await.ok()??;
+    let owner = state.engine.store().token_owner(&session::hash(&secret)).await.ok()??;
     let gone = cookie::set(state, NEW_TOKEN, "", ACCOUNT, 0).ok()?;
     (owner.user == who).then_some((secret, gone))
 }

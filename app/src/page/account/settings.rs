@@ -160,13 +160,13 @@ fn programs(email: String, tokens: Vec<Token>) -> AnyView {
         <p>
             "A program that has a token can do what you can do with jobs. A token ends when you revoke it, when your password is reset, and when your account is disabled."
         </p>
-        <ul class="people sessions" aria-labelledby="tokens">{lines}</ul>
+        <ul class="people sessions tokens" aria-labelledby="tokens">{lines}</ul>
         <form class="row" method="post" action="/account/tokens">
             // Password managers ask whose it is.
             <input type="email" value=email autocomplete="username" hidden readonly/>
             <label>
                 "What it is for"
-                <input name="name" required maxlength="80" autocomplete="off"/>
+                <input type="text" name="name" required maxlength="80" autocomplete="off"/>
             </label>
             <label>
                 "Your password"

@@ -68,15 +68,7 @@ impl Store {
     /// Whose token it is, until it is revoked and while the account is
     /// enabled. Marks it as used.
     pub async fn token(&self, hash: &str) -> Result<Option<Identity>, Error> {
-        let found = one(
-            &self.reader,
-            "SELECT u.id, u.email, u.role, t.last_used_at FROM api_tokens t \
-             JOIN users u ON u.id = t.user_id \
-             WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND u.disabled = 0",
-            [hash.into()],
-        )
-        .await?;
-        let Some(found) = found else { return Ok(None) };
+        let Some(found) = self.usable_token(hash).await? else { return Ok(None) };
         let now = self.now_ms();
         let used: Option<i64> = found.try_get("", "last_used_at")?;
         if used.is_none_or(|used| used + USED_WITHIN_MS <= now) {
@@ -91,6 +83,22 @@ impl Store {
             }
         }
         people::identity(&found).map(Some)
+    }
+
+    /// Whose token it is, as [`Store::token`], without marking it as used.
+    pub async fn token_owner(&self, hash: &str) -> Result<Option<Identity>, Error> {
+        self.usable_token(hash).await?.as_ref().map(people::identity).transpose()
+    }
+
+    async fn usable_token(&self, hash: &str) -> Result<Option<QueryResult>, Error> {
+        one(
+            &self.reader,
+            "SELECT u.id, u.email, u.role, t.last_used_at FROM api_tokens t \
+             JOIN users u ON u.id = t.user_id \
+             WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND u.disabled = 0",
+            [hash.into()],
+        )
+        .await
     }
 
     /// Revokes a token; the hash of its secret.
