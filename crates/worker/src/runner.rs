@@ -11,9 +11,9 @@ use engine::{
     broker::Broker,
     gate::Gates,
     relay::{self, Bell},
-    store::Store,
+    store::{QueueGeneration, Store},
 };
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,6 +32,8 @@ pub struct Options {
 const CALL: f64 = 1.0 / 2.0;
 /// From the first pause to the longest, each twice the one before.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+/// A consumer looks this often whether messages of its queue were found lost.
+const LOOK: Duration = Duration::from_secs(2);
 
 struct Shared {
     store: Store,
@@ -98,19 +100,25 @@ impl Consume {
                 if relay::declare(&shared.store, shared.broker.as_ref(), queues).await? > 0 {
                     shared.bell.ring();
                 }
-                Ok::<_, relay::Error>(shared.broker.consume(&self.queue, self.slots).await?)
+                // Before it consumes: what is found lost from here on may be lost
+                // to this consumer.
+                let generation = shared.store.queue_generation(&self.queue).await?;
+                let deliveries = shared.broker.consume(&self.queue, self.slots).await?;
+                Ok::<_, relay::Error>((deliveries, generation))
             };
             match consumed.await {
-                Ok(mut deliveries) => {
+                Ok((mut deliveries, generation)) => {
                     pause = BACK_OFF[0];
                     // What waits here when the stream ends comes to whoever
                     // consumes next.
                     let over = stop.child_token();
                     let _over = over.clone().drop_guard();
+                    let mut lost = pin!(self.messages_lost(&shared.store, &generation));
                     loop {
                         let delivery = tokio::select! {
                             () = stop.cancelled() => return,
                             delivery = deliveries.recv() => delivery,
+                            () = &mut lost => break,
                         };
                         // A stream that ends is a cancel, such as that of a
                         // queue that was deleted: declare and consume again.
@@ -132,6 +140,26 @@ impl Consume {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Waits until messages of the queue were found lost. A stream that was there
+    /// before may not have ended and bring nothing: where a queue is deleted and
+    /// declared again at once, RabbitMQ has its consumer go over to the new one
+    /// instead of cancelling it (`handle_consuming_queue_down_or_eol` in its
+    /// `rabbit_channel.erl`), and 3.10 counts messages as delivered to it that it
+    /// never sends.
+    async fn messages_lost(&self, store: &Store, known: &QueueGeneration) {
+        loop {
+            sleep(LOOK).await;
+            match store.queue_generation(&self.queue).await {
+                Ok(generation) if generation == *known => {}
+                Ok(_) => {
+                    tracing::info!(self.queue, "messages were lost; the consumer starts again");
+                    return;
+                }
+                Err(error) => tracing::debug!(self.queue, %error, "can't see what was lost"),
             }
         }
     }

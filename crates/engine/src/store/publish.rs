@@ -1,7 +1,8 @@
 //! The task table as the outbox: what is due, and what was published.
 
 use super::{
-    Error, Store, all, apply::hold, commit, execute, job_queues, one, parts, persist, places, row,
+    Error, QueueGeneration, Store, all, apply::hold, commit, execute, one, parts, persist, places,
+    row,
 };
 use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState, text};
 use sea_orm::{QueryResult, Value};
@@ -20,20 +21,8 @@ pub struct Due {
     /// Jobs of which nothing more is due once these tasks are published; to be
     /// handed to [`Store::mark_published`] with them.
     pub exhausted: Vec<Exhausted>,
-    /// Of the queue, before anything is published; to be handed on likewise.
+    /// Of the queue, before these tasks are published; to be handed on likewise.
     pub generation: Option<QueueGeneration>,
-}
-
-/// Changes each time that a queue has lost its messages, so that a message that
-/// was published before and is marked afterwards is not waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueGeneration {
-    queue: String,
-    value: Option<String>,
-}
-
-fn generation_name(queue: &str) -> String {
-    format!("generation of {queue}")
 }
 
 /// A job of which nothing more is due in a queue.
@@ -88,15 +77,13 @@ impl Store {
         let now = self.now_ms();
         let found = one(
             &self.reader,
-            "SELECT COUNT(*) AS n, (SELECT value FROM meta WHERE name = $2) AS generation \
-             FROM tasks WHERE queue = $1 AND state = 'queued' AND published_at IS NOT NULL",
-            [queue.into(), generation_name(queue).into()],
+            "SELECT COUNT(*) AS n FROM tasks \
+             WHERE queue = $1 AND state = 'queued' AND published_at IS NOT NULL",
+            [queue.into()],
         )
         .await?
         .ok_or(Error::NotFound)?;
         let unclaimed: i64 = found.try_get("", "n")?;
-        let value = found.try_get("", "generation")?;
-        let generation = Some(QueueGeneration { queue: queue.to_owned(), value });
         let room = window.saturating_sub(usize::try_from(unclaimed).unwrap_or(window));
         if room == 0 {
             return Ok(Due::default());
@@ -114,6 +101,10 @@ impl Store {
         }
         let tasks = chosen.unwrap_or_default();
         let exhausted = exhausted(queue, &lists, &jobs, &tasks);
+        let generation = match tasks.is_empty() {
+            true => None,
+            false => Some(self.queue_generation(queue).await?),
+        };
         Ok(Due { tasks, exhausted, generation })
     }
 
@@ -297,16 +288,10 @@ impl Store {
         }
         let tx = self.begin().await?;
         let now = self.now_ms();
-        if let Some(QueueGeneration { queue, value }) = generation {
-            // Whoever finds that messages are lost waits for this commit, and
-            // sees what it marks.
-            let lock = if self.is_sqlite() { "" } else { " FOR SHARE" };
-            let sql = format!("SELECT value FROM meta WHERE name = $1{lock}");
-            let found = one(&tx, &sql, [generation_name(queue).into()]).await?;
-            let current: Option<String> = found.map(|row| row.try_get("", "value")).transpose()?;
-            if current != *value {
-                batch = &[];
-            }
+        if let Some(generation) = generation
+            && !self.is_current(&tx, generation).await?
+        {
+            batch = &[];
         }
         let queued = hold(self, &tx, TaskState::Queued, batch).await?;
         for part in parts(&queued, ROWS) {
@@ -333,64 +318,6 @@ impl Store {
         }
         commit(tx).await?;
         Ok(())
-    }
-
-    /// Begins the first generation of queues that have none.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn add_queues(&self, queues: &[String]) -> Result<(), Error> {
-        for queue in queues {
-            execute(
-                &self.writer,
-                "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                [generation_name(queue).into(), Uuid::now_v7().to_string().into()],
-            )
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// All messages of `queue` are lost: its tasks are to be published again,
-    /// those too that a relay has just published and not marked yet.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn queue_lost(&self, queue: &str) -> Result<u64, Error> {
-        execute(
-            &self.writer,
-            "INSERT INTO meta (name, value) VALUES ($1, $2) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            [generation_name(queue).into(), Uuid::now_v7().to_string().into()],
-        )
-        .await?;
-        self.unpublish(queue, i64::MAX).await
-    }
-
-    /// Queued tasks that were published before `published_before` (UTC ms)
-    /// are to be published again: their messages are in no queue any more.
-    pub async fn unpublish(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
-        persist!(self.try_unpublish(queue, published_before))
-    }
-
-    async fn try_unpublish(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
-        let tx = self.begin().await?;
-        let rows = all(
-            &tx,
-            "UPDATE tasks SET published_at = NULL, fence = fence + 1 \
-             WHERE queue = $1 AND state = 'queued' AND published_at < $2 RETURNING job_id",
-            [queue.into(), published_before.into()],
-        )
-        .await?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        for found in &rows {
-            jobs.push(found.try_get("", "job_id")?);
-        }
-        // What was published was due.
-        let now = self.now_ms();
-        job_queues::mark_ready(&tx, queue, &mut jobs, now, now).await?;
-        commit(tx).await?;
-        Ok(rows.len() as u64)
     }
 
     /// Keeps a message that could not be read as a command: its beginning, and
