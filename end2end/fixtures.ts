@@ -10,14 +10,24 @@ import { test as base, expect, type Page } from "@playwright/test";
 export const EMAIL = "ada@example.com";
 export const PASSWORD = "correct-horse-battery";
 
+// Below the range that Linux gives to outgoing connections
+// (net.ipv4.ip_local_port_range): one of those could take a port between its
+// choice and the server's start.
+const FIRST_PORT = 15_000;
+const LAST_PORT = 29_999;
+let lastPort = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+
+/** Returns a port that nobody listens on, never the same one twice in a row. */
 export async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+  for (;;) {
+    lastPort = lastPort === LAST_PORT ? FIRST_PORT : lastPort + 1;
+    const port = lastPort;
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = createServer().once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
     });
-  });
+    if (isFree) return port;
+  }
 }
 
 export class Server {
@@ -59,10 +69,13 @@ export class Server {
     child.stderr?.on("data", (bytes) => (this.log += bytes));
     this.child = child;
     await expect
-      .poll(async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.status, {
-        timeout: 30_000,
-        message: "the server did not start",
-      })
+      .poll(
+        async () => {
+          if (child.exitCode !== null) return `ended with ${child.exitCode}: ${this.log}`;
+          return (await fetch(`${this.url}/readyz`).catch(() => null))?.status ?? this.log;
+        },
+        { timeout: 30_000, message: "the server did not start" },
+      )
       .toBe(200);
   }
 
@@ -113,11 +126,14 @@ export const test = base.extend<Fixtures>({
     }
     rmSync(folder, { recursive: true, force: true });
   },
-  page: async ({ page, network }, use) => {
+  // Depends on the server so that the page is closed before the server is killed:
+  // a response that is cut off by the kill is an error on the page's console.
+  page: async ({ page, network, server: _ }, use) => {
     const errors: string[] = [];
     watch(page, errors, () => network.mayFail);
     await use(page);
     expect(errors, "errors on the page's console").toEqual([]);
+    await page.close();
   },
 });
 
