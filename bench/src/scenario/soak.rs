@@ -11,6 +11,7 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use contract::JobId;
+use sandbox::Sandbox;
 use std::{
     net::Ipv4Addr,
     path::Path,
@@ -65,7 +66,19 @@ fn count(what: &AtomicU32) {
 impl Soak {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
         let Self { minutes, speed } = self;
-        let meanwhile = Meanwhile::start(binary, Outside::calm(speed)).await?;
+        // Outside of the measured process: the sandbox keeps every request in memory.
+        let folder = tempfile::tempdir()?;
+        let sandbox = Sandbox::start(sandbox::Options {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            ledger: folder.path().join("sandbox.jsonl"),
+            speed,
+            seed: 1,
+            faults: false,
+            latency: None,
+        });
+        let sandbox = sandbox.await?;
+        let url = [("MEANWHILE_SANDBOX_URL", sandbox.base_url())];
+        let meanwhile = Meanwhile::start_with(binary, Outside::calm(speed), &url, &[]).await?;
         let title = format!("soak: {minutes} minutes of mixed load, speed {speed}, faults off");
         let mut report = Report::new(title, Machine::of(meanwhile.folder()));
         let (done, stop) = (Arc::new(Done::default()), CancellationToken::new());
