@@ -1,4 +1,4 @@
-# The release binary carries its pages; the final image holds nothing else.
+# The release binary contains the pages, and is all that the final image copies.
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm \
   && rustup target add wasm32-unknown-unknown
@@ -18,6 +18,7 @@ USER meanwhile
 ENV MEANWHILE_DATA=/data MEANWHILE_LISTEN=0.0.0.0:3000
 VOLUME /data
 EXPOSE 3000
-# SIGTERM drains: calls under way finish, sockets are told to come back.
+# SIGTERM drains: calls in progress finish, and sockets are closed with a code
+# that asks pages to reconnect.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["meanwhile"]

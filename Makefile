@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test siege faults build check fmt web
+.PHONY: help run test attacks faults build check fmt web
 
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
 
-run: ## Set everything up and run Meanwhile on http://127.0.0.1:3000
+run: ## Set up everything and run Meanwhile on http://127.0.0.1:3000
 	@echo "1/4 Tools"
 	@scripts/setup.sh run
 	@echo "2/4 Pages (some minutes the first time)"
@@ -14,29 +14,29 @@ run: ## Set everything up and run Meanwhile on http://127.0.0.1:3000
 	@echo "4/4 Running: stop with Ctrl-C"
 	@exec $${CARGO_TARGET_DIR:-target}/debug/meanwhile
 
-web: ## Build the pages' bundle
+web: ## Build the web bundle
 	@scripts/setup.sh run
 	@cargo xtask web
 
-test: ## Run every test: rules, ports, server, browser with both bundles, attempts to break in, faults
+test: ## Run every test: rules, ports, server, browser with both bundles, attacks, faults
 	@scripts/setup.sh test
 	cargo xtask web
 	cargo test --locked
 	scripts/end2end.sh
 	cargo xtask web --release
-	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/check.spec.ts
+	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/file_check.spec.ts
 	cargo build --locked --package bench
-	$${CARGO_TARGET_DIR:-target}/debug/bench siege --quick
+	$${CARGO_TARGET_DIR:-target}/debug/bench attacks --quick
 	$${CARGO_TARGET_DIR:-target}/debug/bench disk-full --rounds 5
-	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --held-up 250 --only \
-	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed,rolling-restart,poison
+	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --max-request-delay 250 --only \
+	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed,rolling-restart,poison-messages
 
-siege: ## Try to break in, and to deny service to others (some minutes)
+attacks: ## Attack a server: try to break in and to deny service to others (some minutes)
 	cargo xtask web --release
 	cargo build --locked --release --package server --package bench
-	$${CARGO_TARGET_DIR:-target}/release/bench siege
+	$${CARGO_TARGET_DIR:-target}/release/bench attacks
 
-faults: ## Fail everything under the whole, on real servers (some minutes; ROUNDS=5 for more)
+faults: ## Inject faults on real servers and write docs/FAULTS.md (some minutes; ROUNDS=5 for more)
 	@scripts/setup.sh test
 	cargo xtask web
 	cargo build --locked --package server --package bench
@@ -47,11 +47,11 @@ build: ## Build the release binary target/release/meanwhile
 	cargo xtask web --release
 	cargo build --locked --release --package server
 
-check: ## Formatting, lints, arrows, documents, licences
+check: ## Check formatting, lints, crate dependencies, generated documents and licences
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo xtask web --lint
-	cargo xtask arrows
+	cargo xtask check-dependencies
 	cargo xtask events --check
 	scripts/deny.sh
 

@@ -1,5 +1,5 @@
-// Each test has a server process, a data folder and a browser page of its own;
-// a page that logs an error fails its test.
+// Gives each test its own server process, data directory and browser page.
+// A test fails if its page logs an error.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -37,7 +37,7 @@ export class Server {
   constructor(
     readonly port: number,
     readonly sandboxPort: number,
-    readonly folder: string,
+    readonly dataDir: string,
     readonly settings: Record<string, string>,
   ) {}
 
@@ -45,8 +45,8 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Resident memory at its peak, bytes. */
-  get peak(): number {
+  /** Peak resident memory, in bytes. */
+  get peakMemory(): number {
     const status = readFileSync(`/proc/${this.child?.pid}/status`, "utf8");
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
   }
@@ -57,7 +57,7 @@ export class Server {
       env: {
         ...process.env,
         MEANWHILE_LISTEN: `127.0.0.1:${this.port}`,
-        MEANWHILE_DATA: this.folder,
+        MEANWHILE_DATA: this.dataDir,
         MEANWHILE_SANDBOX_LISTEN: `127.0.0.1:${this.sandboxPort}`,
         MEANWHILE_SANDBOX_SPEED: "20",
         MEANWHILE_SANDBOX_FAULTS: "false",
@@ -71,7 +71,7 @@ export class Server {
     await expect
       .poll(
         async () => {
-          if (child.exitCode !== null) return `ended with ${child.exitCode}: ${this.log}`;
+          if (child.exitCode !== null) return `exited with ${child.exitCode}: ${this.log}`;
           return (await fetch(`${this.url}/readyz`).catch(() => null))?.status ?? this.log;
         },
         { timeout: 30_000, message: "the server did not start" },
@@ -83,24 +83,24 @@ export class Server {
     const child = this.child;
     this.child = undefined;
     if (!child || child.exitCode !== null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
+    const exited = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
-    await gone;
+    await exited;
   }
 
-  /** What the outside itself counted. */
-  async ledger(): Promise<Record<string, { over: number; duplicate_effects: number; effects: number }>> {
+  /** Returns what the sandbox counted, by external service. */
+  async ledger(): Promise<Record<string, { over_limit: number; duplicate_effects: number; effects: number }>> {
     return (await fetch(`http://127.0.0.1:${this.sandboxPort}/ledger/summary`)).json();
   }
 }
 
-/** Console errors that a lost server brings by itself. */
-const NETWORK = /WebSocket connection|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INTERNET_DISCONNECTED/;
+/** Console errors that the browser logs itself when the server cannot be reached. */
+const NETWORK_ERRORS = /WebSocket connection|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INTERNET_DISCONNECTED/;
 
-export function watch(page: Page, errors: string[], allowNetwork: () => boolean) {
+export function collectConsoleErrors(page: Page, errors: string[], allowNetwork: () => boolean) {
   page.on("console", (message) => {
     if (message.type() !== "error" && !/hydrat/i.test(message.text())) return;
-    if (allowNetwork() && NETWORK.test(message.text())) return;
+    if (allowNetwork() && NETWORK_ERRORS.test(message.text())) return;
     errors.push(message.text());
   });
   page.on("pageerror", (error) => errors.push(String(error)));
@@ -109,28 +109,28 @@ export function watch(page: Page, errors: string[], allowNetwork: () => boolean)
 type Fixtures = {
   settings: Record<string, string>;
   server: Server;
-  network: { mayFail: boolean };
+  network: { allowNetworkErrors: boolean };
 };
 
 export const test = base.extend<Fixtures>({
   settings: [{ MEANWHILE_ADMIN_EMAIL: EMAIL, MEANWHILE_ADMIN_PASSWORD: PASSWORD }, { option: true }],
-  network: async ({}, use) => use({ mayFail: false }),
+  network: async ({}, use) => use({ allowNetworkErrors: false }),
   server: async ({ settings }, use, info) => {
-    const folder = mkdtempSync(join(tmpdir(), "meanwhile-"));
-    const server = new Server(await freePort(), await freePort(), folder, settings);
+    const dataDir = mkdtempSync(join(tmpdir(), "meanwhile-"));
+    const server = new Server(await freePort(), await freePort(), dataDir, settings);
     await server.start();
     await use(server);
     await server.kill();
     if (info.status !== info.expectedStatus) {
       await info.attach("server log", { body: server.log, contentType: "text/plain" });
     }
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(dataDir, { recursive: true, force: true });
   },
   // Depends on the server so that the page is closed before the server is killed:
   // a response that is cut off by the kill is an error on the page's console.
   page: async ({ page, network, server: _ }, use) => {
     const errors: string[] = [];
-    watch(page, errors, () => network.mayFail);
+    collectConsoleErrors(page, errors, () => network.allowNetworkErrors);
     await use(page);
     expect(errors, "errors on the page's console").toEqual([]);
     await page.close();
@@ -145,17 +145,17 @@ export async function signIn(page: Page, server: Server) {
   await expect(page).toHaveURL(`${server.url}/`);
 }
 
-export const csv = (content: string, name = "three.csv") => ({
+export const csvFile = (content: string, name = "three.csv") => ({
   name,
   mimeType: "text/csv",
   buffer: Buffer.from(content),
 });
 
-/** Chooses a file, waits until the page tells what was understood, and launches it. */
-export async function upload(page: Page, content: string, name?: string) {
-  await page.getByLabel(/CSV file/).setInputFiles(csv(content, name));
-  await expect(page.getByTestId("understood")).toBeVisible();
-  await page.getByTestId("launch").click();
+/** Chooses a file, waits for the result of its check, and launches it. */
+export async function uploadFile(page: Page, content: string, name?: string) {
+  await page.getByLabel(/CSV file/).setInputFiles(csvFile(content, name));
+  await expect(page.getByTestId("check-result")).toBeVisible();
+  await page.getByTestId("upload-button").click();
 }
 
 export { expect };

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { defineConfig, devices } from "@playwright/test";
 
-const system = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-const quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const chromiumPath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
+const chromiumFlags = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 // Chromium refuses its own sandbox under root.
-const root = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+const noSandboxFlags = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
 export default defineConfig({
   testDir: "tests",
@@ -18,8 +18,8 @@ export default defineConfig({
     ...devices["Desktop Chrome"],
     trace: "retain-on-failure",
     actionTimeout: 8_000,
-    launchOptions: existsSync(system)
-      ? { executablePath: system, args: [...quiet, ...root] }
-      : { args: [...quiet, ...root] },
+    launchOptions: existsSync(chromiumPath)
+      ? { executablePath: chromiumPath, args: [...chromiumFlags, ...noSandboxFlags] }
+      : { args: [...chromiumFlags, ...noSandboxFlags] },
   },
 });

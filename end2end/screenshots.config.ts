@@ -1,4 +1,4 @@
-// Pictures of every page with real data, to be looked at: not a test.
+// Takes screenshots of every page with real data, for people to review: not a test.
 //   npx playwright test --config screenshots.config.ts
 import base from "./playwright.config.ts";
 

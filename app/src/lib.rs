@@ -1,17 +1,17 @@
 //! The pages: components, routes, server functions.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`data`] | what pages read, and the server function that answers |
-//! | `early` | what was entered before the scripts were there |
-//! | [`live`] | the one source of truth for what is shown, fed by `/ws` |
-//! | [`fragment`] | parts of pages that the server alone makes |
-//! | [`frame`] | what is around every page |
-//! | [`load`] | how pages get what they read |
+//! | [`page_data`] | data of the pages, and the server function that returns it |
+//! | [`resource`] | how pages load their data |
 //! | [`page`] | the pages |
-//! | [`sign`] | the signs of states |
+//! | [`shell`] | navigation, menus and notifications around every page |
+//! | [`live`] | live state of the page, updated by `/ws` |
+//! | [`fragment`] | parts of pages that only the server renders |
+//! | [`labels`] | texts for states, facts, numbers and times |
+//! | [`icons`] | icons of task states |
 //! | [`title`] | the document's title |
-//! | [`words`] | states in words |
+//! | `replay_input` | input that was made before hydration |
 #![recursion_limit = "512"]
 
 #[cfg(not(erase_components))]
@@ -19,17 +19,17 @@ compile_error!(
     "Build with `--cfg erase_components`: .cargo/config.toml sets it, RUSTFLAGS takes its place."
 );
 
-pub mod data;
-#[cfg(feature = "hydrate")]
-pub mod early;
 pub mod fragment;
-pub mod frame;
+pub mod icons;
+pub mod labels;
 pub mod live;
-pub mod load;
 pub mod page;
-pub mod sign;
+pub mod page_data;
+#[cfg(feature = "hydrate")]
+pub mod replay_input;
+pub mod resource;
+pub mod shell;
 pub mod title;
-pub mod words;
 
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
@@ -39,67 +39,67 @@ use leptos_router::{
 };
 use title::UnreadInTitle;
 
-/// What the page's head refers to, and what kind of visit it is.
+/// Files that the page's head refers to, and facts about the server that pages depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
-    /// Paths of the bundle; empty where there is none.
+    /// Path of the JavaScript file; empty if there is no bundle. The same applies to `wasm` and `css`.
     pub js: String,
     pub wasm: String,
     pub css: String,
-    /// The outside is a stand-in.
-    pub sandbox: bool,
-    /// No account exists yet.
-    pub first_visit: bool,
-    /// The first account is made with the token of the server's log.
-    pub set_up_token: bool,
+    /// Whether the upstreams are simulated.
+    pub is_sandbox: bool,
+    /// Whether no account exists yet.
+    pub needs_setup: bool,
+    /// Whether creating the first account takes the token from the server's log.
+    pub setup_token_required: bool,
 }
 
-/// Who looks at the page.
+/// Identity of the signed-in user, if any.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug)]
-pub struct Viewer(pub Option<engine::store::Identity>);
+pub struct CurrentIdentity(pub Option<engine::store::Identity>);
 
-/// What a request says of its browser.
+/// State of the browser that a request carries.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug, Default)]
-pub struct Browser {
-    /// Hash of the session's token; empty where nobody is signed in.
-    pub session: String,
-    pub theme: data::people::Theme,
-    /// A one-time link that was made by the request before.
-    pub new_link: Option<data::people::NewLink>,
-    /// The secret of an API token that was made by the request before.
+pub struct BrowserState {
+    /// Hash of the session's token; empty if nobody is signed in.
+    pub session_hash: String,
+    pub theme: page_data::people::Theme,
+    /// One-time link that the previous request created.
+    pub new_link: Option<page_data::people::NewLink>,
+    /// Secret of an API token that the previous request created.
     pub new_token: Option<String>,
 }
 
-/// Two bars and a dot: work that goes on.
+/// Two bars and a dot, for work in progress.
 #[cfg(feature = "ssr")]
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
      %3Crect width='16' height='16' rx='4' fill='%232f5bd0'/%3E\
      %3Cpath d='M4 6h8M4 10h4' stroke='white' stroke-width='1.6' stroke-linecap='round'/%3E\
      %3Ccircle cx='11.5' cy='10' r='1.1' fill='white'/%3E%3C/svg%3E";
 
-/// The document around [`App`].
+/// Renders the HTML document around [`App`].
 #[cfg(feature = "ssr")]
-pub fn shell() -> impl IntoView {
+pub fn app_document() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let nonce = leptos::nonce::use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     let start = (!assets.js.is_empty()).then(|| {
-        let code = start_script(&assets);
+        let code = hydration_script(&assets);
         // The nonce comes first: an attribute that injected markup leaves open
         // ends at the first quote, and would have the nonce in its value. No
         // other element has one.
         view! { <script nonce=nonce type="module" inner_html=code></script> }
     });
-    // Behind the app, so that hydration never gets there.
-    document(start, view! { <App/> {frame::help::help()} }.into_any())
+    // The dialog follows the app, so that hydration does not reach it.
+    html_document(start, view! { <App/> {shell::help::help_dialog()} }.into_any())
 }
 
-/// Starts the bundle. Sinks that run scripts take the worker's alone; HTML of
-/// fragments is the server's own, and its scripts and handlers don't run by the
-/// content security policy.
+/// Returns the script that starts the bundle. Its Trusted Types policy allows the service
+/// worker's script URL only; the HTML of fragments comes from the server, and the content
+/// security policy keeps scripts and handlers in it from running.
 #[cfg(feature = "ssr")]
-fn start_script(assets: &Assets) -> String {
+fn hydration_script(assets: &Assets) -> String {
     let (js, wasm) = (&assets.js, &assets.wasm);
     format!(
         "import init from '{js}';\
@@ -109,13 +109,13 @@ fn start_script(assets: &Assets) -> String {
     )
 }
 
-/// A page with its head. The theme is the cookie's, so that the first paint is
+/// Renders a page with its head. The theme comes from the cookie, so that the first paint is
 /// right.
 #[cfg(feature = "ssr")]
-pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
-    use data::people::Theme;
+pub(crate) fn html_document(start: impl IntoView, body: AnyView) -> impl IntoView {
+    use page_data::people::Theme;
     let assets = use_context::<Assets>().unwrap_or_default();
-    let theme = use_context::<Browser>().map(|browser| browser.theme).unwrap_or_default();
+    let theme = use_context::<BrowserState>().map(|browser| browser.theme).unwrap_or_default();
     let (named, schemes) = match theme {
         Theme::System => (None, "light dark"),
         Theme::Light | Theme::Dark => (Some(theme.as_str()), theme.as_str()),
@@ -129,7 +129,7 @@ pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content=schemes/>
-                <link rel="icon" type="image/svg+xml" href=ICON/>
+                <link rel="icon" type="image/svg+xml" href=FAVICON/>
                 {style}
                 <leptos_meta::MetaTags/>
                 {start}
@@ -139,23 +139,23 @@ pub(crate) fn document(start: impl IntoView, body: AnyView) -> impl IntoView {
     }
 }
 
-/// One type for the views of all routes; each of its own makes 4 kB of wasm.
-type Page = fn() -> AnyView;
+/// Type of every route's view. A type of its own for each route costs 4 kB of wasm.
+type RouteView = fn() -> AnyView;
 
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    let live = live::provide();
-    frame::listen(live);
-    let missing: Page = || page::missing::Missing().into_any();
-    let launch: Page = || page::launch::Launch().into_any();
-    let machines: Page = || page::machines::Machines().into_any();
-    let jobs: Page = || page::jobs::Jobs().into_any();
-    let job: Page = || page::job::Job().into_any();
-    let inbox: Page = || page::inbox::Inbox().into_any();
-    let search: Page = || page::search::Search().into_any();
-    let people: Page = || page::people::People().into_any();
-    let account: Page = || page::account::Account().into_any();
+    let live = live::provide_live_state();
+    shell::listen_for_shortcuts(live);
+    let missing: RouteView = || page::not_found::NotFound().into_any();
+    let launch: RouteView = || page::launch::Launch().into_any();
+    let machines: RouteView = || page::machines::Machines().into_any();
+    let jobs: RouteView = || page::jobs::Jobs().into_any();
+    let job: RouteView = || page::job::Job().into_any();
+    let inbox: RouteView = || page::inbox::Inbox().into_any();
+    let search: RouteView = || page::search::Search().into_any();
+    let people: RouteView = || page::people::People().into_any();
+    let account: RouteView = || page::account::Account().into_any();
     view! {
         <UnreadInTitle live=live/>
         <Router>

@@ -1,160 +1,160 @@
-//! The one source of truth for what is shown: what the page was made from,
-//! overlaid by the facts that came since.
+//! Single source of truth for what is shown: the data that the page was rendered from,
+//! overlaid by the facts received since.
 
 #[cfg(feature = "hydrate")]
-pub mod browser;
-mod machine;
+pub mod browser_notifications;
+mod machine_tasks;
 #[cfg(feature = "hydrate")]
 mod socket;
-pub mod told;
+pub mod toasts;
 pub(crate) mod unread;
 
-use crate::data::Since;
+use crate::page_data::PageContext;
 use contract::{
     JobId, TaskId,
     api::{Channel, Job, Task},
     fact::{Fact, FactKind},
-    live::{Progress, ServerFrame},
     state::TaskState,
+    websocket::{JobProgress, ServerFrame},
 };
 use leptos::prelude::*;
 use std::{collections::HashMap, time::Duration};
-use told::Told;
+use toasts::ToastState;
 use unread::Unread;
 
-/// Facts that a page keeps for its timeline.
-const KEPT: usize = 500;
-/// Frames that come within this time are applied together: a thousand facts a
-/// second are some twenty changes of what is shown.
-const TOGETHER: Duration = Duration::from_millis(40);
+/// Maximum number of facts that a page keeps for its timeline.
+const MAX_KEPT_FACTS: usize = 500;
+/// Frames received within this time are applied together: a thousand facts a
+/// second cause some twenty updates of the page.
+const BATCH_INTERVAL: Duration = Duration::from_millis(40);
 
-/// How the page hears of news.
+/// Status of the connection that live updates arrive on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// Not opened yet, or closed by a network's fault and tried again.
+pub enum ConnectionStatus {
+    /// Not opened yet, or broken by the network and being reopened.
     Reconnecting,
-    Live,
+    Connected,
     /// The browser has no network.
     Offline,
     /// The session ended.
-    Ended,
-    /// The server asked not to come back, such as for too many open tabs.
+    SignedOut,
+    /// The server refused further connections, for example because of too many open tabs.
     Refused,
 }
 
-impl Link {
-    pub const fn words(self) -> &'static str {
+impl ConnectionStatus {
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Reconnecting => "reconnecting",
-            Self::Live => "live",
+            Self::Connected => "live",
             Self::Offline => "offline",
-            Self::Ended => "signed out",
+            Self::SignedOut => "signed out",
             Self::Refused => "not connected",
         }
     }
 
-    /// What it means for whoever looks, and what to do.
+    /// Returns what the status means for the user, and what to do.
     pub const fn hint(self) -> &'static str {
         match self {
-            Self::Reconnecting => "News may be late. The page connects again by itself.",
-            Self::Live => "What you see is up to date.",
-            Self::Offline => "This device has no network. What you see may be old.",
-            Self::Ended => "Sign in again to see news.",
+            Self::Reconnecting => "Updates may be late. The page reconnects automatically.",
+            Self::Connected => "What you see is up to date.",
+            Self::Offline => "This device has no network. This page may be out of date.",
+            Self::SignedOut => "Sign in again to get updates.",
             Self::Refused => {
-                "News can't reach this page. Close some tabs if many are open, then reload it."
+                "Updates can't reach this page. If many tabs are open, close some, then reload it."
             }
         }
     }
 
     #[cfg(feature = "hydrate")]
     const fn is_final(self) -> bool {
-        matches!(self, Self::Ended | Self::Refused)
+        matches!(self, Self::SignedOut | Self::Refused)
     }
 }
 
-/// What happened since the page was made; cheap to copy.
+/// State received since the page was rendered. Cheap to copy.
 #[derive(Clone, Copy)]
-pub struct Live {
-    pub link: RwSignal<Link>,
-    /// Frames that came and are not applied yet.
-    heard: StoredValue<Vec<ServerFrame>>,
+pub struct LiveState {
+    pub connection: RwSignal<ConnectionStatus>,
+    /// Received frames that are not applied yet.
+    pending_frames: StoredValue<Vec<ServerFrame>>,
     jobs: RwSignal<HashMap<JobId, (i64, Job)>>,
-    progress: RwSignal<HashMap<JobId, Progress>>,
+    progress: RwSignal<HashMap<JobId, JobProgress>>,
     channels: RwSignal<HashMap<String, Channel>>,
     tasks: RwSignal<HashMap<TaskId, (i64, Task)>>,
-    /// Tasks whose calls began since their last fact, with the attempt.
-    running: RwSignal<HashMap<TaskId, u32>>,
-    /// Tasks that others caused.
-    caused: RwSignal<Vec<Task>>,
-    /// Facts since the page was made, oldest first, at most [`KEPT`].
+    /// Tasks that started running since their last fact, with the attempt.
+    running_attempts: RwSignal<HashMap<TaskId, u32>>,
+    /// Follow-up tasks.
+    follow_ups: RwSignal<Vec<Task>>,
+    /// Facts since the page was rendered, oldest first, at most [`MAX_KEPT_FACTS`].
     facts: RwSignal<Vec<Fact>>,
     unread: RwSignal<Unread>,
-    pub told: Told,
-    /// Counts up when pages have to be fetched anew.
-    pub resync: RwSignal<u32>,
-    since: RwSignal<Option<Since>>,
+    pub toasts: ToastState,
+    /// Incremented when pages have to load their data again.
+    pub resync_count: RwSignal<u32>,
+    context: RwSignal<Option<PageContext>>,
 }
 
-/// Gives every page its [`Live`]; the browser opens the socket.
-pub fn provide() -> Live {
-    let live = Live {
-        link: RwSignal::new(Link::Reconnecting),
-        heard: StoredValue::default(),
+/// Provides the [`LiveState`] to every page. In the browser it also opens the socket.
+pub fn provide_live_state() -> LiveState {
+    let live = LiveState {
+        connection: RwSignal::new(ConnectionStatus::Reconnecting),
+        pending_frames: StoredValue::default(),
         jobs: RwSignal::default(),
         progress: RwSignal::default(),
         channels: RwSignal::default(),
         tasks: RwSignal::default(),
-        running: RwSignal::default(),
-        caused: RwSignal::default(),
+        running_attempts: RwSignal::default(),
+        follow_ups: RwSignal::default(),
         facts: RwSignal::default(),
         unread: RwSignal::default(),
-        told: Told::default(),
-        resync: RwSignal::new(0),
-        since: RwSignal::new(None),
+        toasts: ToastState::default(),
+        resync_count: RwSignal::new(0),
+        context: RwSignal::new(None),
     };
     provide_context(live);
     #[cfg(feature = "hydrate")]
     {
-        socket::open_when_known(live);
-        browser::start(live);
+        socket::connect_when_ready(live);
+        browser_notifications::start(live);
     }
     live
 }
 
-impl Live {
-    /// A page was made from the store as of `since`.
-    pub fn begin(self, since: &Since) {
-        self.unread.update(|unread| unread.page(since.seq, since.unread));
-        if self.since.with_untracked(Option::is_none) {
-            self.since.set(Some(since.clone()));
+impl LiveState {
+    /// Sets the journal position that a page was rendered at.
+    pub fn start_from_page(self, since: &PageContext) {
+        self.unread.update(|unread| unread.set_page_count(since.seq, since.unread_count));
+        if self.context.with_untracked(Option::is_none) {
+            self.context.set(Some(since.clone()));
         }
     }
 
-    /// The signal of what is unread, which outlives the reactive owner that it
-    /// was created under.
+    /// Returns the unread signal, which outlives the reactive owner that it was
+    /// created under.
     pub(crate) fn unread_signal(self) -> ArcRwSignal<Unread> {
         self.unread.into()
     }
 
-    pub fn unread(self) -> usize {
+    pub fn unread_count(self) -> usize {
         self.unread.with(Unread::count)
     }
 
-    /// The job as of the newest of page and facts.
-    pub fn job(self, page: &Job, since: i64) -> Job {
+    /// Returns the newest known state of a job, from the page or a later fact.
+    pub fn current_job(self, page: &Job, since: i64) -> Job {
         self.jobs.with(|jobs| match jobs.get(&page.id) {
             Some((seq, job)) if *seq > since => job.clone(),
             _ => page.clone(),
         })
     }
 
-    /// The task as of the newest of page and facts.
-    pub fn task(self, page: &Task, since: i64) -> Task {
+    /// Returns the newest known state of a task, from the page or a later fact.
+    pub fn current_task(self, page: &Task, since: i64) -> Task {
         let mut task = self.tasks.with(|tasks| match tasks.get(&page.id) {
             Some((seq, task)) if *seq > since => task.clone(),
             _ => page.clone(),
         });
-        let attempt = self.running.with(|running| running.get(&page.id).copied());
+        let attempt = self.running_attempts.with(|running| running.get(&page.id).copied());
         if let (Some(attempt), TaskState::Queued) = (attempt, task.state) {
             task.state = TaskState::Running;
             task.attempt = attempt;
@@ -163,21 +163,21 @@ impl Live {
         task
     }
 
-    /// The task of `job` in `row` that another one caused, of that kind, as
-    /// it was when it was first heard of.
-    pub fn caused(self, job: JobId, row: u32, kind: &str) -> Option<Task> {
-        self.caused.with(|caused| {
+    /// Returns the follow-up task of that kind in `row` of `job`, in the state in which it
+    /// was first received.
+    pub fn follow_up_task(self, job: JobId, row: u32, kind: &str) -> Option<Task> {
+        self.follow_ups.with(|caused| {
             caused.iter().find(|t| t.job == job && t.row == row && t.kind == kind).cloned()
         })
     }
 
-    /// Tasks were read from the store as of `seq`: what was heard before that
-    /// is older.
-    pub fn read<'t>(self, seq: i64, tasks: impl Iterator<Item = &'t Task>) {
+    /// Takes tasks that were read from the store at `seq`. They replace anything received
+    /// up to that `seq`.
+    pub fn apply_snapshot<'t>(self, seq: i64, tasks: impl Iterator<Item = &'t Task>) {
         let mut caused = Vec::new();
         self.tasks.update(|known| {
             for task in tasks {
-                if known.get(&task.id).is_none_or(|(heard, _)| *heard <= seq) {
+                if known.get(&task.id).is_none_or(|(known_seq, _)| *known_seq <= seq) {
                     known.insert(task.id, (seq, task.clone()));
                 }
                 if task.cause.is_some() {
@@ -186,32 +186,32 @@ impl Live {
             }
         });
         for task in caused {
-            self.cause(task);
+            self.add_follow_up(task);
         }
     }
 
-    fn cause(self, task: Task) {
-        if self.caused.with_untracked(|caused| caused.iter().all(|known| known.id != task.id)) {
-            self.caused.update(|caused| caused.push(task));
+    fn add_follow_up(self, task: Task) {
+        if self.follow_ups.with_untracked(|caused| caused.iter().all(|known| known.id != task.id)) {
+            self.follow_ups.update(|caused| caused.push(task));
         }
     }
 
-    /// What was last heard of the pace of `job`.
-    pub fn progress(self, job: JobId) -> Option<Progress> {
+    /// Returns the last received progress of `job`.
+    pub fn job_progress(self, job: JobId) -> Option<JobProgress> {
         self.progress.with(|progress| progress.get(&job).cloned())
     }
 
-    /// The channel as it is now, or as the page has it.
-    pub fn channel(self, page: &Channel) -> Channel {
+    /// Returns the last received state of the channel, or the state in the page.
+    pub fn current_channel(self, page: &Channel) -> Channel {
         self.channels.with(|channels| channels.get(&page.id).unwrap_or(page).clone())
     }
 
-    /// Changes with each fact of `job`.
-    pub fn pulse(self, job: JobId) -> i64 {
+    /// Returns a `seq` that changes with each fact of `job`.
+    pub fn job_seq(self, job: JobId) -> i64 {
         self.jobs.with(|jobs| jobs.get(&job).map_or(0, |(seq, _)| *seq))
     }
 
-    /// Jobs that were launched since the page was made, newest first.
+    /// Returns the jobs that were launched since the page was rendered, newest first.
     pub fn new_jobs(self, newest: Option<JobId>) -> Vec<Job> {
         self.jobs.with(|jobs| {
             let mut new: Vec<_> = jobs
@@ -224,94 +224,93 @@ impl Live {
         })
     }
 
-    /// What happened to `job` behind `since`, newest first, at most `limit`.
-    pub fn news(self, job: JobId, since: i64, limit: usize) -> Vec<Fact> {
+    /// Returns the facts of `job` after that `seq`, newest first, at most `limit`.
+    pub fn facts_after(self, job: JobId, since: i64, limit: usize) -> Vec<Fact> {
         self.facts.with(|facts| {
             let own = facts.iter().rev().filter(|f| f.job == Some(job) && f.seq > since);
             own.take(limit).cloned().collect()
         })
     }
 
-    /// Changes whenever something happens to `task`.
-    pub fn version(self, task: TaskId) -> (i64, Option<u32>) {
+    /// Returns a version that changes whenever the task changes.
+    pub fn task_version(self, task: TaskId) -> (i64, Option<u32>) {
         let seq = self.tasks.with(|tasks| tasks.get(&task).map_or(0, |(seq, _)| *seq));
-        (seq, self.running.with(|running| running.get(&task).copied()))
+        (seq, self.running_attempts.with(|running| running.get(&task).copied()))
     }
 
-    fn seq(self) -> i64 {
-        self.since.with_untracked(|since| since.as_ref().map_or(0, |since| since.seq))
+    fn last_seq(self) -> i64 {
+        self.context.with_untracked(|since| since.as_ref().map_or(0, |since| since.seq))
     }
 
-    /// Nothing that was heard holds any more.
-    fn forget(self) {
+    /// Discards everything received, because the stream could not be resumed.
+    fn reset(self) {
         self.jobs.set(HashMap::new());
         self.progress.set(HashMap::new());
         self.tasks.set(HashMap::new());
-        self.caused.set(Vec::new());
+        self.follow_ups.set(Vec::new());
         self.facts.set(Vec::new());
-        self.unread.update(Unread::forget);
+        self.unread.update(Unread::reset_history);
     }
 
-    fn advance(self, seq: i64) {
-        self.since.update_untracked(|since| {
+    fn advance_seq(self, seq: i64) {
+        self.context.update_untracked(|since| {
             if let Some(since) = since {
                 since.seq = seq;
             }
         });
     }
 
-    /// Applies a frame of the stream, together with those that come soon
-    /// after it.
-    pub fn apply(self, frame: ServerFrame) {
-        // At once: the socket may close before what came is taken in.
+    /// Queues a frame, so that it is applied together with those received soon after it.
+    pub fn enqueue_frame(self, frame: ServerFrame) {
+        // This is not delayed: the socket may close before the queued frames are applied.
         if let ServerFrame::Welcome { .. } = frame {
-            self.link.set(Link::Live);
+            self.connection.set(ConnectionStatus::Connected);
         }
-        let first = self.heard.try_update_value(|heard| {
-            heard.push(frame);
-            heard.len() == 1
+        let first = self.pending_frames.try_update_value(|frames| {
+            frames.push(frame);
+            frames.len() == 1
         });
         if first == Some(true) {
-            set_timeout(move || self.settle(), TOGETHER);
+            set_timeout(move || self.apply_pending_frames(), BATCH_INTERVAL);
         }
     }
 
-    /// Takes in what was heard, then tells whoever shows it, once.
-    fn settle(self) {
-        for frame in self.heard.try_update_value(std::mem::take).unwrap_or_default() {
-            self.take_in(frame);
+    /// Applies the queued frames, then notifies subscribers once.
+    fn apply_pending_frames(self) {
+        for frame in self.pending_frames.try_update_value(std::mem::take).unwrap_or_default() {
+            self.apply_frame(frame);
         }
         self.jobs.notify();
         self.progress.notify();
         self.tasks.notify();
-        self.running.notify();
+        self.running_attempts.notify();
         self.facts.notify();
     }
 
-    fn take_in(self, frame: ServerFrame) {
+    fn apply_frame(self, frame: ServerFrame) {
         match frame {
             ServerFrame::Welcome { epoch, seq, recovered, running, .. } => {
-                self.running.set(running.into_iter().map(|task| (task, 1)).collect());
+                self.running_attempts.set(running.into_iter().map(|task| (task, 1)).collect());
                 if !recovered {
-                    self.forget();
-                    self.since.update_untracked(|since| {
+                    self.reset();
+                    self.context.update_untracked(|since| {
                         if let Some(since) = since {
                             since.epoch = epoch;
                             since.seq = seq;
                         }
                     });
-                    self.resync.update(|count| *count += 1);
+                    self.resync_count.update(|count| *count += 1);
                 }
             }
-            ServerFrame::Fact(fact) if fact.seq == self.seq() + 1 => self.fact(fact),
-            // Known already: applying it again would do no harm either.
-            ServerFrame::Fact(fact) if fact.seq <= self.seq() => {}
+            ServerFrame::Fact(fact) if fact.seq == self.last_seq() + 1 => self.apply_fact(fact),
+            // Already known; applying it again would be harmless.
+            ServerFrame::Fact(fact) if fact.seq <= self.last_seq() => {}
             ServerFrame::Fact(fact) => {
-                self.advance(fact.seq);
-                self.resync.update(|count| *count += 1);
+                self.advance_seq(fact.seq);
+                self.resync_count.update(|count| *count += 1);
             }
             ServerFrame::Started(started) => {
-                self.running.update_untracked(|running| {
+                self.running_attempts.update_untracked(|running| {
                     running.insert(started.task, started.attempt);
                 });
             }
@@ -327,12 +326,12 @@ impl Live {
         }
     }
 
-    fn fact(self, fact: Fact) {
+    fn apply_fact(self, fact: Fact) {
         let seq = fact.seq;
-        self.advance(seq);
+        self.advance_seq(seq);
         if fact.job.is_some() {
             self.facts.update_untracked(|facts| {
-                if facts.len() == KEPT {
+                if facts.len() == MAX_KEPT_FACTS {
                     facts.remove(0);
                 }
                 facts.push(fact.clone());
@@ -345,9 +344,9 @@ impl Live {
         }
         if let Some(task) = fact.data.task {
             if fact.kind == FactKind::TaskCreated {
-                self.cause(task.clone());
+                self.add_follow_up(task.clone());
             }
-            self.running.update_untracked(|running| {
+            self.running_attempts.update_untracked(|running| {
                 running.remove(&task.id);
             });
             self.tasks.update_untracked(|tasks| {
@@ -355,21 +354,21 @@ impl Live {
             });
         }
         if let Some(notification) = fact.data.notification {
-            self.unread.update(|unread| unread.told(seq));
+            self.unread.update(|unread| unread.add(seq));
             #[cfg(feature = "hydrate")]
-            browser::told(self, &notification);
-            self.told.hear(notification);
+            browser_notifications::show_notification(self, &notification);
+            self.toasts.push(notification);
         }
-        let mut ask = false;
+        let mut needs_resync = false;
         if let Some(up_to) = fact.data.read_up_to {
-            self.unread.update(|unread| ask = !unread.read(up_to));
+            self.unread.update(|unread| needs_resync = !unread.mark_read(up_to));
             #[cfg(feature = "hydrate")]
-            browser::read(self, up_to);
-            self.told.read(up_to);
+            browser_notifications::close_read_notifications(self, up_to);
+            self.toasts.mark_read(up_to);
         }
-        // One fact for many tasks: the page knows which by asking.
-        if ask || matches!(fact.kind, FactKind::JobCancelling | FactKind::JobReopened) {
-            self.resync.update(|count| *count += 1);
+        // These facts cover many tasks, so the page loads their states again.
+        if needs_resync || matches!(fact.kind, FactKind::JobCancelling | FactKind::JobReopened) {
+            self.resync_count.update(|count| *count += 1);
         }
     }
 }

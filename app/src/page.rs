@@ -2,17 +2,17 @@
 
 pub mod account;
 #[cfg(feature = "ssr")]
-pub mod door;
+pub mod auth;
+#[cfg(feature = "ssr")]
+pub mod error_page;
 pub mod inbox;
 pub mod job;
 pub mod jobs;
 pub mod launch;
-#[cfg(feature = "ssr")]
-pub mod link;
+pub mod load_error;
 pub mod machines;
-pub mod missing;
-pub mod people;
-pub mod problem;
-pub mod search;
+pub mod not_found;
 #[cfg(feature = "ssr")]
-pub mod trouble;
+pub mod one_time_link;
+pub mod people;
+pub mod search;

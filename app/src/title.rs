@@ -1,14 +1,14 @@
 //! The document's title.
 //!
-//! The library writes a title into the head as it is, after the page was
-//! rendered and outside of the reactive owner of its request. So the text is
-//! escaped here, and the formatter holds its signal itself: looking one up at
-//! that time would find the one of another request.
+//! `leptos_meta` writes a title into the head without escaping it, after the page was
+//! rendered and outside the reactive owner of its request. Therefore the text is
+//! escaped here, and the formatter owns its signal: looking it up at that time
+//! would find the signal of another request.
 
-use crate::live::{Live, unread::Unread};
+use crate::live::{LiveState, unread::Unread};
 use leptos::prelude::*;
 
-/// Sets the title of a page. `text` may be what anybody entered.
+/// Sets the title of a page. `text` may be untrusted input.
 #[component]
 pub fn Title(#[prop(into)] text: String) -> impl IntoView {
     // A browser's `document.title` takes text; the server writes HTML.
@@ -21,7 +21,7 @@ pub fn Title(#[prop(into)] text: String) -> impl IntoView {
 
 /// Puts the number of unread notifications before the titles of all pages.
 #[component]
-pub fn UnreadInTitle(live: Live) -> impl IntoView {
+pub fn UnreadInTitle(live: LiveState) -> impl IntoView {
     let unread = live.unread_signal();
     let format = move |text: String| match unread.with(Unread::count) {
         0 => text,

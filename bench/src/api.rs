@@ -1,15 +1,15 @@
-//! `/api/v1` as a program uses it, and the sandbox past the product.
+//! A client of `/api/v1`, which also reads the sandbox directly.
 
-pub mod account;
+pub mod aws;
 pub mod ledger;
 
-pub use ledger::{Record, Request, Summary};
+pub use ledger::{RecordedRequest, ServiceRecord, ServiceSummary};
 
 use anyhow::{Context, bail};
 use contract::{
     JobId, TaskId,
     api::{
-        Accepted, Channel, Inbox, Job, Page, Problem, RunNoops, SignIn, StartInstances, Task,
+        Channel, Inbox, Job, LaunchResponse, Page, Problem, RunNoops, SignIn, StartInstances, Task,
         TaskDetail,
     },
     fact::Fact,
@@ -18,181 +18,197 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Po
 use serde::de::DeserializeOwned;
 use std::{fmt::Write, time::Duration};
 
-pub const WHO: &str = "ada@example.com";
+pub const ADMIN_EMAIL: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct-horse";
 pub const CHANNELS: &str = "acme,bazaar,corner";
-/// How many channels these are.
-pub const WIDTH: usize = 3;
+/// Number of channels in [`CHANNELS`].
+pub const CHANNEL_COUNT: usize = 3;
 
-/// A server that is away is noticed, however it went.
-fn client() -> Client {
+/// Returns a client whose timeouts detect a server that no longer answers.
+fn http_client() -> Client {
     let limits = Client::builder().timeout(Duration::from_secs(30));
     limits.connect_timeout(Duration::from_secs(5)).build().unwrap_or_default()
 }
 
-/// A signed-in program.
+/// A signed-in API client.
 #[derive(Clone)]
-pub struct Api {
+pub struct ApiClient {
     pub port: u16,
-    pub sandbox: u16,
+    pub sandbox_port: u16,
     pub cookie: String,
     client: Client,
 }
 
-impl Api {
-    pub fn new(port: u16, sandbox: u16) -> Self {
-        Self { port, sandbox, cookie: String::new(), client: client() }
+impl ApiClient {
+    pub fn new(port: u16, sandbox_port: u16) -> Self {
+        Self { port, sandbox_port, cookie: String::new(), client: http_client() }
     }
 
-    /// Also the Origin of everything that changes something.
-    pub fn base(&self) -> String {
+    /// Returns the base URL, which is also the `Origin` of requests that change something.
+    pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub async fn ready(&self) -> bool {
-        let answer = self.client.get(format!("{}/readyz", self.base())).send().await;
+    pub async fn is_ready(&self) -> bool {
+        let answer = self.client.get(format!("{}/readyz", self.base_url())).send().await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
-    /// A person with an account of their own, by an invitation from this one,
-    /// who talks to the node at `port`.
-    pub async fn invite(&self, email: &str, port: u16) -> anyhow::Result<Self> {
+    /// Invites a new user from this account, and returns their client, which
+    /// uses the node at `port`.
+    pub async fn invite_user(&self, email: &str, port: u16) -> anyhow::Result<Self> {
         let form = [("email", email), ("role", "user")];
-        let link = self.submit(&self.base(), "/people", &form).await?;
+        let link = self.submit_form(&self.base_url(), "/people", &form).await?;
         let token = link.split_once('=').context("no link")?.1.to_owned();
-        let mut person = Self::new(port, self.sandbox);
+        let mut person = Self::new(port, self.sandbox_port);
         let form = [("password", PASSWORD)];
-        person.cookie = person.submit(&person.base(), &format!("/invite/{token}"), &form).await?;
+        person.cookie =
+            person.submit_form(&person.base_url(), &format!("/invite/{token}"), &form).await?;
         Ok(person)
     }
 
-    /// Sends a form of the pages; the cookie that it was answered with.
-    async fn submit(
+    /// Sends a form of the pages, and returns the cookie that the response sets.
+    async fn submit_form(
         &self,
         base: &str,
         path: &str,
         form: &[(&str, &str)],
     ) -> anyhow::Result<String> {
-        // A cookie comes with the answer that leads on.
+        // The redirect itself sets the cookie.
         let client = Client::builder().redirect(Policy::none()).build()?;
         let request = client.post(format!("{base}{path}")).header(header::ORIGIN, base);
         let answer = request.header(header::COOKIE, &self.cookie).form(form).send().await?;
-        cookie(&expect(answer, StatusCode::SEE_OTHER).await?)
+        first_cookie(&expect_status(answer, StatusCode::SEE_OTHER).await?)
     }
 
     pub async fn sign_in(&mut self) -> anyhow::Result<()> {
-        let who = SignIn { email: WHO.into(), password: PASSWORD.into() };
+        let who = SignIn { email: ADMIN_EMAIL.into(), password: PASSWORD.into() };
         let answer = self.post("/session").json(&who).send().await?;
-        let answer = expect(answer, StatusCode::NO_CONTENT).await?;
-        self.cookie = cookie(&answer)?;
+        let answer = expect_status(answer, StatusCode::NO_CONTENT).await?;
+        self.cookie = first_cookie(&answer)?;
         Ok(())
     }
 
     fn post(&self, path: &str) -> RequestBuilder {
         self.client
-            .post(format!("{}/api/v1{path}", self.base()))
-            .header(header::ORIGIN, self.base())
+            .post(format!("{}/api/v1{path}", self.base_url()))
+            .header(header::ORIGIN, self.base_url())
             .header(header::COOKIE, &self.cookie)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let url = format!("{}/api/v1{path}", self.base());
+        let url = format!("{}/api/v1{path}", self.base_url());
         let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
-        Ok(expect(answer, StatusCode::OK).await?.json().await?)
+        Ok(expect_status(answer, StatusCode::OK).await?.json().await?)
     }
 
-    /// Any page or endpoint, to the last byte of its answer.
-    pub async fn page(&self, path: &str) -> anyhow::Result<()> {
-        let url = format!("{}{path}", self.base());
+    /// Reads a page or an endpoint to the last byte of its response.
+    pub async fn fetch_page(&self, path: &str) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.base_url());
         let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
-        expect(answer, StatusCode::OK).await?.bytes().await?;
+        expect_status(answer, StatusCode::OK).await?.bytes().await?;
         Ok(())
     }
 
     /// Uploads `csv` to [`CHANNELS`].
     pub async fn upload(&self, csv: String, key: &str) -> anyhow::Result<Job> {
-        launched(self.try_upload(CHANNELS, csv, key).await?).await
+        accepted_job(self.send_upload(CHANNELS, csv, key).await?).await
     }
 
-    /// Uploads a file of that name to the first channel.
-    pub async fn upload_file(&self, file: &str, csv: String, key: &str) -> anyhow::Result<Job> {
+    /// Uploads `csv` under the name `file` to the first channel.
+    pub async fn upload_named_file(
+        &self,
+        file: &str,
+        csv: String,
+        key: &str,
+    ) -> anyhow::Result<Job> {
         let path = format!("/jobs/product-uploads?channels=acme&file={file}");
         let request = self.post(&path).header("Idempotency-Key", key).body(csv);
-        launched(request.send().await?).await
+        accepted_job(request.send().await?).await
     }
 
-    /// Number of notifications that are not read.
-    pub async fn unread(&self) -> anyhow::Result<usize> {
+    /// Returns the number of unread notifications.
+    pub async fn count_unread_notifications(&self) -> anyhow::Result<usize> {
         Ok(usize::try_from(self.get::<Inbox>("/notifications").await?.unread)?)
     }
 
-    /// Uploads `csv` to some channels.
-    pub async fn upload_to(&self, channels: &str, csv: String, key: &str) -> anyhow::Result<Job> {
-        launched(self.try_upload(channels, csv, key).await?).await
+    /// Uploads `csv` to `channels`, a comma-separated list.
+    pub async fn upload_to_channels(
+        &self,
+        channels: &str,
+        csv: String,
+        key: &str,
+    ) -> anyhow::Result<Job> {
+        accepted_job(self.send_upload(channels, csv, key).await?).await
     }
 
-    /// What an upload is answered, whatever it is: a job, or the words of a
+    /// Uploads `csv` to [`CHANNELS`], and returns the job, or the detail of a
     /// 503.
     pub async fn upload_or_503(
         &self,
         csv: String,
         key: &str,
     ) -> anyhow::Result<Result<Job, String>> {
-        self.upload_to_or_503(CHANNELS, csv, key).await
+        self.upload_to_channels_or_503(CHANNELS, csv, key).await
     }
 
-    /// The same to some channels.
-    pub async fn upload_to_or_503(
+    /// Uploads `csv` to `channels`, and returns the job, or the detail of a 503.
+    pub async fn upload_to_channels_or_503(
         &self,
         channels: &str,
         csv: String,
         key: &str,
     ) -> anyhow::Result<Result<Job, String>> {
-        let answer = self.try_upload(channels, csv, key).await?;
+        let answer = self.send_upload(channels, csv, key).await?;
         if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
-            return launched(answer).await.map(Ok);
+            return accepted_job(answer).await.map(Ok);
         }
         Ok(Err(answer.json::<Problem>().await?.detail))
     }
 
-    async fn try_upload(&self, channels: &str, csv: String, key: &str) -> anyhow::Result<Response> {
+    async fn send_upload(
+        &self,
+        channels: &str,
+        csv: String,
+        key: &str,
+    ) -> anyhow::Result<Response> {
         let path = format!("/jobs/product-uploads?channels={channels}");
         Ok(self.post(&path).header("Idempotency-Key", key).body(csv).send().await?)
     }
 
-    pub async fn start_machines(&self, ids: &[&str], key: &str) -> anyhow::Result<Job> {
+    pub async fn start_instances(&self, ids: &[&str], key: &str) -> anyhow::Result<Job> {
         let instance_ids = ids.iter().map(|&id| id.into()).collect();
-        let machines = StartInstances { instance_ids };
-        let request = self.post("/jobs/ec2-starts").header("Idempotency-Key", key).json(&machines);
-        launched(request.send().await?).await
+        let body = StartInstances { instance_ids };
+        let request = self.post("/jobs/ec2-starts").header("Idempotency-Key", key).json(&body);
+        accepted_job(request.send().await?).await
     }
 
-    /// Launches tasks that do nothing.
+    /// Launches `count` tasks that do nothing.
     pub async fn run_noops(&self, count: u32) -> anyhow::Result<Job> {
-        launched(self.post("/jobs/noops").json(&RunNoops { count }).send().await?).await
+        accepted_job(self.post("/jobs/noops").json(&RunNoops { count }).send().await?).await
     }
 
     pub async fn cancel(&self, job: JobId) -> anyhow::Result<Job> {
-        launched(self.post(&format!("/jobs/{job}/cancel")).send().await?).await
+        accepted_job(self.post(&format!("/jobs/{job}/cancel")).send().await?).await
     }
 
-    /// All that failed of a job.
-    pub async fn retry(&self, job: JobId) -> anyhow::Result<Job> {
+    /// Retries all failed tasks of a job.
+    pub async fn retry_failed_tasks(&self, job: JobId) -> anyhow::Result<Job> {
         let all = serde_json::json!({});
-        launched(self.post(&format!("/jobs/{job}/retry")).json(&all).send().await?).await
+        accepted_job(self.post(&format!("/jobs/{job}/retry")).json(&all).send().await?).await
     }
 
     pub async fn job(&self, job: JobId) -> anyhow::Result<Job> {
         self.get(&format!("/jobs/{job}")).await
     }
 
-    /// Whether the server knows the job.
-    pub async fn knows(&self, job: JobId) -> anyhow::Result<bool> {
-        let url = format!("{}/api/v1/jobs/{job}", self.base());
+    /// Returns whether the server knows the job.
+    pub async fn has_job(&self, job: JobId) -> anyhow::Result<bool> {
+        let url = format!("{}/api/v1/jobs/{job}", self.base_url());
         let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
-            _ => expect(answer, StatusCode::OK).await.map(|_| true),
+            _ => expect_status(answer, StatusCode::OK).await.map(|_| true),
         }
     }
 
@@ -204,7 +220,7 @@ impl Api {
         Ok(self.get::<Page<Channel>>("/channels").await?.items)
     }
 
-    /// One page of a job's tasks, behind `cursor`.
+    /// Returns the page of a job's tasks that follows `cursor`.
     pub async fn tasks_page(&self, job: JobId, cursor: Option<&str>) -> anyhow::Result<Page<Task>> {
         let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
         self.get(&format!("/jobs/{job}/tasks?limit=200{cursor}")).await
@@ -220,7 +236,7 @@ impl Api {
         Ok(tasks)
     }
 
-    /// One task with its attempts.
+    /// Returns a task with its attempts.
     pub async fn task(&self, task: TaskId) -> anyhow::Result<TaskDetail> {
         self.get(&format!("/tasks/{task}")).await
     }
@@ -238,30 +254,30 @@ impl Api {
     }
 }
 
-/// The first cookie that an answer sets.
-fn cookie(answer: &Response) -> anyhow::Result<String> {
+/// Returns the first cookie that a response sets.
+fn first_cookie(answer: &Response) -> anyhow::Result<String> {
     let cookie = answer.headers().get(header::SET_COOKIE).context("no cookie")?.to_str()?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
-async fn launched(answer: Response) -> anyhow::Result<Job> {
-    Ok(expect(answer, StatusCode::ACCEPTED).await?.json::<Accepted>().await?.job)
+async fn accepted_job(answer: Response) -> anyhow::Result<Job> {
+    Ok(expect_status(answer, StatusCode::ACCEPTED).await?.json::<LaunchResponse>().await?.job)
 }
 
-async fn expect(answer: Response, status: StatusCode) -> anyhow::Result<Response> {
+async fn expect_status(answer: Response, status: StatusCode) -> anyhow::Result<Response> {
     if answer.status() != status {
         bail!("{} instead of {status}: {}", answer.status(), answer.text().await?);
     }
     Ok(answer)
 }
 
-/// A plain file of so many products.
-pub fn csv(products: usize) -> String {
-    csv_of("MW", products)
+/// Returns a CSV file of `products` products.
+pub fn product_csv(products: usize) -> String {
+    product_csv_with_prefix("MW", products)
 }
 
-/// A plain file of so many products whose SKUs begin with `prefix`.
-pub fn csv_of(prefix: &str, products: usize) -> String {
+/// Returns a CSV file of `products` products whose SKUs begin with `prefix`.
+pub fn product_csv_with_prefix(prefix: &str, products: usize) -> String {
     let mut csv = String::from("sku,title,price,description\n");
     for n in 1..=products {
         // Writing to a string can't fail.

@@ -2,21 +2,20 @@
 //! file system in memory, or without root a limit on the size of the server's
 //! files, which fails its writes in the same places with another error.
 
-use crate::process::{Meanwhile, Outside};
+use crate::process::{SandboxConfig, ServerProcess};
 use anyhow::{Context, ensure};
-use servers::SmallDisk;
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 use tempfile::TempDir;
+use testbed::SmallDisk;
 
-/// Size of the file system, MiB. It lives in memory, and is filled again and
-/// again.
-const MIB: usize = 96;
+/// Size of the file system, MiB. It is in memory, and is filled repeatedly.
+const SIZE_MIB: usize = 96;
 
-/// Where the database lies.
+/// Storage of the database.
 pub enum BoundedDisk {
     Tmpfs(SmallDisk),
     SizeLimit(TempDir),
@@ -24,18 +23,18 @@ pub enum BoundedDisk {
 
 impl BoundedDisk {
     /// # Errors
-    /// There is no place for temporary files.
+    /// The folder for temporary files can't be created.
     pub fn new() -> anyhow::Result<Self> {
-        match SmallDisk::mount_of(MIB) {
+        match SmallDisk::mount_with_size(SIZE_MIB) {
             Some(disk) => Ok(Self::Tmpfs(disk)),
             None => Ok(Self::SizeLimit(tempfile::tempdir()?)),
         }
     }
 
-    /// What bounds it, in words.
-    pub fn kind(&self) -> String {
+    /// Describes how the disk is bounded.
+    pub fn description(&self) -> String {
         match self {
-            Self::Tmpfs(_) => format!("a file system of {MIB} MiB in memory"),
+            Self::Tmpfs(_) => format!("a file system of {SIZE_MIB} MiB in memory"),
             Self::SizeLimit(_) => "a limit on the size of files, as only root can mount one".into(),
         }
     }
@@ -47,64 +46,64 @@ impl BoundedDisk {
         }
     }
 
-    fn database(&self) -> PathBuf {
+    fn database_path(&self) -> PathBuf {
         self.folder().join("meanwhile.sqlite")
     }
 
-    /// Starts a server with its database on this disk, and nothing else of it.
+    /// Starts a server that has only its database on this disk.
     ///
     /// # Errors
     /// The server does not start.
-    pub async fn serve(
+    pub async fn start_server(
         &self,
         binary: &Path,
-        outside: Outside,
-        variables: &[(&'static str, String)],
-    ) -> anyhow::Result<Meanwhile> {
-        let database = format!("sqlite://{}", self.database().display());
-        let mut variables = variables.to_vec();
-        variables.push(("MEANWHILE_DATABASE", database));
-        // Past its limit a process is ended by SIGXFSZ unless that is ignored.
-        let through: &[&str] = match self {
+        sandbox_config: SandboxConfig,
+        env: &[(&'static str, String)],
+    ) -> anyhow::Result<ServerProcess> {
+        let database = format!("sqlite://{}", self.database_path().display());
+        let mut env = env.to_vec();
+        env.push(("MEANWHILE_DATABASE", database));
+        // SIGXFSZ ends a process that exceeds the limit, unless the signal is ignored.
+        let wrapper: &[&str] = match self {
             Self::Tmpfs(_) => &[],
             Self::SizeLimit(_) => &["sh", "-c", r#"trap "" XFSZ; exec "$0""#],
         };
-        let through: Vec<_> = through.iter().map(|&word| word.to_owned()).collect();
-        Meanwhile::start_with(binary, outside, &variables, &through).await
+        let wrapper: Vec<_> = wrapper.iter().map(|&word| word.to_owned()).collect();
+        ServerProcess::start_with(binary, sandbox_config, &env, &wrapper).await
     }
 
-    /// Leaves room for so many pages of 4 KiB, from what is written now.
+    /// Leaves room for `pages` more pages of 4 KiB.
     ///
     /// # Errors
-    /// The server does not run, or `prlimit` is not there.
-    pub fn fill(&self, meanwhile: &Meanwhile, pages: u64) -> anyhow::Result<()> {
+    /// The server does not run, or `prlimit` is missing.
+    pub fn fill_except(&self, server: &ServerProcess, pages: u64) -> anyhow::Result<()> {
         match self {
-            Self::Tmpfs(disk) => disk.fill_but(pages * 4096),
+            Self::Tmpfs(disk) => disk.fill_except(pages * 4096),
             Self::SizeLimit(_) => {
-                let log = self.database().with_extension("sqlite-wal");
+                let log = self.database_path().with_extension("sqlite-wal");
                 let size = fs::metadata(log).map_or(0, |log| log.len());
-                limit(meanwhile, &(size + pages * 4096).to_string())?;
+                set_file_size_limit(server, &(size + pages * 4096).to_string())?;
             }
         }
         Ok(())
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     ///
     /// # Errors
-    /// As of [`Self::fill`].
-    pub fn free(&self, meanwhile: &Meanwhile) -> anyhow::Result<()> {
+    /// The same as of [`Self::fill_except`].
+    pub fn free(&self, server: &ServerProcess) -> anyhow::Result<()> {
         match self {
-            Self::Tmpfs(disk) => disk.free(),
-            Self::SizeLimit(_) => limit(meanwhile, "unlimited")?,
+            Self::Tmpfs(disk) => disk.remove_filler(),
+            Self::SizeLimit(_) => set_file_size_limit(server, "unlimited")?,
         }
         Ok(())
     }
 }
 
-/// Sets the soft limit alone, which may be raised again.
-fn limit(meanwhile: &Meanwhile, bytes: &str) -> anyhow::Result<()> {
-    let pid = meanwhile.pid()?.to_string();
+/// Sets only the soft limit, which can be raised again.
+fn set_file_size_limit(server: &ServerProcess, bytes: &str) -> anyhow::Result<()> {
+    let pid = server.pid()?.to_string();
     let mut prlimit = Command::new("prlimit");
     let status = prlimit.args(["--pid", &pid, &format!("--fsize={bytes}:")]).status();
     ensure!(status.context("can't run prlimit")?.success(), "prlimit did not set the limit");

@@ -1,5 +1,5 @@
-//! The whole as several processes on one machine, with the servers that they
-//! share: two web nodes, some workers, a sandbox, PostgreSQL, RabbitMQ, Redis.
+//! Several processes on one host with the servers that they share: web nodes,
+//! workers, a sandbox, PostgreSQL, RabbitMQ and Redis.
 
 mod database;
 mod node;
@@ -8,52 +8,53 @@ pub use database::Database;
 pub use node::Node;
 
 use crate::{
-    api::{Api, PASSWORD, WHO},
-    process::{Outside, free_port},
+    api::{ADMIN_EMAIL, ApiClient, PASSWORD},
+    process::{SandboxConfig, free_port},
 };
 use anyhow::Context;
 use node::Role;
-use servers::{PostgresNode, Proxy, RabbitNode, RedisNode, SmallDisk};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use testbed::{PostgresNode, Proxy, RabbitNode, RedisNode, SmallDisk};
 
-/// How many of each, and how they are set.
+/// Number of nodes and their configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub struct ClusterConfig {
     pub web: usize,
     pub workers: usize,
-    /// Of a claim, s.
+    /// Lease of a claim, s.
     pub lease_s: u32,
-    /// PostgreSQL's data lies where the disk can be filled, if that can be.
+    /// Whether PostgreSQL's data goes on a small disk that can be filled, where one can be
+    /// mounted.
     pub small_disk: bool,
-    pub outside: Outside,
+    pub sandbox_config: SandboxConfig,
 }
 
-/// What it has besides.
+/// Optional settings of a cluster.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Besides {
-    /// Tasks that do nothing are accepted.
+pub struct ClusterOptions {
+    /// Whether tasks that do nothing are accepted.
     pub noops: bool,
-    /// A commit waits for the disk.
+    /// Whether a commit waits for the disk.
     pub durable: bool,
-    /// Nodes reach the servers without proxies, which cost time.
-    pub straight: bool,
-    /// Of every product call at speed 1, s, instead of each channel's own.
+    /// Whether nodes connect to the servers directly, because proxies cost time.
+    pub without_proxies: bool,
+    /// Latency of every product call at speed 1, s, in place of each channel's own.
     pub latency_s: Option<f64>,
 }
 
-/// Ends with this value.
+/// A running cluster; dropping it ends all processes.
 pub struct Cluster {
     pub postgres: PostgresNode,
     pub database: Database,
     pub rabbit: RabbitNode,
     pub redis: RedisNode,
     /// Between every node and the broker.
-    pub to_rabbit: Proxy,
+    pub rabbit_proxy: Proxy,
     /// Between every node and the database.
-    pub to_postgres: Proxy,
-    /// Between every node and the gates.
-    pub to_redis: Proxy,
+    pub postgres_proxy: Proxy,
+    /// Between every node and Redis, which holds the rate limiters.
+    pub redis_proxy: Proxy,
     pub sandbox: Node,
     pub web: Vec<Node>,
     pub workers: Vec<Node>,
@@ -62,44 +63,49 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts everything and waits until it is ready.
-    pub async fn start(binary: &Path, size: Size) -> anyhow::Result<Self> {
-        Self::start_with(binary, size, Besides::default()).await
+    pub async fn start(binary: &Path, config: ClusterConfig) -> anyhow::Result<Self> {
+        Self::start_with(binary, config, ClusterOptions::default()).await
     }
 
-    /// The same, with something besides.
-    pub async fn start_with(binary: &Path, size: Size, with: Besides) -> anyhow::Result<Self> {
+    /// Starts a cluster with `options` and waits until it is ready.
+    pub async fn start_with(
+        binary: &Path,
+        config: ClusterConfig,
+        options: ClusterOptions,
+    ) -> anyhow::Result<Self> {
         let binary = std::path::absolute(binary)?;
         let folder = tempfile::tempdir().context("can't make a data folder")?;
-        // Three servers that take their time: together they take the longest.
+        // The servers start in parallel, because each is slow.
         let (postgres, rabbit, redis) = tokio::try_join!(
-            tokio::task::spawn_blocking(move || match with.durable {
+            tokio::task::spawn_blocking(move || match options.durable {
                 true => PostgresNode::start_durable(),
-                false => PostgresNode::start_on(size.small_disk.then(SmallDisk::mount).flatten()),
+                false =>
+                    PostgresNode::start_on_disk(config.small_disk.then(SmallDisk::mount).flatten()),
             }),
             tokio::task::spawn_blocking(RabbitNode::start),
             tokio::task::spawn_blocking(RedisNode::start),
         )?;
-        let to_rabbit = Proxy::start(rabbit.port()).await?;
-        let to_postgres = Proxy::start(postgres.port()).await?;
-        let to_redis = Proxy::start(redis.port()).await?;
+        let rabbit_proxy = Proxy::start(rabbit.port()).await?;
+        let postgres_proxy = Proxy::start(postgres.port()).await?;
+        let redis_proxy = Proxy::start(redis.port()).await?;
         let port = free_port()?;
         let sandbox_url = format!("http://127.0.0.1:{port}");
-        let by = |url: String, port: u16, proxy: &Proxy| match with.straight {
+        let proxied = |url: String, port: u16, proxy: &Proxy| match options.without_proxies {
             true => url,
             false => url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port)),
         };
-        let Outside { speed, seed, faults } = size.outside;
-        let database = Database(postgres.url());
+        let SandboxConfig { speed, seed, faults } = config.sandbox_config;
+        let database = Database(postgres.create_database());
         let shared = [
-            ("MEANWHILE_DATABASE", by(database.0.clone(), postgres.port(), &to_postgres)),
-            ("MEANWHILE_BROKER", by(rabbit.url(), rabbit.port(), &to_rabbit)),
-            ("MEANWHILE_GATE", by(redis.url(), redis.port(), &to_redis)),
+            ("MEANWHILE_DATABASE", proxied(database.0.clone(), postgres.port(), &postgres_proxy)),
+            ("MEANWHILE_BROKER", proxied(rabbit.url(), rabbit.port(), &rabbit_proxy)),
+            ("MEANWHILE_LIMITER", proxied(redis.url(), redis.port(), &redis_proxy)),
             ("MEANWHILE_SANDBOX_URL", sandbox_url),
             ("MEANWHILE_SANDBOX_SPEED", speed.to_string()),
-            ("MEANWHILE_LEASE_S", size.lease_s.to_string()),
-            ("MEANWHILE_ADMIN_EMAIL", WHO.to_owned()),
+            ("MEANWHILE_LEASE_S", config.lease_s.to_string()),
+            ("MEANWHILE_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
             ("MEANWHILE_ADMIN_PASSWORD", PASSWORD.to_owned()),
-            ("MEANWHILE_NOOPS", with.noops.to_string()),
+            ("MEANWHILE_NOOPS", options.noops.to_string()),
         ];
         let mut own = vec![
             ("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")),
@@ -107,17 +113,18 @@ impl Cluster {
             ("MEANWHILE_SANDBOX_SEED", seed.to_string()),
             ("MEANWHILE_SANDBOX_FAULTS", faults.to_string()),
         ];
-        own.extend(with.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string())));
-        let place = |name: String| folder.path().join(name);
-        let mut sandbox = Node::new(&binary, Role::Sandbox, port, place("sandbox".into()), &own)?;
+        own.extend(options.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string())));
+        let node_folder = |name: String| folder.path().join(name);
+        let mut sandbox =
+            Node::new(&binary, Role::Sandbox, port, node_folder("sandbox".into()), &own)?;
         sandbox.spawn().await?;
         let make = |role, number: usize| -> anyhow::Result<Node> {
-            let folder: PathBuf = place(format!("{role:?}-{number}").to_lowercase());
+            let folder: PathBuf = node_folder(format!("{role:?}-{number}").to_lowercase());
             Node::new(&binary, role, free_port()?, folder, &shared)
         };
-        let mut web = (0..size.web).map(|n| make(Role::Web, n)).collect::<Result<Vec<_>, _>>()?;
+        let mut web = (0..config.web).map(|n| make(Role::Web, n)).collect::<Result<Vec<_>, _>>()?;
         let mut workers =
-            (0..size.workers).map(|n| make(Role::Worker, n)).collect::<Result<Vec<_>, _>>()?;
+            (0..config.workers).map(|n| make(Role::Worker, n)).collect::<Result<Vec<_>, _>>()?;
         for node in web.iter_mut().chain(&mut workers) {
             node.spawn().await?;
         }
@@ -126,9 +133,9 @@ impl Cluster {
             database,
             rabbit,
             redis,
-            to_rabbit,
-            to_postgres,
-            to_redis,
+            rabbit_proxy,
+            postgres_proxy,
+            redis_proxy,
             sandbox,
             web,
             workers,
@@ -136,12 +143,12 @@ impl Cluster {
         })
     }
 
-    /// Signed in; one for each web node, all in the same session.
-    pub async fn apis(&self) -> anyhow::Result<Vec<Api>> {
-        let mut first = Api::new(self.web[0].port, self.sandbox.port);
+    /// Returns a signed-in client for each web node, all in the same session.
+    pub async fn signed_in_clients(&self) -> anyhow::Result<Vec<ApiClient>> {
+        let mut first = ApiClient::new(self.web[0].port, self.sandbox.port);
         first.sign_in().await?;
         let others = self.web[1..].iter().map(|node| {
-            let mut api = Api::new(node.port, self.sandbox.port);
+            let mut api = ApiClient::new(node.port, self.sandbox.port);
             api.cookie.clone_from(&first.cookie);
             api
         });
@@ -152,14 +159,14 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// How often the nodes' logs say these words.
-    pub fn told(&self, words: &str) -> usize {
-        self.web.iter().chain(&self.workers).map(|node| node.told(words)).sum()
+    /// Counts occurrences of `text` in the nodes' logs.
+    pub fn count_in_logs(&self, text: &str) -> usize {
+        self.web.iter().chain(&self.workers).map(|node| node.count_in_log(text)).sum()
     }
 
-    /// The last words of every node's log.
-    pub fn logs(&self, lines: usize) -> String {
+    /// Returns the last lines of every node's log.
+    pub fn log_tails(&self, lines: usize) -> String {
         let nodes = self.web.iter().chain(&self.workers).chain([&self.sandbox]);
-        nodes.map(|node| node.log(lines)).collect()
+        nodes.map(|node| node.log_tail(lines)).collect()
     }
 }

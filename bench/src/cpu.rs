@@ -1,5 +1,5 @@
-//! Who kept the processors busy: CPU time of this process and of all that it
-//! has started, as the kernel counts it.
+//! CPU time of this process and of all processes that it has started, as counted
+//! by the kernel.
 
 use crate::cluster::{Cluster, Node};
 use anyhow::Context;
@@ -9,23 +9,24 @@ use std::{
     time::Duration,
 };
 
-/// Of the kernel's clock, as Linux tells it on every machine.
-const TICKS_A_SECOND: f64 = 100.0;
+/// Ticks of the kernel's clock per second, which Linux reports everywhere.
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU time since each process began, by what it is.
-pub struct Cpu {
-    used: BTreeMap<String, f64>,
-    /// Of the whole machine, ticks: with work to do, and all.
-    busy: f64,
-    all: f64,
+/// CPU time since each process began, by name.
+pub struct CpuSnapshot {
+    seconds_by_process: BTreeMap<String, f64>,
+    /// Busy ticks of the whole host.
+    busy_ticks: f64,
+    /// All ticks of the whole host.
+    total_ticks: f64,
 }
 
-/// Between two looks.
-pub struct Used {
-    /// CPU seconds by what it is, the most first.
-    pub by: Vec<(String, f64)>,
-    /// Part of the machine's processors that had work to do, others' too.
-    pub busy: f64,
+/// CPU usage between two snapshots.
+pub struct CpuUsage {
+    /// CPU seconds by name, largest first.
+    pub by_process: Vec<(String, f64)>,
+    /// Busy share of the host's processors, including other programs.
+    pub busy_share: f64,
 }
 
 struct Process {
@@ -35,8 +36,8 @@ struct Process {
     ticks: f64,
 }
 
-impl Cpu {
-    pub fn now(cluster: &Cluster) -> anyhow::Result<Self> {
+impl CpuSnapshot {
+    pub fn take(cluster: &Cluster) -> anyhow::Result<Self> {
         let own = std::process::id();
         let mut known = HashMap::from([(own, "clients".to_owned())]);
         let name = |nodes: &[Node], what: &str, known: &mut HashMap<u32, String>| {
@@ -46,7 +47,7 @@ impl Cpu {
         };
         name(&cluster.web, "web", &mut known);
         name(&cluster.workers, "worker", &mut known);
-        let all = processes();
+        let all = list_processes();
         let parents: HashMap<u32, u32> = all.iter().map(|p| (p.pid, p.parent)).collect();
         let is_ours = |mut pid: u32| loop {
             match parents.get(&pid) {
@@ -64,61 +65,70 @@ impl Cpu {
                 (None, "redis-server") => "Redis",
                 (None, _) => "others",
             };
-            *used.entry(what.to_owned()).or_default() += process.ticks / TICKS_A_SECOND;
+            *used.entry(what.to_owned()).or_default() += process.ticks / TICKS_PER_SECOND;
         }
         let stat = fs::read_to_string("/proc/stat")?;
         let line = stat.lines().next().context("/proc/stat is empty")?;
         let ticks: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
         let idle: f64 = ticks.iter().skip(3).take(2).sum();
-        // The last two are counted in the first two already.
+        // The last two (guest times) are already part of the first two.
         let all: f64 = ticks.iter().take(8).sum();
-        Ok(Self { used, busy: all - idle, all })
+        Ok(Self { seconds_by_process: used, busy_ticks: all - idle, total_ticks: all })
     }
 
-    /// What was used since `before`.
-    pub fn since(&self, before: &Self) -> Used {
-        let since = |what: &String, used: f64| used - before.used.get(what).copied().unwrap_or(0.0);
-        let mut by: Vec<_> =
-            self.used.iter().map(|(what, used)| (what.clone(), since(what, *used))).collect();
-        by.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Used { by, busy: (self.busy - before.busy) / (self.all - before.all).max(1.0) }
+    /// Returns the usage since `before`.
+    pub fn usage_since(&self, before: &Self) -> CpuUsage {
+        let since = |what: &String, used: f64| {
+            used - before.seconds_by_process.get(what).copied().unwrap_or(0.0)
+        };
+        let mut by_process: Vec<_> = self
+            .seconds_by_process
+            .iter()
+            .map(|(what, used)| (what.clone(), since(what, *used)))
+            .collect();
+        by_process.sort_by(|a, b| b.1.total_cmp(&a.1));
+        CpuUsage {
+            by_process,
+            busy_share: (self.busy_ticks - before.busy_ticks)
+                / (self.total_ticks - before.total_ticks).max(1.0),
+        }
     }
 }
 
-impl Used {
-    /// CPU time of one of `count` things, by what used it.
+impl CpuUsage {
+    /// Returns the CPU time per item of `count`, by name.
     #[allow(clippy::cast_precision_loss)]
-    pub fn of_one(&self, count: usize) -> impl Iterator<Item = (&str, Duration)> {
+    pub fn per_item(&self, count: usize) -> impl Iterator<Item = (&str, Duration)> {
         let of_one = move |used: f64| Duration::from_secs_f64((used / count as f64).max(0.0));
-        self.by.iter().map(move |(what, used)| (what.as_str(), of_one(*used)))
+        self.by_process.iter().map(move |(what, used)| (what.as_str(), of_one(*used)))
     }
 }
 
-/// What a process and those of its children that have ended have used so far.
-pub fn of_process(pid: u32) -> anyhow::Result<Duration> {
+/// Returns the CPU time used so far by a process and its children that have ended.
+pub fn process_cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let process = process(pid, &stat).context("/proc/<pid>/stat is not as in proc(5)")?;
-    Ok(Duration::from_secs_f64(process.ticks / TICKS_A_SECOND))
+    let process = parse_stat(pid, &stat).context("/proc/<pid>/stat is not as in proc(5)")?;
+    Ok(Duration::from_secs_f64(process.ticks / TICKS_PER_SECOND))
 }
 
-/// All that run; what ended meanwhile is left out.
-fn processes() -> Vec<Process> {
+/// Lists the running processes, without those that end in the meantime.
+fn list_processes() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        process(pid, &stat)
+        parse_stat(pid, &stat)
     })
     .collect()
 }
 
-/// See proc(5). A name may hold spaces and brackets.
-fn process(pid: u32, stat: &str) -> Option<Process> {
+/// Parses `/proc/<pid>/stat`, see proc(5). A name may contain spaces and brackets.
+fn parse_stat(pid: u32, stat: &str) -> Option<Process> {
     let (head, tail) = stat.rsplit_once(')')?;
     let name = head.split_once('(')?.1.to_owned();
     let fields: Vec<&str> = tail.split_whitespace().collect();
-    let number = |place: usize| fields.get(place)?.parse::<u32>().ok();
-    // Own time and that of children that have ended, each in user and system.
+    let number = |index: usize| fields.get(index)?.parse::<u32>().ok();
+    // User and system time of the process, and of its children that have ended.
     let ticks = (11..=14).filter_map(number).map(f64::from).sum();
     Some(Process { pid, parent: number(1)?, name, ticks })
 }
@@ -129,9 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_read_by_place_whatever_it_is_called() {
+    fn a_stat_line_is_parsed_whatever_the_process_is_named() {
         let stat = "42 (beam) smp) S 7 1 1 0 -1 0 0 0 0 0 100 20 3 4 20 0 1 0";
-        let process = process(42, stat).unwrap();
+        let process = parse_stat(42, stat).unwrap();
         assert_eq!((process.parent, process.name.as_str()), (7, "beam) smp"));
         assert!((process.ticks - 127.0).abs() < 0.1, "{}", process.ticks);
     }

@@ -1,22 +1,22 @@
 //! Measures the release binary from outside, over HTTP and WebSocket, and
-//! makes sure that what must hold held while it was measured.
+//! checks its correctness under that load.
 //!
-//! | module | what |
+//! | module | content |
 //! | --- | --- |
-//! | [`process`] | the binary as a child: its own folder, free ports, kills |
-//! | [`cluster`] | the whole as several processes, with the servers that they share |
-//! | [`page`] | what a page knows, and how frames change it |
-//! | [`browser`] | forms, sign-ins and slow requests, from an address of their own |
-//! | [`api`] | `/api/v1`, and the sandbox past the product |
-//! | [`stream`] | a client of `/ws` |
-//! | [`audit`] | accepted − terminal, counters, ledger |
+//! | [`process`] | the binary as a child process with its own folder and free ports |
+//! | [`cluster`] | several processes of Meanwhile and the servers that they share |
+//! | [`job_page_model`] | the state of a job page, and how frames change it |
+//! | [`browser`] | forms, sign-ins and slow requests from a chosen loopback address |
+//! | [`api`] | clients of `/api/v1` and of the sandbox |
+//! | [`websocket`] | a client of `/ws` |
+//! | [`audit`] | checks of items, counters and the sandbox's ledger |
 //! | [`bounded_disk`] | a disk for a database that can be filled and emptied |
-//! | [`cpu`] | who kept the processors busy |
-//! | [`machine`] | what it runs on, and how long a flush to its disk takes |
-//! | [`report`] | percentiles, bars, the table |
-//! | [`scenario`] | one file each |
+//! | [`cpu`] | CPU time by process |
+//! | [`host`] | the host's hardware and system, and the duration of a flush to its disk |
+//! | [`report`] | percentiles, thresholds and the printed table |
+//! | [`scenario`] | the scenarios, one file each |
 //!
-//! The exit code tells whether correctness held. Speed is told, not judged.
+//! The exit code depends on the correctness checks alone; speed is only reported.
 
 mod api;
 mod audit;
@@ -24,12 +24,12 @@ mod bounded_disk;
 mod browser;
 mod cluster;
 mod cpu;
-mod machine;
-mod page;
+mod host;
+mod job_page_model;
 mod process;
 mod report;
 mod scenario;
-mod stream;
+mod websocket;
 
 use clap::Parser;
 use scenario::Scenario;
@@ -38,7 +38,7 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// The binary that is measured; the one beside this without it.
+    /// Path of the binary to measure; by default `meanwhile` beside this program.
     #[arg(long)]
     binary: Option<PathBuf>,
     #[command(subcommand)]
@@ -54,5 +54,5 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let report = scenario.run(&binary).await?;
     println!("{report}");
-    Ok(if report.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.all_checks_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

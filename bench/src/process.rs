@@ -1,8 +1,7 @@
 //! The binary as a child process.
 
-use crate::api::{Api, PASSWORD, WHO};
+use crate::api::{ADMIN_EMAIL, ApiClient, PASSWORD};
 use anyhow::{Context, bail};
-use servers::Tethered;
 use std::{
     fs::{self, OpenOptions},
     net::TcpListener,
@@ -11,81 +10,82 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use testbed::ManagedProcess;
 use tokio::time::sleep;
 
-const START: Duration = Duration::from_secs(60);
-/// More than a drain takes.
-const STOP: Duration = Duration::from_secs(45);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than a drain takes.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// How the sandbox behaves.
+/// Configuration of the sandbox.
 #[derive(Clone, Copy, Debug)]
-pub struct Outside {
+pub struct SandboxConfig {
     pub speed: f64,
     pub seed: u64,
-    /// Whether things go wrong now and then.
+    /// Whether the sandbox injects faults.
     pub faults: bool,
 }
 
-impl Outside {
-    /// Nothing goes wrong.
-    pub fn calm(speed: f64) -> Self {
+impl SandboxConfig {
+    /// Returns a configuration without faults.
+    pub fn without_faults(speed: f64) -> Self {
         Self { speed, seed: 1, faults: false }
     }
 }
 
-/// Meanwhile with a folder and ports of its own; ends with this value.
-pub struct Meanwhile {
+/// A Meanwhile process with its own folder and ports; dropping it ends the process.
+pub struct ServerProcess {
     binary: PathBuf,
-    outside: Outside,
-    /// Further variables of its environment.
-    variables: Vec<(&'static str, String)>,
-    /// A program that becomes the server, with its arguments; empty without.
-    through: Vec<String>,
+    sandbox_config: SandboxConfig,
+    /// Additional environment variables.
+    env: Vec<(&'static str, String)>,
+    /// Program that replaces itself with the server, with its arguments; empty without one.
+    wrapper: Vec<String>,
     folder: TempDir,
-    child: Option<Tethered>,
-    pub api: Api,
+    child: Option<ManagedProcess>,
+    pub api: ApiClient,
 }
 
-/// Of a process, bytes.
+/// Resident memory of a process, bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory {
-    pub now: u64,
+pub struct MemoryUsage {
+    pub current: u64,
     pub peak: u64,
 }
 
-impl Meanwhile {
-    /// Starts it and signs in.
-    pub async fn start(binary: &Path, outside: Outside) -> anyhow::Result<Self> {
-        Self::start_with(binary, outside, &[], &[]).await
+impl ServerProcess {
+    /// Starts the server and signs in.
+    pub async fn start(binary: &Path, sandbox_config: SandboxConfig) -> anyhow::Result<Self> {
+        Self::start_with(binary, sandbox_config, &[], &[]).await
     }
 
-    /// Starts it with further variables of its environment, and through a
-    /// program that becomes the server, and signs in.
+    /// Starts the server with additional environment variables and through
+    /// `wrapper`, a program that replaces itself with the server, and signs in.
     pub async fn start_with(
         binary: &Path,
-        outside: Outside,
-        variables: &[(&'static str, String)],
-        through: &[String],
+        sandbox_config: SandboxConfig,
+        env: &[(&'static str, String)],
+        wrapper: &[String],
     ) -> anyhow::Result<Self> {
         let binary = std::path::absolute(binary)?;
         let folder = tempfile::tempdir().context("can't make a data folder")?;
-        let api = Api::new(free_port()?, free_port()?);
-        let (variables, through) = (variables.to_vec(), through.to_vec());
-        let mut meanwhile = Self { binary, outside, variables, through, folder, child: None, api };
-        meanwhile.spawn().await?;
-        meanwhile.api.sign_in().await?;
-        Ok(meanwhile)
+        let api = ApiClient::new(free_port()?, free_port()?);
+        let (env, wrapper) = (env.to_vec(), wrapper.to_vec());
+        let mut server = Self { binary, sandbox_config, env, wrapper, folder, child: None, api };
+        server.spawn().await?;
+        server.api.sign_in().await?;
+        Ok(server)
     }
 
-    /// Where its data lies.
+    /// Returns its data folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Starts the process, and returns when it is ready.
     pub async fn spawn(&mut self) -> anyhow::Result<()> {
-        let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = match self.through.split_first() {
+        let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
+        let mut command = match self.wrapper.split_first() {
             None => Command::new(&self.binary),
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
@@ -96,33 +96,33 @@ impl Meanwhile {
         command
             .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", self.api.port))
             .env("MEANWHILE_DATA", self.folder.path())
-            .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.api.sandbox))
-            .env("MEANWHILE_SANDBOX_SPEED", self.outside.speed.to_string())
-            .env("MEANWHILE_SANDBOX_SEED", self.outside.seed.to_string())
-            .env("MEANWHILE_SANDBOX_FAULTS", self.outside.faults.to_string())
-            .env("MEANWHILE_ADMIN_EMAIL", WHO)
+            .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.api.sandbox_port))
+            .env("MEANWHILE_SANDBOX_SPEED", self.sandbox_config.speed.to_string())
+            .env("MEANWHILE_SANDBOX_SEED", self.sandbox_config.seed.to_string())
+            .env("MEANWHILE_SANDBOX_FAULTS", self.sandbox_config.faults.to_string())
+            .env("MEANWHILE_ADMIN_EMAIL", ADMIN_EMAIL)
             .env("MEANWHILE_ADMIN_PASSWORD", PASSWORD)
             .env("RUST_LOG", "error")
-            .envs(self.variables.iter().cloned())
+            .envs(self.env.iter().cloned())
             .stdout(Stdio::null())
             .stderr(log);
-        let child = Tethered::spawn(&mut command)
+        let child = ManagedProcess::spawn(&mut command)
             .with_context(|| format!("can't start {}", self.binary.display()))?;
         let child = self.child.insert(child);
         let start = Instant::now();
-        while !self.api.ready().await {
+        while !self.api.is_ready().await {
             if let Some(status) = child.try_wait()? {
                 bail!("the server ended at once: {status}");
             }
-            if start.elapsed() > START {
-                bail!("the server was not ready within {START:?}");
+            if start.elapsed() > STARTUP_TIMEOUT {
+                bail!("the server was not ready within {STARTUP_TIMEOUT:?}");
             }
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
 
-    /// `kill -9`.
+    /// Kills the server with `kill -9`.
     pub fn kill(&mut self) {
         self.child = None;
     }
@@ -136,14 +136,17 @@ impl Meanwhile {
         anyhow::ensure!(child.signal("TERM"), "could not send SIGTERM");
         let start = Instant::now();
         while child.try_wait()?.is_none() {
-            anyhow::ensure!(start.elapsed() < STOP, "it did not end within {STOP:?} of SIGTERM");
+            anyhow::ensure!(
+                start.elapsed() < SHUTDOWN_TIMEOUT,
+                "it did not end within {SHUTDOWN_TIMEOUT:?} of SIGTERM"
+            );
             sleep(Duration::from_millis(20)).await;
         }
         self.child = None;
         Ok(())
     }
 
-    /// Its process id.
+    /// Returns its process id.
     ///
     /// # Errors
     /// The server does not run.
@@ -151,23 +154,23 @@ impl Meanwhile {
         Ok(self.child.as_ref().context("the server does not run")?.id())
     }
 
-    /// How often its log says these words.
-    pub fn logged(&self, words: &str) -> usize {
-        fs::read_to_string(self.log()).unwrap_or_default().matches(words).count()
+    /// Counts occurrences of `text` in its log.
+    pub fn count_in_log(&self, text: &str) -> usize {
+        fs::read_to_string(self.log_path()).unwrap_or_default().matches(text).count()
     }
 
-    /// Where its errors are written.
-    fn log(&self) -> PathBuf {
+    /// Returns the path of its log, which has its errors.
+    fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    /// Number of panics that the process has logged.
-    pub fn panics(&self) -> anyhow::Result<usize> {
-        Ok(fs::read_to_string(self.log())?.matches("panicked at").count())
+    /// Counts the panics that the process has logged.
+    pub fn count_panics(&self) -> anyhow::Result<usize> {
+        Ok(fs::read_to_string(self.log_path())?.matches("panicked at").count())
     }
 
-    /// As the kernel tells it.
-    pub fn memory(&self) -> anyhow::Result<Memory> {
+    /// Reads its memory usage from the kernel.
+    pub fn memory_usage(&self) -> anyhow::Result<MemoryUsage> {
         let child = self.child.as_ref().context("the server does not run")?;
         let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
         let bytes = |name: &str| -> anyhow::Result<u64> {
@@ -175,31 +178,31 @@ impl Meanwhile {
             let kib = line.and_then(|line| line.split_whitespace().nth(1));
             Ok(kib.with_context(|| format!("no {name}"))?.parse::<u64>()? * 1024)
         };
-        Ok(Memory { now: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+        Ok(MemoryUsage { current: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
     }
 
-    /// Number of files and connections that it has open.
+    /// Counts its open files and connections.
     ///
     /// # Errors
     /// The server does not run.
-    pub fn open_files(&self) -> anyhow::Result<usize> {
+    pub fn count_open_files(&self) -> anyhow::Result<usize> {
         let child = self.child.as_ref().context("the server does not run")?;
         Ok(fs::read_dir(format!("/proc/{}/fd", child.id()))?.count())
     }
 
-    /// Time that its threads have used of the processors so far.
-    pub fn cpu(&self) -> anyhow::Result<Duration> {
+    /// Returns the CPU time that its threads have used so far.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
         let child = self.child.as_ref().context("the server does not run")?;
-        crate::cpu::of_process(child.id())
+        crate::cpu::process_cpu_time(child.id())
     }
 
-    /// The sandbox's speed from the next start on.
-    pub fn set_speed(&mut self, speed: f64) {
-        self.outside.speed = speed;
+    /// Sets the sandbox's speed from the next start on.
+    pub fn set_sandbox_speed(&mut self, speed: f64) {
+        self.sandbox_config.speed = speed;
     }
 
-    /// Of the database with its log, bytes.
-    pub fn stored(&self) -> anyhow::Result<u64> {
+    /// Returns the size of the database with its log, bytes.
+    pub fn database_size(&self) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for entry in fs::read_dir(self.folder.path())? {
             let entry = entry?;
@@ -211,10 +214,10 @@ impl Meanwhile {
     }
 }
 
-impl Drop for Meanwhile {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill();
-        eprint!("{}", fs::read_to_string(self.log()).unwrap_or_default());
+        eprint!("{}", fs::read_to_string(self.log_path()).unwrap_or_default());
     }
 }
 

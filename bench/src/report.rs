@@ -1,9 +1,9 @@
 //! The table that a scenario prints.
 
-use crate::machine::Machine;
+use crate::host::HostInfo;
 use std::{fmt, time::Duration};
 
-/// Times of the same thing, measured again and again.
+/// Repeated measurements of the same duration.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<Duration>);
 
@@ -20,80 +20,89 @@ impl Samples {
         self.0.len()
     }
 
-    /// The smallest sample that `percent` of them don't exceed (nearest
-    /// rank); zero without samples.
-    pub fn at(&self, percent: usize) -> Duration {
+    /// Returns a percentile by nearest rank: the smallest sample that
+    /// `percentile` percent of the samples don't exceed. Zero without samples.
+    pub fn percentile(&self, percentile: usize) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
-        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        let rank = (sorted.len() * percentile).div_ceil(100).max(1);
         sorted.get(rank - 1).copied().unwrap_or_default()
     }
 }
 
-/// The largest time that a percentile may have.
+/// The largest duration that a percentile may have.
 #[derive(Clone, Copy, Debug)]
-pub struct Bar {
-    pub percent: usize,
-    pub most: Duration,
+pub struct Threshold {
+    pub percentile: usize,
+    pub limit: Duration,
 }
 
 enum Line {
-    Times { what: String, samples: Samples, bars: Vec<Bar> },
-    Figure { what: String, value: String, bar: Option<(String, bool)> },
-    Check { what: String, held: bool, detail: String },
+    Timings { what: String, samples: Samples, thresholds: Vec<Threshold> },
+    Figure { what: String, value: String, threshold: Option<(String, bool)> },
+    Check { what: String, passed: bool, detail: String },
     Note(String),
 }
 
-/// What a scenario found.
+/// The measurements and checks of a scenario.
 pub struct Report {
     title: String,
-    machine: Machine,
+    host: HostInfo,
     lines: Vec<Line>,
 }
 
 impl Report {
-    pub fn new(title: impl Into<String>, machine: Machine) -> Self {
-        Self { title: title.into(), machine, lines: Vec::new() }
+    pub fn new(title: impl Into<String>, host: HostInfo) -> Self {
+        Self { title: title.into(), host, lines: Vec::new() }
     }
 
-    pub fn times(&mut self, what: impl Into<String>, samples: Samples, bars: &[Bar]) {
-        self.lines.push(Line::Times { what: what.into(), samples, bars: bars.to_vec() });
+    pub fn add_timings(
+        &mut self,
+        what: impl Into<String>,
+        samples: Samples,
+        thresholds: &[Threshold],
+    ) {
+        self.lines.push(Line::Timings {
+            what: what.into(),
+            samples,
+            thresholds: thresholds.to_vec(),
+        });
     }
 
-    /// `bar`: in words, and whether it is kept.
-    pub fn figure(
+    /// Adds a figure. `threshold` is its text and whether it was met.
+    pub fn add_figure(
         &mut self,
         what: impl Into<String>,
         value: impl Into<String>,
-        bar: Option<(&str, bool)>,
+        threshold: Option<(&str, bool)>,
     ) {
-        let bar = bar.map(|(words, kept)| (words.to_owned(), kept));
-        self.lines.push(Line::Figure { what: what.into(), value: value.into(), bar });
+        let threshold = threshold.map(|(text, met)| (text.to_owned(), met));
+        self.lines.push(Line::Figure { what: what.into(), value: value.into(), threshold });
     }
 
-    /// Something that must hold; `detail` says what was found.
-    pub fn check(&mut self, what: impl Into<String>, held: bool, detail: impl Into<String>) {
-        self.lines.push(Line::Check { what: what.into(), held, detail: detail.into() });
+    /// Adds a correctness check; `detail` says what was found.
+    pub fn add_check(&mut self, what: impl Into<String>, passed: bool, detail: impl Into<String>) {
+        self.lines.push(Line::Check { what: what.into(), passed, detail: detail.into() });
     }
 
-    pub fn note(&mut self, text: impl Into<String>) {
+    pub fn add_note(&mut self, text: impl Into<String>) {
         self.lines.push(Line::Note(text.into()));
     }
 
-    /// What was measured, and on what.
-    pub fn head(&self) -> String {
-        format!("{}\n\n{}", self.title, self.machine)
+    /// Returns the title and the host.
+    pub fn header(&self) -> String {
+        format!("{}\n\n{}", self.title, self.host)
     }
 
-    /// What did not hold, in words.
-    pub fn broken(&self) -> impl Iterator<Item = String> {
+    /// Returns a text for each failed check.
+    pub fn failed_checks(&self) -> impl Iterator<Item = String> {
         self.lines.iter().filter_map(|line| match line {
-            Line::Check { what, held: false, detail } => Some(format!("{what}: {detail}")),
+            Line::Check { what, passed: false, detail } => Some(format!("{what}: {detail}")),
             _ => None,
         })
     }
 
-    /// What was measured besides, in words.
+    /// Returns a text for each figure.
     pub fn figures(&self) -> impl Iterator<Item = String> {
         self.lines.iter().filter_map(|line| match line {
             Line::Figure { what, value, .. } => Some(format!("{what}: {value}")),
@@ -101,15 +110,15 @@ impl Report {
         })
     }
 
-    /// Whether everything held that must.
-    pub fn held(&self) -> bool {
-        self.lines.iter().all(|line| !matches!(line, Line::Check { held: false, .. }))
+    /// Returns whether all checks passed.
+    pub fn all_checks_passed(&self) -> bool {
+        self.lines.iter().all(|line| !matches!(line, Line::Check { passed: false, .. }))
     }
 }
 
-/// As people read it: 0.85 ms, 12.3 ms, 96.6 s.
-pub fn time(time: Duration) -> String {
-    let ms = time.as_secs_f64() * 1e3;
+/// Formats a duration, such as `0.85 ms`, `12.3 ms` or `96.6 s`.
+pub fn format_duration(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1e3;
     match ms {
         ..10.0 => format!("{ms:.2} ms"),
         ..1_000.0 => format!("{ms:.1} ms"),
@@ -117,39 +126,40 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-fn kept(kept: bool) -> &'static str {
-    if kept { "pass" } else { "MISSED" }
+fn ok_or_missed(met: bool) -> &'static str {
+    if met { "ok" } else { "missed" }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{}\n{}\n", self.title, self.machine)?;
-        let timed = |line: &Line| matches!(line, Line::Times { .. });
+        writeln!(f, "\n{}\n{}\n", self.title, self.host)?;
+        let timed = |line: &Line| matches!(line, Line::Timings { .. });
         if self.lines.iter().any(timed) {
             let [p50, p95, p99, max] = ["p50", "p95", "p99", "max"];
-            writeln!(f, "{:<44}{p50:>10}{p95:>10}{p99:>10}{max:>10}  bar", "")?;
+            writeln!(f, "{:<44}{p50:>10}{p95:>10}{p99:>10}{max:>10}  threshold", "")?;
         }
         for line in &self.lines {
             match line {
-                Line::Times { what, samples, bars } => {
+                Line::Timings { what, samples, thresholds } => {
                     let what = format!("{what} ({})", samples.len());
-                    let [p50, p95, p99, max] = [50, 95, 99, 100].map(|p| time(samples.at(p)));
+                    let [p50, p95, p99, max] =
+                        [50, 95, 99, 100].map(|p| format_duration(samples.percentile(p)));
                     write!(f, "{what:<44}{p50:>10}{p95:>10}{p99:>10}{max:>10}")?;
-                    for Bar { percent, most } in bars {
-                        let pass = kept(samples.at(*percent) <= *most);
-                        write!(f, "  p{percent} ≤ {}: {pass}", time(*most))?;
+                    for Threshold { percentile, limit } in thresholds {
+                        let verdict = ok_or_missed(samples.percentile(*percentile) <= *limit);
+                        write!(f, "  p{percentile} ≤ {}: {verdict}", format_duration(*limit))?;
                     }
                     writeln!(f)?;
                 }
-                Line::Figure { what, value, bar } => {
+                Line::Figure { what, value, threshold } => {
                     write!(f, "{what:<44}{value}")?;
-                    if let Some((words, pass)) = bar {
-                        write!(f, "  {words}: {}", kept(*pass))?;
+                    if let Some((text, met)) = threshold {
+                        write!(f, "  {text}: {}", ok_or_missed(*met))?;
                     }
                     writeln!(f)?;
                 }
-                Line::Check { what, held, detail } => {
-                    let word = if *held { "holds" } else { "BROKEN" };
+                Line::Check { what, passed, detail } => {
+                    let word = if *passed { "passed" } else { "FAILED" };
                     writeln!(f, "{what:<44}{word}: {detail}")?;
                 }
                 Line::Note(text) => writeln!(f, "{text}")?,
@@ -169,8 +179,8 @@ mod tests {
         for ms in (1..=200).rev() {
             samples.add(Duration::from_millis(ms));
         }
-        let ms = |percent| samples.at(percent).as_millis();
+        let ms = |percentile| samples.percentile(percentile).as_millis();
         assert_eq!([ms(1), ms(50), ms(95), ms(99), ms(100)], [2, 100, 190, 198, 200]);
-        assert_eq!(Samples::default().at(95), Duration::ZERO);
+        assert_eq!(Samples::default().percentile(95), Duration::ZERO);
     }
 }

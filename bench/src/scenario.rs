@@ -1,17 +1,17 @@
-//! One file each; all start from an empty folder.
+//! The scenarios, one file each. Each starts with an empty data folder.
 
 mod accept;
+mod attacks;
 mod batch;
 mod cuts;
 mod disk_full;
 mod faults;
 mod kills;
 mod large;
-mod mixed_pages;
 mod open_jobs;
+mod page_isolation;
 mod relay;
 mod shared;
-mod siege;
 mod sign_in_races;
 mod soak;
 mod throughput;
@@ -21,36 +21,36 @@ use std::path::Path;
 
 #[derive(clap::Subcommand)]
 pub enum Scenario {
-    /// From a launch to its 202, beside one flush to the same disk.
-    Accept(accept::Accept),
-    /// A batch at real speed against what the channels allow.
-    Batch(batch::Batch),
-    /// From a worker's commit to the frame in a client.
-    Relay(relay::Relay),
-    /// `kill -9` again and again in one batch.
-    Kills(kills::Kills),
-    /// A client whose connection is cut again and again in one batch.
-    Cuts(cuts::Cuts),
-    /// The disk under the embedded database, full and empty at random moments.
+    /// Measure the time from a launch to its 202, next to one flush to the same disk.
+    Accept(accept::LaunchLatency),
+    /// Compare a batch at real speed with what the channels' limits allow.
+    Batch(batch::RateLimitedBatch),
+    /// Measure the time from a worker's commit to the frame in a client.
+    Relay(relay::FactLatency),
+    /// Kill the server with `kill -9` again and again during one batch.
+    Kills(kills::CrashRecovery),
+    /// Cut a client's connection again and again during one batch.
+    Cuts(cuts::Reconnects),
+    /// Fill and empty the disk under the embedded database at random moments.
     DiskFull(disk_full::DiskFull),
-    /// The whole as several processes, and everything that may fail under it.
+    /// Inject faults into several processes and the servers that they use.
     Faults(faults::Faults),
-    /// 202s, a channel's pace and fairness with several processes.
-    Shared(shared::Shared),
-    /// Attempts to break in or to deny service to others.
-    Siege(siege::Siege),
-    /// Sign-ins and slow requests while a password or an account ends.
+    /// Measure 202s, a shared rate limit and fairness with several processes.
+    Shared(shared::MultiProcess),
+    /// Try to break in and to deny service to others.
+    Attacks(attacks::Attacks),
+    /// Race sign-ins and slow requests against password changes and disabled accounts.
     SignInRaces(sign_in_races::SignInRaces),
-    /// A mixed load for minutes, and the memory that it leaves.
+    /// Run a mixed load for minutes and compare the memory before and after.
     Soak(soak::Soak),
-    /// Tasks a second through everything, and what bounds them.
+    /// Measure tasks per second through the whole system, and find the bottleneck.
     Throughput(throughput::Throughput),
-    /// Thousands of open jobs of one person, and everyone else.
+    /// Measure what thousands of open jobs of one user cost everyone else.
     OpenJobs(open_jobs::OpenJobs),
-    /// A file of 10,000 rows.
-    Large(large::Large),
-    /// Pages of ten people at the same time: nobody sees anything of another.
-    MixedPages(mixed_pages::MixedPages),
+    /// Upload a file of 10,000 rows.
+    Large(large::LargeFile),
+    /// Read pages of ten users at the same time: nobody sees another's data.
+    PageIsolation(page_isolation::PageIsolation),
 }
 
 impl Scenario {
@@ -64,13 +64,13 @@ impl Scenario {
             Self::DiskFull(scenario) => scenario.run(binary).await,
             Self::Faults(scenario) => scenario.run(binary).await,
             Self::Shared(scenario) => scenario.run(binary).await,
-            Self::Siege(scenario) => scenario.run(binary).await,
+            Self::Attacks(scenario) => scenario.run(binary).await,
             Self::SignInRaces(scenario) => scenario.run(binary).await,
             Self::Soak(scenario) => scenario.run(binary).await,
             Self::Throughput(scenario) => scenario.run(binary).await,
             Self::OpenJobs(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
-            Self::MixedPages(scenario) => scenario.run(binary).await,
+            Self::PageIsolation(scenario) => scenario.run(binary).await,
         }
     }
 }

@@ -1,42 +1,42 @@
 import { AxeBuilder } from "@axe-core/playwright";
-import { expect, signIn, test, upload } from "../fixtures.ts";
+import { expect, signIn, test, uploadFile } from "../fixtures.ts";
 
 const CSV = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\nB-SBX-REJECT,Odd lamp,5.00\n";
 
 test.beforeEach(async ({ page, server }) => {
   await signIn(page, server);
-  await upload(page, CSV);
+  await uploadFile(page, CSV);
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
 });
 
 const rows = "table.grid tbody tr[aria-rowindex]:visible";
 
-test("items are filtered and searched by the server, and the address says it", async ({ page }) => {
+test("the server filters and searches items, and the URL reflects it", async ({ page }) => {
   await expect(page.locator(rows)).toHaveCount(3);
-  await expect(page.getByTestId("matching")).toHaveText("3 rows");
+  await expect(page.getByTestId("matching-count")).toHaveText("3 rows");
   await expect(page.getByTestId("show-failed")).toHaveText("Failed 3");
   await page.getByTestId("show-failed").click();
   await expect(page.locator(rows)).toHaveCount(1);
-  await expect(page.getByTestId("matching")).toHaveText("1 row matches");
+  await expect(page.getByTestId("matching-count")).toHaveText("1 row matches");
   await expect(page).toHaveURL(/show=failed/);
   await page.getByTestId("show-all").click();
-  await page.getByTestId("search").fill("CHAIR");
+  await page.getByTestId("item-search").fill("CHAIR");
   await expect(page.locator(rows)).toHaveCount(1);
   await expect(page.locator(rows)).toContainText("A-2");
   await expect(page).toHaveURL(/q=CHAIR/);
   await page.reload();
   await expect(page.locator(rows)).toHaveCount(1);
-  await expect(page.getByTestId("search")).toHaveValue("CHAIR");
-  await page.getByTestId("search").fill("nothing like it");
-  await expect(page.getByTestId("matching")).toContainText("No item matches");
+  await expect(page.getByTestId("item-search")).toHaveValue("CHAIR");
+  await page.getByTestId("item-search").fill("nothing like it");
+  await expect(page.getByTestId("matching-count")).toContainText("No items match");
   await page.goBack();
-  await expect(page.getByTestId("search")).toHaveValue("");
+  await expect(page.getByTestId("item-search")).toHaveValue("");
   await expect(page.locator(rows)).not.toHaveCount(0);
 });
 
-test("an item tells its attempts; Escape gives the focus back", async ({ page }) => {
+test("an item shows its attempts, and Escape restores the focus", async ({ page }) => {
   const cell = page.locator('[data-testid=cell][data-sku="B-SBX-REJECT"][data-channel="acme"]').getByRole("link");
-  await page.getByTestId("search").fill("odd");
+  await page.getByTestId("item-search").fill("odd");
   await expect(page.locator(rows)).toHaveCount(1);
   await cell.click();
   const details = page.getByTestId("details");
@@ -50,15 +50,15 @@ test("an item tells its attempts; Escape gives the focus back", async ({ page })
   await cell.press("Enter");
   await details.getByRole("button", { name: "Retry" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
-  await expect(page.locator(rows), "also behind a form").toHaveCount(1);
+  await expect(page.locator(rows), "the search stays after a form too").toHaveCount(1);
   await expect(details.getByTestId("attempt")).toHaveCount(2);
 });
 
-test("the grid is walked by keyboard", async ({ page }) => {
+test("the grid can be navigated with the keyboard", async ({ page }) => {
   const cell = (sku: string, channel: string) =>
     page.locator(`[data-testid=cell][data-sku="${sku}"][data-channel="${channel}"] a`);
   await expect(page.getByTestId("connection")).toHaveText("live");
-  await expect(page.locator("table.grid a[tabindex='0']"), "one stop of the Tab key").toHaveCount(1);
+  await expect(page.locator("table.grid a[tabindex='0']"), "the grid is one tab stop").toHaveCount(1);
   await page.getByRole("region", { name: "Items" }).focus();
   await page.keyboard.press("Tab");
   await expect(cell("A-1", "acme")).toBeFocused();
@@ -68,7 +68,7 @@ test("the grid is walked by keyboard", async ({ page }) => {
   await expect(cell("A-2", "bazaar")).toBeFocused();
   await page.keyboard.press("Control+End");
   await expect(cell("B-SBX-REJECT", "bazaar")).toBeFocused();
-  await expect(page.getByTestId("told")).toContainText("B-SBX-REJECT on bazaar: failed.");
+  await expect(page.getByTestId("announcement")).toContainText("B-SBX-REJECT on bazaar: failed.");
   await page.keyboard.press("End");
   await expect(cell("B-SBX-REJECT", "corner")).toBeFocused();
   await page.keyboard.press("Enter");
@@ -77,7 +77,7 @@ test("the grid is walked by keyboard", async ({ page }) => {
   await expect(cell("B-SBX-REJECT", "corner")).toBeFocused();
 });
 
-test("what failed is downloaded, and uploaded again", async ({ page, server }) => {
+test("failed rows can be downloaded and uploaded again", async ({ page, server }) => {
   const link = page.getByTestId("failed-csv");
   await expect(link).toBeVisible();
   const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
@@ -98,7 +98,7 @@ test("what failed is downloaded, and uploaded again", async ({ page, server }) =
   expect(one.headers()["content-disposition"]).toContain("again-acme-failed.csv");
 });
 
-test("the flow of an upload has a node a channel", async ({ page }) => {
+test("the flow of an upload has one node per channel", async ({ page }) => {
   await page.getByRole("link", { name: "Flow" }).click();
   const nodes = page.getByTestId("flow-node");
   await expect(nodes).toHaveCount(3);
@@ -109,28 +109,28 @@ test("the flow of an upload has a node a channel", async ({ page }) => {
   await expect(page.locator(rows)).toHaveCount(1);
 });
 
-test("the timeline tells all, newest first, and goes on live", async ({ page, browser, server }) => {
+test("the timeline shows every event, newest first, and updates live", async ({ page, browser, server }) => {
   await page.getByRole("link", { name: "Timeline" }).click();
   const timeline = page.getByTestId("timeline");
   await expect(timeline.locator("li").last()).toContainText("Accepted, 9 items.");
   await expect(timeline.locator("li").first()).toContainText("Partly failed. 9 of 9 done, 3 failed.");
   await expect(page.getByTestId("connection")).toHaveText("live");
-  const elsewhere = await (await browser.newContext()).newPage();
-  await signIn(elsewhere, server);
-  await elsewhere.goto(page.url().split("?")[0]!);
-  await elsewhere.getByRole("button", { name: "Retry failed" }).click();
-  await expect(timeline).toContainText("Retry asked for. 3 items queued again.");
+  const otherPage = await (await browser.newContext()).newPage();
+  await signIn(otherPage, server);
+  await otherPage.goto(page.url().split("?")[0]!);
+  await otherPage.getByRole("button", { name: "Retry failed" }).click();
+  await expect(timeline).toContainText("Retry requested. 3 items queued again.");
   await expect(timeline.locator("li").first()).toContainText("Partly failed.");
   await expect(timeline.locator("li").last()).toContainText("Accepted, 9 items.");
   const lines = await timeline.locator("li").allTextContents();
   await page.reload();
   await expect(timeline.locator("li").first()).toContainText("Partly failed.");
-  expect(await timeline.locator("li").allTextContents(), "live as stored").toEqual(lines);
-  await elsewhere.context().close();
+  expect(await timeline.locator("li").allTextContents(), "the live timeline equals the stored one").toEqual(lines);
+  await otherPage.context().close();
 });
 
-test("a network that comes back makes the page live again", async ({ page, context, network }) => {
-  network.mayFail = true;
+test("a page reconnects when the network returns", async ({ page, context, network }) => {
+  network.allowNetworkErrors = true;
   await expect(page.getByTestId("connection")).toHaveText("live");
   await context.setOffline(true);
   await expect(page.getByTestId("connection")).toHaveText("offline");
@@ -138,48 +138,48 @@ test("a network that comes back makes the page live again", async ({ page, conte
   await expect(page.getByTestId("connection")).toHaveText("live");
 });
 
-test("what another tab launches appears, and is counted once", async ({ page, browser, server }) => {
+test("a job launched in another browser appears, and is counted once", async ({ page, browser, server }) => {
   await page.goto(`${server.url}/jobs`);
   await expect(page.getByTestId("connection")).toHaveText("live");
-  await expect(page.getByTestId("bell-count")).toHaveText("1");
-  const elsewhere = await (await browser.newContext()).newPage();
-  await signIn(elsewhere, server);
-  await upload(elsewhere, CSV, "more.csv");
-  await expect(page.locator(".line").first()).toContainText("more.csv");
-  await expect(page.locator(".line").first()).toContainText("Partly failed");
-  await expect(page.getByTestId("bell-count")).toHaveText("2");
-  await page.locator(".rail").getByRole("link", { name: "Inbox" }).click();
-  await expect(page.locator(".line.unread")).toHaveCount(2);
-  await expect(page.getByTestId("bell-count")).toHaveText("2");
+  await expect(page.getByTestId("unread-count")).toHaveText("1");
+  const otherPage = await (await browser.newContext()).newPage();
+  await signIn(otherPage, server);
+  await uploadFile(otherPage, CSV, "more.csv");
+  await expect(page.locator(".list-item").first()).toContainText("more.csv");
+  await expect(page.locator(".list-item").first()).toContainText("Partly failed");
+  await expect(page.getByTestId("unread-count")).toHaveText("2");
+  await page.locator(".nav-rail").getByRole("link", { name: "Inbox" }).click();
+  await expect(page.locator(".list-item.unread")).toHaveCount(2);
+  await expect(page.getByTestId("unread-count")).toHaveText("2");
   await page.getByRole("button", { name: "Mark all as read" }).click();
-  await expect(page.locator(".line.unread")).toHaveCount(0);
-  await expect(elsewhere.getByTestId("bell-count")).toBeHidden();
-  await elsewhere.context().close();
+  await expect(page.locator(".list-item.unread")).toHaveCount(0);
+  await expect(otherPage.getByTestId("unread-count")).toBeHidden();
+  await otherPage.context().close();
 });
 
-test("without scripts, items are filtered, searched and opened too", async ({ page, browser, context }) => {
-  const plain = await browser.newContext({ javaScriptEnabled: false, storageState: await context.storageState() });
-  const still = await plain.newPage();
-  await still.goto(page.url().split("?")[0]!);
-  await still.getByTestId("show-failed").click();
-  await expect(still.locator(rows)).toHaveCount(1);
-  await still.getByTestId("show-all").click();
-  await still.getByTestId("search").fill("lamp");
-  await still.getByRole("button", { name: "Search" }).click();
-  await expect(still.locator(rows)).toHaveCount(2);
-  await still.locator('[data-testid=cell][data-state="failed"] a').first().click();
-  await expect(still.getByTestId("attempt").first()).toBeVisible();
-  await still.getByRole("link", { name: "Close" }).click();
-  await expect(still.locator(rows), "the search stays").toHaveCount(2);
-  await still.getByRole("link", { name: "Flow" }).click();
-  await expect(still.getByTestId("flow-node")).toHaveCount(3);
-  await still.getByRole("link", { name: "Timeline" }).click();
-  await expect(still.getByTestId("timeline")).toContainText("Accepted, 9 items.");
-  await plain.close();
+test("without scripts, items can be filtered, searched and opened", async ({ page, browser, context }) => {
+  const contextWithoutScripts = await browser.newContext({ javaScriptEnabled: false, storageState: await context.storageState() });
+  const pageWithoutScripts = await contextWithoutScripts.newPage();
+  await pageWithoutScripts.goto(page.url().split("?")[0]!);
+  await pageWithoutScripts.getByTestId("show-failed").click();
+  await expect(pageWithoutScripts.locator(rows)).toHaveCount(1);
+  await pageWithoutScripts.getByTestId("show-all").click();
+  await pageWithoutScripts.getByTestId("item-search").fill("lamp");
+  await pageWithoutScripts.getByRole("button", { name: "Search" }).click();
+  await expect(pageWithoutScripts.locator(rows)).toHaveCount(2);
+  await pageWithoutScripts.locator('[data-testid=cell][data-state="failed"] a').first().click();
+  await expect(pageWithoutScripts.getByTestId("attempt").first()).toBeVisible();
+  await pageWithoutScripts.getByRole("link", { name: "Close" }).click();
+  await expect(pageWithoutScripts.locator(rows), "the search stays").toHaveCount(2);
+  await pageWithoutScripts.getByRole("link", { name: "Flow" }).click();
+  await expect(pageWithoutScripts.getByTestId("flow-node")).toHaveCount(3);
+  await pageWithoutScripts.getByRole("link", { name: "Timeline" }).click();
+  await expect(pageWithoutScripts.getByTestId("timeline")).toContainText("Accepted, 9 items.");
+  await contextWithoutScripts.close();
 });
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`no page breaks a rule of accessibility, ${colorScheme}`, async ({ page, server }) => {
+  test(`the pages have no accessibility violations, ${colorScheme}`, async ({ page, server }) => {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const job = page.url().split("?")[0]!;
     const task = await page.locator('[data-testid=cell][data-state="failed"] a').first().getAttribute("href");
@@ -187,12 +187,12 @@ for (const colorScheme of ["light", "dark"] as const) {
       for (const width of [360, 768, 1440]) {
         await page.setViewportSize({ width, height: 800 });
         if (width === 360) await page.goto(`${server.url}${path}`);
-        if (process.env.SHOTS) {
+        if (process.env.SCREENSHOT_DIR) {
           const name = path.replace(/[0-9a-f]{8}-[-0-9a-f]+/g, "x").replace(/[^a-z]+/g, "_");
-          await page.screenshot({ path: `${process.env.SHOTS}/${colorScheme}${name}-${width}.png` });
+          await page.screenshot({ path: `${process.env.SCREENSHOT_DIR}/${colorScheme}${name}-${width}.png` });
         }
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-        expect(over, `${path} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        expect(overflow, `${path} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
       }
       const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
       expect(violations.map((v) => [path, v.id, v.nodes.map((n) => n.html)])).toEqual([]);

@@ -1,94 +1,94 @@
-// Lists of jobs: what runs, what ended, and all of them by choice.
+// Tests the lists of jobs: running, finished, and all jobs with filters.
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
-import { csv, expect, signIn, test, upload } from "../fixtures.ts";
+import { csvFile, expect, signIn, test, uploadFile } from "../fixtures.ts";
 
 const CSV = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\n";
-const lines = (page: Page) => page.locator(".lines .line:visible");
+const jobItems = (page: Page) => page.locator(".list .list-item:visible");
 
-test("what runs is live on the launch page, and moves when it ends", async ({ page, server, browser }) => {
+test("a running job is live on the launch page, and moves when it finishes", async ({ page, server, browser }) => {
   await signIn(page, server);
-  await expect(page.getByTestId("running")).toContainText("Nothing runs now.");
-  await expect(page.getByTestId("ended")).toContainText("No job yet. What you launch appears here");
+  await expect(page.getByTestId("running")).toContainText("Nothing is running.");
+  await expect(page.getByTestId("finished")).toContainText("No jobs yet. What you launch appears here");
   await expect(page.getByTestId("connection")).toHaveText("live");
-  const elsewhere = await (await browser.newContext()).newPage();
-  await signIn(elsewhere, server);
-  await upload(elsewhere, CSV, "lamps.csv");
-  await expect(elsewhere.getByTestId("job-state")).toHaveText("Succeeded");
-  const ended = page.getByTestId("ended").locator(".line");
-  await expect(ended).toContainText("lamps.csv");
-  await expect(ended).toContainText("Succeeded");
-  await expect(ended).toContainText("6 of 6 done");
-  await expect(page.getByTestId("running")).toContainText("Nothing runs now.");
-  await elsewhere.context().close();
+  const otherPage = await (await browser.newContext()).newPage();
+  await signIn(otherPage, server);
+  await uploadFile(otherPage, CSV, "lamps.csv");
+  await expect(otherPage.getByTestId("job-state")).toHaveText("Succeeded");
+  const finishedJob = page.getByTestId("finished").locator(".list-item");
+  await expect(finishedJob).toContainText("lamps.csv");
+  await expect(finishedJob).toContainText("Succeeded");
+  await expect(finishedJob).toContainText("6 of 6 done");
+  await expect(page.getByTestId("running")).toContainText("Nothing is running.");
+  await otherPage.context().close();
 });
 
-test("jobs are filtered, searched and paged, with and without scripts", async ({ page, server, browser }) => {
+test("jobs can be filtered, searched and paged, with and without scripts", async ({ page, server, browser }) => {
   await signIn(page, server);
   const launch = async (title: string) => {
-    const answer = await page.request.post(
+    const response = await page.request.post(
       `${server.url}/api/v1/jobs/product-uploads?channels=acme&file=${encodeURIComponent(title)}`,
       { data: title.includes("bad") ? "sku,title,price\nB-SBX-REJECT,Odd,5\n" : CSV, headers: { Origin: server.url } },
     );
-    expect(answer.status()).toBe(202);
+    expect(response.status()).toBe(202);
   };
   for (let n = 0; n < 53; n += 1) await launch(`lamps ${n}.csv`);
   await launch("100%_bad.csv");
   await page.goto(`${server.url}/jobs`);
-  await expect(lines(page)).toHaveCount(50);
-  await expect(lines(page).first()).toContainText("100%_bad.csv");
+  await expect(jobItems(page)).toHaveCount(50);
+  await expect(jobItems(page).first()).toContainText("100%_bad.csv");
   await page.getByRole("link", { name: "Older jobs" }).click();
-  await expect(lines(page)).toHaveCount(4);
-  await expect(lines(page).last()).toContainText("lamps 0.csv");
+  await expect(jobItems(page)).toHaveCount(4);
+  await expect(jobItems(page).last()).toContainText("lamps 0.csv");
   await page.getByRole("link", { name: "Newest jobs" }).click();
-  await expect(lines(page)).toHaveCount(50);
+  await expect(jobItems(page)).toHaveCount(50);
 
-  await expect(lines(page).first()).toContainText("Failed");
+  await expect(jobItems(page).first()).toContainText("Failed");
   await page.getByRole("link", { name: "Failed", exact: true }).click();
   await expect(page).toHaveURL(/\/jobs\?state=failed$/);
-  await expect(lines(page)).toHaveCount(1);
+  await expect(jobItems(page)).toHaveCount(1);
   await page.getByRole("link", { name: "Machine starts" }).click();
-  await expect(page.getByText("No job matches.")).toBeVisible();
+  await expect(page.getByText("No jobs match.")).toBeVisible();
   await page.getByRole("link", { name: "Show all jobs" }).click();
   await page.getByLabel("Search by title").fill("%_");
   await page.getByRole("button", { name: "Search" }).click();
-  await expect(lines(page)).toHaveCount(1);
+  await expect(jobItems(page)).toHaveCount(1);
   await expect(page).toHaveURL(/q=%25_/);
 
-  const context = await browser.newContext({ javaScriptEnabled: false });
-  const still = await context.newPage();
-  await signIn(still, server);
-  await still.goto(`${server.url}/jobs`);
-  await still.getByLabel("Search by title").fill("LAMPS 1");
-  await still.getByRole("button", { name: "Search" }).click();
-  await expect(lines(still)).toHaveCount(11);
-  await still.getByRole("link", { name: "Failed", exact: true }).click();
-  await expect(still.getByText("No job matches.")).toBeVisible();
-  await context.close();
+  const contextWithoutScripts = await browser.newContext({ javaScriptEnabled: false });
+  const pageWithoutScripts = await contextWithoutScripts.newPage();
+  await signIn(pageWithoutScripts, server);
+  await pageWithoutScripts.goto(`${server.url}/jobs`);
+  await pageWithoutScripts.getByLabel("Search by title").fill("LAMPS 1");
+  await pageWithoutScripts.getByRole("button", { name: "Search" }).click();
+  await expect(jobItems(pageWithoutScripts)).toHaveCount(11);
+  await pageWithoutScripts.getByRole("link", { name: "Failed", exact: true }).click();
+  await expect(pageWithoutScripts.getByText("No jobs match.")).toBeVisible();
+  await contextWithoutScripts.close();
 });
 
-test("what begins to match a choice appears, and what ceases to goes", async ({ page, server }) => {
+test("a job appears when it starts to match the filter, and disappears when it no longer does", async ({ page, server }) => {
   await signIn(page, server);
   await page.goto(`${server.url}/jobs?state=running&q=sample`);
-  await expect(page.getByText("No job matches.")).toBeVisible();
+  await expect(page.getByText("No jobs match.")).toBeVisible();
   await expect(page.getByTestId("connection")).toHaveText("live");
   const rows = Array.from({ length: 150 }, (_, n) => `S-${n},Lamp,1`).join("\n");
-  const answer = await page.request.post(
+  const response = await page.request.post(
     `${server.url}/api/v1/jobs/product-uploads?channels=acme,bazaar,corner&file=sample.csv`,
     { data: `sku,title,price\n${rows}\n`, headers: { Origin: server.url } },
   );
-  const job = answer.headers()["location"]!;
-  await expect(lines(page)).toHaveCount(1);
-  await expect(lines(page)).toContainText("Running");
+  const job = response.headers()["location"]!;
+  await expect(jobItems(page)).toHaveCount(1);
+  await expect(jobItems(page)).toContainText("Running");
   await page.request.post(`${server.url}${job}/cancel`, { headers: { Origin: server.url } });
-  await expect(lines(page)).toHaveCount(0);
+  await expect(jobItems(page)).toHaveCount(0);
 });
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`launch, machines and jobs break no rule of accessibility, ${colorScheme}`, async ({ page, server }) => {
+  test(`the launch, machines and jobs pages have no accessibility violations, ${colorScheme}`, async ({ page, server }) => {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await signIn(page, server);
-    await upload(page, CSV, "lamps.csv");
+    await uploadFile(page, CSV, "lamps.csv");
     await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
     await page.goto(`${server.url}/machines`);
     await page.locator("[data-machine=web-2]").getByRole("checkbox").check();
@@ -106,15 +106,15 @@ for (const colorScheme of ["light", "dark"] as const) {
         }
         if (path === "/file" && width === 360) {
           const content = `handle,title,price\n`.replace("handle", "sku") + "A-1,A brass lamp,19.90\n,No SKU at all,1\nA-2,Chair,cheap\nA-3,Rug,-9\n";
-          await page.getByLabel(/CSV file/).setInputFiles(csv(content, "some-rather-long-name-of-a-file-2026-11.csv"));
+          await page.getByLabel(/CSV file/).setInputFiles(csvFile(content, "some-rather-long-name-of-a-file-2026-11.csv"));
           await expect(page.getByTestId("problem")).toBeVisible();
         }
-        if (process.env.SHOTS) {
+        if (process.env.SCREENSHOT_DIR) {
           const name = path === "/" ? "launch" : path.replace(/[^a-z]+/g, "-").slice(1);
-          await page.screenshot({ path: `${process.env.SHOTS}/${name}-${colorScheme}-${width}.png`, fullPage: true });
+          await page.screenshot({ path: `${process.env.SCREENSHOT_DIR}/${name}-${colorScheme}-${width}.png`, fullPage: true });
         }
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-        expect(over, `${path} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        expect(overflow, `${path} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
       }
       const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
       expect(violations.map((v) => [path, v.id, v.nodes.map((n) => n.html)])).toEqual([]);

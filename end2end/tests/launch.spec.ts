@@ -1,10 +1,10 @@
-import { EMAIL, PASSWORD, csv, expect, signIn, test, upload } from "../fixtures.ts";
+import { EMAIL, PASSWORD, csvFile, expect, signIn, test, uploadFile } from "../fixtures.ts";
 
 const CSV = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\nA-3,Rug,9.90\n";
 
-test("a batch is launched, watched live to its end, and told", async ({ page, server }) => {
+test("a launched batch updates live until it is done, and a toast announces it", async ({ page, server }) => {
   await signIn(page, server);
-  await upload(page, CSV);
+  await uploadFile(page, CSV);
   await expect(page.getByText("Accepted. You can leave this page")).toBeVisible();
   await expect(page.getByTestId("connection")).toHaveText("live");
   await expect(page.getByTestId("cell")).toHaveCount(9);
@@ -13,34 +13,34 @@ test("a batch is launched, watched live to its end, and told", async ({ page, se
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
   await expect(page.locator('[data-testid=cell][data-state="succeeded"]')).toHaveCount(9);
   await expect(page.getByTestId("toast")).toContainText("three.csv is done");
-  await expect(page.getByTestId("bell-count")).toHaveText("1");
-  expect(loads, "the page was told; it was not loaded again").toEqual([]);
+  await expect(page.getByTestId("unread-count")).toHaveText("1");
+  expect(loads, "the page updates without a reload").toEqual([]);
 
   const ledger = await server.ledger();
   for (const channel of ["acme", "bazaar", "corner"]) {
-    expect(ledger[channel], channel).toMatchObject({ over: 0, duplicate_effects: 0, effects: 3 });
+    expect(ledger[channel], channel).toMatchObject({ over_limit: 0, duplicate_effects: 0, effects: 3 });
   }
 });
 
-test("whoever leaves misses nothing, and two browsers are in step", async ({ page, server, browser }) => {
+test("a user who leaves misses nothing, and two browsers show the same", async ({ page, server, browser }) => {
   await signIn(page, server);
-  await upload(page, CSV);
+  await uploadFile(page, CSV);
   await expect(page.getByTestId("cell")).toHaveCount(9);
   const job = page.url();
   await page.goto("about:blank");
 
-  const elsewhere = await (await browser.newContext()).newPage();
-  await signIn(elsewhere, server);
-  await elsewhere.goto(job);
-  await expect(elsewhere.getByTestId("job-state")).toHaveText("Succeeded");
+  const otherPage = await (await browser.newContext()).newPage();
+  await signIn(otherPage, server);
+  await otherPage.goto(job);
+  await expect(otherPage.getByTestId("job-state")).toHaveText("Succeeded");
   await page.goto(job);
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
   await expect(page.getByTestId("counts")).toHaveText("9 of 9 done");
-  await elsewhere.context().close();
+  await otherPage.context().close();
 });
 
-test("a page lives through the server's kill and restart", async ({ page, server, network }) => {
-  network.mayFail = true;
+test("a page survives the kill and restart of the server", async ({ page, server, network }) => {
+  network.allowNetworkErrors = true;
   await signIn(page, server);
   await page.getByRole("button", { name: "Upload the sample of 150" }).click();
   await expect(page.getByTestId("connection")).toHaveText("live");
@@ -53,7 +53,7 @@ test("a page lives through the server's kill and restart", async ({ page, server
   await expect(page.locator('[data-testid=cell]:not([data-state="succeeded"])')).toHaveCount(0);
 });
 
-test("a job is paused, resumed and cancelled", async ({ page, server }) => {
+test("a job can be paused, resumed and cancelled", async ({ page, server }) => {
   await signIn(page, server);
   await page.getByRole("button", { name: "Upload the sample of 150" }).click();
   await page.getByRole("button", { name: "Pause" }).click();
@@ -65,10 +65,10 @@ test("a job is paused, resumed and cancelled", async ({ page, server }) => {
   await expect(page.getByTestId("job-state")).toHaveText("Cancelled");
 });
 
-test("only what failed is retried", async ({ page, server }) => {
+test("only failed items are retried", async ({ page, server }) => {
   await signIn(page, server);
   const content = `${CSV}B-SBX-REJECT,Odd lamp,5.00\n`;
-  await upload(page, content);
+  await uploadFile(page, content);
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
   await expect(page.locator('[data-testid=cell][data-state="failed"]')).toHaveCount(3);
   const before = await server.ledger();
@@ -81,17 +81,17 @@ test("only what failed is retried", async ({ page, server }) => {
 test.describe("on the first visit", () => {
   test.use({ settings: {} });
 
-  test("the first account is made, without scripts too", async ({ server, browser }) => {
+  test("the first account can be created without scripts", async ({ server, browser }) => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto(server.url);
     await expect(page).toHaveURL(`${server.url}/setup`);
     await page.getByLabel("Email").fill(EMAIL);
     await page.getByLabel("Password").fill(PASSWORD);
-    await page.getByRole("button", { name: "Make the account" }).click();
+    await page.getByRole("button", { name: "Create the account" }).click();
     await expect(page).toHaveURL(`${server.url}/`);
-    await page.getByLabel(/CSV file/).setInputFiles(csv(CSV));
-    await page.getByTestId("launch").click();
+    await page.getByLabel(/CSV file/).setInputFiles(csvFile(CSV));
+    await page.getByTestId("upload-button").click();
     await expect(page.getByTestId("cell")).toHaveCount(9);
     await context.close();
   });

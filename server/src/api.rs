@@ -1,143 +1,155 @@
-//! `/api/v1` for programs. The same use cases as the pages'.
+//! Handlers of `/api/v1` for programs. They cover the same use cases as the pages.
 
 use crate::{
     body,
-    client::Client,
+    client::ClientAddress,
     problem::Problem,
-    request::{Body, Params},
-    router::MAX_UPLOAD,
-    session::{self, By, SignedIn},
-    state::State,
+    request::{JsonBody, QueryParams},
+    router::MAX_UPLOAD_BYTES,
+    session::{self, AuthMethod, CurrentUser},
+    state::AppState,
 };
 use axum::{
     Json, RequestExt,
     body::Bytes,
-    extract::{Path, Request, State as Extract, rejection::BytesRejection},
+    extract::{Path, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use contract::{
     JobId, TaskId,
     api::{
-        Accepted, Channel, Inbox, Instance, Job, MarkRead, Page, Resolve, RetryWhich, RunNoops,
-        SignIn, StartInstances, Task, TaskDetail,
+        Channel, Inbox, Instance, Job, LaunchResponse, MarkRead, Page, ResolveRequest,
+        RetryRequest, RunNoops, SignIn, StartInstances, Task, TaskDetail,
     },
     fact::Fact,
     state::{JobKind, JobState, TaskState},
 };
 use engine::{
-    broker::News,
+    broker::HubEvent,
     engine::Upload,
-    store::{Control, JobQuery, TaskQuery},
+    store::{JobControl, JobQuery, TaskQuery},
 };
 use uuid::Uuid;
 
-type Answer<T> = Result<Json<T>, Problem>;
+type JsonResult<T> = Result<Json<T>, Problem>;
 
-fn id(text: &str) -> Result<Uuid, Problem> {
+fn parse_id(text: &str) -> Result<Uuid, Problem> {
     text.parse().map_err(|_| Problem::not_found())
 }
 
 pub async fn sign_in(
-    Extract(state): Extract<State>,
-    Client(address): Client,
+    State(state): State<AppState>,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    Body(who): Body<SignIn>,
+    JsonBody(credentials): JsonBody<SignIn>,
 ) -> Result<Response, Problem> {
-    let cookies = session::sign_in(&state, address, &headers, &who.email, who.password).await?;
+    let SignIn { email, password } = credentials;
+    let cookies = session::sign_in(&state, address, &headers, &email, password).await?;
     Ok((StatusCode::NO_CONTENT, cookies).into_response())
 }
 
-pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<Response, Problem> {
-    end_session(&state, who).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::no_cookie(&state)?)])
+pub async fn sign_out(
+    State(state): State<AppState>,
+    user: CurrentUser,
+) -> Result<Response, Problem> {
+    end_session(&state, user).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::removal_cookie(&state)?)])
         .into_response())
 }
 
-/// Ends the session and closes its sockets.
-pub async fn end_session(state: &State, who: SignedIn) -> Result<(), Problem> {
-    if who.by == By::Token {
-        let words = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
-        return Err(Problem::new(StatusCode::CONFLICT, words));
+/// Ends the user's session and closes its WebSockets.
+///
+/// # Errors
+/// 409 for an API token, which has no session.
+pub async fn end_session(state: &AppState, user: CurrentUser) -> Result<(), Problem> {
+    if user.auth_method == AuthMethod::Token {
+        let detail = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    state.engine.store().end_session(&who.session).await?;
-    let user = who.identity.user;
-    state.engine.broker().announce(News::SignedOut { user, session: Some(who.session) });
+    state.engine.store().end_session(&user.credential_hash).await?;
+    let session = Some(user.credential_hash);
+    state.engine.broker().broadcast(HubEvent::SignedOut { user: user.identity.user, session });
     Ok(())
 }
 
-/// A file that is the whole body.
-async fn file(request: Request) -> Result<Bytes, Problem> {
-    if body::is_over(request.headers(), MAX_UPLOAD) {
-        return Err(Problem::too_large());
+/// Reads a file that is the whole request body.
+async fn read_file(request: Request) -> Result<Bytes, Problem> {
+    if body::exceeds(request.headers(), MAX_UPLOAD_BYTES) {
+        return Err(Problem::payload_too_large());
     }
-    let read: Result<Bytes, BytesRejection> = request.extract().await;
-    let bytes = read.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
-        status => Problem::new(status, "The file did not arrive whole. Send it again."),
+    let body: Result<Bytes, BytesRejection> = request.extract().await;
+    let bytes = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::payload_too_large(),
+        status => Problem::new(status, "The file did not arrive completely. Send it again."),
     })?;
-    if bytes.len() > MAX_UPLOAD { Err(Problem::too_large()) } else { Ok(bytes) }
+    if bytes.len() > MAX_UPLOAD_BYTES { Err(Problem::payload_too_large()) } else { Ok(bytes) }
 }
 
 pub async fn upload(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    params: Params,
+    State(state): State<AppState>,
+    user: CurrentUser,
+    params: QueryParams,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = file(request).await?;
-    let params = params.only(&["channels", "skip_bad", "dry_run", "file"])?;
-    let channels = params.text("channels").unwrap_or_default().split(',');
+    let body = read_file(request).await?;
+    let params = params.reject_unknown(&["channels", "skip_bad", "dry_run", "file"])?;
+    let channels = params.get("channels").unwrap_or_default().split(',');
     let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
-    let name = params.text("file").unwrap_or("products.csv");
-    let skip_bad = params.flag("skip_bad")?;
-    let _turn = state.room.turn(who.identity.user).await;
-    if params.flag("dry_run")? {
+    let name = params.get("file").unwrap_or("products.csv");
+    let skip_bad = params.parse_bool("skip_bad")?;
+    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    if params.parse_bool("dry_run")? {
         return Ok(Json(state.engine.dry_run(name, body, &channels).await?).into_response());
     }
     let job = state
         .engine
-        .upload(Upload {
-            actor: who.actor(),
-            file: name,
+        .upload_products(Upload {
+            actor: user.actor(),
+            file_name: name,
             bytes: body,
             channels: &channels,
             skip_bad,
             idempotency_key: idempotency_key(&headers)?,
         })
         .await?;
-    Ok(accepted(job))
+    Ok(accepted_response(job))
 }
 
-pub async fn start(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+pub async fn start_instances(
+    State(state): State<AppState>,
+    user: CurrentUser,
     headers: HeaderMap,
-    Body(start): Body<StartInstances>,
+    JsonBody(start): JsonBody<StartInstances>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
-    let _turn = state.room.turn(who.identity.user).await;
-    Ok(accepted(state.engine.start(who.actor(), &start.instance_ids, key).await?))
+    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    Ok(accepted_response(
+        state.engine.start_machines(user.actor(), &start.instance_ids, key).await?,
+    ))
 }
 
-/// Not found, unless the configuration asks for it.
+/// Launches tasks that do nothing. Answers 404 unless the configuration allows them.
 pub async fn run_noops(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     headers: HeaderMap,
-    Body(noops): Body<RunNoops>,
+    JsonBody(noops): JsonBody<RunNoops>,
 ) -> Result<Response, Problem> {
-    if !state.noops {
+    if !state.accepts_noops {
         return Err(Problem::not_found());
     }
     let key = idempotency_key(&headers)?;
-    let _turn = state.room.turn(who.identity.user).await;
-    Ok(accepted(state.engine.run_noops(who.actor(), noops.count, key).await?))
+    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    Ok(accepted_response(state.engine.run_noops(user.actor(), noops.count, key).await?))
 }
 
-pub async fn instances(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Instance>> {
-    let machines = state.engine.machines().read().await?;
+pub async fn instances(
+    State(state): State<AppState>,
+    _user: CurrentUser,
+) -> JsonResult<Page<Instance>> {
+    let machines = state.engine.machines().list().await?;
     Ok(Json(Page { items: machines.to_vec(), next: None }))
 }
 
@@ -147,162 +159,171 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         Ok(key) if !key.is_empty() && key.len() <= 255 => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(
             StatusCode::BAD_REQUEST,
-            "The Idempotency-Key has to be 1 to 255 visible characters.",
+            "The Idempotency-Key must have 1 to 255 visible characters.",
         )),
     }
 }
 
-fn accepted(job: Job) -> Response {
+fn accepted_response(job: Job) -> Response {
     let location = format!("/api/v1/jobs/{}", job.id);
-    (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Accepted { job })).into_response()
+    (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(LaunchResponse { job }))
+        .into_response()
 }
 
 pub async fn jobs(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    params: Params,
-) -> Answer<Page<Job>> {
-    let params = params.only(&["cursor", "limit", "state", "kind"])?;
+    State(state): State<AppState>,
+    user: CurrentUser,
+    params: QueryParams,
+) -> JsonResult<Page<Job>> {
+    let params = params.reject_unknown(&["cursor", "limit", "state", "kind"])?;
     let query = JobQuery {
-        before: params.read("cursor", CURSOR, |text| text.parse().ok())?,
-        limit: params.limit()?,
-        state: params.word("state", JobState::ALL)?,
-        kind: params.word("kind", JobKind::ALL)?,
-        words: None,
+        before: params.parse("cursor", CURSOR_HELP, |text| text.parse().ok())?,
+        limit: params.page_size()?,
+        state: params.parse_variant("state", JobState::ALL)?,
+        kind: params.parse_variant("kind", JobKind::ALL)?,
+        search_text: None,
     };
-    Ok(Json(state.engine.store().find_jobs(who.identity.user, query).await?))
+    Ok(Json(state.engine.store().find_jobs(user.identity.user, query).await?))
 }
 
-const CURSOR: &str = "what `next` of the page before says";
+const CURSOR_HELP: &str = "the value of `next` in the previous page";
 
 pub async fn job(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
-) -> Answer<Job> {
-    let job = state.engine.store().job(who.identity.user, JobId(id(&job)?)).await?;
-    Ok(Json(state.engine.with_time_left(job, who.identity.user).await?))
+) -> JsonResult<Job> {
+    let job = state.engine.store().job(user.identity.user, JobId(parse_id(&job)?)).await?;
+    Ok(Json(state.engine.with_eta(job, user.identity.user).await?))
 }
 
 pub async fn tasks(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
-    params: Params,
-) -> Answer<Page<Task>> {
+    params: QueryParams,
+) -> JsonResult<Page<Task>> {
     let store = state.engine.store();
-    let (user, job) = (who.identity.user, JobId(id(&job)?));
-    let channels = store.job(user, job).await?.channels;
-    let params = params.only(&["cursor", "limit", "state", "channel", "q"])?;
-    let limit = params.limit()?;
+    let (user_id, job) = (user.identity.user, JobId(parse_id(&job)?));
+    let channels = store.job(user_id, job).await?.channels;
+    let params = params.reject_unknown(&["cursor", "limit", "state", "channel", "q"])?;
+    let limit = params.page_size()?;
     let query = TaskQuery {
-        after: params.read("cursor", CURSOR, place)?,
+        after: params.parse("cursor", CURSOR_HELP, parse_task_cursor)?,
         limit,
-        state: params.word("state", TaskState::ALL)?,
-        channel: params.read("channel", channels.join(", "), |id| {
+        state: params.parse_variant("state", TaskState::ALL)?,
+        channel: params.parse("channel", channels.join(", "), |id| {
             channels.iter().find(|channel| *channel == id).cloned()
         })?,
-        words: params.text("q").map(str::to_owned),
+        search_text: params.get("q").map(str::to_owned),
     };
-    let items = store.find_tasks(user, job, query).await?;
-    let full = items.len() == limit as usize;
-    let next = items.last().filter(|_| full).map(|task| format!("{}:{}", task.row, task.id));
+    let items = store.find_tasks(user_id, job, query).await?;
+    let is_full = items.len() == limit as usize;
+    let next = items.last().filter(|_| is_full).map(|task| format!("{}:{}", task.row, task.id));
     Ok(Json(Page { items, next }))
 }
 
-fn place(cursor: &str) -> Option<(i64, Uuid)> {
+fn parse_task_cursor(cursor: &str) -> Option<(i64, Uuid)> {
     let (row, id) = cursor.split_once(':')?;
     Some((row.parse().ok()?, id.parse().ok()?))
 }
 
 pub async fn journal(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
-    params: Params,
-) -> Answer<Page<Fact>> {
+    params: QueryParams,
+) -> JsonResult<Page<Fact>> {
     let store = state.engine.store();
-    let (user, job) = (who.identity.user, JobId(id(&job)?));
-    store.job(user, job).await?;
-    let after = params.only(&["after"])?.number("after", 0..=i64::MAX)?.unwrap_or(0);
-    let items = store.job_journal(user, job, after, 500).await?;
+    let (user_id, job) = (user.identity.user, JobId(parse_id(&job)?));
+    store.job(user_id, job).await?;
+    let after =
+        params.reject_unknown(&["after"])?.parse_integer("after", 0..=i64::MAX)?.unwrap_or(0);
+    let items = store.job_journal(user_id, job, after, 500).await?;
     let next = items.last().filter(|_| items.len() == 500).map(|fact| fact.seq.to_string());
     Ok(Json(Page { items, next }))
 }
 
 pub async fn task(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(task): Path<String>,
-) -> Answer<TaskDetail> {
-    Ok(Json(state.engine.store().task(who.identity.user, TaskId(id(&task)?)).await?))
+) -> JsonResult<TaskDetail> {
+    Ok(Json(state.engine.store().task(user.identity.user, TaskId(parse_id(&task)?)).await?))
 }
 
 async fn control(
-    state: &State,
-    who: &SignedIn,
+    state: &AppState,
+    user: &CurrentUser,
     job: &str,
-    control: Control,
+    control: JobControl,
 ) -> Result<Response, Problem> {
-    Ok(accepted(state.engine.control(who.actor(), JobId(id(job)?), control).await?))
+    Ok(accepted_response(
+        state.engine.control_job(user.actor(), JobId(parse_id(job)?), control).await?,
+    ))
 }
 
 pub async fn cancel(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
 ) -> Result<Response, Problem> {
-    control(&state, &who, &job, Control::Cancel).await
+    control(&state, &user, &job, JobControl::Cancel).await
 }
 
 pub async fn pause(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
 ) -> Result<Response, Problem> {
-    control(&state, &who, &job, Control::Pause).await
+    control(&state, &user, &job, JobControl::Pause).await
 }
 
 pub async fn resume(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
 ) -> Result<Response, Problem> {
-    control(&state, &who, &job, Control::Resume).await
+    control(&state, &user, &job, JobControl::Resume).await
 }
 
 pub async fn retry(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(job): Path<String>,
-    Body(which): Body<RetryWhich>,
+    JsonBody(retry): JsonBody<RetryRequest>,
 ) -> Result<Response, Problem> {
-    Ok(accepted(state.engine.retry(who.actor(), JobId(id(&job)?), &which).await?))
+    Ok(accepted_response(
+        state.engine.retry_tasks(user.actor(), JobId(parse_id(&job)?), &retry).await?,
+    ))
 }
 
 pub async fn resolve(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(task): Path<String>,
-    Body(resolve): Body<Resolve>,
+    JsonBody(resolve): JsonBody<ResolveRequest>,
 ) -> Result<Response, Problem> {
-    let task = TaskId(id(&task)?);
-    Ok(accepted(state.engine.resolve(who.actor(), task, resolve.how).await?))
+    let task = TaskId(parse_id(&task)?);
+    Ok(accepted_response(state.engine.resolve_task(user.actor(), task, resolve.resolution).await?))
 }
 
-pub async fn inbox(Extract(state): Extract<State>, who: SignedIn) -> Answer<Inbox> {
-    Ok(Json(state.engine.store().inbox(who.identity.user, 100).await?))
+pub async fn inbox(State(state): State<AppState>, user: CurrentUser) -> JsonResult<Inbox> {
+    Ok(Json(state.engine.store().inbox(user.identity.user, 100).await?))
 }
 
 pub async fn mark_read(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    Body(read): Body<MarkRead>,
+    State(state): State<AppState>,
+    user: CurrentUser,
+    JsonBody(read): JsonBody<MarkRead>,
 ) -> Result<StatusCode, Problem> {
-    state.engine.mark_read(who.actor(), read.up_to).await?;
+    state.engine.mark_notifications_read(user.actor(), read.up_to).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn channels(Extract(state): Extract<State>, _who: SignedIn) -> Answer<Page<Channel>> {
-    Ok(Json(Page { items: state.engine.channels_now().await?, next: None }))
+pub async fn channels(
+    State(state): State<AppState>,
+    _user: CurrentUser,
+) -> JsonResult<Page<Channel>> {
+    Ok(Json(Page { items: state.engine.channel_statuses().await?, next: None }))
 }

@@ -1,5 +1,6 @@
-//! The pages' bundle: carried in a release binary, read from the folder in a
-//! debug one. Names carry a hash, so browsers may keep them for ever.
+//! Static files of the pages. A release binary embeds them; a debug binary reads
+//! them from the folder. File names contain a hash, so browsers may cache them
+//! indefinitely.
 
 use crate::problem::Problem;
 use axum::{
@@ -18,9 +19,9 @@ use std::{
 
 #[derive(RustEmbed)]
 #[folder = "../target/site"]
-struct Site;
+struct EmbeddedSite;
 
-/// Paths of the bundle's files; empty where there is no bundle.
+/// URL paths of the bundle's files; empty if there is no bundle.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Assets {
     #[serde(default)]
@@ -32,12 +33,12 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// As the bundle's manifest says.
+    /// Reads the paths from the bundle's manifest.
     pub fn load() -> Self {
-        let manifest = Site::get("manifest.json");
+        let manifest = EmbeddedSite::get("manifest.json");
         let parsed = manifest.and_then(|file| serde_json::from_slice(&file.data).ok());
         if parsed.is_none() {
-            tracing::warn!("there is no bundle of pages: they are served without scripts");
+            tracing::warn!("the browser bundle is missing; pages are served without scripts");
         }
         let Self { js, wasm, css } = parsed.unwrap_or_default();
         let path = |name: String| if name.is_empty() { name } else { format!("/{name}") };
@@ -45,7 +46,7 @@ impl Assets {
     }
 }
 
-/// `GET /pkg/{*name}`.
+/// `GET /pkg/{*name}`: serves a file, compressed if the client accepts it.
 pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let path = format!("pkg/{name}");
     let accepted =
@@ -54,7 +55,7 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
         if !accepted.contains(encoding) {
             continue;
         }
-        if let Some(file) = content(&format!("{path}{ending}")) {
+        if let Some(file) = read_file(&format!("{path}{ending}")) {
             let mut response = Body::from(file).into_response();
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&name)));
@@ -72,30 +73,30 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     Problem::not_found().into_response()
 }
 
-/// Returns the bytes of a file of the bundle, which all answers share: a client
-/// that reads slowly keeps no copy of its own.
-fn content(path: &str) -> Option<Bytes> {
-    /// Files that a debug binary has read. Their names carry a hash of their
-    /// content, so that what was read stays true.
-    static READ: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
-    // Many who ask for the same file at once have it read once.
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(bytes) = read.get(path) {
+/// Returns the bytes of a bundle file. All responses share them, so a client
+/// that reads slowly doesn't occupy memory for a copy.
+fn read_file(path: &str) -> Option<Bytes> {
+    /// Files that a debug binary has read. Their names contain a hash of their
+    /// content, so a cached file never becomes outdated.
+    static CACHE: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
+    // Holding the lock while reading makes concurrent requests read a file once.
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bytes) = cache.get(path) {
         return Some(bytes.clone());
     }
-    match Site::get(path)?.data {
+    match EmbeddedSite::get(path)?.data {
         Cow::Borrowed(bytes) => Some(Bytes::from_static(bytes)),
         Cow::Owned(bytes) => {
             let bytes = Bytes::from(bytes);
-            read.insert(path.to_owned(), bytes.clone());
+            cache.insert(path.to_owned(), bytes.clone());
             Some(bytes)
         }
     }
 }
 
-/// `GET /sw.js`: what tells a browser while no tab is seen. Its name can
-/// carry no hash, so browsers ask each time whether it changed.
-pub async fn worker() -> Response {
+/// `GET /sw.js`: the service worker, which notifies while no tab is visible. Its
+/// name can't contain a hash, so browsers revalidate it each time.
+pub async fn service_worker() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache"),

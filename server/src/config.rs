@@ -1,154 +1,164 @@
-//! Flags and variables; each flag has its variable.
+//! Command-line flags; each has an environment variable.
 
 use crate::{client, redact::Secret};
 use clap::{Parser, Subcommand};
-use engine::store::{MAX_OPEN, MaxOpen, Retention};
+use engine::store::{DEFAULT_OPEN_LIMITS, OpenLimits, Retention};
 use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Launch long-running work from the browser, get on with your day, and be
-/// told what happened to every item.
+/// Launch long-running work from the browser, get on with your day, and see
+/// what happened to every item.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "meanwhile", version)]
 pub struct Config {
     #[command(subcommand)]
-    pub role: Option<Role>,
-    /// Where pages, API and sockets are served.
+    pub role: Option<ProcessRole>,
+    /// Address on which pages, the API and WebSockets are served.
     #[arg(long, env = "MEANWHILE_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// Folder of the database and of the sandbox's ledger.
+    /// Folder of the SQLite database and the sandbox's ledger.
     #[arg(long, env = "MEANWHILE_DATA", default_value = "./data")]
     pub data: PathBuf,
-    /// `sqlite://path` or `postgres://user:password@host:port/name`; without it
-    /// a SQLite file in the data folder.
+    /// `sqlite://path` or `postgres://user:password@host:port/name`. Default: a
+    /// SQLite file in the data folder.
     #[arg(long, env = "MEANWHILE_DATABASE", hide_env_values = true)]
     pub database: Option<Secret>,
-    /// `embedded:` or `amqp://user:password@host:port/vhost`.
+    /// Message broker: `embedded:` or `amqp://user:password@host:port/vhost`.
     #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:", hide_env_values = true)]
     pub broker: Secret,
-    /// `embedded:` or `redis://user:password@host:port/database`.
-    #[arg(long, env = "MEANWHILE_GATE", default_value = "embedded:", hide_env_values = true)]
-    pub gate: Secret,
-    /// How long a worker may be silent before its work is taken back, s. A
-    /// call's limit is half of it.
+    /// Rate limiter: `embedded:` or `redis://user:password@host:port/database`.
+    #[arg(long, env = "MEANWHILE_LIMITER", default_value = "embedded:", hide_env_values = true)]
+    pub limiter: Secret,
+    /// Time after which the task of a worker that no longer renews its lease is
+    /// taken back, in seconds. A call may take half of it.
     #[arg(long, env = "MEANWHILE_LEASE_S", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(3..=3600))]
     pub lease_s: u32,
-    /// Where browsers reach it; repeatable. Allow-list for Origin and Host.
+    /// URL at which browsers reach the server; repeatable. Requests with another
+    /// Origin or Host are rejected.
     #[arg(long, env = "MEANWHILE_PUBLIC_URL", value_delimiter = ',')]
     pub public_url: Vec<String>,
-    /// Address or network of a proxy whose X-Forwarded-For is believed;
+    /// Address or network of a proxy whose X-Forwarded-For is trusted;
     /// repeatable.
-    #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::network)]
+    #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::parse_network)]
     pub trusted_proxy: Vec<IpNet>,
-    /// Where `GET /metrics` is served for Prometheus, to whoever reaches it,
-    /// such as 127.0.0.1:9100. Without it an admin's token reads it where
-    /// pages are served.
-    #[arg(long, env = "MEANWHILE_METRICS")]
-    pub metrics: Option<SocketAddr>,
-    /// How long a sender may be silent in the middle of a request, s; then it
-    /// is answered 408.
-    #[arg(long, env = "MEANWHILE_SEND_TIMEOUT_S", default_value_t = 20,
+    /// Address on which `GET /metrics` is served for Prometheus without
+    /// authentication, such as 127.0.0.1:9100. Without this flag, metrics are
+    /// served beside the pages and require an admin's token.
+    #[arg(long, env = "MEANWHILE_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Time for which a request body may stall before it is answered with 408,
+    /// in seconds.
+    #[arg(long, env = "MEANWHILE_REQUEST_BODY_TIMEOUT_S", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub send_timeout_s: u32,
-    /// How long a client may take nothing of an answer, or of what a socket
-    /// sends, s; then its connection is ended.
-    #[arg(long, env = "MEANWHILE_RECEIVE_TIMEOUT_S", default_value_t = 20,
+    pub request_body_timeout_s: u32,
+    /// Time for which a client may read nothing of a response or a WebSocket
+    /// before its connection is closed, in seconds.
+    #[arg(long, env = "MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub receive_timeout_s: u32,
+    pub response_write_timeout_s: u32,
     #[command(flatten)]
-    pub most: Most,
+    pub open_limits: OpenLimitOptions,
     #[command(flatten)]
-    pub keep: Keep,
-    /// Makes the first account, where there is none.
+    pub retention: RetentionPeriods,
+    /// Email address of the first account, which is created if there is none.
     #[arg(long, env = "MEANWHILE_ADMIN_EMAIL")]
     pub admin_email: Option<String>,
+    /// Password of the first account.
     #[arg(long, env = "MEANWHILE_ADMIN_PASSWORD", hide_env_values = true)]
     pub admin_password: Option<Secret>,
     #[command(flatten)]
-    pub sandbox: Sandbox,
-    /// Accepts and runs tasks that do nothing, to measure the whole: in every
-    /// process or in none. Not told by `--help`: nothing to use it for by day.
+    pub sandbox: SandboxOptions,
+    /// Accepts and runs tasks that do nothing, for benchmarks. Set it in every
+    /// process or in none. Hidden from `--help`, as it has no other use.
     #[arg(long, env = "MEANWHILE_NOOPS", hide = true)]
     pub noops: bool,
 }
 
-/// What one person may have open at once; past it a launch is answered 429.
+/// Limits on the unfinished work of one user. A launch beyond them is answered
+/// with 429.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Most {
-    /// Items that one person may have open.
-    #[arg(long, env = "MEANWHILE_MAX_OPEN_ITEMS", default_value_t = MAX_OPEN.tasks,
+pub struct OpenLimitOptions {
+    /// Maximum number of unfinished items of one user.
+    #[arg(long, env = "MEANWHILE_MAX_OPEN_ITEMS", default_value_t = DEFAULT_OPEN_LIMITS.tasks,
           value_parser = clap::value_parser!(i64).range(1..))]
     pub max_open_items: i64,
-    /// Jobs that one person may have open.
-    #[arg(long, env = "MEANWHILE_MAX_OPEN_JOBS", default_value_t = MAX_OPEN.jobs,
+    /// Maximum number of unfinished jobs of one user.
+    #[arg(long, env = "MEANWHILE_MAX_OPEN_JOBS", default_value_t = DEFAULT_OPEN_LIMITS.jobs,
           value_parser = clap::value_parser!(i64).range(1..))]
     pub max_open_jobs: i64,
 }
 
-impl From<Most> for MaxOpen {
-    fn from(most: Most) -> Self {
-        Self { tasks: most.max_open_items, jobs: most.max_open_jobs }
+impl From<OpenLimitOptions> for OpenLimits {
+    fn from(options: OpenLimitOptions) -> Self {
+        Self { tasks: options.max_open_items, jobs: options.max_open_jobs }
     }
 }
 
-/// How long what has ended is kept.
+/// Retention of finished work.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Keep {
-    /// Days that the journal is kept: a page that was away for longer loads
-    /// anew.
-    #[arg(long, env = "MEANWHILE_KEEP_JOURNAL_DAYS", default_value_t = 30,
+pub struct RetentionPeriods {
+    /// Days for which the journal is kept. A page that was offline for longer
+    /// reloads.
+    #[arg(long, env = "MEANWHILE_JOURNAL_RETENTION_DAYS", default_value_t = 30,
           value_parser = clap::value_parser!(u16).range(1..))]
-    pub keep_journal_days: u16,
-    /// Days that a job is kept after its end, with its items.
-    #[arg(long, env = "MEANWHILE_KEEP_JOBS_DAYS", default_value_t = 90,
+    pub journal_retention_days: u16,
+    /// Days for which a job and its items are kept after it has finished.
+    #[arg(long, env = "MEANWHILE_JOB_RETENTION_DAYS", default_value_t = 90,
           value_parser = clap::value_parser!(u16).range(1..))]
-    pub keep_jobs_days: u16,
+    pub job_retention_days: u16,
 }
 
-impl From<Keep> for Retention {
-    fn from(keep: Keep) -> Self {
-        Self::days(keep.keep_journal_days, keep.keep_jobs_days)
+impl From<RetentionPeriods> for Retention {
+    fn from(periods: RetentionPeriods) -> Self {
+        Self::days(periods.journal_retention_days, periods.job_retention_days)
     }
 }
 
+/// Part of the system that a process runs; without a role it runs all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
-pub enum Role {
-    /// Pages, API and sockets alone; workers run elsewhere.
+pub enum ProcessRole {
+    /// Serve pages, the API and WebSockets only; workers run elsewhere.
     Serve,
-    /// Workers alone; pages are served elsewhere.
+    /// Run workers only; pages are served elsewhere.
     Work,
-    /// The stand-ins of the outside alone.
+    /// Run only the sandbox, which simulates the external services.
     Sandbox,
-    /// Asks the one that listens here whether it is ready: exit code 0 if so.
+    /// Check whether the server at the listen address is ready; exit code 0 if it is.
     Ready,
 }
 
-/// The stand-ins of the outside.
+/// Options of the sandbox, which simulates the external services.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Sandbox {
-    /// Where a sandbox runs already that several processes share, such as
-    /// http://127.0.0.1:9000; without it one is started.
+pub struct SandboxOptions {
+    /// URL of a running sandbox that several processes share, such as
+    /// http://127.0.0.1:9000. Without it, the process starts its own.
     #[arg(long, env = "MEANWHILE_SANDBOX_URL", hide_env_values = true)]
     pub sandbox_url: Option<Secret>,
+    /// Address on which the sandbox listens.
     #[arg(long, env = "MEANWHILE_SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
     pub sandbox_listen: SocketAddr,
-    /// Divides latencies and multiplies limits.
+    /// Factor that divides latencies and multiplies rate limits.
     #[arg(long, env = "MEANWHILE_SANDBOX_SPEED", default_value_t = 1.0)]
     pub sandbox_speed: f64,
+    /// Seed of the random latencies and faults.
     #[arg(long, env = "MEANWHILE_SANDBOX_SEED", default_value_t = 1)]
     pub sandbox_seed: u64,
-    /// Whether things go wrong now and then.
+    /// Whether the sandbox injects faults.
     #[arg(long, env = "MEANWHILE_SANDBOX_FAULTS", default_value_t = true,
           action = clap::ArgAction::Set)]
     pub sandbox_faults: bool,
-    /// How long a product takes at speed 1, s; without it as long as each
-    /// channel's own.
-    #[arg(long, env = "MEANWHILE_SANDBOX_LATENCY_S", value_parser = seconds)]
+    /// Latency of a product upload at speed 1, in seconds. Default: each
+    /// channel's own latency.
+    #[arg(long, env = "MEANWHILE_SANDBOX_LATENCY_S", value_parser = parse_seconds)]
     pub sandbox_latency_s: Option<f64>,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds".to_owned())?;
-    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("0 to 3600 s".to_owned()) }
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
+    if (0.0..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("must be between 0 and 3600 seconds".to_owned())
+    }
 }

@@ -1,12 +1,12 @@
-//! Connections: as many as this process has files for, of which a network has
-//! its share, and none that keeps its request to itself or does not take its
-//! answer. [`axum::serve`] bounds neither.
+//! HTTP/1 server with limits on its connections: in total, as many as this
+//! process has files for; per network; and on clients that do not send their
+//! request or do not read their response. [`axum::serve`] limits none of these.
 //!
 //! | module | content |
 //! | --- | --- |
 //! | [`connection`] | what one connection is doing |
-//! | [`connection_limits`] | how many there are, and which one is ended for another |
-//! | [`stream`] | time-outs of writing |
+//! | [`connection_limits`] | number of connections, and which one is evicted |
+//! | [`stream`] | write timeout |
 
 mod connection;
 mod connection_limits;
@@ -15,7 +15,7 @@ mod stream;
 pub use connection::Connection;
 pub use connection_limits::raise_file_limit;
 
-use crate::client::Proxies;
+use crate::client::TrustedProxies;
 use axum::{
     Router,
     body::{Body, HttpBody},
@@ -23,7 +23,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use connection::AnswerBody;
+use connection::TrackedResponseBody;
 use connection_limits::{ConnectionLimits, LimitReached, max_connections};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
@@ -43,43 +43,46 @@ use tower::{ServiceExt, service_fn};
 
 /// Limits on connections.
 #[derive(Clone, Debug)]
-pub struct Bounds {
-    /// Largest number of all together, and of one network.
-    pub all: usize,
-    pub own: usize,
-    /// Longest time from the start of a connection, or from the answer before,
-    /// until the head of a request is there.
-    pub head: Duration,
-    /// Longest time that a client may take nothing of what is sent to it.
-    pub write: Duration,
+pub struct ConnectionOptions {
+    /// Maximum number of connections.
+    pub max_connections: usize,
+    /// Maximum number of connections of one network.
+    pub max_connections_per_network: usize,
+    /// Maximum time from the start of a connection, or from the previous response,
+    /// until the head of a request has arrived.
+    pub header_read_timeout: Duration,
+    /// Maximum time for which a client may read nothing of what is sent to it.
+    pub write_timeout: Duration,
 }
 
-impl Default for Bounds {
-    /// What this process has files for. A proxy that keeps connections for 60 s
-    /// never sends a request into one that is just being closed.
+impl Default for ConnectionOptions {
+    /// As many connections as this process has files for. The head timeout of 75 s
+    /// ensures that a proxy which keeps idle connections for 60 s never sends a
+    /// request into one that is being closed.
     fn default() -> Self {
         let all = max_connections();
         Self {
-            all,
-            own: (all / 4).min(2_048),
-            head: Duration::from_secs(75),
-            write: Duration::from_secs(20),
+            max_connections: all,
+            max_connections_per_network: (all / 4).min(2_048),
+            header_read_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(20),
         }
     }
 }
 
-/// How long a refused connection is drained, and how many at once.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELLS: usize = 64;
-/// Bytes that a connection buffers in either direction. The head of a request
-/// has to fit.
-const BUFFER: usize = 64 * 1024;
-/// Connections that are ended where no file is left to accept one more.
-const RELIEVED: usize = 16;
+/// How long a rejected connection is drained, and how many at once.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_CONCURRENT_DRAINS: usize = 64;
+/// Maximum number of bytes that a connection buffers in either direction. The
+/// head of a request has to fit.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+/// Maximum number of connections that are closed when no file is left to accept
+/// one more.
+const MAX_SHED_CONNECTIONS: usize = 16;
 
-/// Connections that the kernel keeps until they are accepted. Past that it drops
-/// their first packet, and a client tries again after 1 s. The kernel's own
-/// limit, `net.core.somaxconn`, is 4,096 on most systems.
+/// Maximum number of connections that the kernel queues until they are accepted.
+/// Beyond it, the kernel drops their first packet, and a client retries after 1 s.
+/// The kernel's own limit, `net.core.somaxconn`, is 4,096 on most systems.
 const BACKLOG: u32 = 4_096;
 
 /// Listens on `address`.
@@ -93,19 +96,22 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stop`, and then until every request is answered.
+/// Serves `router` until `stop`, and then until every request is answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    proxies: Proxies,
-    bounds: Bounds,
+    proxies: TrustedProxies,
+    options: ConnectionOptions,
     stop: &CancellationToken,
 ) {
-    let limits = ConnectionLimits::new(&bounds, proxies);
+    let limits = ConnectionLimits::new(&options, proxies);
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(BUFFER);
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .max_buf_size(MAX_BUFFER_BYTES);
     let connections = TaskTracker::new();
-    let farewells = Arc::new(Semaphore::new(FAREWELLS));
+    let drain_permits = Arc::new(Semaphore::new(MAX_CONCURRENT_DRAINS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -114,28 +120,31 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                recover(&error, &limits).await;
+                handle_accept_error(&error, &limits).await;
                 continue;
             }
         };
         let connection = Arc::new(Connection::default());
-        let slot = match limits.take(peer.ip(), Arc::clone(&connection)) {
+        let slot = match limits.acquire(peer.ip(), Arc::clone(&connection)) {
             Ok(slot) => slot,
             Err(limit) => {
-                let words = refusal(limit);
-                // Past so many at once they learn no more than that it ended.
-                if let Ok(turn) = Arc::clone(&farewells).try_acquire_owned() {
+                let response = rejection_response(limit);
+                // Beyond the limit of concurrent drains, the connection is closed
+                // without a response.
+                if let Ok(permit) = Arc::clone(&drain_permits).try_acquire_owned() {
                     tokio::spawn(async move {
-                        let _ = timeout(FAREWELL, say(stream, &words)).await;
-                        drop(turn);
+                        let _ = timeout(DRAIN_TIMEOUT, write_and_drain(stream, &response)).await;
+                        drop(permit);
                     });
                 }
                 continue;
             }
         };
-        let stream = MonitoredStream::new(stream, Arc::clone(&connection), slot, bounds.write);
+        let stream =
+            MonitoredStream::new(stream, Arc::clone(&connection), slot, options.write_timeout);
         let (router, known) = (router.clone(), Arc::clone(&connection));
-        let service = service_fn(move |request| answer(router.clone(), request, peer, &known));
+        let service =
+            service_fn(move |request| handle_request(router.clone(), request, peer, &known));
         let served = server
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
             .with_upgrades();
@@ -146,7 +155,7 @@ pub async fn serve(
                 ended = served.as_mut() => ended,
                 () = connection.ended() => return,
                 () = stop.cancelled() => {
-                    // The request under way is answered, an idle one ends.
+                    // A request in progress is answered; an idle connection closes.
                     served.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = served => ended,
@@ -164,8 +173,8 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// Answers one request, and keeps its connection informed of how far it is.
-fn answer(
+/// Handles one request and updates the state of its connection.
+fn handle_request(
     router: Router,
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
@@ -173,7 +182,7 @@ fn answer(
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
     let connection = Arc::clone(connection);
     async move {
-        connection.request_began(!request.body().is_end_stream());
+        connection.request_started(!request.body().is_end_stream());
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Arc::clone(&connection));
@@ -182,37 +191,37 @@ fn answer(
             connection.upgraded();
             return Ok(response);
         }
-        connection.answer_began();
-        Ok(response.map(|body| Body::new(AnswerBody::new(body, connection))))
+        connection.response_started();
+        Ok(response.map(|body| Body::new(TrackedResponseBody::new(body, connection))))
     }
 }
 
-/// Waits before the next connection is accepted. A connection that ended
-/// before it was accepted is nobody's concern; where no file is left, some
-/// connections are ended.
-async fn recover(error: &io::Error, limits: &ConnectionLimits) {
+/// Ignores connections that ended before they were accepted. After any other
+/// error, such as no file being left, closes some connections and waits before
+/// the next one is accepted.
+async fn handle_accept_error(error: &io::Error, limits: &ConnectionLimits) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        tracing::error!(%error, "no connection can be accepted");
-        limits.relieve(RELIEVED);
+        tracing::error!(%error, "connections can't be accepted");
+        limits.shed(MAX_SHED_CONNECTIONS);
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Counts the refusal.
-fn refusal(limit: LimitReached) -> String {
-    let (bound, status) = match limit {
-        LimitReached::All => ("connections", "503 Service Unavailable"),
-        LimitReached::Network => ("address_connections", "429 Too Many Requests"),
+/// Counts the rejection and returns the raw response.
+fn rejection_response(limit: LimitReached) -> String {
+    let (limit_name, status) = match limit {
+        LimitReached::Total => ("connections", "503 Service Unavailable"),
+        LimitReached::Network => ("network_connections", "429 Too Many Requests"),
     };
-    metrics::counter!("meanwhile_overload_refusals_total", "bound" => bound).increment(1);
+    metrics::counter!("meanwhile_admission_rejections_total", "limit" => limit_name).increment(1);
     format!("HTTP/1.1 {status}\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
-/// Were the connection closed with a request unread, its sender would see a
-/// reset and not the answer.
-async fn say(mut stream: TcpStream, words: &str) -> io::Result<()> {
-    stream.write_all(words.as_bytes()).await?;
+/// Writes `response`, then reads the rest of the request: if the connection were
+/// closed with a request unread, the client would see a reset, not the response.
+async fn write_and_drain(mut stream: TcpStream, response: &str) -> io::Result<()> {
+    stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await?;
     let mut unread = [0; 1_024];
     while stream.read(&mut unread).await? > 0 {}
@@ -222,33 +231,33 @@ async fn say(mut stream: TcpStream, words: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    // No path of these is one of the server's.
+    // These routes are not part of the server's route table.
     #![allow(clippy::disallowed_methods)]
     use super::*;
     use axum::{extract::WebSocketUpgrade, routing::get};
     use futures_util::StreamExt;
     use tokio::task::JoinHandle;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     struct Server {
         port: u16,
-        /// Requests for `/slow` that are here.
-        came: Arc<Semaphore>,
-        /// Their answers wait for it.
-        go: Arc<Semaphore>,
+        /// Has a permit for each request for `/slow` that has arrived.
+        arrived: Arc<Semaphore>,
+        /// Each permit releases one response of `/slow`.
+        release: Arc<Semaphore>,
         stop: CancellationToken,
         served: JoinHandle<()>,
     }
 
-    async fn server(own: usize, head: Duration) -> Server {
+    async fn server(per_network: usize, head_timeout: Duration) -> Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (came, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let (here, wait) = (Arc::clone(&came), Arc::clone(&go));
+        let (arrived, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (arrivals, releases) = (Arc::clone(&arrived), Arc::clone(&release));
         let slow = async move || {
-            here.add_permits(1);
-            wait.acquire().await.map(|_| "done").unwrap()
+            arrivals.add_permits(1);
+            releases.acquire().await.map(|_| "done").unwrap()
         };
         let stop = CancellationToken::new();
         let socket = async |upgrade: WebSocketUpgrade| {
@@ -263,11 +272,19 @@ mod tests {
             )
             .route("/ws", get(socket))
             .route("/slow", get(slow));
-        let (end, bounds) = (stop.clone(), Bounds { all: 100, own, head, write: PATIENCE });
-        let proxies = Proxies::new(&[]);
+        let (end, options) = (
+            stop.clone(),
+            ConnectionOptions {
+                max_connections: 100,
+                max_connections_per_network: per_network,
+                header_read_timeout: head_timeout,
+                write_timeout: TEST_TIMEOUT,
+            },
+        );
+        let proxies = TrustedProxies::new(&[]);
         let served =
-            tokio::spawn(async move { serve(listener, router, proxies, bounds, &end).await });
-        Server { port, came, go, stop, served }
+            tokio::spawn(async move { serve(listener, router, proxies, options, &end).await });
+        Server { port, arrived, release, stop, served }
     }
 
     impl Server {
@@ -275,8 +292,8 @@ mod tests {
             TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
         }
 
-        /// The whole answer on a connection of its own.
-        async fn ask(&self, path: &str) -> String {
+        /// Returns the whole response to a request on a connection of its own.
+        async fn get(&self, path: &str) -> String {
             let mut stream = self.connect().await;
             send(&mut stream, path).await;
             rest_of(&mut stream).await
@@ -288,24 +305,25 @@ mod tests {
         stream.write_all(head.as_bytes()).await.unwrap();
     }
 
-    /// All up to the end; a reset is one too.
+    /// Reads to the end of the connection; a reset counts as an end.
     async fn rest_of(stream: &mut TcpStream) -> String {
         let mut answer = Vec::new();
-        let end = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        let end = timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await;
         let _ = end.expect("the connection does not end");
         String::from_utf8(answer).unwrap()
     }
 
     #[test]
-    fn no_address_can_have_all() {
-        let Bounds { all, own, .. } = Bounds::default();
-        assert!(0 < own && own <= all / 4, "{own} of {all}");
+    fn one_network_can_not_take_all_connections() {
+        let options = ConnectionOptions::default();
+        let (total, per_network) = (options.max_connections, options.max_connections_per_network);
+        assert!(0 < per_network && per_network <= total / 4, "{per_network} of {total}");
     }
 
     #[tokio::test]
-    async fn who_keeps_a_request_to_themselves_is_sent_away() {
+    async fn incomplete_request_head_times_out() {
         let server = server(10, Duration::from_millis(100)).await;
-        assert!(server.ask("/").await.ends_with("hello 127.0.0.1"));
+        assert!(server.get("/").await.ends_with("hello 127.0.0.1"));
         for begun in ["", "GET / HTTP/1.1\r\nHo"] {
             let mut stream = server.connect().await;
             stream.write_all(begun.as_bytes()).await.unwrap();
@@ -314,35 +332,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_keeps_its_place_and_past_its_share_an_address_is_told() {
-        let server = server(1, PATIENCE).await;
+    async fn websocket_counts_as_a_connection_and_excess_gets_429() {
+        let server = server(1, TEST_TIMEOUT).await;
         let url = format!("ws://127.0.0.1:{}/ws", server.port);
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        let told = server.ask("/").await;
-        assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("Retry-After: 5"), "{told}");
+        let response = server.get("/").await;
+        assert!(response.starts_with("HTTP/1.1 429 "), "{response}");
+        assert!(response.contains("Retry-After: 5"), "{response}");
         drop(socket);
-        let free = async {
-            while !server.ask("/").await.contains("hello") {
+        let released = async {
+            while !server.get("/").await.contains("hello") {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, free).await.expect("its place is not free again");
+        timeout(TEST_TIMEOUT, released).await.expect("its slot was not released");
     }
 
     #[tokio::test]
-    async fn a_server_that_stops_answers_what_it_was_asked_and_ends_what_is_idle() {
-        let server = server(10, PATIENCE).await;
+    async fn shutdown_finishes_requests_and_closes_idle_connections() {
+        let server = server(10, TEST_TIMEOUT).await;
         let (mut slow, mut idle) = (server.connect().await, server.connect().await);
         send(&mut slow, "/slow").await;
         idle.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
         let mut byte = [0];
         idle.read_exact(&mut byte).await.unwrap();
-        let _here = server.came.acquire().await.unwrap();
+        let _here = server.arrived.acquire().await.unwrap();
         server.stop.cancel();
         rest_of(&mut idle).await;
         assert!(!server.served.is_finished());
-        server.go.add_permits(1);
+        server.release.add_permits(1);
         assert!(rest_of(&mut slow).await.ends_with("done"));
-        timeout(PATIENCE, server.served).await.expect("it serves on").unwrap();
+        timeout(TEST_TIMEOUT, server.served).await.expect("the server does not stop").unwrap();
     }
 }

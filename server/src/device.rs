@@ -1,35 +1,36 @@
-//! Known devices: a browser that somebody has signed in on keeps a signed
-//! cookie that says so. On such a device the account's owner can sign in while
-//! strangers guess the account's password. The method is OWASP's
+//! Known devices. A browser in which a user has signed in has a signed cookie that
+//! says so. On such a device the account's owner can sign in while strangers guess
+//! the account's password. The method is OWASP's
 //! [device cookies](https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies).
 //!
-//! The cookie opens nothing: it only has failures counted for this device
-//! instead of for the account and the network.
+//! The cookie grants no access. Its only effect is that failures are counted by
+//! device instead of by account and network.
 
-use crate::{cookie, problem::Problem, state::State};
+use crate::{cookie, problem::Problem, state::AppState};
 use axum::http::{HeaderMap, HeaderValue};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::sync::Arc;
 
 const COOKIE: &str = "meanwhile_device";
-/// Browsers keep no cookie for longer, s.
-const LIFE_S: i64 = 400 * 24 * 3600;
+/// Lifetime of the cookie, in seconds: the longest that browsers allow.
+const LIFETIME_S: i64 = 400 * 24 * 3600;
 
 /// Signs the cookies of known devices. Cheap to clone.
 #[derive(Clone)]
 pub struct DeviceKey(Arc<str>);
 
 impl DeviceKey {
-    /// `secret` is the same on every node.
+    /// Creates the key from a secret, which must be the same on every node.
     pub fn new(secret: String) -> Self {
         Self(secret.into())
     }
 
-    /// `None` never happens: HMAC takes a key of any length.
+    /// Returns the MAC over the device's id and the account. It is never `None`: HMAC
+    /// accepts a key of any length.
     fn mac(&self, email: &str, id: &str) -> Option<Hmac<Sha256>> {
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.0.as_bytes()).ok()?;
-        // An id has 32 digits, so no other email and id give the same text.
+        // An id has 32 digits, so no other pair of id and email results in this text.
         mac.update(format!("device {id} {email}").as_bytes());
         Some(mac)
     }
@@ -41,7 +42,7 @@ impl DeviceKey {
         Some(format!("{id}.{signature}"))
     }
 
-    /// Returns the device's id where `value` was signed for the account `email`.
+    /// Returns the device's id if `value` was signed for the account `email`.
     fn verify(&self, email: &str, value: &str) -> Option<String> {
         let (id, signature) = value.split_once('.')?;
         if id.len() != 32 {
@@ -53,20 +54,19 @@ impl DeviceKey {
     }
 }
 
-/// Returns the id of the device that the request comes from, where somebody has
-/// signed in to the account `email` on it.
-pub fn known(state: &State, headers: &HeaderMap, email: &str) -> Option<String> {
+/// Returns the id of the device that the request comes from if somebody has signed
+/// in to the account `email` on it.
+pub fn known_device_id(state: &AppState, headers: &HeaderMap, email: &str) -> Option<String> {
     state.device_key.verify(email, &cookie::get(headers, COOKIE)?)
 }
 
-/// Returns the cookie by which the device is known from now on.
+/// Returns the cookie that makes this device a known one of the account `email`.
 ///
 /// # Errors
-/// 500 where no cookie can be made.
-pub fn remember(state: &State, email: &str) -> Result<HeaderValue, Problem> {
-    // Sent to the sign-in and its forms; the rest of the pages don't need it.
+/// 500 if the cookie can't be created.
+pub fn device_cookie(state: &AppState, email: &str) -> Result<HeaderValue, Problem> {
     let value = state.device_key.sign(email).unwrap_or_default();
-    cookie::set(state, COOKIE, &value, "/", LIFE_S)
+    cookie::set(state, COOKIE, &value, "/", LIFETIME_S)
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_known_for_its_account_and_by_its_key_alone() {
+    fn device_cookie_is_bound_to_account_and_key() {
         let key = DeviceKey::new("a".repeat(64));
         let value = key.sign("ada@example.com").unwrap();
         let id = key.verify("ada@example.com", &value).unwrap();

@@ -1,135 +1,144 @@
-//! The pages' plain forms: they work with and without scripts, and answer
-//! with where to go next.
+//! Handlers of the pages' plain HTML forms. Forms work with and without scripts,
+//! and are answered with a redirect.
 
+pub mod accounts;
+pub mod flash;
 pub mod launch;
-pub mod people;
-pub mod told;
 
-use crate::{api, client::Client, problem::Problem, session, session::SignedIn, state::State};
+use crate::{
+    api, client::ClientAddress, problem::Problem, session, session::CurrentUser, state::AppState,
+};
 use axum::{
     Form,
-    extract::{Path, State as Extract},
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use contract::{
     JobId, TaskId,
-    api::{ResolveAs, RetryWhich, SignIn},
+    api::{Resolution, RetryRequest, SignIn},
 };
-use engine::store::Control;
+use engine::store::JobControl;
+use flash::redirect_with_problem;
 use serde::Deserialize;
-use told::back;
 
-fn signed_in(result: Result<session::Cookies, Problem>, page: &str) -> Response {
+fn sign_in_response(result: Result<session::SessionCookies, Problem>, page: &str) -> Response {
     match result {
         Ok(cookies) => (cookies, Redirect::to("/")).into_response(),
-        Err(problem) => back(page, &problem),
+        Err(problem) => redirect_with_problem(page, &problem),
     }
 }
 
 #[derive(Deserialize)]
-pub struct SetUp {
+pub struct SetUpForm {
     email: String,
     password: String,
     #[serde(default)]
     token: String,
 }
 
-pub async fn set_up(Extract(state): Extract<State>, Form(who): Form<SetUp>) -> Response {
-    signed_in(session::set_up(&state, &who.email, who.password, &who.token).await, "/setup")
+pub async fn set_up(State(state): State<AppState>, Form(form): Form<SetUpForm>) -> Response {
+    sign_in_response(
+        session::set_up(&state, &form.email, form.password, &form.token).await,
+        "/setup",
+    )
 }
 
 pub async fn sign_in(
-    Extract(state): Extract<State>,
-    Client(address): Client,
+    State(state): State<AppState>,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    Form(who): Form<SignIn>,
+    Form(form): Form<SignIn>,
 ) -> Response {
-    let result = session::sign_in(&state, address, &headers, &who.email, who.password).await;
-    signed_in(result, "/sign-in")
+    let result = session::sign_in(&state, address, &headers, &form.email, form.password).await;
+    sign_in_response(result, "/sign-in")
 }
 
-pub async fn sign_out(Extract(state): Extract<State>, who: SignedIn) -> Result<Response, Problem> {
-    api::end_session(&state, who).await?;
-    let cookie = session::no_cookie(&state)?;
+pub async fn sign_out(
+    State(state): State<AppState>,
+    user: CurrentUser,
+) -> Result<Response, Problem> {
+    api::end_session(&state, user).await?;
+    let cookie = session::removal_cookie(&state)?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
 }
 
 #[derive(Deserialize)]
-pub struct Which {
+pub struct ControlForm {
     channel: Option<String>,
     task: Option<TaskId>,
-    /// What the job's page showed, as the query of its address.
+    /// Query string of the job page that the form was sent from.
     #[serde(default)]
     shown: String,
 }
 
 pub async fn control(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    Path((job, what)): Path<(JobId, String)>,
-    Form(which): Form<Which>,
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Path((job, action)): Path<(JobId, String)>,
+    Form(form): Form<ControlForm>,
 ) -> Result<Response, Problem> {
-    let actor = who.actor();
-    let changed = match what.as_str() {
-        "cancel" => state.engine.control(actor, job, Control::Cancel).await,
-        "pause" => state.engine.control(actor, job, Control::Pause).await,
-        "resume" => state.engine.control(actor, job, Control::Resume).await,
+    let actor = user.actor();
+    let result = match action.as_str() {
+        "cancel" => state.engine.control_job(actor, job, JobControl::Cancel).await,
+        "pause" => state.engine.control_job(actor, job, JobControl::Pause).await,
+        "resume" => state.engine.control_job(actor, job, JobControl::Resume).await,
         "retry" => {
-            let failed = RetryWhich {
-                tasks: which.task.map(|task| vec![task]),
-                channel: which.channel.filter(|channel| !channel.is_empty()),
+            let retry = RetryRequest {
+                tasks: form.task.map(|task| vec![task]),
+                channel: form.channel.filter(|channel| !channel.is_empty()),
             };
-            state.engine.retry(actor, job, &failed).await
+            state.engine.retry_tasks(actor, job, &retry).await
         }
         _ => return Err(Problem::not_found()),
     };
-    let page = format!("/jobs/{job}{}", query(&which.shown));
-    match changed.map_err(Problem::from) {
+    let page = format!("/jobs/{job}{}", safe_query(&form.shown));
+    match result.map_err(Problem::from) {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
         Err(problem)
             if matches!(problem.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) =>
         {
-            Ok(back(&page, &problem))
+            Ok(redirect_with_problem(&page, &problem))
         }
         Err(problem) => Err(problem),
     }
 }
 
-/// `shown` where it is the query of an address and nothing else.
-fn query(shown: &str) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"?=&%_.+-~".contains(&byte);
-    if shown.starts_with('?') && shown.bytes().all(plain) { shown } else { "" }
+/// Returns `shown` if it is a plain query string, otherwise an empty one: the
+/// redirect must not lead elsewhere.
+fn safe_query(shown: &str) -> &str {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"?=&%_.+-~".contains(&byte);
+    if shown.starts_with('?') && shown.bytes().all(is_allowed) { shown } else { "" }
 }
 
 #[derive(Deserialize)]
 pub struct ResolveForm {
     #[serde(rename = "as")]
-    how: ResolveAs,
+    resolution: Resolution,
     #[serde(default)]
     shown: String,
 }
 
 pub async fn resolve(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(task): Path<TaskId>,
     Form(form): Form<ResolveForm>,
 ) -> Result<Redirect, Problem> {
-    let job = state.engine.resolve(who.actor(), task, form.how).await?;
-    Ok(Redirect::to(&format!("/jobs/{}{}", job.id, query(&form.shown))))
+    let job = state.engine.resolve_task(user.actor(), task, form.resolution).await?;
+    Ok(Redirect::to(&format!("/jobs/{}{}", job.id, safe_query(&form.shown))))
 }
 
 #[derive(Deserialize)]
-pub struct ReadForm {
+pub struct MarkReadForm {
     up_to: i64,
 }
 
 pub async fn mark_read(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    Form(form): Form<ReadForm>,
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Form(form): Form<MarkReadForm>,
 ) -> Result<Redirect, Problem> {
-    state.engine.mark_read(who.actor(), form.up_to).await?;
+    state.engine.mark_notifications_read(user.actor(), form.up_to).await?;
     Ok(Redirect::to("/inbox"))
 }

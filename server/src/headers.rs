@@ -1,4 +1,4 @@
-//! Headers that keep an answer from being misused, on every answer.
+//! Security headers, which every response has.
 
 use axum::{
     extract::Request,
@@ -9,16 +9,16 @@ use axum::{
 use leptos::{context::use_context, nonce::use_nonce};
 use leptos_axum::ResponseOptions;
 
-/// Set on every answer, whatever it says itself.
-const ALWAYS: [(HeaderName, &str); 3] = [
+/// Headers that every response gets, replacing its own.
+const FORCED_HEADERS: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "same-origin"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
-/// Set where an answer says nothing itself: most answers are one person's, and
-/// none but pages have anything to load.
-const BY_DEFAULT: [(HeaderName, &str); 2] = [
+/// Headers that a response gets unless it has its own: most responses are for one
+/// user only, and only pages load anything.
+const DEFAULT_HEADERS: [(HeaderName, &str); 2] = [
     (header::CACHE_CONTROL, "no-store"),
     (
         header::CONTENT_SECURITY_POLICY,
@@ -26,36 +26,37 @@ const BY_DEFAULT: [(HeaderName, &str); 2] = [
     ),
 ];
 
-/// Scripts of a page have to come from this server, whatever their nonce is: a
-/// nonce that injected markup took from a tag behind it loads nothing from
-/// elsewhere, and no `data:` URL. Inline scripts are left to the other policy.
-const OWN_SCRIPTS: &str = "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'";
+/// Policy by which a page's scripts must come from this server even if they have
+/// the nonce: injected markup that takes over the nonce of a following tag can load
+/// neither scripts of other sites nor `data:` URLs. The other policy controls
+/// inline scripts.
+const SAME_ORIGIN_SCRIPTS_POLICY: &str = "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'";
 
-/// Adds the headers to every answer, a panic's too.
-pub async fn protect(request: Request, next: Next) -> Response {
+/// Adds the headers to every response, including that of a panic.
+pub async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    complete(response.headers_mut());
+    insert_security_headers(response.headers_mut());
     response
 }
 
-fn complete(headers: &mut HeaderMap) {
-    for (name, value) in ALWAYS {
+fn insert_security_headers(headers: &mut HeaderMap) {
+    for (name, value) in FORCED_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    for (name, value) in BY_DEFAULT {
+    for (name, value) in DEFAULT_HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
 }
 
-/// Gives the page that is rendered its content security policies. A browser
-/// enforces both:
+/// Sets the content security policies of the page that is being rendered. Browsers
+/// enforce both:
 ///
-/// - Scripts run by the page's nonce, which only `<script>` elements carry.
-///   `'wasm-unsafe-eval'` compiles the bundle. Sinks in the DOM that run what
-///   they are given take only what the page's Trusted Types policy lets
-///   through.
-/// - [`OWN_SCRIPTS`].
-pub fn content_security_policy() {
+/// - Scripts run only with the page's nonce, which only `<script>` elements have.
+///   `'wasm-unsafe-eval'` is needed to compile the bundle. Sinks in the DOM that
+///   could run scripts accept only values that the page's Trusted Types policy
+///   lets through.
+/// - [`SAME_ORIGIN_SCRIPTS_POLICY`].
+pub fn set_content_security_policy() {
     let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else {
         return;
     };
@@ -68,6 +69,6 @@ pub fn content_security_policy() {
     if let Ok(value) = HeaderValue::from_str(&policy) {
         options.insert_header(header::CONTENT_SECURITY_POLICY, value);
     }
-    let own = HeaderValue::from_static(OWN_SCRIPTS);
-    options.append_header(header::CONTENT_SECURITY_POLICY, own);
+    let same_origin = HeaderValue::from_static(SAME_ORIGIN_SCRIPTS_POLICY);
+    options.append_header(header::CONTENT_SECURITY_POLICY, same_origin);
 }

@@ -1,22 +1,22 @@
-//! The hub: every step to all tabs of the user.
+//! The hub: sends facts to all open tabs of their user.
 //!
-//! News are encoded once and their bytes shared. A socket subscribes before
-//! it reads the head, so that nothing falls between store and live; what it
-//! misses it reads from the store.
+//! A frame is encoded once, and its bytes are shared by all sockets. A socket
+//! subscribes before it reads the head of the journal, so that nothing is lost in
+//! between; what it misses, it reads from the store.
 
 mod progress;
 mod socket;
 
 use crate::{
-    client::Client,
-    overload::network,
+    admission::network_of,
+    client::ClientAddress,
     problem::Problem,
-    session::{By, Visitor},
-    state::State,
+    session::{AuthMethod, OptionalUser},
+    state::AppState,
 };
 use axum::{
     extract::{
-        State as Extract, WebSocketUpgrade,
+        State, WebSocketUpgrade,
         ws::{Utf8Bytes, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, StatusCode},
@@ -24,11 +24,11 @@ use axum::{
 };
 use contract::{
     UserId,
-    live::{Close, MAX_INBOUND, ServerFrame},
+    websocket::{CloseCode, MAX_INBOUND_BYTES, ServerFrame},
 };
 use engine::{
     Engine,
-    broker::{Broker, News},
+    broker::{Broker, HubEvent},
     store::Store,
 };
 use std::{
@@ -42,65 +42,67 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Frames that a slow socket may be behind before it reads from the store.
-const BEHIND: usize = 256;
-/// Sockets that one user may have open.
-const PER_USER: usize = 50;
-/// Sockets from one address, or one network of IPv6: many people may share it.
-const PER_ADDRESS: usize = 500;
-/// Bytes that wait for a slow socket.
-const WRITE_BUFFER: usize = 64 * 1024;
+/// Number of frames that a slow socket may be behind before it reads from the
+/// store.
+const STREAM_CAPACITY: usize = 256;
+/// Maximum number of open sockets of one user.
+const MAX_SOCKETS_PER_USER: usize = 50;
+/// Maximum number of open sockets of one address, or one IPv6 network, which many
+/// people may share.
+const MAX_SOCKETS_PER_NETWORK: usize = 500;
+/// Maximum number of bytes that are buffered for a slow socket.
+const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a socket is handed.
+/// Message of the hub to the sockets of a user.
 #[derive(Clone)]
-enum Live {
-    Fact {
-        seq: i64,
-        text: Utf8Bytes,
-    },
-    /// Latest wins: may be lost.
-    Other(Utf8Bytes),
-    /// The session of that token hash ended; `None`: all of the user's.
+enum SocketMessage {
+    /// Encoded fact and its sequence number.
+    Fact { seq: i64, text: Utf8Bytes },
+    /// Encoded frame that may be lost, because a later one replaces it.
+    Ephemeral(Utf8Bytes),
+    /// The session with this credential hash has ended; `None`: all of the user's.
     SignedOut(Option<String>),
-    /// This node missed news: read from the store.
+    /// This node has missed events; sockets must read from the store.
     Resync,
 }
 
-/// A cheap handle to the hub of this node.
+/// Handle of the hub of this node; cheap to clone.
 #[derive(Clone)]
 pub struct Hub {
     store: Store,
     engine: Engine,
     broker: Arc<dyn Broker>,
-    streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<Live>>>>,
-    /// One clone for each socket of the network, and one here.
-    places: Arc<Mutex<HashMap<IpAddr, Arc<()>>>>,
-    /// Sockets that are not closed yet: a server does not wait for what was
-    /// upgraded.
-    open: TaskTracker,
+    user_streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<SocketMessage>>>>,
+    /// Each socket of a network holds a clone of its `Arc`, which counts them.
+    network_slots: Arc<Mutex<HashMap<IpAddr, Arc<()>>>>,
+    /// Sockets that are not closed yet, because the HTTP server does not wait for
+    /// upgraded connections.
+    open_sockets: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Hub {
+    /// Creates a hub that runs until `stop`.
     pub fn new(engine: Engine, stop: CancellationToken) -> Self {
         let (store, broker) = (engine.store().clone(), Arc::clone(engine.broker()));
-        let (streams, places, open) = (Arc::default(), Arc::default(), TaskTracker::new());
-        Self { store, engine, broker, streams, places, open, stop }
+        let (user_streams, network_slots) = (Arc::default(), Arc::default());
+        let open_sockets = TaskTracker::new();
+        Self { store, engine, broker, user_streams, network_slots, open_sockets, stop }
     }
 
-    /// Hands news to the sockets until the process stops; returns when the last
-    /// socket was told to go.
+    /// Sends events to the sockets until the process stops, and returns when the last
+    /// socket is closed.
     pub async fn run(self) {
-        // Figures ask gates and store, which may take their time: facts don't
-        // wait for them.
-        tokio::join!(self.hand_on(), self.tell_figures());
-        self.open.close();
-        self.open.wait().await;
+        // Progress queries the rate limiter and the store, which may be slow, so facts
+        // must not wait for it.
+        tokio::join!(self.forward_events(), self.publish_progress());
+        self.open_sockets.close();
+        self.open_sockets.wait().await;
     }
 
-    async fn tell_figures(&self) {
-        let mut figures = progress::Told::default();
-        let mut tick = interval(progress::EVERY);
+    async fn publish_progress(&self) {
+        let mut publisher = progress::ProgressPublisher::default();
+        let mut tick = interval(progress::PUBLISH_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -109,66 +111,69 @@ impl Hub {
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = figures.tell(self) => {}
+                () = publisher.publish_changes(self) => {}
             }
         }
     }
 
-    async fn hand_on(&self) {
-        let mut news = self.broker.news();
+    async fn forward_events(&self) {
+        let mut events = self.broker.subscribe();
         loop {
             let received = tokio::select! {
                 () = self.stop.cancelled() => return,
-                received = news.recv() => received,
+                received = events.recv() => received,
             };
             match received {
-                Ok(news) => self.relay(&news),
+                Ok(event) => self.dispatch(&event),
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "the hub was behind; sockets read from the store");
-                    metrics::counter!("meanwhile_hub_missed_total").increment(missed);
-                    self.to_all(&Live::Resync);
+                    tracing::warn!(
+                        missed_events = missed,
+                        "the hub has fallen behind; its sockets read from the store"
+                    );
+                    metrics::counter!("meanwhile_hub_events_missed_total").increment(missed);
+                    self.send_to_all(&SocketMessage::Resync);
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
         }
     }
 
-    fn relay(&self, news: &News) {
-        match news {
-            News::Facts(news) => {
-                let Some(stream) = self.listeners(news.user) else { return };
-                for fact in &news.facts {
+    fn dispatch(&self, event: &HubEvent) {
+        match event {
+            HubEvent::Facts(user_facts) => {
+                let Some(stream) = self.user_stream(user_facts.user) else { return };
+                for fact in &user_facts.facts {
                     let seq = fact.seq;
-                    self.time(fact.at);
+                    self.record_fact_delay(fact.at);
                     if let Some(text) = encode(&ServerFrame::Fact(fact.clone())) {
-                        let _ = stream.send(Live::Fact { seq, text });
+                        let _ = stream.send(SocketMessage::Fact { seq, text });
                     }
                 }
             }
-            News::Started(user, started) => {
-                let Some(stream) = self.listeners(*user) else { return };
+            HubEvent::TaskStarted(user, started) => {
+                let Some(stream) = self.user_stream(*user) else { return };
                 if let Some(text) = encode(&ServerFrame::Started(started.clone())) {
-                    let _ = stream.send(Live::Other(text));
+                    let _ = stream.send(SocketMessage::Ephemeral(text));
                 }
             }
-            News::Missed => self.to_all(&Live::Resync),
-            News::SignedOut { user, session } => {
-                if let Some(stream) = self.listeners(*user) {
-                    let _ = stream.send(Live::SignedOut(session.clone()));
+            HubEvent::ResyncRequired => self.send_to_all(&SocketMessage::Resync),
+            HubEvent::SignedOut { user, session } => {
+                if let Some(stream) = self.user_stream(*user) {
+                    let _ = stream.send(SocketMessage::SignedOut(session.clone()));
                 }
             }
         }
     }
 
-    /// How long a fact of `at`, UTC ms, was under way.
+    /// Records the time since a fact was committed; `at` is UTC milliseconds.
     #[allow(clippy::cast_precision_loss)]
-    fn time(&self, at: i64) {
-        let late = (self.store.now_ms() - at).max(0) as f64;
-        metrics::histogram!("meanwhile_fact_delay_seconds").record(late / 1000.0);
+    fn record_fact_delay(&self, at: i64) {
+        let delay_ms = (self.store.now_ms() - at).max(0) as f64;
+        metrics::histogram!("meanwhile_fact_delay_seconds").record(delay_ms / 1000.0);
     }
 
-    fn listeners(&self, user: UserId) -> Option<broadcast::Sender<Live>> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+    fn user_stream(&self, user: UserId) -> Option<broadcast::Sender<SocketMessage>> {
+        let mut streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.get(&user)?.receiver_count() == 0 {
             streams.remove(&user);
             return None;
@@ -176,46 +181,46 @@ impl Hub {
         streams.get(&user).cloned()
     }
 
-    /// Everyone who has a page open.
-    fn users(&self) -> Vec<UserId> {
-        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns the users who have an open socket.
+    fn connected_users(&self) -> Vec<UserId> {
+        let streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
         let open = streams.iter().filter(|(_, stream)| stream.receiver_count() > 0);
         open.map(|(user, _)| *user).collect()
     }
 
-    /// Sockets that are open.
-    pub(crate) fn sockets(&self) -> usize {
-        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns the number of open sockets.
+    pub(crate) fn socket_count(&self) -> usize {
+        let streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.values().map(broadcast::Sender::receiver_count).sum()
     }
 
-    fn to_user(&self, user: UserId, frame: &ServerFrame) {
-        if let (Some(stream), Some(text)) = (self.listeners(user), encode(frame)) {
-            let _ = stream.send(Live::Other(text));
+    fn send_to_user(&self, user: UserId, frame: &ServerFrame) {
+        if let (Some(stream), Some(text)) = (self.user_stream(user), encode(frame)) {
+            let _ = stream.send(SocketMessage::Ephemeral(text));
         }
     }
 
-    fn to_all(&self, live: &Live) {
-        for stream in self.streams.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            let _ = stream.send(live.clone());
+    fn send_to_all(&self, message: &SocketMessage) {
+        for stream in self.user_streams.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            let _ = stream.send(message.clone());
         }
     }
 
-    /// A place of the address's network until it is dropped; `None`: it has too
-    /// many.
-    fn place(&self, address: IpAddr) -> Option<Arc<()>> {
-        let address = network(address);
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.retain(|_, place| Arc::strong_count(place) > 1);
-        let place = places.entry(address).or_default();
-        (Arc::strong_count(place) <= PER_ADDRESS).then(|| Arc::clone(place))
+    /// Returns a slot of the address's network, which is released on drop; `None` if
+    /// the network has too many sockets.
+    fn acquire_network_slot(&self, address: IpAddr) -> Option<Arc<()>> {
+        let address = network_of(address);
+        let mut slots = self.network_slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        let slot = slots.entry(address).or_default();
+        (Arc::strong_count(slot) <= MAX_SOCKETS_PER_NETWORK).then(|| Arc::clone(slot))
     }
 
-    /// `None`: this user has too many sockets.
-    fn subscribe(&self, user: UserId) -> Option<broadcast::Receiver<Live>> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let stream = streams.entry(user).or_insert_with(|| broadcast::channel(BEHIND).0);
-        (stream.receiver_count() < PER_USER).then(|| stream.subscribe())
+    /// Subscribes to the messages for `user`; `None` if the user has too many sockets.
+    fn subscribe(&self, user: UserId) -> Option<broadcast::Receiver<SocketMessage>> {
+        let mut streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = streams.entry(user).or_insert_with(|| broadcast::channel(STREAM_CAPACITY).0);
+        (stream.receiver_count() < MAX_SOCKETS_PER_USER).then(|| stream.subscribe())
     }
 }
 
@@ -229,20 +234,23 @@ fn encode(frame: &ServerFrame) -> Option<Utf8Bytes> {
     }
 }
 
-/// `GET /ws`: an exact Origin and a session, or a token. A page whose session
-/// has ended is told by a close code: no browser tells it of a 401.
+/// Handles `GET /ws`, which requires an allowed Origin and a session, or a token. A
+/// page whose session has ended gets a close code, because browsers hide the
+/// status 401 from it.
 pub async fn connect(
-    Extract(state): Extract<State>,
-    Visitor(who): Visitor,
-    Client(address): Client,
+    State(state): State<AppState>,
+    OptionalUser(user): OptionalUser,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let ours = state.origins.allows(&headers);
-    if who.is_none() && (ours != Some(true) || upgrade.is_err()) {
-        return Problem::sign_in().into_response();
+    let is_allowed = state.origins.allows(&headers);
+    if user.is_none() && (is_allowed != Some(true) || upgrade.is_err()) {
+        return Problem::sign_in_required().into_response();
     }
-    if !ours.unwrap_or(who.as_ref().is_some_and(|who| who.by == By::Token)) {
+    if !is_allowed
+        .unwrap_or(user.as_ref().is_some_and(|user| user.auth_method == AuthMethod::Token))
+    {
         return Problem::new(StatusCode::FORBIDDEN, "This socket was opened from another site.")
             .into_response();
     }
@@ -252,17 +260,21 @@ pub async fn connect(
     };
     let hub = state.hub;
     upgrade
-        .max_message_size(MAX_INBOUND)
-        .max_frame_size(MAX_INBOUND)
-        .read_buffer_size(MAX_INBOUND)
+        .max_message_size(MAX_INBOUND_BYTES)
+        .max_frame_size(MAX_INBOUND_BYTES)
+        .read_buffer_size(MAX_INBOUND_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .on_upgrade(move |mut socket| {
-            hub.open.clone().track_future(async move {
-                match (hub.place(address), who) {
-                    (Some(_place), Some(who)) => socket::Connection::run(hub, who, socket).await,
-                    (Some(_place), None) => socket::close(&mut socket, Close::SignIn).await,
-                    (None, _) => socket::close(&mut socket, Close::Limit).await,
+            hub.open_sockets.clone().track_future(async move {
+                match (hub.acquire_network_slot(address), user) {
+                    (Some(_slot), Some(user)) => {
+                        socket::SocketSession::run(hub, user, socket).await
+                    }
+                    (Some(_slot), None) => {
+                        socket::close(&mut socket, CloseCode::SignInRequired).await
+                    }
+                    (None, _) => socket::close(&mut socket, CloseCode::TooManyConnections).await,
                 }
             })
         })

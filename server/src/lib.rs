@@ -1,35 +1,35 @@
-//! Composition root: command line, configuration, router, sessions, REST API,
-//! hub.
+//! Web server: command line, configuration, routes, sessions, REST API, pages
+//! and the WebSocket hub.
 //!
-//! | module | what |
+//! | module | content |
 //! | --- | --- |
-//! | [`config`] | flags and variables |
-//! | [`assembly`] | builds everything and runs it until a signal |
-//! | [`router`] | which path leads where |
-//! | [`guard`] | Origin and Host |
-//! | [`headers`] | headers of every answer, content security policy |
-//! | [`client`] | where a request came from, proxies aside |
-//! | [`session`] | who asks |
-//! | [`limiter`] | how often one may guess |
-//! | [`password`], [`cookie`] | what sessions are opened by and kept in |
-//! | [`token`] | programs: bearer tokens |
-//! | [`trace`] | what the log says of a request |
+//! | [`config`] | command-line flags and environment variables |
+//! | [`runtime`] | builds everything and runs it until a signal arrives |
+//! | [`router`], [`state`] | all routes and their middleware; the state they share |
+//! | [`origin`] | checks of Origin and Host |
+//! | [`headers`] | security headers of every response, content security policy |
+//! | [`client`] | address of the client behind trusted proxies |
+//! | [`session`] | extractors of the current user, sign-in, one-time links |
+//! | [`sign_in_throttle`] | limits on failed sign-in attempts |
+//! | [`password`], [`cookie`], [`device`] | password hashes, session cookies, known devices |
+//! | [`token`] | API tokens for programs |
+//! | [`trace`] | fields of a request's log span |
 //! | [`api`] | `/api/v1` for programs |
-//! | [`form`] | the pages' plain forms |
-//! | [`render`] | documents and server functions, each with a reactive owner of its own |
-//! | [`page`], [`failed`] | the pages themselves, and what failed as a file |
-//! | [`hub`] | `/ws`: every step to all tabs |
-//! | [`assets`] | the bundle, carried in the binary |
-//! | [`body`] | bodies that nobody hears to their end |
-//! | [`measures`] | what an operator's Prometheus reads |
-//! | [`connections`], [`overload`], [`reader_shares`] | what is let in at once |
-//! | [`redact`] | secrets, kept out of all output |
-//! | [`request`] | parameters and bodies, read |
-//! | [`problem`] | errors as RFC 9457 |
+//! | [`form`] | plain HTML forms of the pages |
+//! | [`render`] | documents and server functions, each with its own reactive owner |
+//! | [`page`], [`failed_csv`] | pages; a job's failed items as a file |
+//! | [`hub`] | `/ws`: sends every change to all open tabs |
+//! | [`assets`] | browser bundle, embedded in the binary |
+//! | [`body`] | limits on slow request bodies |
+//! | [`metrics`] | Prometheus metrics |
+//! | [`connections`], [`admission`], [`read_limits`] | limits on concurrent work |
+//! | [`redact`] | removes secrets from all output |
+//! | [`request`] | parsing of parameters and bodies |
+//! | [`problem`] | errors as RFC 9457 problem details |
 #![recursion_limit = "512"]
 
+pub mod admission;
 pub mod api;
-pub mod assembly;
 pub mod assets;
 pub mod body;
 pub mod client;
@@ -37,23 +37,23 @@ pub mod config;
 pub mod connections;
 pub mod cookie;
 pub mod device;
-pub mod failed;
+pub mod failed_csv;
 pub mod form;
-pub mod guard;
 pub mod headers;
 pub mod hub;
-pub mod limiter;
-pub mod measures;
-pub mod overload;
+pub mod metrics;
+pub mod origin;
 pub mod page;
 pub mod password;
 pub mod problem;
-pub mod reader_shares;
+pub mod read_limits;
 pub mod redact;
 pub mod render;
 pub mod request;
 pub mod router;
+pub mod runtime;
 pub mod session;
+pub mod sign_in_throttle;
 pub mod state;
 pub mod token;
 pub mod trace;

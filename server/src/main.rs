@@ -1,10 +1,10 @@
-//! The one binary.
+//! The `meanwhile` binary.
 
 use clap::Parser;
 use server::{
-    assembly,
     config::Config,
-    redact::{self, Redacted, redact},
+    redact::{self, RedactingWriter, redact},
+    runtime,
 };
 use std::{
     backtrace::BacktraceStatus,
@@ -21,9 +21,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    redact::learn();
+    redact::collect_secrets();
     redact::redact_panics();
-    // A file or a collector of logs is not to hold a terminal's colours.
+    // Log files and collectors must not contain terminal colours.
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let config = match Config::try_parse() {
         Ok(config) => config,
@@ -31,13 +31,13 @@ async fn main() -> ExitCode {
     };
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=warn"));
-    let writer = || Redacted(stderr());
+    let writer = || RedactingWriter(stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer).init();
-    match assembly::run(config).await {
+    match runtime::run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(stderr(), "Error: {}", redact(&format!("{error:#}")));
-            // It is captured where RUST_BACKTRACE asks for it.
+            // Captured only if RUST_BACKTRACE is set.
             if error.backtrace().status() == BacktraceStatus::Captured {
                 let _ = writeln!(stderr(), "{}", redact(&error.backtrace().to_string()));
             }
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints help, or what is wrong with the command line.
+/// Prints the help, the version or a usage error, and returns the exit code.
 fn usage(error: &clap::Error, colours: bool) -> ExitCode {
     let text = error.render();
     let text = redact(&if colours { text.ansi().to_string() } else { text.to_string() });

@@ -1,24 +1,24 @@
-//! The pages, rendered here and hydrated in the browser. One provider gives
-//! pages, server functions and the fallback what they need.
+//! The pages, which are rendered here and hydrated in the browser. Pages, server
+//! functions and the fallback get their contexts from one [`PageContext`].
 
 use crate::{
-    body, cookie, failed,
-    form::{self, told},
-    headers::content_security_policy,
+    body, cookie, failed_csv,
+    form::{self, flash},
+    headers::set_content_security_policy,
     problem::{self, Problem, method_not_allowed},
     render,
-    router::{MAX_FIELDS, MAX_FORM, MAX_LIST, Routes, up_to},
-    session::{self, By, Visitor},
-    state::State,
+    router::{DEFAULT_MAX_BODY_BYTES, MAX_FORM_BYTES, MAX_ID_LIST_BYTES, Routes, max_body},
+    session::{self, AuthMethod, OptionalUser},
+    state::AppState,
 };
 use app::{
-    data::people::Theme,
-    page::door::{self, Door},
+    page::auth::{self, AuthPage},
+    page_data::people::Theme,
 };
 use axum::{
     RequestExt, Router,
     body::{Body, to_bytes},
-    extract::{Path, Query, Request, State as Extract},
+    extract::{Path, Query, Request, State},
     http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -30,18 +30,18 @@ use leptos::{
     server_fn::axum::server_fn_paths,
 };
 
-/// What a request's pages see; made by [`context`].
+/// What the pages of a request can see. [`attach_context`] creates it.
 #[derive(Clone)]
-pub struct Context {
-    viewer: app::Viewer,
-    browser: app::Browser,
+pub struct PageContext {
+    viewer: app::CurrentIdentity,
+    browser: app::BrowserState,
     engine: engine::Engine,
     assets: app::Assets,
-    /// The request brought an API token.
-    token: bool,
+    /// Whether the request was authenticated with an API token.
+    is_api_token: bool,
 }
 
-impl Context {
+impl PageContext {
     fn provide(&self) {
         provide_context(self.viewer.clone());
         provide_context(self.browser.clone());
@@ -50,83 +50,92 @@ impl Context {
     }
 }
 
-/// Routes of the pages, their forms and the server functions.
+/// Returns the routes of the pages, their forms and the server functions.
 pub fn routes() -> Routes {
     Routes::default()
         .route("/api/{*name}", any(server_function))
-        .route("/setup", get(set_up).post(form::set_up))
-        .route("/sign-in", get(sign_in).post(form::sign_in))
+        .route("/setup", get(set_up_page).post(form::set_up))
+        .route("/sign-in", get(sign_in_page).post(form::sign_in))
         .route("/sign-out", post(form::sign_out))
-        .route("/invite/{token}", get(link).post(form::people::redeem))
-        .route("/reset/{token}", get(link).post(form::people::redeem))
-        .route("/people", get(people).post(form::people::invite))
-        .route("/people/{id}/role", post(form::people::set_role))
-        .route("/people/{id}/reset", post(form::people::reset))
-        .route("/people/{id}/disable", post(form::people::disable))
-        .route("/people/{id}/enable", post(form::people::enable))
-        .route("/invitations/{id}/revoke", post(form::people::revoke))
-        .route("/account", get(account))
-        .route("/account/tokens", post(form::people::make_token))
-        .route("/account/tokens/{id}/revoke", post(form::people::revoke_token))
-        .route("/account/password", post(form::people::change_password))
-        .route("/account/sessions/end", post(form::people::sign_out_elsewhere))
-        .route("/account/theme", post(form::people::choose_theme))
-        .route("/launch/check", get(app_page).post(form::launch::check).layer(up_to(MAX_FORM)))
-        .route("/launch/upload", get(app_page).post(form::launch::upload).layer(up_to(MAX_FORM)))
-        .route("/launch/sample", post(form::launch::sample).layer(up_to(MAX_FORM)))
-        .route("/launch/machines", post(form::launch::start).layer(up_to(MAX_LIST)))
-        .route("/jobs/{id}/failed.csv", get(failed::download))
+        .route("/invite/{token}", get(one_time_link_page).post(form::accounts::redeem))
+        .route("/reset/{token}", get(one_time_link_page).post(form::accounts::redeem))
+        .route("/people", get(accounts_page).post(form::accounts::invite))
+        .route("/people/{id}/role", post(form::accounts::set_role))
+        .route("/people/{id}/reset", post(form::accounts::create_reset_link))
+        .route("/people/{id}/disable", post(form::accounts::disable))
+        .route("/people/{id}/enable", post(form::accounts::enable))
+        .route("/invitations/{id}/revoke", post(form::accounts::revoke_invitation))
+        .route("/account", get(account_page))
+        .route("/account/tokens", post(form::accounts::create_token))
+        .route("/account/tokens/{id}/revoke", post(form::accounts::revoke_token))
+        .route("/account/password", post(form::accounts::change_password))
+        .route("/account/sessions/end", post(form::accounts::sign_out_elsewhere))
+        .route("/account/theme", post(form::accounts::choose_theme))
+        .route(
+            "/launch/check",
+            get(app_page).post(form::launch::preview).layer(max_body(MAX_FORM_BYTES)),
+        )
+        .route(
+            "/launch/upload",
+            get(app_page).post(form::launch::upload).layer(max_body(MAX_FORM_BYTES)),
+        )
+        .route("/launch/sample", post(form::launch::upload_sample).layer(max_body(MAX_FORM_BYTES)))
+        .route(
+            "/launch/machines",
+            post(form::launch::start_machines).layer(max_body(MAX_ID_LIST_BYTES)),
+        )
+        .route("/jobs/{id}/failed.csv", get(failed_csv::download))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
         .route("/notifications/read", post(form::mark_read))
 }
 
-/// Serves `routes`, and on every other path the pages themselves.
-pub fn serve(routes: Router<State>, state: &State) -> Router<State> {
+/// Adds the pages to `routes` as the fallback for all other paths.
+pub fn with_pages(routes: Router<AppState>, state: &AppState) -> Router<AppState> {
     routes
         .fallback(get(app_page).fallback(method_not_allowed))
-        .layer(middleware::from_fn(gate))
-        .layer(middleware::from_fn_with_state(state.clone(), context))
+        .layer(middleware::from_fn(redirect_or_reject))
+        .layer(middleware::from_fn_with_state(state.clone(), attach_context))
 }
 
 async fn server_function(request: Request) -> Response {
-    // Everything under `/api` that has no route comes here too.
+    // All paths under `/api` without a route lead here too.
     if let Some(problem) = unknown_function(&request) {
         return problem.into_response();
     }
-    let Some(context) = request.extensions().get::<Context>().cloned() else {
+    let Some(context) = request.extensions().get::<PageContext>().cloned() else {
         return Problem::not_found().into_response();
     };
-    // Functions read what is somebody's; each asks for the viewer itself too.
+    // Server functions read a user's data. Each checks the user as well.
     if context.viewer.0.is_none() {
         let error: ServerFnError = ServerFnError::ServerError("Sign in first.".into());
         return (StatusCode::UNAUTHORIZED, error.ser()).into_response();
     }
-    // They read their bodies whole, whatever the router bounds.
-    if body::is_over(request.headers(), MAX_FIELDS) {
-        let words = "This asks for more than a page does.";
-        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
+    // Server functions read the whole body, regardless of the router's limit.
+    if body::exceeds(request.headers(), DEFAULT_MAX_BODY_BYTES) {
+        let detail = "This request is larger than any that a page sends.";
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
     }
     let request = request.with_limited_body();
     with_client_errors(render::server_function(move || context.provide(), request).await).await
 }
 
-/// Answers a body that could not be read with 400. The library says 500, which
-/// would count a client's mistake among the failures of this server.
-async fn with_client_errors(answer: Response) -> Response {
-    const UNREADABLE: [&[u8]; 3] = [b"Args|", b"Deserialization|", b"MissingArg|"];
-    if answer.status() != StatusCode::INTERNAL_SERVER_ERROR {
-        return answer;
+/// Changes the status to 400 if the arguments could not be read. The library
+/// answers 500, which would count a client's mistake as a failure of this server.
+async fn with_client_errors(response: Response) -> Response {
+    const ARGUMENT_ERRORS: [&[u8]; 3] = [b"Args|", b"Deserialization|", b"MissingArg|"];
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return response;
     }
-    let (mut parts, body) = answer.into_parts();
+    let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    if UNREADABLE.iter().any(|kind| body.starts_with(kind)) {
+    if ARGUMENT_ERRORS.iter().any(|kind| body.starts_with(kind)) {
         parts.status = StatusCode::BAD_REQUEST;
     }
     Response::from_parts(parts, Body::from(body))
 }
 
-/// What to answer where no server function has this path and this method.
+/// Returns the problem if no server function has this path and this method.
 fn unknown_function(request: &Request) -> Option<Problem> {
     let methods: Vec<_> = server_fn_paths()
         .filter(|(path, _)| *path == request.uri().path())
@@ -134,154 +143,166 @@ fn unknown_function(request: &Request) -> Option<Problem> {
         .collect();
     match methods.contains(request.method()) {
         true => None,
-        false if methods.is_empty() => Some(Problem::no_endpoint()),
-        false => Some(problem::wrong_method()),
+        false if methods.is_empty() => Some(Problem::endpoint_not_found()),
+        false => Some(problem::method_not_allowed_problem()),
     }
 }
 
 async fn app_page(request: Request) -> Response {
     if matches!(request.uri().path(), "/api" | "/api/") {
-        return Problem::no_endpoint().into_response();
+        return Problem::endpoint_not_found().into_response();
     }
-    let Some(context) = request.extensions().get::<Context>().cloned() else {
+    let Some(context) = request.extensions().get::<PageContext>().cloned() else {
         return Problem::not_found().into_response();
     };
     let provide = move || {
         context.provide();
-        content_security_policy();
+        set_content_security_policy();
     };
-    render::page(provide, app::shell, request).await
+    render::page(provide, app::app_document, request).await
 }
 
-/// The launch page as the answer to a form, at the form's own `path`.
-pub async fn answer(
-    context: Context,
+/// Renders the launch page as the response to a form, for the form's own `path`.
+pub async fn launch_page(
+    context: PageContext,
     path: &str,
     status: StatusCode,
-    answered: app::data::launch::Answered,
+    form: app::page_data::launch::SubmittedForm,
 ) -> Response {
     let mut request = Request::default();
     match path.parse() {
         Ok(path) => *request.uri_mut() = path,
-        Err(error) => tracing::error!(%error, path, "not a path"),
+        Err(error) => tracing::error!(%error, path, "the path of a launch form is invalid"),
     }
     let provide = move || {
         context.provide();
-        provide_context(answered.clone());
-        content_security_policy();
+        provide_context(form.clone());
+        set_content_security_policy();
     };
-    let mut response = render::page(provide, app::shell, request).await;
+    let mut response = render::page(provide, app::app_document, request).await;
     if response.status().is_success() {
         *response.status_mut() = status;
     }
     response
 }
 
-/// The accounts, and once the one-time link that was just made.
-async fn people(Extract(state): Extract<State>, mut request: Request) -> Response {
-    let Some((link, gone)) = form::people::new_link(&state, request.headers()).await else {
+/// Renders the list of accounts, with the one-time link that was just created if
+/// it has not been shown yet.
+async fn accounts_page(State(state): State<AppState>, mut request: Request) -> Response {
+    let Some((link, removal_cookie)) =
+        form::accounts::take_new_link(&state, request.headers()).await
+    else {
         return app_page(request).await;
     };
-    if let Some(context) = request.extensions_mut().get_mut::<Context>() {
+    if let Some(context) = request.extensions_mut().get_mut::<PageContext>() {
         context.browser.new_link = Some(link);
     }
     let mut response = app_page(request).await;
-    response.headers_mut().append(header::SET_COOKIE, gone);
+    response.headers_mut().append(header::SET_COOKIE, removal_cookie);
     response
 }
 
-/// One's own account, and once the secret of the API token that was just made.
-async fn account(Extract(state): Extract<State>, mut request: Request) -> Response {
-    let Some(context) = request.extensions().get::<Context>() else {
+/// Renders the user's own account, with the secret of the API token that was just
+/// created if it has not been shown yet.
+async fn account_page(State(state): State<AppState>, mut request: Request) -> Response {
+    let Some(context) = request.extensions().get::<PageContext>() else {
         return app_page(request).await;
     };
-    let Some(who) = context.viewer.0.as_ref().map(|who| who.user) else {
+    let Some(user_id) = context.viewer.0.as_ref().map(|identity| identity.user) else {
         return app_page(request).await;
     };
-    let made = form::people::new_token(&state, request.headers(), who).await;
-    let Some((secret, gone)) = made else { return app_page(request).await };
-    if let Some(context) = request.extensions_mut().get_mut::<Context>() {
+    let new_token = form::accounts::take_new_token(&state, request.headers(), user_id).await;
+    let Some((secret, removal_cookie)) = new_token else { return app_page(request).await };
+    if let Some(context) = request.extensions_mut().get_mut::<PageContext>() {
         context.browser.new_token = Some(secret);
     }
     let mut response = app_page(request).await;
-    response.headers_mut().append(header::SET_COOKIE, gone);
+    response.headers_mut().append(header::SET_COOKIE, removal_cookie);
     response
 }
 
-async fn set_up(told: Query<Told>, request: Request) -> Response {
-    door(|assets| Door::SetUp { token: assets.set_up_token }, told, request).await
+async fn set_up_page(query: Query<FlashQuery>, request: Request) -> Response {
+    auth_page(
+        |assets| AuthPage::SetUp { requires_token: assets.setup_token_required },
+        query,
+        request,
+    )
+    .await
 }
 
-async fn sign_in(told: Query<Told>, request: Request) -> Response {
-    door(|_| Door::SignIn, told, request).await
+async fn sign_in_page(query: Query<FlashQuery>, request: Request) -> Response {
+    auth_page(|_| AuthPage::SignIn, query, request).await
 }
 
-async fn door(
-    which: fn(&app::Assets) -> Door,
-    Query(told): Query<Told>,
+async fn auth_page(
+    select_page: fn(&app::Assets) -> AuthPage,
+    Query(query): Query<FlashQuery>,
     request: Request,
 ) -> Response {
-    let Some(context) = request.extensions().get::<Context>().cloned() else {
+    let Some(context) = request.extensions().get::<PageContext>().cloned() else {
         return Problem::not_found().into_response();
     };
     let provide = move || {
         context.provide();
-        provide_context(which(&context.assets));
-        provide_context(door::Problem(told.problem.clone()));
-        content_security_policy();
+        provide_context(select_page(&context.assets));
+        provide_context(auth::FormError(query.problem.clone()));
+        set_content_security_policy();
     };
-    render::page(provide, door::document, request).await
+    render::page(provide, auth::document, request).await
 }
 
+/// Flash parameters that the pages of this module show.
 #[derive(serde::Deserialize)]
-struct Told {
+struct FlashQuery {
     problem: Option<String>,
 }
 
-/// The page of a one-time link. It has no scripts, so nothing of it is sent
-/// anywhere but by its form.
-async fn link(
-    Extract(state): Extract<State>,
+/// Renders the page of a one-time link. It has no scripts, so only its form can
+/// send the token anywhere.
+async fn one_time_link_page(
+    State(state): State<AppState>,
     Path(token): Path<String>,
-    Query(told): Query<Told>,
+    Query(query): Query<FlashQuery>,
     request: Request,
 ) -> Response {
-    let Some(context) = request.extensions().get::<Context>().cloned() else {
+    let Some(context) = request.extensions().get::<PageContext>().cloned() else {
         return Problem::not_found().into_response();
     };
-    let (status, offer) = match session::link(&state, &token).await {
+    let (status, link) = match session::find_link(&state, &token).await {
         Ok(link) => {
-            let offer = app::page::link::Offer::Good {
-                invitation: link.purpose == engine::store::Purpose::Invitation,
+            let valid = app::page::one_time_link::OneTimeLink::Valid {
+                is_invitation: link.purpose == engine::store::LinkPurpose::Invitation,
                 email: link.email,
                 action: request.uri().path().to_owned(),
-                problem: told.problem,
+                problem: query.problem,
             };
-            (StatusCode::OK, offer)
+            (StatusCode::OK, valid)
         }
-        Err(problem) => (problem.status, app::page::link::Offer::Dead(problem.detail)),
+        Err(problem) => {
+            (problem.status, app::page::one_time_link::OneTimeLink::Invalid(problem.detail))
+        }
     };
     let provide = move || {
         context.provide();
-        provide_context(offer.clone());
-        content_security_policy();
+        provide_context(link.clone());
+        set_content_security_policy();
     };
-    let mut response = render::page(provide, app::page::link::document, request).await;
+    let mut response = render::page(provide, app::page::one_time_link::document, request).await;
     *response.status_mut() = status;
     response
 }
 
-/// Puts what pages need beside the request.
-async fn context(
-    Extract(state): Extract<State>,
-    Visitor(visitor): Visitor,
+/// Adds the [`PageContext`] to the request's extensions.
+async fn attach_context(
+    State(state): State<AppState>,
+    OptionalUser(user): OptionalUser,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let first_visit = match &visitor {
+    let needs_setup = match &user {
         Some(_) => false,
-        None => match state.engine.store().has_accounts().await {
-            Ok(any) => !any,
+        None => match state.engine.store().has_users().await {
+            Ok(has_users) => !has_users,
             Err(error) => return Problem::from(error).into_response(),
         },
     };
@@ -289,55 +310,56 @@ async fn context(
         js: state.assets.js.clone(),
         wasm: state.assets.wasm.clone(),
         css: state.assets.css.clone(),
-        sandbox: true,
-        first_visit,
-        set_up_token: state.set_up_token.is_some(),
+        is_sandbox: true,
+        needs_setup,
+        setup_token_required: state.set_up_token.is_some(),
     };
-    let theme = cookie::get(request.headers(), form::people::THEME);
-    let browser = app::Browser {
-        session: visitor.as_ref().map(|visitor| visitor.session.clone()).unwrap_or_default(),
-        theme: theme.as_deref().map(Theme::from_word).unwrap_or_default(),
+    let theme = cookie::get(request.headers(), form::accounts::THEME_COOKIE);
+    let browser = app::BrowserState {
+        session_hash: user.as_ref().map(|user| user.credential_hash.clone()).unwrap_or_default(),
+        theme: theme.as_deref().map(Theme::from_name).unwrap_or_default(),
         new_link: None,
         new_token: None,
     };
-    let token = visitor.as_ref().is_some_and(|visitor| visitor.by == By::Token);
-    request.extensions_mut().insert(Context {
-        viewer: app::Viewer(visitor.map(|visitor| visitor.identity)),
+    let is_api_token = user.as_ref().is_some_and(|user| user.auth_method == AuthMethod::Token);
+    request.extensions_mut().insert(PageContext {
+        viewer: app::CurrentIdentity(user.map(|user| user.identity)),
         browser,
         engine: state.engine.clone(),
         assets,
-        token,
+        is_api_token,
     });
     next.run(request).await
 }
 
-/// Leads whoever is signed out to the page where they can act, and whoever
-/// brings words from elsewhere to the page without them.
-async fn gate(request: Request, next: Next) -> Response {
-    let Some(context) = request.extensions().get::<Context>() else {
+/// Redirects signed-out users to the page where they can sign in or set up, and
+/// requests with flash parameters of another site to the page without them.
+/// Rejects API tokens.
+async fn redirect_or_reject(request: Request, next: Next) -> Response {
+    let Some(context) = request.extensions().get::<PageContext>() else {
         return next.run(request).await;
     };
-    // A token reads no people and ends no session: of what is here it is for
-    // the file of failed items alone.
+    // An API token can't read accounts or end sessions. Among these routes it can
+    // only get the file of failed items.
     let path = request.uri().path();
-    if context.token && !path.ends_with("/failed.csv") && !path.starts_with("/api/v1/") {
-        let words = "Pages and their forms are for browsers. A token is for /api/v1.";
-        return Problem::new(StatusCode::FORBIDDEN, words).into_response();
+    if context.is_api_token && !path.ends_with("/failed.csv") && !path.starts_with("/api/v1/") {
+        let detail = "Pages and their forms are for browsers. Use an API token for /api/v1.";
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
-    let reads = *request.method() == Method::GET;
-    if reads && let Some(plain) = told::unasked(request.uri(), request.headers()) {
-        return Redirect::to(&plain).into_response();
+    let is_get = *request.method() == Method::GET;
+    if is_get && let Some(url) = flash::without_foreign_flash(request.uri(), request.headers()) {
+        return Redirect::to(&url).into_response();
     }
     let signed_in = context.viewer.0.is_some();
-    let first = context.assets.first_visit;
+    let needs_setup = context.assets.needs_setup;
     let path = request.uri().path();
     let target = match path {
-        "/setup" => (!first).then_some(if signed_in { "/" } else { "/sign-in" }),
+        "/setup" => (!needs_setup).then_some(if signed_in { "/" } else { "/sign-in" }),
         "/sign-in" if signed_in => Some("/"),
-        _ if first && reads => Some("/setup"),
+        _ if needs_setup && is_get => Some("/setup"),
         "/sign-in" => None,
         _ if path.starts_with("/invite/") || path.starts_with("/reset/") => None,
-        _ if !signed_in && reads && !path.starts_with("/api/") => Some("/sign-in"),
+        _ if !signed_in && is_get && !path.starts_with("/api/") => Some("/sign-in"),
         _ => None,
     };
     match target {

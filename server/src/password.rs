@@ -1,4 +1,4 @@
-//! Passwords: what one has to be, and argon2 for a few at once.
+//! Passwords: requirements, and hashing with Argon2, of which few run at once.
 
 use crate::problem::Problem;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
@@ -7,37 +7,38 @@ use contract::text;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Hashing takes some 20 MiB and a processor for a while: few at once.
-static HASHERS: Semaphore = Semaphore::const_new(2);
-/// Of these, hashes of those who have shown nothing yet: whoever is known waits
-/// for one of them at most.
-static STRANGERS_AT_ONCE: Semaphore = Semaphore::const_new(1);
-/// Hashes under way or waiting of those who have shown nothing yet. The last
-/// one waits for a second or so.
-static STRANGERS: Semaphore = Semaphore::const_new(32);
-/// The same of those on a known device, in a session or with a one-time link:
-/// strangers don't take their places.
-static KNOWN: Semaphore = Semaphore::const_new(32);
-/// After this time some of those that waited are done.
-const COME_AGAIN: Duration = Duration::from_secs(2);
+/// Limits concurrent hashes: each takes some 20 MiB and occupies a processor.
+static HASH_PERMITS: Semaphore = Semaphore::const_new(2);
+/// Share of [`HASH_PERMITS`] for anonymous clients, so that a known client waits
+/// for at most one of their hashes.
+static ANONYMOUS_HASH_PERMITS: Semaphore = Semaphore::const_new(1);
+/// Limits running and waiting hashes of anonymous clients. The last in the queue
+/// waits for a second or so.
+static ANONYMOUS_QUEUE: Semaphore = Semaphore::const_new(32);
+/// Limits running and waiting hashes of known clients, so that anonymous ones
+/// can't fill their queue.
+static KNOWN_QUEUE: Semaphore = Semaphore::const_new(32);
+/// Time after which some of the waiting hashes are finished.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Who asks for a hash.
+/// Queue in which a hash waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
-    Stranger,
-    /// Somebody on a known device, in a session, or with a one-time link.
+pub enum HashQueue {
+    /// Clients that have not proved anything yet.
+    Anonymous,
+    /// Users on a known device, in a session, or with a one-time link.
     Known,
 }
 
-/// Refuses a new password that is too short or too long.
+/// Checks the length of a new password.
 ///
 /// # Errors
-/// 422, with what to do.
+/// 422 if it is too short or too long.
 pub fn check(password: &str) -> Result<(), Problem> {
     text::PASSWORD.check_length(password)?;
     if password.chars().count() < 10 {
-        let words = "Choose a password of at least 10 characters.";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
+        let detail = "Choose a password of at least 10 characters.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     Ok(())
 }
@@ -45,26 +46,26 @@ pub fn check(password: &str) -> Result<(), Problem> {
 /// Returns the hash of a new password.
 ///
 /// # Errors
-/// 503 where too many wait.
+/// 503 if too many hashes are waiting.
 pub async fn hash(password: String) -> Result<String, Problem> {
-    blocking(Asker::Known, move || {
+    run_queued(HashQueue::Known, move || {
         Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).ok()
     })
     .await?
-    .ok_or_else(busy)
+    .ok_or_else(overloaded)
 }
 
-/// Returns whether `password` is the one of `stored`. Takes as long without a
+/// Returns whether `password` matches the hash `stored`. Takes as long without a
 /// stored hash as with one.
 ///
 /// # Errors
-/// 503 where too many wait.
+/// 503 if too many hashes are waiting.
 pub async fn verify(
-    asker: Asker,
+    queue: HashQueue,
     password: String,
     stored: Option<String>,
 ) -> Result<bool, Problem> {
-    blocking(asker, move || {
+    run_queued(queue, move || {
         let argon = Argon2::default();
         match stored.as_deref().and_then(|stored| PasswordHash::new(stored).ok()) {
             Some(hash) => argon.verify_password(password.as_bytes(), &hash).is_ok(),
@@ -77,32 +78,35 @@ pub async fn verify(
     .await
 }
 
-async fn blocking<T: Send + 'static>(
-    asker: Asker,
+async fn run_queued<T: Send + 'static>(
+    queue: HashQueue,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let queue = match asker {
-        Asker::Stranger => &STRANGERS,
-        Asker::Known => &KNOWN,
+    let queue_permits = match queue {
+        HashQueue::Anonymous => &ANONYMOUS_QUEUE,
+        HashQueue::Known => &KNOWN_QUEUE,
     };
-    let queued = queue.try_acquire().map_err(|_| busy())?;
-    let share = match asker {
-        Asker::Stranger => Some(STRANGERS_AT_ONCE.acquire().await.map_err(|_| busy())?),
-        Asker::Known => None,
+    let queue_permit = queue_permits.try_acquire().map_err(|_| overloaded())?;
+    let anonymous_permit = match queue {
+        HashQueue::Anonymous => {
+            Some(ANONYMOUS_HASH_PERMITS.acquire().await.map_err(|_| overloaded())?)
+        }
+        HashQueue::Known => None,
     };
-    let turn = HASHERS.acquire().await.map_err(|_| busy())?;
-    // All are held by the work: a client that hangs up does not free them.
+    let hash_permit = HASH_PERMITS.acquire().await.map_err(|_| overloaded())?;
+    // The work owns the permits: a client that disconnects does not release them.
     let work = move || {
-        let _held = (queued, share, turn);
+        let _permits = (queue_permit, anonymous_permit, hash_permit);
         work()
     };
-    tokio::task::spawn_blocking(work).await.map_err(|_| busy())
+    tokio::task::spawn_blocking(work).await.map_err(|_| overloaded())
 }
 
-fn busy() -> Problem {
-    metrics::counter!("meanwhile_overload_refusals_total", "bound" => "passwords").increment(1);
-    let words = "Too many passwords are being checked. Nothing was changed; try again soon.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, words).retry_after(COME_AGAIN)
+fn overloaded() -> Problem {
+    metrics::counter!("meanwhile_admission_rejections_total", "limit" => "password_hashes")
+        .increment(1);
+    let detail = "Too many passwords are being checked. Nothing was changed; try again soon.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -112,20 +116,20 @@ mod tests {
     use futures_util::future::join_all;
 
     #[tokio::test]
-    async fn a_few_wait_and_the_others_are_told_when_to_come_again() {
-        let many = (0..100).map(|_| verify(Asker::Stranger, "a wrong one".into(), None));
+    async fn full_hash_queue_rejects_with_retry_after() {
+        let many = (0..100).map(|_| verify(HashQueue::Anonymous, "a wrong one".into(), None));
         let strangers = join_all(many);
         let known = async {
             tokio::task::yield_now().await;
-            verify(Asker::Known, "a wrong one".into(), None).await
+            verify(HashQueue::Known, "a wrong one".into(), None).await
         };
         let (strangers, known) = tokio::join!(strangers, known);
-        let (done, refused): (Vec<_>, Vec<_>) = strangers.into_iter().partition(Result::is_ok);
-        assert_eq!((done.len(), refused.len()), (32, 68));
-        for refused in refused {
-            let problem = refused.unwrap_err();
+        let (done, rejected): (Vec<_>, Vec<_>) = strangers.into_iter().partition(Result::is_ok);
+        assert_eq!((done.len(), rejected.len()), (32, 68));
+        for rejected in rejected {
+            let problem = rejected.unwrap_err();
             assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
-            assert_eq!(problem.retry_after, Some(COME_AGAIN));
+            assert_eq!(problem.retry_after, Some(RETRY_AFTER));
         }
         assert!(!known.unwrap());
     }

@@ -1,7 +1,7 @@
 //! Errors as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem
-//! details. A person never sees a database's words.
+//! details. Error messages of the database are never shown.
 
-pub mod page;
+pub mod error_page;
 
 use axum::{
     Json,
@@ -12,79 +12,83 @@ use contract::{api, feed::BadRow, text::TextError};
 use engine::{engine::LaunchError, machines, store};
 use std::{any::Any, time::Duration};
 
-/// The type of a problem's body.
-const JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Media type of problem details.
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// An error that a caller sees.
+/// Error that is sent to a client.
 #[derive(Debug)]
 pub struct Problem {
     pub status: StatusCode,
+    /// What happened and what to do, for people.
     pub detail: String,
-    pub bad: Vec<BadRow>,
-    pub bad_total: Option<u64>,
-    /// When it may help to come again, where that is known.
+    /// Rows of an uploaded file that are invalid.
+    pub bad_rows: Vec<BadRow>,
+    /// Number of all invalid rows.
+    pub bad_row_count: Option<u64>,
+    /// Time after which a retry may succeed, if known.
     pub retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        let (detail, bad) = (detail.into(), Vec::new());
-        Self { status, detail, bad, bad_total: None, retry_after: None }
+        let detail = detail.into();
+        Self { status, detail, bad_rows: Vec::new(), bad_row_count: None, retry_after: None }
     }
 
     #[must_use]
-    pub fn retry_after(self, wait: Duration) -> Self {
+    pub fn with_retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
 
-    pub fn sign_in() -> Self {
+    pub fn sign_in_required() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Sign in first.")
     }
 
-    /// Who was signed in when the request began is not any more.
+    /// The user was signed out since the request began.
     pub fn signed_out() -> Self {
         store::Error::SignedOut.into()
     }
 
-    pub fn too_large() -> Self {
-        let words = "A file may have up to 32 MiB. Split it.";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, words)
+    pub fn payload_too_large() -> Self {
+        let detail = "A file may have up to 32 MiB. Split it.";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "There is nothing here.")
     }
 
-    pub fn no_endpoint() -> Self {
-        let words = "The API has no such endpoint. Check the path; all begin with /api/v1/.";
-        Self::new(StatusCode::NOT_FOUND, words)
+    pub fn endpoint_not_found() -> Self {
+        let detail =
+            "The API has no such endpoint. Check the path: all endpoints begin with /api/v1/.";
+        Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// The answer where this server itself went wrong.
-    pub fn failed() -> Self {
-        let words = "This server made a mistake. It may have done what was asked for or not: look \
-                     first. If it happens again, tell whoever runs this server.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, words)
+    /// The server has a defect. The request may or may not have taken effect.
+    pub fn internal_error() -> Self {
+        let detail = "This server failed. The request may or may not have taken effect: check \
+                     before you repeat it. If it happens again, tell the operator.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 }
 
-/// Answers a method that a path does not take.
+/// Answers a method that the path does not support.
 pub async fn method_not_allowed() -> Problem {
-    wrong_method()
+    method_not_allowed_problem()
 }
 
-pub fn wrong_method() -> Problem {
-    let words = "This address does not take this method. The header Allow lists those it takes.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, words)
+pub fn method_not_allowed_problem() -> Problem {
+    let detail = "This address does not support this method. The Allow header lists those it does.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 /// Answers a request whose handler panicked. The panic hook has counted it.
 #[allow(clippy::needless_pass_by_value)]
-pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let words = panic.downcast_ref::<String>().map(String::as_str);
-    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    tracing::error!(panic = words, "the handler of a request panicked");
-    Problem::failed().into_response()
+pub fn handle_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = message, "a request handler panicked");
+    Problem::internal_error().into_response()
 }
 
 impl From<TextError> for Problem {
@@ -102,14 +106,14 @@ impl From<store::Error> for Problem {
             store::Error::KeyReused | store::Error::Text(_) => StatusCode::UNPROCESSABLE_ENTITY,
             store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,
             store::Error::Database(_)
-            | store::Error::Unsettled(_)
+            | store::Error::CommitUnknown(_)
             | store::Error::FilesMissing
             | store::Error::Corrupt { .. } => match error.is_defect() {
                 true => StatusCode::INTERNAL_SERVER_ERROR,
                 false => StatusCode::SERVICE_UNAVAILABLE,
             },
         };
-        error.record();
+        error.log_and_count();
         Self::new(status, error.public_message())
     }
 }
@@ -117,11 +121,11 @@ impl From<store::Error> for Problem {
 impl From<machines::Error> for Problem {
     fn from(error: machines::Error) -> Self {
         let status = match error {
-            machines::Error::Absent => StatusCode::NOT_FOUND,
-            machines::Error::Refused(_) => StatusCode::BAD_GATEWAY,
-            machines::Error::Unreachable | machines::Error::Busy | machines::Error::Unpaced => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            machines::Error::NotConfigured => StatusCode::NOT_FOUND,
+            machines::Error::Rejected(_) => StatusCode::BAD_GATEWAY,
+            machines::Error::Unreachable
+            | machines::Error::Busy
+            | machines::Error::LimiterUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }
@@ -132,32 +136,32 @@ impl From<LaunchError> for Problem {
         match error {
             LaunchError::Store(error) => error.into(),
             LaunchError::Text(error) => error.into(),
-            LaunchError::BadRows { bad, total } => {
-                let first = bad.first().map(|row| {
+            LaunchError::BadRows { rows: bad_rows, total } => {
+                let first = bad_rows.first().map(|row| {
                     let column = row.column.as_ref().map(|c| format!(", {c}")).unwrap_or_default();
                     format!(" The first: line {}{column}: {}.", row.line, row.reason)
                 });
                 Self {
                     detail: format!(
-                        "{total} {} can't be uploaded.{} Mend {2}, or leave {2} out.",
+                        "{total} {} can't be uploaded.{} Correct {2}, or leave {2} out.",
                         if total == 1 { "row" } else { "rows" },
                         first.unwrap_or_default(),
                         if total == 1 { "it" } else { "them" },
                     ),
-                    bad,
-                    bad_total: Some(total),
+                    bad_rows,
+                    bad_row_count: Some(total),
                     ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "")
                 }
             }
-            error @ (LaunchError::Unreadable(_) | LaunchError::Invalid(_)) => {
+            error @ (LaunchError::UnreadableFile(_) | LaunchError::Invalid(_)) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }
         }
     }
 }
 
-/// Says when to come again, where the status says that this may help.
-pub fn come_again(status: StatusCode, headers: &mut HeaderMap) {
+/// Adds `Retry-After` of 5 s to a status after which a retry may succeed.
+pub fn insert_retry_after(status: StatusCode, headers: &mut HeaderMap) {
     if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
@@ -170,20 +174,20 @@ impl IntoResponse for Problem {
             title: self.status.canonical_reason().unwrap_or("Error").into(),
             status: self.status.as_u16(),
             detail: self.detail,
-            bad: self.bad,
-            bad_total: self.bad_total,
+            bad_rows: self.bad_rows,
+            bad_row_count: self.bad_row_count,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, JSON);
-        // A browser is shown a page instead.
+        headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        // Browsers get a page instead.
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
         if self.status == StatusCode::PAYLOAD_TOO_LARGE {
-            // The rest of the body is not read, so the connection ends here: a
-            // client that is not told would send its next request into it.
+            // The rest of the body is not read, so the connection can't be used again.
+            // Otherwise the client might send its next request on it.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        come_again(self.status, headers);
+        insert_retry_after(self.status, headers);
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
         }

@@ -1,10 +1,10 @@
-//! Secrets of the configuration are kept out of everything that the process
-//! prints: errors, panics, log lines, help.
+//! Removes secrets of the configuration from everything that the process prints:
+//! errors, panics, log lines, help.
 //!
-//! What carries a secret is a [`Secret`], which can't be printed by accident.
-//! That does not reach what libraries say of a URL that they can't read, so
-//! all output passes [`redact`], which knows the secrets of this process and
-//! the shape of a URL.
+//! Values with a secret are of type [`Secret`], which can't be printed by accident.
+//! This does not cover the messages of libraries about a URL that they can't parse,
+//! so all output passes through [`redact`], which knows the secrets of this process
+//! and the form of a URL.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -15,20 +15,20 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// What stands in the place of a secret.
+/// Text that replaces a secret.
 const MASK: &str = "***";
-/// Shorter texts are masked in URLs only: replaced wherever they stand, they
-/// would make the log unreadable. Bytes.
-const SHORTEST: usize = 4;
-/// Variables whose whole value is a secret.
+/// Minimum length of a secret that is masked everywhere, in bytes. Shorter ones are
+/// masked in URLs only: replacing them everywhere would make the log unreadable.
+const MIN_SECRET_BYTES: usize = 4;
+/// Environment variables whose whole value is a secret.
 const SECRET_VARIABLES: [&str; 2] = ["MEANWHILE_ADMIN_PASSWORD", "PGPASSWORD"];
 /// Flags whose whole value is a secret.
 const SECRET_FLAGS: [&str; 1] = ["--admin-password"];
 
-/// Secrets of this process, the longest first.
+/// Secrets of this process, longest first.
 static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// A value of the configuration that is, or may hold, a secret.
+/// Configuration value that is, or may contain, a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -54,9 +54,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Learns the secrets of the command line and the environment. Called before
-/// anything can fail, so that even what can't be parsed is known.
-pub fn learn() {
+/// Collects the secrets of the command line and the environment. To be called before
+/// anything can fail, so that secrets in values that can't be parsed are known, too.
+pub fn collect_secrets() {
     let arguments: Vec<String> =
         std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let variables = std::env::vars_os().filter_map(|(name, value)| {
@@ -68,33 +68,33 @@ pub fn learn() {
     for (name, value) in variables {
         match SECRET_VARIABLES.contains(&name.as_str()) {
             true => found.push(value),
-            false => found.extend(secrets_of(&value)),
+            false => found.extend(find_secrets(&value)),
         }
     }
-    for (place, argument) in arguments.iter().enumerate() {
+    for (index, argument) in arguments.iter().enumerate() {
         let (flag, value) = match argument.split_once('=') {
             Some((flag, value)) => (flag, Some(value)),
-            None => (argument.as_str(), arguments.get(place + 1).map(String::as_str)),
+            None => (argument.as_str(), arguments.get(index + 1).map(String::as_str)),
         };
         if SECRET_FLAGS.contains(&flag) {
             found.extend(value.map(str::to_owned));
         }
-        found.extend(secrets_of(argument));
+        found.extend(find_secrets(argument));
     }
-    // As `{:?}` prints them.
+    // `{:?}` prints secrets in this form.
     let escaped: Vec<_> = found.iter().map(|secret| secret.escape_debug().to_string()).collect();
     found.extend(escaped);
-    found.retain(|secret| secret.len() >= SHORTEST);
+    found.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
     found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     found.dedup();
     *SECRETS.write().unwrap_or_else(PoisonError::into_inner) = found;
 }
 
-/// What is secret in a URL, however broken: the password, whole, decoded, and
-/// in the parts that an unescaped delimiter makes of it; and the parameters
-/// that carry one. A password that is the user's name is no secret, and masked
-/// in URLs only.
-fn secrets_of(text: &str) -> Vec<String> {
+/// Returns the secrets in a URL, which may be malformed: the password as it is,
+/// decoded, and in the parts into which unescaped delimiters split it; and query
+/// parameters with secrets. A password that equals the user name is not a secret,
+/// and is masked in URLs only.
+fn find_secrets(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (rest, is_url) = match text.split_once("//") {
         Some((_, rest)) => (rest, true),
@@ -107,7 +107,7 @@ fn secrets_of(text: &str) -> Vec<String> {
             // `user:password@host`, without a scheme.
             None => (!is_url).then_some(userinfo),
         },
-        // `scheme://user:password`, where the host was forgotten; or a port.
+        // `scheme://user:password` without a host, or a port.
         None if is_url => {
             let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
             let last = authority.split_once(':').map(|(_, last)| last);
@@ -118,7 +118,7 @@ fn secrets_of(text: &str) -> Vec<String> {
     if let Some(password) = password {
         found.push(password.to_owned());
         found.extend(password.split(['/', '?', '#', '@', ':']).map(str::to_owned));
-        found.push(decoded(password));
+        found.push(percent_decode(password));
     }
     if let Some((_, query)) = rest.split_once('?') {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -132,15 +132,14 @@ fn secrets_of(text: &str) -> Vec<String> {
 }
 
 /// Decodes `%XX`.
-fn decoded(text: &str) -> String {
-    // A plus is a space to forms alone.
+fn percent_decode(text: &str) -> String {
+    // A plus means a space in form encoding only.
     let form = text.replace('+', "%2B");
     let parsed = form_urlencoded::parse(form.as_bytes()).next();
     parsed.map(|(name, value)| format!("{name}{value}")).unwrap_or_default()
 }
 
-/// Returns the text with [`MASK`] for each secret of this process, and for the
-/// password of each URL.
+/// Replaces each secret of this process, and the password of each URL, by [`MASK`].
 pub fn redact(text: &str) -> String {
     let mut redacted = text.to_owned();
     for secret in SECRETS.read().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -151,7 +150,7 @@ pub fn redact(text: &str) -> String {
     mask_urls(&redacted)
 }
 
-/// Masks `password` of each `scheme://user:password@host`.
+/// Masks `password` in each `scheme://user:password@host`.
 fn mask_urls(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -175,11 +174,11 @@ fn mask_urls(text: &str) -> String {
     masked
 }
 
-/// Writes what is redacted. Each write has to be a whole line or more: a
-/// secret that two of them share is not found.
-pub struct Redacted<W>(pub W);
+/// Writer that redacts its output. Each write must consist of whole lines: a secret
+/// that is split between two writes is not found.
+pub struct RedactingWriter<W>(pub W);
 
-impl<W: Write> Write for Redacted<W> {
+impl<W: Write> Write for RedactingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write_all(redact(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
@@ -190,8 +189,8 @@ impl<W: Write> Write for Redacted<W> {
     }
 }
 
-/// Prints panics as usual, redacted; a backtrace only where `RUST_BACKTRACE`
-/// asks for one.
+/// Installs a panic hook that prints panics redacted, with a backtrace if
+/// `RUST_BACKTRACE` is set accordingly.
 pub fn redact_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -200,7 +199,7 @@ pub fn redact_panics() {
         if backtrace.status() == BacktraceStatus::Captured {
             text.push_str(&format!("{backtrace}\n"));
         }
-        let _ = Redacted(stderr()).write_all(text.as_bytes());
+        let _ = RedactingWriter(stderr()).write_all(text.as_bytes());
     }));
 }
 
@@ -209,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_of_a_broken_url_is_found() {
+    fn password_of_a_malformed_url_is_found() {
         for url in [
             "postgres://ada:hunter2@host/db",
             "postgres:/ada:hunter2@host/db",
@@ -226,7 +225,7 @@ mod tests {
             "postgres://ada:p@hunter2@host",
             "--database=postgres://ada:hunter2@host",
         ] {
-            assert!(secrets_of(url).iter().any(|secret| secret == "hunter2"), "{url}");
+            assert!(find_secrets(url).iter().any(|secret| secret == "hunter2"), "{url}");
         }
         for url in [
             "sqlite:///tmp/a:b",
@@ -237,13 +236,16 @@ mod tests {
             "amqp://guest:guest@host",
             "warn",
         ] {
-            let secrets = secrets_of(url);
-            assert!(secrets.iter().all(|secret| secret.len() < SHORTEST), "{url}: {secrets:?}");
+            let secrets = find_secrets(url);
+            assert!(
+                secrets.iter().all(|secret| secret.len() < MIN_SECRET_BYTES),
+                "{url}: {secrets:?}"
+            );
         }
     }
 
     #[test]
-    fn passwords_of_urls_are_masked_wherever_they_stand() {
+    fn passwords_of_urls_are_masked_anywhere_in_a_text() {
         for (text, masked) in [
             ("at amqp://a:b@h/v, then", "at amqp://a:***@h/v, then"),
             ("\"redis://:b@h\" http://h:1/", "\"redis://:***@h\" http://h:1/"),

@@ -2,11 +2,11 @@
 //! shared between requests.
 //!
 //! Leptos keeps the current reactive owner in a thread-local. A render sets it
-//! and leaves it there while it waits, and whatever runs next on the thread
-//! would find the contexts of someone else's request, or one that is disposed.
-//! So a render takes its owner with it from poll to poll, and leaves each
-//! thread without one. It also ends before its answer begins: how fast a client
-//! reads does not decide how long its state lives.
+//! and leaves it there while it waits, so the next task on the thread would find
+//! the contexts of another request, or a disposed one. A render therefore takes its
+//! owner along from poll to poll, and leaves each thread without one. It also ends
+//! before its response begins, so that slow clients don't prolong the life of its
+//! state.
 
 use crate::problem::Problem;
 use axum::{
@@ -21,21 +21,21 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Renders `document` as the answer to `request`, with the contexts that
-/// `provide` provides.
+/// Renders `document` as the response to `request`, with the contexts that `provide`
+/// provides.
 pub async fn page<V: IntoView + 'static>(
     provide: impl Fn() + Clone + Send + Sync + 'static,
     document: impl Fn() -> V + Clone + Send + Sync + 'static,
     request: Request,
 ) -> Response {
-    // The router of the pages panics without one.
+    // The router of the pages panics without a path.
     if request.uri().path_and_query().is_none() {
-        let words = "This request names no page. Send a path that begins with `/`.";
-        return Problem::new(StatusCode::BAD_REQUEST, words).into_response();
+        let detail = "This request names no page. Send a path that begins with `/`.";
+        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
     }
     #[allow(clippy::disallowed_methods)]
     let render = leptos_axum::render_app_async_with_context(provide, document);
-    OwnerScope::new(async move { complete(render(request).await).await }).await
+    OwnerScope::new(async move { buffer_body(render(request).await).await }).await
 }
 
 /// Runs the server function that `request` names, with the contexts that
@@ -46,26 +46,26 @@ pub async fn server_function(
 ) -> Response {
     OwnerScope::new(async move {
         #[allow(clippy::disallowed_methods)]
-        let answer = leptos_axum::handle_server_fns_with_context(provide, request).await;
-        complete(answer.into_response()).await
+        let response = leptos_axum::handle_server_fns_with_context(provide, request).await;
+        buffer_body(response.into_response()).await
     })
     .await
 }
 
 /// Waits for the whole body: the reactive owner is disposed when it ends.
-async fn complete(response: Response) -> Response {
+async fn buffer_body(response: Response) -> Response {
     let (parts, body) = response.into_parts();
     match to_bytes(body, usize::MAX).await {
         Ok(body) => Response::from_parts(parts, Body::from(body)),
         Err(error) => {
-            tracing::error!(%error, "a page was not rendered to its end");
-            Problem::failed().into_response()
+            tracing::error!(%error, "rendering a page failed");
+            Problem::internal_error().into_response()
         }
     }
 }
 
-/// Future with a reactive owner of its own: the one that was current at the end
-/// of a poll is current again in the next, on whichever thread.
+/// Future with a reactive owner of its own: the owner that is current at the end of
+/// a poll is current again in the next one, on any thread.
 struct OwnerScope<F> {
     owner: Option<Owner>,
     future: Pin<Box<F>>,
@@ -92,7 +92,7 @@ impl<F: Future> Future for OwnerScope<F> {
     }
 }
 
-/// Leaves the thread without an owner, also when a poll panics.
+/// Guard that leaves the thread without an owner, also when a poll panics.
 struct UnsetOwner;
 
 impl Drop for UnsetOwner {
@@ -114,7 +114,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use tokio::task::yield_now;
 
-    /// Sets an owner and leaves it set, as a render does.
+    /// Sets an owner and leaves it set, like a render.
     async fn render(request: u32) -> [Option<u32>; 2] {
         let owner = Owner::new_root(None);
         provide_context(request);
@@ -126,14 +126,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn renders_that_take_turns_on_a_thread_find_their_own_contexts() {
+    async fn interleaved_renders_keep_their_own_contexts() {
         let (one, two) = tokio::join!(OwnerScope::new(render(1)), OwnerScope::new(render(2)));
         assert_eq!([one, two], [[Some(1), Some(1)], [Some(2), Some(2)]]);
         assert_eq!(use_context::<u32>(), None, "nothing is left on the thread");
     }
 
     #[tokio::test]
-    async fn a_render_begins_without_the_owner_of_someone_else() {
+    async fn render_starts_without_a_foreign_owner() {
         let _left = Owner::new_root(None);
         provide_context(7_u32);
         let found = OwnerScope::new(async { use_context::<u32>() }).await;
@@ -141,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn a_render_that_panics_leaves_no_owner_on_its_thread() {
-        let kept = std::sync::Mutex::new(None);
+    fn panicking_render_leaves_no_owner_on_its_thread() {
+        let owner = std::sync::Mutex::new(None);
         let mut render = std::pin::pin!(OwnerScope::new(async {
-            *kept.lock().unwrap() = Some(Owner::new_root(None));
+            *owner.lock().unwrap() = Some(Owner::new_root(None));
             provide_context(7_u32);
-            panic!("it goes wrong");
+            panic!("the render fails");
         }));
         let mut context = Context::from_waker(std::task::Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| render.as_mut().poll(&mut context)));
-        assert!(polled.is_err() && kept.lock().unwrap().is_some());
+        assert!(polled.is_err() && owner.lock().unwrap().is_some());
         assert_eq!(use_context::<u32>(), None);
     }
 }

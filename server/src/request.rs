@@ -1,5 +1,5 @@
-//! What programs send: parameters and bodies, read so that a bad one is named
-//! with what is allowed.
+//! Extractors of query parameters and JSON bodies. An invalid value is rejected
+//! with a message that names it and the allowed values.
 
 use crate::problem::Problem;
 use axum::{
@@ -10,10 +10,10 @@ use axum::{
 use contract::text;
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-/// A JSON body.
+/// Extractor of a JSON body.
 #[derive(FromRequest)]
 #[from_request(via(Json), rejection(Problem))]
-pub struct Body<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
@@ -21,16 +21,16 @@ impl From<JsonRejection> for Problem {
     }
 }
 
-/// The query's parameters.
+/// Extractor of the query parameters.
 #[derive(Debug)]
-pub struct Params(Vec<(String, String)>);
+pub struct QueryParams(Vec<(String, String)>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Params {
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let read = parts.extract::<Query<Vec<(String, String)>>>().await;
-        let all = read.map_err(|error| bad(format!("{}.", error.body_text())))?.0;
+        let query = parts.extract::<Query<Vec<(String, String)>>>().await;
+        let all = query.map_err(|error| bad_request(format!("{}.", error.body_text())))?.0;
         for (name, value) in &all {
             text::PARAMETER.check(name)?;
             text::PARAMETER.check(value)?;
@@ -39,64 +39,92 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
-impl Params {
+impl QueryParams {
+    /// Allows the parameters `names` only.
+    ///
     /// # Errors
-    /// 400 where there is a parameter of another name, or one twice.
-    pub fn only(self, names: &[&str]) -> Result<Self, Problem> {
-        for (place, (name, _)) in self.0.iter().enumerate() {
+    /// 400 for an unknown or duplicate parameter.
+    pub fn reject_unknown(self, names: &[&str]) -> Result<Self, Problem> {
+        for (index, (name, _)) in self.0.iter().enumerate() {
             if !names.contains(&name.as_str()) {
                 let known = names.join(", ");
-                return Err(bad(format!("There is no parameter `{name}`. Known: {known}.")));
+                return Err(bad_request(format!(
+                    "There is no parameter `{name}`. Known: {known}."
+                )));
             }
-            if self.0[..place].iter().any(|(before, _)| before == name) {
-                return Err(bad(format!("The parameter `{name}` is given twice.")));
+            if self.0[..index].iter().any(|(before, _)| before == name) {
+                return Err(bad_request(format!("The parameter `{name}` is given twice.")));
             }
         }
         Ok(self)
     }
 
-    pub fn text(&self, name: &str) -> Option<&str> {
+    /// Returns the value of a parameter, if it is present and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Parses a parameter, if present, with `parse`.
+    ///
     /// # Errors
-    /// 400 that says what is `allowed`, where `read` can't read it.
-    pub fn read<T>(
+    /// 400 that says what is `allowed`, if `parse` returns `None`.
+    pub fn parse<T>(
         &self,
         name: &str,
         allowed: impl Display,
-        read: impl FnOnce(&str) -> Option<T>,
+        parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let refused = || bad(format!("`{name}` is {text:?}; allowed: {allowed}."));
-        read(text).ok_or_else(refused).map(Some)
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let invalid = || bad_request(format!("`{name}` is {text:?}; allowed: {allowed}."));
+        parse(text).ok_or_else(invalid).map(Some)
     }
 
-    /// One of some words.
-    pub fn word<T: FromStr + Display>(&self, name: &str, all: &[T]) -> Result<Option<T>, Problem> {
-        let words = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        self.read(name, words, |text| text.parse().ok())
+    /// Parses a parameter that is one of `variants`.
+    ///
+    /// # Errors
+    /// 400 that lists the variants.
+    pub fn parse_variant<T: FromStr + Display>(
+        &self,
+        name: &str,
+        variants: &[T],
+    ) -> Result<Option<T>, Problem> {
+        let allowed = variants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.parse(name, allowed, |text| text.parse().ok())
     }
 
-    pub fn number(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
+    /// Parses a parameter that is a number within `range`.
+    ///
+    /// # Errors
+    /// 400 that says what the range is.
+    pub fn parse_integer(
+        &self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, Problem> {
         let allowed = format!("a number from {} to {}", range.start(), range.end());
-        self.read(name, allowed, |text| text.parse().ok().filter(|number| range.contains(number)))
+        self.parse(name, allowed, |text| text.parse().ok().filter(|number| range.contains(number)))
     }
 
-    /// `false` where it is missing.
-    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
-        Ok(self.read(name, "true, false", |text| text.parse().ok())?.unwrap_or(false))
+    /// Parses a boolean parameter; `false` if it is missing.
+    ///
+    /// # Errors
+    /// 400 for other values than `true` and `false`.
+    pub fn parse_bool(&self, name: &str) -> Result<bool, Problem> {
+        Ok(self.parse(name, "true, false", |text| text.parse().ok())?.unwrap_or(false))
     }
 
-    /// How long a page of a list is to be: 50 where nothing is said.
-    pub fn limit(&self) -> Result<u32, Problem> {
-        let limit = self.number("limit", 1..=200)?.unwrap_or(50);
+    /// Returns the page size of a list from the parameter `limit`; 50 by default.
+    ///
+    /// # Errors
+    /// 400 unless it is between 1 and 200.
+    pub fn page_size(&self) -> Result<u32, Problem> {
+        let limit = self.parse_integer("limit", 1..=200)?.unwrap_or(50);
         Ok(u32::try_from(limit).unwrap_or(50))
     }
 }
 
-fn bad(detail: String) -> Problem {
+fn bad_request(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
@@ -106,28 +134,28 @@ mod tests {
     use super::*;
     use contract::state::TaskState;
 
-    fn params(pairs: &[(&str, &str)]) -> Params {
-        Params(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    fn params(pairs: &[(&str, &str)]) -> QueryParams {
+        QueryParams(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
     }
 
     #[test]
-    fn a_bad_value_is_named_with_what_is_allowed() {
+    fn invalid_value_is_rejected_with_the_allowed_ones() {
         let params = params(&[("state", "faild"), ("limit", "0"), ("q", "")]);
-        let told = |problem: Problem| (problem.status.as_u16(), problem.detail);
-        let state = params.word("state", TaskState::ALL).unwrap_err();
-        let words = "`state` is \"faild\"; allowed: queued, running, succeeded, failed, \
-                     cancelled, needs_person.";
-        assert_eq!(told(state), (400, words.into()));
-        let limit = told(params.limit().unwrap_err()).1;
+        let status_and_detail = |problem: Problem| (problem.status.as_u16(), problem.detail);
+        let state = params.parse_variant("state", TaskState::ALL).unwrap_err();
+        let detail = "`state` is \"faild\"; allowed: queued, running, succeeded, failed, \
+                     cancelled, needs_review.";
+        assert_eq!(status_and_detail(state), (400, detail.into()));
+        let limit = status_and_detail(params.page_size().unwrap_err()).1;
         assert_eq!(limit, "`limit` is \"0\"; allowed: a number from 1 to 200.");
-        assert_eq!(params.text("q"), None);
+        assert_eq!(params.get("q"), None);
     }
 
     #[test]
-    fn an_unknown_parameter_and_one_given_twice_are_refused() {
-        let unknown = params(&[("sate", "failed")]).only(&["state", "q"]).unwrap_err();
+    fn unknown_and_duplicate_parameters_are_rejected() {
+        let unknown = params(&[("sate", "failed")]).reject_unknown(&["state", "q"]).unwrap_err();
         assert_eq!(unknown.detail, "There is no parameter `sate`. Known: state, q.");
-        let twice = params(&[("q", "a"), ("q", "b")]).only(&["state", "q"]).unwrap_err();
+        let twice = params(&[("q", "a"), ("q", "b")]).reject_unknown(&["state", "q"]).unwrap_err();
         assert_eq!(twice.detail, "The parameter `q` is given twice.");
     }
 }

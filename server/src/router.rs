@@ -1,67 +1,71 @@
-//! Which path leads where.
+//! All routes and the middleware around them.
 
 use crate::{
-    api,
+    admission, api,
     assets::{self, Assets},
-    body, guard, headers, hub, measures, overload, page,
+    body, headers, hub, metrics, origin, page,
     problem::{self, Problem, method_not_allowed},
-    reader_shares,
-    state::State,
+    read_limits,
+    state::AppState,
     token, trace,
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State as Extract},
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     middleware,
     routing::{MethodRouter, delete, get, post},
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-/// The largest file that is taken, bytes.
-pub const MAX_UPLOAD: usize = engine::feed::MAX_BYTES;
-/// The largest form: a file, and the fields around it. Bytes.
-pub const MAX_FORM: usize = MAX_UPLOAD + 64 * 1024;
-/// The largest body that names many things by their ids: 100,000 of 38 bytes.
-/// Bytes.
-pub const MAX_LIST: usize = 4 << 20;
-/// The largest of all other bodies, bytes: some fields, see `contract::text`.
-pub const MAX_FIELDS: usize = 64 * 1024;
+/// Maximum size of an uploaded file, in bytes.
+pub const MAX_UPLOAD_BYTES: usize = engine::feed::MAX_BYTES;
+/// Maximum size of a form with a file and the fields around it, in bytes.
+pub const MAX_FORM_BYTES: usize = MAX_UPLOAD_BYTES + 64 * 1024;
+/// Maximum size of a body that lists ids, in bytes: 100,000 ids of 38 bytes.
+pub const MAX_ID_LIST_BYTES: usize = 4 << 20;
+/// Maximum size of all other bodies, in bytes: a few fields, see
+/// `contract::text`.
+pub const DEFAULT_MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Routes that know their paths.
+/// Router that remembers the paths of its routes.
 #[derive(Default)]
 pub struct Routes {
-    router: Router<State>,
+    router: Router<AppState>,
     paths: Vec<&'static str>,
 }
 
 impl Routes {
+    /// Adds a route.
     #[must_use]
     #[allow(clippy::disallowed_methods)]
-    pub fn route(mut self, path: &'static str, methods: MethodRouter<State>) -> Self {
+    pub fn route(mut self, path: &'static str, methods: MethodRouter<AppState>) -> Self {
         self.paths.push(path);
         self.router = self.router.route(path, methods);
         self
     }
 }
 
-/// Every route there is: [`router`] is made of these alone, so that whoever
-/// reads [`Table::paths`] forgets none.
-struct Table {
+/// All routes. [`router`] is built from this table only, so that
+/// [`RouteTable::paths`] is complete.
+struct RouteTable {
     pages: Routes,
     api: Routes,
-    streams: Routes,
+    infrastructure: Routes,
     probes: Routes,
 }
 
-const API: &str = "/api/v1";
+const API_PREFIX: &str = "/api/v1";
 
-impl Table {
+impl RouteTable {
     fn new() -> Self {
         let api = Routes::default()
             .route("/session", post(api::sign_in).delete(api::sign_out))
-            .route("/jobs/product-uploads", post(api::upload).layer(up_to(MAX_FORM)))
-            .route("/jobs/ec2-starts", post(api::start).layer(up_to(MAX_LIST)))
+            .route("/jobs/product-uploads", post(api::upload).layer(max_body(MAX_FORM_BYTES)))
+            .route(
+                "/jobs/ec2-starts",
+                post(api::start_instances).layer(max_body(MAX_ID_LIST_BYTES)),
+            )
             .route("/jobs/noops", post(api::run_noops))
             .route("/jobs", get(api::jobs))
             .route("/jobs/{id}", get(api::job))
@@ -70,92 +74,93 @@ impl Table {
             .route("/jobs/{id}/cancel", post(api::cancel))
             .route("/jobs/{id}/pause", post(api::pause))
             .route("/jobs/{id}/resume", post(api::resume))
-            .route("/jobs/{id}/retry", post(api::retry).layer(up_to(MAX_LIST)))
+            .route("/jobs/{id}/retry", post(api::retry).layer(max_body(MAX_ID_LIST_BYTES)))
             .route("/tasks/{id}", get(api::task))
             .route("/tasks/{id}/resolve", post(api::resolve))
             .route("/notifications", get(api::inbox))
             .route("/notifications/read", post(api::mark_read))
             .route("/channels", get(api::channels))
             .route("/instances", get(api::instances))
-            .route("/tokens", get(token::list).post(token::add))
+            .route("/tokens", get(token::list).post(token::create))
             .route("/tokens/{id}", delete(token::delete));
-        let streams = Routes::default()
+        let infrastructure = Routes::default()
             .route("/ws", get(hub::connect))
             .route("/pkg/{*name}", get(assets::serve))
-            .route("/sw.js", get(assets::worker))
-            .route("/metrics", get(measures::read));
+            .route("/sw.js", get(assets::service_worker))
+            .route("/metrics", get(metrics::metrics_endpoint));
         let probes = Routes::default()
             .route("/healthz", get(async || StatusCode::OK))
-            .route("/readyz", get(ready));
-        Self { pages: page::routes(), api, streams, probes }
+            .route("/readyz", get(readiness));
+        Self { pages: page::routes(), api, infrastructure, probes }
     }
 
     fn paths(self) -> Vec<String> {
-        let Self { pages, api, streams, probes } = self;
-        let api = api.paths.iter().map(|path| format!("{API}{path}"));
-        let others = [pages, streams, probes].into_iter().flat_map(|routes| routes.paths);
+        let Self { pages, api, infrastructure, probes } = self;
+        let api = api.paths.iter().map(|path| format!("{API_PREFIX}{path}"));
+        let others = [pages, infrastructure, probes].into_iter().flat_map(|routes| routes.paths);
         others.map(str::to_owned).chain(api).collect()
     }
 }
 
-/// Bounds the body that a route reads, in bytes. Of several the innermost
-/// holds.
-pub fn up_to(bytes: usize) -> DefaultBodyLimit {
+/// Limits the body of a route to `bytes`. The innermost of several limits
+/// applies.
+pub fn max_body(bytes: usize) -> DefaultBodyLimit {
     DefaultBodyLimit::max(bytes)
 }
 
-/// Every path that is routed here. Pages are the app's to list, and server
-/// functions the inventory's.
+/// Returns the paths of all routes except pages, which the app lists, and
+/// server functions, which register themselves.
 pub fn paths() -> Vec<String> {
-    Table::new().paths()
+    RouteTable::new().paths()
 }
 
-pub fn router(state: State) -> Router {
-    let Table { pages, api, streams, probes } = Table::new();
+/// Builds the router with all routes and middleware.
+pub fn router(state: AppState) -> Router {
+    let RouteTable { pages, api, infrastructure, probes } = RouteTable::new();
     let api = api.router.method_not_allowed_fallback(method_not_allowed);
-    let routes = page::serve(pages.router, &state)
-        .nest(API, api)
-        .layer(middleware::from_fn_with_state(state.clone(), reader_shares::limit))
-        .merge(streams.router)
+    let routes = page::with_pages(pages.router, &state)
+        .nest(API_PREFIX, api)
+        .layer(middleware::from_fn_with_state(state.clone(), read_limits::limit_reads))
+        .merge(infrastructure.router)
         .method_not_allowed_fallback(method_not_allowed);
-    layered(routes, probes.router, state)
+    with_middleware(routes, probes.router, state)
 }
 
-/// Puts around the routes what every request passes through.
-fn layered(routes: Router<State>, probes: Router<State>, state: State) -> Router {
+/// Adds the middleware that every request passes through.
+fn with_middleware(routes: Router<AppState>, probes: Router<AppState>, state: AppState) -> Router {
     let routes = routes
-        .layer(up_to(MAX_FIELDS))
-        .layer(middleware::from_fn_with_state(state.clone(), overload::bound))
-        .layer(middleware::from_fn_with_state(state.clone(), body::hear_out))
-        .layer(middleware::from_fn_with_state(state.clone(), guard::check));
+        .layer(max_body(DEFAULT_MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(state.clone(), admission::admission_middleware))
+        .layer(middleware::from_fn_with_state(state.clone(), body::drain_unread))
+        .layer(middleware::from_fn_with_state(state.clone(), origin::require_own_origin));
     let routes = with_error_pages(routes, &state.assets).merge(probes);
     with_headers(routes)
-        .layer(middleware::from_fn(measures::count))
-        .layer(TraceLayer::new_for_http().make_span_with(trace::span))
+        .layer(middleware::from_fn(metrics::record_request))
+        .layer(TraceLayer::new_for_http().make_span_with(trace::request_span))
         .with_state(state)
 }
 
-/// Answers problems, panics among them, with a page where a browser shows it.
+/// Renders problems and panics as an error page for requests that accept HTML.
 fn with_error_pages<S>(routes: Router<S>, assets: &Assets) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     routes
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(middleware::from_fn_with_state(assets.clone(), problem::page::show))
+        .layer(CatchPanicLayer::custom(problem::handle_panic))
+        .layer(middleware::from_fn_with_state(assets.clone(), problem::error_page::show))
 }
 
-/// Gives every answer its headers, also where one of the layers panics.
+/// Adds the security headers to every response, even if a layer panics.
 fn with_headers<S>(routes: Router<S>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     routes
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(middleware::from_fn(headers::protect))
+        .layer(CatchPanicLayer::custom(problem::handle_panic))
+        .layer(middleware::from_fn(headers::add_security_headers))
 }
 
-async fn ready(Extract(state): Extract<State>) -> Result<&'static str, Problem> {
+async fn readiness(State(state): State<AppState>) -> Result<&'static str, Problem> {
     state.engine.store().ping().await?;
     Ok("ready")
 }
@@ -188,16 +193,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_answered_as_every_error_is_and_counted() {
+    async fn panic_is_answered_like_any_error_and_counted() {
         let _ = any_spawner::Executor::init_tokio();
-        let recorder = measures::begin().unwrap();
+        let recorder = metrics::install_recorder().unwrap();
         let (status, headers, body) = answer("/panics", "text/html").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
         assert!(body.contains("<h1>Something went wrong"), "{body}");
-        assert!(body.contains("It may have done what was asked for or not"), "{body}");
+        assert!(body.contains("may or may not have taken effect"), "{body}");
         assert!(!body.contains("a bug"), "{body}");
-        let counted = recorder.text();
+        let counted = recorder.render();
         let counted = counted.lines().find(|line| line.starts_with("meanwhile_panics_total "));
         assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{counted:?}");
 
@@ -208,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_page_of_a_panic_has_the_headers_of_every_page() {
+    async fn error_page_of_a_panic_has_the_security_headers() {
         let _ = any_spawner::Executor::init_tokio();
         for path in ["/panics", "/api/v1/panics", "/answers", "/nothing"] {
             for accept in ["text/html", "application/json"] {

@@ -1,13 +1,14 @@
-//! Who asks: sessions, and what opens one.
+//! Authentication of requests, and everything that opens a session: sign-in,
+//! set-up, and one-time links.
 
 use crate::{
     config::Config,
     cookie, device,
-    guard::Origins,
-    limiter::{Guess, Subject},
-    password::{self, Asker},
+    origin::Origins,
+    password::{self, HashQueue},
     problem::Problem,
-    state::State,
+    sign_in_throttle::{SignInAttempt, ThrottleKey},
+    state::AppState,
 };
 use anyhow::Context;
 use axum::{
@@ -15,7 +16,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
 use contract::{UserId, api::Role, text};
-use engine::store::{self, Actor, Credential, Identity, Link, Store};
+use engine::store::{self, Actor, Credential, Identity, OneTimeLink, Store};
 use sha2::{Digest, Sha256};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,379 +24,409 @@ use std::{
 };
 
 const COOKIE: &str = "meanwhile_session";
-const LIFE_S: i64 = 30 * 24 * 3600;
+const LIFETIME_S: i64 = 30 * 24 * 3600;
 
-/// The signed-in person.
+/// The authenticated user of a request.
 #[derive(Clone, Debug)]
-pub struct SignedIn {
+pub struct CurrentUser {
     pub identity: Identity,
-    pub by: By,
-    /// Hash of the cookie's or the token's secret.
-    pub session: String,
+    pub auth_method: AuthMethod,
+    /// Hash of the secret in the cookie or the token.
+    pub credential_hash: String,
 }
 
-impl SignedIn {
-    /// The person and the credential, for a change that is made on their
-    /// behalf.
+impl CurrentUser {
+    /// Returns the user and the credential, for a change that is made on the
+    /// user's behalf.
     pub fn actor(&self) -> Actor {
-        let hash = self.session.clone();
-        let credential = match self.by {
-            By::Cookie => Credential::Session(hash),
-            By::Token => Credential::ApiToken(hash),
+        let hash = self.credential_hash.clone();
+        let credential = match self.auth_method {
+            AuthMethod::Cookie => Credential::Session(hash),
+            AuthMethod::Token => Credential::ApiToken(hash),
         };
         Actor { user: self.identity.user, credential }
     }
 }
 
-/// What a request brought to say who asks.
+/// The kind of credential that a request was authenticated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// A cookie: the browser sends it whoever asked for the request.
+pub enum AuthMethod {
+    /// A session cookie, which browsers also add to requests that other sites
+    /// cause.
     Cookie,
-    /// A program's token.
+    /// An API token of a program.
     Token,
 }
 
-/// The signed-in person, if any.
+/// The authenticated user of a request, if any.
 #[derive(Clone, Debug)]
-pub struct Visitor(pub Option<SignedIn>);
+pub struct OptionalUser(pub Option<CurrentUser>);
 
-/// Who asks, where that was found out before the request got here.
+/// Request extension with the result of an earlier authentication, which
+/// extractors reuse.
 #[derive(Clone, Debug)]
-pub struct Known(pub Visitor);
+pub struct ResolvedUser(pub OptionalUser);
 
-impl FromRequestParts<State> for Visitor {
+impl FromRequestParts<AppState> for OptionalUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        if let Some(Known(visitor)) = parts.extensions.get() {
-            return Ok(visitor.clone());
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        if let Some(ResolvedUser(user)) = parts.extensions.get() {
+            return Ok(user.clone());
         }
         let store = state.engine.store();
-        // Whoever sends a token means it, so a bad one is not made good by a
-        // cookie: without an Origin that could be another site's request.
-        if let Some(secret) = bearer(&parts.headers) {
-            let session = hash(secret);
-            let Some(identity) = store.token(&session).await? else {
-                let words = "This token is not known here, or was revoked.";
-                return Err(Problem::new(StatusCode::UNAUTHORIZED, words));
+        // An invalid token is rejected even if the cookie is valid: a request with
+        // a token needs no Origin, so another site could have caused it.
+        if let Some(secret) = bearer_token(&parts.headers) {
+            let credential_hash = hash_secret(secret);
+            let Some(identity) = store.authenticate_token(&credential_hash).await? else {
+                let detail =
+                    "This token is unknown or was revoked. Create a new one on the account page.";
+                return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
             };
-            return Ok(Self(Some(SignedIn { identity, by: By::Token, session })));
+            return Ok(Self(Some(CurrentUser {
+                identity,
+                auth_method: AuthMethod::Token,
+                credential_hash,
+            })));
         }
         let Some(token) = cookie::get(&parts.headers, COOKIE) else { return Ok(Self(None)) };
-        let session = hash(&token);
-        let identity = store.session(&session).await?;
-        Ok(Self(identity.map(|identity| SignedIn { identity, by: By::Cookie, session })))
+        let credential_hash = hash_secret(&token);
+        let identity = store.authenticate_session(&credential_hash).await?;
+        Ok(Self(identity.map(|identity| CurrentUser {
+            identity,
+            auth_method: AuthMethod::Cookie,
+            credential_hash,
+        })))
     }
 }
 
-impl FromRequestParts<State> for SignedIn {
+impl FromRequestParts<AppState> for CurrentUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        Visitor::from_request_parts(parts, state).await?.0.ok_or_else(Problem::sign_in)
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        OptionalUser::from_request_parts(parts, state)
+            .await?
+            .0
+            .ok_or_else(Problem::sign_in_required)
     }
 }
 
-/// The signed-in person, in a browser: what concerns the account itself is not
-/// for API tokens.
-pub struct InBrowser(pub SignedIn);
+/// The authenticated user in a browser. API tokens are rejected with 403: they
+/// can't change the account itself.
+pub struct BrowserUser(pub CurrentUser);
 
-impl FromRequestParts<State> for InBrowser {
+impl FromRequestParts<AppState> for BrowserUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let who = SignedIn::from_request_parts(parts, state).await?;
-        match who.by {
-            By::Cookie => Ok(Self(who)),
-            By::Token => {
-                let words = "An API token can't do this: sign in with a password.";
-                Err(Problem::new(StatusCode::FORBIDDEN, words))
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let user = CurrentUser::from_request_parts(parts, state).await?;
+        match user.auth_method {
+            AuthMethod::Cookie => Ok(Self(user)),
+            AuthMethod::Token => {
+                let detail = "An API token can't do this. Sign in with a password.";
+                Err(Problem::new(StatusCode::FORBIDDEN, detail))
             }
         }
     }
 }
 
-/// The signed-in admin, in a browser: a program's token manages no people.
-/// Nobody else is told that anything is here.
-pub struct Admin(pub SignedIn);
+/// The authenticated admin in a browser: API tokens can't manage accounts. All
+/// others get 404, which doesn't reveal that the path exists.
+pub struct AdminUser(pub CurrentUser);
 
-impl FromRequestParts<State> for Admin {
+impl FromRequestParts<AppState> for AdminUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
-        let who = SignedIn::from_request_parts(parts, state).await?;
-        match (who.identity.role, who.by) {
-            (Role::Admin, By::Cookie) => Ok(Self(who)),
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let user = CurrentUser::from_request_parts(parts, state).await?;
+        match (user.identity.role, user.auth_method) {
+            (Role::Admin, AuthMethod::Cookie) => Ok(Self(user)),
             _ => Err(Problem::not_found()),
         }
     }
 }
 
-/// The hash of what a request brought to say who asks; nobody has looked yet
-/// whether it is good for anything.
-pub fn presented(headers: &HeaderMap) -> Option<String> {
-    let token = bearer(headers).map(hash);
-    token.or_else(|| cookie::get(headers, COOKIE).map(|token| hash(&token)))
+/// Returns the hash of the credential that the request presents, which has not
+/// been verified.
+pub fn presented_credential_hash(headers: &HeaderMap) -> Option<String> {
+    let token = bearer_token(headers).map(hash_secret);
+    token.or_else(|| cookie::get(headers, COOKIE).map(|token| hash_secret(&token)))
 }
 
-/// The secret of `Authorization: Bearer …`.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// Returns the secret of `Authorization: Bearer …`.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-/// 256 bits that nobody can guess.
-pub fn secret() -> String {
+/// Returns 256 random bits, hex-encoded.
+pub fn generate_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
-/// As the store keeps a secret. One of 256 bits needs no slow hash.
-pub fn hash(token: &str) -> String {
+/// Returns the form in which the store saves a secret: its SHA-256. A secret of
+/// 256 bits needs no slow hash.
+pub fn hash_secret(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
-/// Cookies of somebody who has just signed in: the session's, and the one by
-/// which the device is known from now on.
-pub type Cookies = axum::response::AppendHeaders<[(header::HeaderName, HeaderValue); 2]>;
+/// Cookies that a sign-in sets: the session's, and the one that makes the device
+/// a known one.
+pub type SessionCookies = axum::response::AppendHeaders<[(header::HeaderName, HeaderValue); 2]>;
 
-/// Checks a password, makes a session, and returns its cookies.
+/// Checks a password, opens a session, and returns its cookies.
 ///
 /// # Errors
-/// 401 without telling which of the two was wrong. 429 after ten failures
-/// within a quarter of an hour: of the device, where the account was signed in
-/// to from it before, else of the account or of the network. 503 where too many
-/// passwords are being checked.
+/// 401 for a wrong email or password, without telling which one; 422 for an
+/// email or a password that no account can have; 429 after ten failures within
+/// 15 minutes, counted by device if it is known for the account, otherwise by
+/// account and by network; 503 if too many passwords are being checked.
 pub async fn sign_in(
-    state: &State,
+    state: &AppState,
     address: IpAddr,
     headers: &HeaderMap,
     email: &str,
     password: String,
-) -> Result<Cookies, Problem> {
+) -> Result<SessionCookies, Problem> {
     let email = email.trim().to_lowercase();
-    // Before it is counted: a text that no account can have costs nothing.
+    // A text that no account can have is rejected before it counts as an attempt.
     text::EMAIL.check(&email)?;
     text::PASSWORD.check_length(&password)?;
-    let (guess, asker) = guess_at_account(state, address, headers, &email)?;
+    let (attempt, queue) = begin_account_attempt(state, address, headers, &email)?;
     let wrong = || {
-        let words = "Email and password don't match an account.";
-        Problem::new(StatusCode::UNAUTHORIZED, words)
+        let detail = "Email and password don't match an account.";
+        Problem::new(StatusCode::UNAUTHORIZED, detail)
     };
-    let account = state.engine.store().account(&email).await?;
+    let account = state.engine.store().user_account_by_email(&email).await?;
     let account = account.filter(|account| !account.disabled);
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = password::verify(asker, password, stored.clone()).await?;
+    let is_correct = password::verify(queue, password, stored.clone()).await?;
     match (account, stored) {
-        (Some(account), Some(stored)) if right => {
-            guess.was_right();
-            let opened = open(state, account.identity.user, &email, &stored).await;
-            // It was the right one when it was checked, and is not any more.
-            opened.map_err(|error| match error.status {
+        (Some(account), Some(stored)) if is_correct => {
+            attempt.record_success();
+            let cookies = open_session(state, account.identity.user, &email, &stored).await;
+            // The password was changed after the check.
+            cookies.map_err(|error| match error.status {
                 StatusCode::UNAUTHORIZED => wrong(),
                 _ => error,
             })
         }
         _ => {
-            guess.was_wrong();
+            attempt.record_failure();
             Err(wrong())
         }
     }
 }
 
-/// A guess at the password of an account: one of a known device's own, while it
-/// may guess, else one of everybody's.
-fn guess_at_account(
-    state: &State,
+/// Begins an attempt at the password of an account: counted by the known device
+/// while that one has attempts left, otherwise by account and network.
+fn begin_account_attempt(
+    state: &AppState,
     address: IpAddr,
     headers: &HeaderMap,
     email: &str,
-) -> Result<(Guess, Asker), Problem> {
-    if let Some(device) = device::known(state, headers, email)
-        && let Ok(guess) = state.limiter.guess(&[Subject::device(&device)])
+) -> Result<(SignInAttempt, HashQueue), Problem> {
+    if let Some(device) = device::known_device_id(state, headers, email)
+        && let Ok(attempt) = state.sign_in_throttle.begin_attempt(&[ThrottleKey::device(&device)])
     {
-        return Ok((guess, Asker::Known));
+        return Ok((attempt, HashQueue::Known));
     }
-    let subjects = [Subject::account(email), Subject::network(address)];
-    Ok((state.limiter.guess(&subjects)?, Asker::Stranger))
+    let keys = [ThrottleKey::account(email), ThrottleKey::network(address)];
+    Ok((state.sign_in_throttle.begin_attempt(&keys)?, HashQueue::Anonymous))
 }
 
-/// Makes the first account and signs it in.
+/// Creates the first account and signs it in.
 ///
 /// # Errors
-/// 403 without the token of the log, where one is asked for; 422 for an
-/// address or a password that won't do; 409 where there is an account.
+/// 403 if the set-up token is required and wrong; 422 for an invalid email
+/// address or password; 409 if an account exists.
 pub async fn set_up(
-    state: &State,
+    state: &AppState,
     email: &str,
     password: String,
     token: &str,
-) -> Result<Cookies, Problem> {
-    // Hashes are compared, so that the time it takes tells nothing.
-    if state.set_up_token.as_ref().is_some_and(|own| hash(own) != hash(token.trim())) {
+) -> Result<SessionCookies, Problem> {
+    // Comparing hashes keeps the comparison's duration from revealing the token.
+    if state
+        .set_up_token
+        .as_ref()
+        .is_some_and(|expected| hash_secret(expected) != hash_secret(token.trim()))
+    {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "This server can be reached from other machines, so the first account is made by \
-             whoever runs it. Copy the set-up token from the server's log.",
+            "This server can be reached from other machines, so only its operator can \
+             create the first account. Copy the set-up token from the server's log.",
         ));
     }
     let email = email.trim().to_lowercase();
     check_email(&email)?;
     password::check(&password)?;
     let hashed = password::hash(password).await?;
-    let identity = state.engine.store().add_first_account(&email, &hashed).await?;
-    open(state, identity.user, &email, &hashed).await
+    let identity = state.engine.store().add_first_user(&email, &hashed).await?;
+    open_session(state, identity.user, &email, &hashed).await
 }
 
-/// What the one-time link of `token` is good for.
+/// Returns the one-time link with this token.
 ///
 /// # Errors
-/// 404 where there is no such link (any more); 409 where it was used or is too
-/// old.
-pub async fn link(state: &State, token: &str) -> Result<Link, Problem> {
-    state.engine.store().link(&hash(token)).await.map_err(|error| match error {
+/// 404 if there is no such link (any more); 409 if it was used or has expired.
+pub async fn find_link(state: &AppState, token: &str) -> Result<OneTimeLink, Problem> {
+    state.engine.store().usable_link(&hash_secret(token)).await.map_err(|error| match error {
         store::Error::NotFound => Problem::new(
             StatusCode::NOT_FOUND,
-            "This link is not valid. Check that it was copied whole; if it was, it has been taken \
-             back or replaced: ask an admin for a new one.",
+            "This link is not valid. Check that you copied all of it. If you did, it was revoked \
+             or replaced: ask an admin for a new one.",
         ),
         error => error.into(),
     })
 }
 
-/// Uses a one-time link: keeps the password and signs in.
+/// Redeems a one-time link: saves the password and signs in.
 ///
 /// # Errors
-/// As [`link`]; 422 for a password that won't do; 429 after ten failures of an
-/// address within a quarter of an hour.
+/// Those of [`find_link`]; 422 for an invalid password; 429 after ten failures
+/// of a network within 15 minutes; 503 if too many passwords are being hashed.
 pub async fn redeem(
-    state: &State,
+    state: &AppState,
     address: IpAddr,
     token: &str,
     password: String,
-) -> Result<Cookies, Problem> {
-    let guess = state.limiter.guess(&[Subject::network(address)])?;
-    // Looked at before anything is hashed: a wrong link costs little.
-    let link = match link(state, token).await {
+) -> Result<SessionCookies, Problem> {
+    let attempt = state.sign_in_throttle.begin_attempt(&[ThrottleKey::network(address)])?;
+    // The link is looked up before hashing, so that a wrong one costs little.
+    let link = match find_link(state, token).await {
         Ok(link) => link,
         Err(problem) => {
             if problem.status.is_client_error() {
-                guess.was_wrong();
+                attempt.record_failure();
             }
             return Err(problem);
         }
     };
     password::check(&password)?;
     let hashed = password::hash(password).await?;
-    let user = state.engine.redeem(&hash(token), &hashed).await?;
-    open(state, user, &link.email, &hashed).await
+    let user = state.engine.redeem_link(&hash_secret(token), &hashed).await?;
+    open_session(state, user, &link.email, &hashed).await
 }
 
-/// Changes the password of whoever knows the old one, ends their other
-/// sessions, and revokes their API tokens where that is asked for.
+/// Changes the password after checking the old one, ends the user's other
+/// sessions, and revokes their API tokens if `revoke_tokens` is set.
 ///
 /// # Errors
-/// As [`confirm`]; 422 for a new password that won't do.
+/// Those of [`confirm_password`]; 422 for an invalid new password.
 pub async fn change_password(
-    state: &State,
-    who: &SignedIn,
+    state: &AppState,
+    user: &CurrentUser,
     old: String,
     new: String,
     revoke_tokens: bool,
 ) -> Result<(), Problem> {
     password::check(&new)?;
-    let checked = confirm(state, who, old).await?;
-    let new = password::hash(new).await?;
+    let old_hash = confirm_password(state, user, old).await?;
+    let new_hash = password::hash(new).await?;
     let engine = &state.engine;
-    Ok(engine.change_password(who.actor(), &checked, &new, &who.session, revoke_tokens).await?)
+    Ok(engine
+        .change_password(user.actor(), &old_hash, &new_hash, &user.credential_hash, revoke_tokens)
+        .await?)
 }
 
-/// Checks the password of somebody who is signed in. Returns the hash that it
-/// was checked against.
+/// Checks the password of a signed-in user. Returns the hash that it was checked
+/// against.
 ///
 /// # Errors
-/// 422 for a wrong password; 429 after ten failures of this session within a
-/// quarter of an hour: whoever guesses at the sign-in does not bind it.
-pub async fn confirm(state: &State, who: &SignedIn, password: String) -> Result<String, Problem> {
+/// 422 for a wrong password; 429 after ten failures of this session within 15
+/// minutes, regardless of failures at the sign-in; 503 if too many passwords are
+/// being checked.
+pub async fn confirm_password(
+    state: &AppState,
+    user: &CurrentUser,
+    password: String,
+) -> Result<String, Problem> {
     text::PASSWORD.check_length(&password)?;
-    let guess = state.limiter.guess(&[Subject::session(&who.session)])?;
-    let account = state.engine.store().account(&who.identity.email).await?;
+    let attempt =
+        state.sign_in_throttle.begin_attempt(&[ThrottleKey::session(&user.credential_hash)])?;
+    let account = state.engine.store().user_account_by_email(&user.identity.email).await?;
     let stored = account.and_then(|account| account.password_hash);
     match stored {
-        Some(stored) if password::verify(Asker::Known, password, Some(stored.clone())).await? => {
-            guess.was_right();
+        Some(stored)
+            if password::verify(HashQueue::Known, password, Some(stored.clone())).await? =>
+        {
+            attempt.record_success();
             Ok(stored)
         }
         _ => {
-            guess.was_wrong();
-            let words = "The current password is not right. Nothing was changed.";
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
+            attempt.record_failure();
+            let detail = "The current password is not right. Nothing was changed.";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
         }
     }
 }
 
-/// Refuses what is no address.
+/// Checks that the text looks like an email address.
 ///
 /// # Errors
-/// 422, with what to do.
+/// 422, with an example.
 pub fn check_email(email: &str) -> Result<(), Problem> {
-    let parts =
+    let has_parts =
         email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
     text::EMAIL.check(email)?;
-    if !parts || email.contains(char::is_whitespace) {
-        let words = "Write an email address, such as ada@example.com.";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
+    if !has_parts || email.contains(char::is_whitespace) {
+        let detail = "Enter an email address, such as ada@example.com.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     Ok(())
 }
 
-/// Opens a session for somebody whose password was checked against
+/// Opens a session for a user whose password was checked against
 /// `password_hash`.
-async fn open(
-    state: &State,
+async fn open_session(
+    state: &AppState,
     user: UserId,
     email: &str,
     password_hash: &str,
-) -> Result<Cookies, Problem> {
-    let token = secret();
-    let expires_at = state.engine.store().now_ms() + LIFE_S * 1000;
-    state.engine.open_session(&hash(&token), user, password_hash, expires_at).await?;
-    let session = cookie::set(state, COOKIE, &token, "/", LIFE_S)?;
-    let device = device::remember(state, email)?;
+) -> Result<SessionCookies, Problem> {
+    let token = generate_secret();
+    let expires_at = state.engine.store().now_ms() + LIFETIME_S * 1000;
+    state.engine.open_session(&hash_secret(&token), user, password_hash, expires_at).await?;
+    let session = cookie::set(state, COOKIE, &token, "/", LIFETIME_S)?;
+    let device = device::device_cookie(state, email)?;
     Ok(axum::response::AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]))
 }
 
-/// A cookie that takes the session's cookie away.
-pub fn no_cookie(state: &State) -> Result<HeaderValue, Problem> {
+/// Returns the header value that removes the session cookie.
+pub fn removal_cookie(state: &AppState) -> Result<HeaderValue, Problem> {
     cookie::set(state, COOKIE, "", "/", 0)
 }
 
-/// What the first visitor is asked for, where a stranger could be the first:
-/// whoever is not on this machine, or comes through a proxy that is. It is told
-/// in the log, for whoever runs the server, and is the same on every node.
+/// Returns the token that is required to create the first account if a stranger
+/// could get there first: one on another machine, or behind a proxy on this one.
+/// The operator finds it in the log. It is the same on every node.
 pub async fn set_up_token(
     store: &Store,
     config: &Config,
     origins: &Origins,
     listen: SocketAddr,
 ) -> anyhow::Result<Option<Arc<str>>> {
-    if listen.ip().is_loopback() && origins.are_local() && config.trusted_proxy.is_empty() {
+    if listen.ip().is_loopback() && origins.are_loopback() && config.trusted_proxy.is_empty() {
         return Ok(None);
     }
-    // Random, and told to nobody before there is an account.
-    let token = hash(&format!("set-up {}", store.epoch()));
-    if !store.has_accounts().await? {
-        tracing::warn!("no account yet: make the first one at /setup; set-up token: {token}");
+    // The epoch is random, and not disclosed before there is an account.
+    let token = hash_secret(&format!("set-up {}", store.epoch()));
+    if !store.has_users().await? {
+        tracing::warn!(
+            "no account exists yet; create the first one at /setup; set-up token: {token}"
+        );
     }
     Ok(Some(token.into()))
 }
 
-/// Makes the account of the configuration, where there is none.
-pub async fn first_account(store: &Store, config: &Config) -> anyhow::Result<()> {
+/// Creates the configured admin account if there is no account.
+pub async fn create_configured_admin(store: &Store, config: &Config) -> anyhow::Result<()> {
     let (Some(email), Some(password)) = (&config.admin_email, &config.admin_password) else {
         return Ok(());
     };
-    if store.has_accounts().await? {
+    if store.has_users().await? {
         return Ok(());
     }
     let email = email.trim().to_lowercase();
@@ -404,9 +435,9 @@ pub async fn first_account(store: &Store, config: &Config) -> anyhow::Result<()>
         Err(problem) => Err(problem),
     };
     let hashed = hashed.map_err(|problem| anyhow::anyhow!(problem.detail))?;
-    match store.add_first_account(&email, &hashed).await {
-        // Another process that starts with this one was first.
+    match store.add_first_user(&email, &hashed).await {
+        // Another process created it at the same time.
         Ok(_) | Err(store::Error::Conflict(_)) => Ok(()),
-        Err(error) => Err(error).context("can't make the first account"),
+        Err(error) => Err(error).context("can't create the first account"),
     }
 }

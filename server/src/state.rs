@@ -1,28 +1,30 @@
-//! What every request may need.
+//! Shared state of all request handlers.
 
 use crate::{
-    assets::Assets, body::Patience, client::Proxies, device::DeviceKey, guard::Origins, hub::Hub,
-    limiter::Limiter, measures::Measures, overload::Room, reader_shares::ReaderShares,
+    admission::AdmissionControl, assets::Assets, body::BodyTimeouts, client::TrustedProxies,
+    device::DeviceKey, hub::Hub, metrics::Metrics, origin::Origins, read_limits::ReadLimits,
+    sign_in_throttle::SignInThrottle,
 };
 use engine::Engine;
 use std::sync::Arc;
 
+/// State that handlers and middleware share; cheap to clone.
 #[derive(Clone)]
-pub struct State {
+pub struct AppState {
     pub engine: Engine,
     pub hub: Hub,
     pub origins: Origins,
-    pub proxies: Proxies,
+    pub proxies: TrustedProxies,
     pub assets: Assets,
-    pub limiter: Limiter,
+    pub sign_in_throttle: SignInThrottle,
     pub device_key: DeviceKey,
-    pub room: Room,
-    pub readers: ReaderShares,
-    pub measures: Measures,
-    pub patience: Patience,
-    /// Whether work that does nothing is accepted.
-    pub noops: bool,
-    /// What the first visitor has to know to make the first account; `None`
-    /// on a loopback listener, where no stranger can be the first.
+    pub admission: AdmissionControl,
+    pub read_limits: ReadLimits,
+    pub metrics: Metrics,
+    pub body_timeouts: BodyTimeouts,
+    /// Whether tasks that do nothing, for benchmarks, are accepted.
+    pub accepts_noops: bool,
+    /// Secret that is required to create the first account; `None` on a
+    /// loopback listener, which no stranger can reach first.
     pub set_up_token: Option<Arc<str>>,
 }

@@ -1,76 +1,76 @@
-//! Tokens of programs: `Authorization: Bearer mw_…` in the place of a
-//! session's cookie.
+//! API tokens of programs, which are sent as `Authorization: Bearer mw_…` instead
+//! of a session cookie.
 
 use crate::{
     problem::Problem,
-    request::Body,
-    session::{self, InBrowser, SignedIn},
-    state::State,
+    request::JsonBody,
+    session::{self, BrowserUser, CurrentUser},
+    state::AppState,
 };
 use axum::{
     Json,
-    extract::{Path, State as Extract},
+    extract::{Path, State},
     http::StatusCode,
 };
 use contract::{
-    api::{MadeToken, NewToken, Page, Token},
+    api::{CreatedToken, NewToken, Page, Token},
     text,
 };
 
-/// By this secrets are found where they should not be.
-const PREFIX: &str = "mw_";
+/// Prefix that lets secret scanners recognise a leaked token.
+const SECRET_PREFIX: &str = "mw_";
 
-/// Makes a token of a person's; its secret is kept nowhere.
+/// Creates an API token of a user. Its secret is not stored.
 ///
 /// # Errors
-/// 422 for a name that is empty, too long or holds a control character, and for a wrong
-/// password; otherwise as [`session::confirm`].
-pub async fn make(
-    state: &State,
-    who: &SignedIn,
+/// 422 for a name that is empty, too long or contains a control character, and
+/// for a wrong password; otherwise those of [`session::confirm_password`].
+pub async fn create_token(
+    state: &AppState,
+    user: &CurrentUser,
     name: &str,
     password: String,
-) -> Result<MadeToken, Problem> {
+) -> Result<CreatedToken, Problem> {
     let name = name.trim();
     text::TOKEN_NAME.check(name)?;
     if name.is_empty() {
-        let words = "Give the token a name, such as what it is for.";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words));
+        let detail = "Give the token a name, such as its purpose.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    session::confirm(state, who, password).await?;
-    let secret = format!("{PREFIX}{}", session::secret());
-    let hash = session::hash(&secret);
-    let token = state.engine.store().add_token(who.actor(), name, &hash).await?;
-    Ok(MadeToken { token, secret })
+    session::confirm_password(state, user, password).await?;
+    let secret = format!("{SECRET_PREFIX}{}", session::generate_secret());
+    let hash = session::hash_secret(&secret);
+    let token = state.engine.store().add_token(user.actor(), name, &hash).await?;
+    Ok(CreatedToken { token, secret })
 }
 
-/// `POST /api/v1/tokens`. Not with a token: one that leaked could be followed by
-/// another that nobody revokes.
-pub async fn add(
-    Extract(state): Extract<State>,
-    InBrowser(who): InBrowser,
-    Body(new): Body<NewToken>,
-) -> Result<(StatusCode, Json<MadeToken>), Problem> {
-    Ok((StatusCode::CREATED, Json(make(&state, &who, &new.name, new.password).await?)))
+/// `POST /api/v1/tokens`. Rejects API tokens: with a leaked one, somebody could
+/// create another that nobody revokes.
+pub async fn create(
+    State(state): State<AppState>,
+    BrowserUser(user): BrowserUser,
+    JsonBody(new): JsonBody<NewToken>,
+) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
+    Ok((StatusCode::CREATED, Json(create_token(&state, &user, &new.name, new.password).await?)))
 }
 
 /// `GET /api/v1/tokens`.
 pub async fn list(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
 ) -> Result<Json<Page<Token>>, Problem> {
-    let items = state.engine.store().tokens(who.identity.user).await?;
+    let items = state.engine.store().tokens(user.identity.user).await?;
     Ok(Json(Page { items, next: None }))
 }
 
-/// `DELETE /api/v1/tokens/{id}`. A token may revoke tokens, itself too: what
-/// has leaked can be ended by whoever has it.
+/// `DELETE /api/v1/tokens/{id}`. A token may revoke tokens, including itself, so
+/// that whoever finds a leaked one can revoke it.
 pub async fn delete(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+    State(state): State<AppState>,
+    user: CurrentUser,
     Path(token): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let token = token.parse().map_err(|_| Problem::not_found())?;
-    state.engine.revoke_token(who.actor(), token).await?;
+    state.engine.revoke_token(user.actor(), token).await?;
     Ok(StatusCode::NO_CONTENT)
 }

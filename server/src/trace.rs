@@ -1,28 +1,31 @@
-//! What the log says of a request.
+//! Log span of a request.
 
 use axum::extract::Request;
 use tracing::Span;
 
-/// Ids and names of files are no longer, tokens are: bytes.
-const LONGEST: usize = 40;
+/// Maximum length of a path segment in the log, in bytes. Ids and file names are
+/// shorter, tokens are longer.
+const MAX_SEGMENT_BYTES: usize = 40;
 
-/// Names method and path; no query.
-pub fn span(request: &Request) -> Span {
-    let path = public(request.uri().path());
+/// Returns a span with the method and the path, without the query.
+pub fn request_span(request: &Request) -> Span {
+    let path = redact_path(request.uri().path());
     tracing::info_span!("request", method = %request.method(), %path)
 }
 
-/// The path without tokens. A one-time link has its token in the path, and a
-/// mistyped one has it where no route looks.
-fn public(path: &str) -> String {
-    let segments = path.split('/').map(|part| if part.len() > LONGEST { "…" } else { part });
+/// Replaces tokens in the path. One-time links contain a token, and in a mistyped
+/// link it may stand where no route expects it.
+fn redact_path(path: &str) -> String {
+    let segments = path
+        .split('/')
+        .map(|segment| if segment.len() > MAX_SEGMENT_BYTES { "…" } else { segment });
     segments.collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_token_is_never_part_of_it() {
+    fn logged_path_never_holds_a_token() {
         let token = "0123456789abcdef".repeat(4);
         let id = "01940000-0000-7000-8000-000000000000";
         for (path, public) in [
@@ -31,7 +34,7 @@ mod tests {
             (format!("/invite/{token}"), "/invite/…".into()),
             (format!("/Invite/x{token}/"), "/Invite/…/".into()),
         ] {
-            assert_eq!(super::public(&path), public);
+            assert_eq!(super::redact_path(&path), public);
         }
     }
 }

@@ -1,27 +1,27 @@
-//! Several processes on shared servers: what one of them does, all know.
+//! Several processes on shared servers: a change in one reaches all others.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use contract::live::Close;
+use contract::websocket::CloseCode;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
-use servers::{PostgresNode, RabbitNode, RedisNode, free_port};
 use std::{
     process::{Child, Command},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use support::seed;
+use support::{seed, wait_until};
+use testbed::{PostgresNode, RabbitNode, RedisNode, free_port};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-const WAIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Ended when it is dropped.
+/// A child process, killed when it is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -32,9 +32,9 @@ impl Drop for Process {
 }
 
 struct Cluster {
-    web: [u16; 2],
-    sandbox: u16,
-    database: String,
+    web_ports: [u16; 2],
+    sandbox_port: u16,
+    database_url: String,
     client: Client,
     web_processes: Vec<Process>,
     _processes: Vec<Process>,
@@ -48,30 +48,30 @@ impl Cluster {
         });
         let servers = servers.await.unwrap();
         let (sandbox, web) = (free_port(), [free_port(), free_port()]);
-        let database = servers.0.url();
+        let database = servers.0.create_database();
         let folder = tempfile::tempdir().unwrap().keep();
         let shared = [
             ("MEANWHILE_DATABASE", database.clone()),
             ("MEANWHILE_BROKER", servers.1.url()),
-            ("MEANWHILE_GATE", servers.2.url()),
+            ("MEANWHILE_LIMITER", servers.2.url()),
             ("MEANWHILE_SANDBOX_URL", format!("http://127.0.0.1:{sandbox}")),
             ("MEANWHILE_SANDBOX_SPEED", "20".into()),
             ("RUST_LOG", "warn".into()),
         ];
-        let start = |role: &str, more: &[(&str, String)]| {
+        let start = |role: &str, env: &[(&str, String)]| {
             let child = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
                 .arg(role)
                 .env("MEANWHILE_DATA", &folder)
-                .envs(more.iter().map(|(name, value)| (name, value)))
+                .envs(env.iter().map(|(name, value)| (name, value)))
                 .spawn();
             Process(child.unwrap())
         };
-        // It knows what all know, its own address too, as where all units of a
-        // machine have one file of variables.
-        let mut outside = shared.to_vec();
-        outside.push(("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{sandbox}")));
-        outside.push(("MEANWHILE_SANDBOX_FAULTS", "false".into()));
-        let mut processes = vec![start("sandbox", &outside)];
+        // The sandbox gets the variables of all processes, its own URL too, as on
+        // a machine whose systemd units share one environment file.
+        let mut sandbox_env = shared.to_vec();
+        sandbox_env.push(("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{sandbox}")));
+        sandbox_env.push(("MEANWHILE_SANDBOX_FAULTS", "false".into()));
+        let mut processes = vec![start("sandbox", &sandbox_env)];
         let mut web_processes = Vec::new();
         for port in web {
             let mut own = shared.to_vec();
@@ -81,9 +81,9 @@ impl Cluster {
         processes.push(start("work", &shared));
         processes.push(start("work", &shared));
         let cluster = Self {
-            web,
-            sandbox,
-            database,
+            web_ports: web,
+            sandbox_port: sandbox,
+            database_url: database,
             client: Client::new(),
             web_processes,
             _processes: processes,
@@ -91,7 +91,7 @@ impl Cluster {
         };
         for port in web {
             let url = format!("http://127.0.0.1:{port}/readyz");
-            until("a web node is ready", async || {
+            wait_until("a web node is ready", async || {
                 cluster.client.get(&url).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
             })
             .await;
@@ -100,24 +100,24 @@ impl Cluster {
     }
 
     fn url(&self, node: usize, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.web[node])
+        format!("http://127.0.0.1:{}{path}", self.web_ports[node])
     }
 
-    async fn post(&self, node: usize, who: &str, path: &str, body: Value) -> reqwest::Response {
+    async fn post(&self, node: usize, session: &str, path: &str, body: Value) -> reqwest::Response {
         self.client
             .post(self.url(node, path))
             .header(header::ORIGIN, self.url(node, ""))
-            .header(header::COOKIE, seed::cookie(who))
+            .header(header::COOKIE, seed::session_cookie(session))
             .json(&body)
             .send()
             .await
             .unwrap()
     }
 
-    async fn get(&self, node: usize, who: &str, path: &str) -> Value {
+    async fn get_json(&self, node: usize, session: &str, path: &str) -> Value {
         let request = self.client.get(self.url(node, path));
         request
-            .header(header::COOKIE, seed::cookie(who))
+            .header(header::COOKIE, seed::session_cookie(session))
             .send()
             .await
             .unwrap()
@@ -126,12 +126,16 @@ impl Cluster {
             .unwrap()
     }
 
-    async fn socket(&self, node: usize, who: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    async fn open_socket(
+        &self,
+        node: usize,
+        session: &str,
+    ) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
         let mut request =
-            format!("ws://127.0.0.1:{}/ws", self.web[node]).into_client_request().unwrap();
+            format!("ws://127.0.0.1:{}/ws", self.web_ports[node]).into_client_request().unwrap();
         let value = |text: &str| HeaderValue::from_str(text).unwrap();
         request.headers_mut().insert("origin", value(&self.url(node, "")));
-        request.headers_mut().insert("cookie", value(&seed::cookie(who)));
+        request.headers_mut().insert("cookie", value(&seed::session_cookie(session)));
         let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
         socket.send(Message::text(r#"{"type":"hello","v":1}"#)).await.unwrap();
         let welcome = socket.next().await.unwrap().unwrap();
@@ -140,27 +144,19 @@ impl Cluster {
     }
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < WAIT, "{what}: not within {WAIT:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_process_does_all_know() {
+async fn changes_in_one_process_reach_all_others() {
     let mut cluster = Cluster::start().await;
-    let store = seed::store_at(&cluster.database).await;
-    let ada = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    let bob = seed::user_at(&cluster.database, "bob@example.com").await;
+    let store = seed::open_store_at(&cluster.database_url).await;
+    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let bob = seed::create_user_at(&cluster.database_url, "bob@example.com").await;
     for (user, token) in [(ada, "ada"), (ada, "ada-elsewhere"), (bob, "bob")] {
-        seed::sign_in(&store, user, token).await;
+        seed::create_session(&store, user, token).await;
     }
 
-    // Two people start one machine at once, each on another node: it is
-    // started once, and both are told.
-    let machines = cluster.get(0, "ada", "/api/v1/instances").await;
+    // Two users start the same machine at once on different nodes: it is
+    // started once, and both are notified.
+    let machines = cluster.get_json(0, "ada", "/api/v1/instances").await;
     let machine = machines["items"]
         .as_array()
         .unwrap()
@@ -173,20 +169,20 @@ async fn what_one_process_does_all_know() {
         cluster.post(0, "ada", "/api/v1/jobs/ec2-starts", start.clone()),
         cluster.post(1, "bob", "/api/v1/jobs/ec2-starts", start.clone()),
     );
-    for (node, who, launched) in [(1, "ada", first), (0, "bob", second)] {
+    for (node, session, launched) in [(1, "ada", first), (0, "bob", second)] {
         assert_eq!(launched.status(), StatusCode::ACCEPTED);
         let job: Value = launched.json().await.unwrap();
         let path = format!("/api/v1/jobs/{}", job["job"]["id"].as_str().unwrap());
-        until("a start comes to its end", async || {
-            cluster.get(node, who, &path).await["state"] != "running"
+        wait_until("the start job finishes", async || {
+            cluster.get_json(node, session, &path).await["state"] != "running"
         })
         .await;
-        let inbox = cluster.get(node, who, "/api/v1/notifications").await;
+        let inbox = cluster.get_json(node, session, "/api/v1/notifications").await;
         assert_eq!(inbox["items"].as_array().unwrap().len(), 1, "{inbox}");
     }
     let ledger: Value = cluster
         .client
-        .get(format!("http://127.0.0.1:{}/ledger", cluster.sandbox))
+        .get(format!("http://127.0.0.1:{}/ledger", cluster.sandbox_port))
         .send()
         .await
         .unwrap()
@@ -194,62 +190,65 @@ async fn what_one_process_does_all_know() {
         .await
         .unwrap();
     let started = ledger["ec2"]["effects"].as_array().unwrap().iter();
-    // Also what changed nothing: it is not even asked for twice.
+    // The ledger also lists requests that changed nothing: EC2 was called once.
     let started = started.filter(|effect| effect["sku"] == machine);
     assert_eq!(started.count(), 1, "{}", ledger["ec2"]["effects"]);
 
-    // Two tabs on two nodes get the same stream.
-    let mut tabs = [cluster.socket(0, "ada").await, cluster.socket(1, "ada").await];
+    // Two tabs on different nodes get the same facts.
+    let mut tabs = [cluster.open_socket(0, "ada").await, cluster.open_socket(1, "ada").await];
     let read =
         cluster.post(0, "ada", "/api/v1/notifications/read", json!({ "up_to": 1_000 })).await;
     assert_eq!(read.status(), StatusCode::NO_CONTENT);
-    let mut heard = Vec::new();
+    let mut facts = Vec::new();
     for tab in &mut tabs {
-        heard.push(fact(tab).await);
+        facts.push(next_fact(tab).await);
     }
-    assert_eq!(heard[0], heard[1]);
+    assert_eq!(facts[0], facts[1]);
 
-    // Who signs out on one node is signed out on the other.
-    let mut elsewhere = cluster.socket(1, "ada-elsewhere").await;
+    // Signing out on one node closes the session's socket on the other.
+    let mut elsewhere = cluster.open_socket(1, "ada-elsewhere").await;
     let ended = cluster
         .client
         .delete(cluster.url(0, "/api/v1/session"))
         .header(header::ORIGIN, cluster.url(0, ""))
-        .header(header::COOKIE, seed::cookie("ada-elsewhere"))
+        .header(header::COOKIE, seed::session_cookie("ada-elsewhere"))
         .send()
         .await
         .unwrap();
     assert_eq!(ended.status(), StatusCode::NO_CONTENT);
-    let closed = tokio::time::timeout(Duration::from_secs(10), close_of(&mut elsewhere));
-    assert_eq!(closed.await.expect("the other node's socket stays open"), Close::SignIn.code());
+    let closed = tokio::time::timeout(Duration::from_secs(10), close_code(&mut elsewhere));
+    assert_eq!(
+        closed.await.expect("the other node's socket stays open"),
+        CloseCode::SignInRequired.code()
+    );
 
-    // A node that is asked to end tells each of its sockets to come back, and
-    // those of the other node go on.
+    // A node that gets SIGTERM asks each of its sockets to reconnect; those of
+    // the other node stay open.
     let mut sockets = Vec::new();
     for _ in 0..30 {
-        sockets.push(cluster.socket(0, "ada").await);
+        sockets.push(cluster.open_socket(0, "ada").await);
     }
-    let mut other = cluster.socket(1, "ada").await;
+    let mut other = cluster.open_socket(1, "ada").await;
     let node = &mut cluster.web_processes[0].0;
-    let asked = Command::new("kill").args(["-TERM", &node.id().to_string()]).status().unwrap();
-    assert!(asked.success());
+    let signalled = Command::new("kill").args(["-TERM", &node.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
     for socket in &mut sockets {
-        let closed = tokio::time::timeout(WAIT, close_of(socket)).await.unwrap();
-        assert_eq!(closed, Close::GoingAway.code());
+        let closed = tokio::time::timeout(TIMEOUT, close_code(socket)).await.unwrap();
+        assert_eq!(closed, CloseCode::GoingAway.code());
     }
-    until("the node ends", async || node.try_wait().unwrap().is_some()).await;
+    wait_until("the node exits", async || node.try_wait().unwrap().is_some()).await;
     let launched = cluster.post(1, "ada", "/api/v1/jobs/ec2-starts", start).await;
     assert_eq!(launched.status(), StatusCode::ACCEPTED);
-    fact(&mut other).await;
+    next_fact(&mut other).await;
 }
 
-/// The next fact, whatever else is told.
-async fn fact(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Value {
-    let end = tokio::time::Instant::now() + WAIT;
+/// Returns the next fact and skips all other frames.
+async fn next_fact(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Value {
+    let end = tokio::time::Instant::now() + TIMEOUT;
     loop {
-        // Other frames come all the time.
+        // One deadline for all frames, because others arrive all the time.
         let next = tokio::time::timeout_at(end, socket.next()).await;
-        let message = next.expect("no fact comes").unwrap().unwrap();
+        let message = next.expect("no fact arrives").unwrap().unwrap();
         let frame: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
         if frame["type"] == "fact" {
             return frame;
@@ -257,7 +256,7 @@ async fn fact(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Value 
     }
 }
 
-async fn close_of(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> u16 {
+async fn close_code(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> u16 {
     loop {
         if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
             return frame.unwrap().code.into();

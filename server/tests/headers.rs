@@ -1,31 +1,31 @@
-//! Headers of every answer, answers to what the API does not have, and pages
-//! that no text gets markup into.
+//! Response headers, answers to unknown API paths, and pages into which no text
+//! can inject markup.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use app::data::ask::Question;
+use app::page_data::query::PageQuery;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use support::{
-    Meanwhile,
-    seed::{self, cookie, sign_in, upload},
+    ServerProcess,
+    seed::{self, create_session, new_upload_job, session_cookie},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-async fn send(meanwhile: &Meanwhile, method: Method, path: &str, accept: &str) -> Response {
+async fn send(meanwhile: &ServerProcess, method: Method, path: &str, accept: &str) -> Response {
     let request = meanwhile.client.request(method, meanwhile.url(path));
     let request = request.header(header::ORIGIN, meanwhile.url("")).header(header::ACCEPT, accept);
     request.header(header::COOKIE, &meanwhile.cookie).send().await.unwrap()
 }
 
 #[tokio::test]
-async fn nothing_that_is_somebodys_is_kept_by_a_browser_or_a_proxy() {
-    let meanwhile = Meanwhile::start().await;
+async fn private_responses_are_not_cached() {
+    let meanwhile = ServerProcess::start().await;
     let made = meanwhile.post("/api/v1/tokens").json(&json!({
         "name": "a program",
         "password": "correct-horse",
@@ -58,8 +58,8 @@ async fn nothing_that_is_somebodys_is_kept_by_a_browser_or_a_proxy() {
 }
 
 #[tokio::test]
-async fn what_the_api_does_not_have_is_a_problem_document() {
-    let meanwhile = Meanwhile::start().await;
+async fn unknown_api_paths_get_problem_documents() {
+    let meanwhile = ServerProcess::start().await;
     for (method, path, status) in [
         (Method::GET, "/api", StatusCode::NOT_FOUND),
         (Method::GET, "/api/", StatusCode::NOT_FOUND),
@@ -85,35 +85,35 @@ async fn what_the_api_does_not_have_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn what_a_page_asks_wrongly_is_its_mistake_and_not_the_servers() {
-    let meanwhile = Meanwhile::start().await;
-    let (answer, _) = leptos::server_fn::axum::server_fn_paths()
-        .find(|(path, _)| path.starts_with("/api/answer"))
+async fn malformed_server_function_calls_are_client_errors() {
+    let meanwhile = ServerProcess::start().await;
+    let (run_query, _) = leptos::server_fn::axum::server_fn_paths()
+        .find(|(path, _)| path.starts_with("/api/run_query"))
         .unwrap();
     let none = "01a00000-0000-7000-8000-000000000000";
     for (body, status) in [
         ("{".to_owned(), StatusCode::BAD_REQUEST),
-        (json!({ "question": "nothing" }).to_string(), StatusCode::BAD_REQUEST),
-        (json!({ "question": { "flow": { "id": none } } }).to_string(), StatusCode::NOT_FOUND),
-        (json!({ "question": Question::Inbox }).to_string(), StatusCode::OK),
-        (json!({ "question": { "search": { "q": "lamp" } } }).to_string(), StatusCode::OK),
+        (json!({ "query": "nothing" }).to_string(), StatusCode::BAD_REQUEST),
+        (json!({ "query": { "flow": { "id": none } } }).to_string(), StatusCode::NOT_FOUND),
+        (json!({ "query": PageQuery::Inbox }).to_string(), StatusCode::OK),
+        (json!({ "query": { "search": { "q": "lamp" } } }).to_string(), StatusCode::OK),
         (
-            json!({ "question": { "search": { "q": "l".repeat(60_000) } } }).to_string(),
+            json!({ "query": { "search": { "q": "l".repeat(60_000) } } }).to_string(),
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
     ] {
-        let asked = meanwhile.post(answer).header(header::CONTENT_TYPE, "application/json");
-        let answer = asked.body(body.clone()).send().await.unwrap();
+        let request = meanwhile.post(run_query).header(header::CONTENT_TYPE, "application/json");
+        let answer = request.body(body.clone()).send().await.unwrap();
         assert_eq!(answer.status(), status, "{body}");
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
     }
-    let asked = send(&meanwhile, Method::GET, answer, "*/*").await;
-    assert_eq!(asked.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let by_get = send(&meanwhile, Method::GET, run_query, "*/*").await;
+    assert_eq!(by_get.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]
-async fn a_search_that_is_too_long_is_refused_with_a_sentence() {
-    let meanwhile = Meanwhile::start().await;
+async fn overlong_search_is_rejected_with_a_message() {
+    let meanwhile = ServerProcess::start().await;
     let words = "l".repeat(60_000);
     for path in ["/search", "/jobs"] {
         let path = format!("{path}?q={words}");
@@ -125,11 +125,11 @@ async fn a_search_that_is_too_long_is_refused_with_a_sentence() {
             "{page}"
         );
     }
-    assert!(!meanwhile.log().contains("ERROR"), "{}", meanwhile.log());
+    assert!(!meanwhile.read_log().contains("ERROR"), "{}", meanwhile.read_log());
 }
 
-/// The status that a request of these lines is answered with.
-async fn status(meanwhile: &Meanwhile, lines: &[&str]) -> u16 {
+/// Sends a request with these header lines and returns the answer's status.
+async fn raw_request_status(meanwhile: &ServerProcess, lines: &[&str]) -> u16 {
     let mut stream = TcpStream::connect(("127.0.0.1", meanwhile.port)).await.unwrap();
     let request = format!("{}\r\nConnection: close\r\n\r\n", lines.join("\r\n"));
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -140,44 +140,44 @@ async fn status(meanwhile: &Meanwhile, lines: &[&str]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_request_has_one_host_and_a_path() {
-    let meanwhile = Meanwhile::start().await;
+async fn requests_need_one_host_and_a_valid_path() {
+    let meanwhile = ServerProcess::start().await;
     let own = format!("Host: 127.0.0.1:{}", meanwhile.port);
     let cookie = format!("Cookie: {}", meanwhile.cookie);
-    assert_eq!(status(&meanwhile, &["GET /jobs HTTP/1.1", &own, &cookie]).await, 200);
+    assert_eq!(raw_request_status(&meanwhile, &["GET /jobs HTTP/1.1", &own, &cookie]).await, 200);
     let other = "Host: evil.example";
     for hosts in [vec![own.as_str(), other], vec![other, &own], vec![&own, &own]] {
         let lines = [&["GET /jobs HTTP/1.1"], hosts.as_slice(), &[cookie.as_str()]].concat();
-        assert_eq!(status(&meanwhile, &lines).await, 400, "{hosts:?}");
+        assert_eq!(raw_request_status(&meanwhile, &lines).await, 400, "{hosts:?}");
     }
-    assert_eq!(status(&meanwhile, &["GET /jobs HTTP/1.1", other, &cookie]).await, 421);
-    // A target that is no path, which the router of pages can't take.
+    assert_eq!(raw_request_status(&meanwhile, &["GET /jobs HTTP/1.1", other, &cookie]).await, 421);
+    // A target that is no path, which the pages' router can't handle.
     let target = format!("GET 127.0.0.1:{} HTTP/1.1", meanwhile.port);
-    let refused = status(&meanwhile, &[&target, &own, &cookie]).await;
+    let refused = raw_request_status(&meanwhile, &[&target, &own, &cookie]).await;
     assert!((400..500).contains(&refused), "{refused}");
-    assert!(!meanwhile.log().contains("panicked"), "{}", meanwhile.log());
+    assert!(!meanwhile.read_log().contains("panicked"), "{}", meanwhile.read_log());
 }
 
-/// What tags of that name look like in a page, `<` and `>` aside.
-fn tags<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
+/// Returns the page's tags of that name, without `<` and `>`.
+fn tags_named<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
     let open = format!("<{name}");
     let tags = page.split('<').skip(1).filter(|tag| format!("<{tag}").starts_with(&open));
     tags.map(|tag| tag.split('>').next().unwrap()).collect()
 }
 
 #[tokio::test]
-async fn a_title_holds_no_markup_and_scripts_alone_carry_the_nonce() {
-    // What ran in an admin's browser: the attribute that is left open took the
-    // nonce of the next tag.
+async fn titles_contain_no_markup_and_only_scripts_carry_the_nonce() {
+    // A title that once ran in an admin's browser: its unclosed attribute
+    // swallowed the nonce of the next tag.
     const NAME: &str = "</title><script src=data:text/javascript,alert(1) x=\"";
-    let mut meanwhile = Meanwhile::new("127.0.0.1");
-    let store = seed::store(&meanwhile).await;
-    let ada = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    sign_in(&store, ada, "ada").await;
-    let job = store.accept(upload(ada, NAME, &["acme"])).await.unwrap().job;
-    seed::end(&store, NAME).await;
+    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let store = seed::open_store(&meanwhile).await;
+    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    create_session(&store, ada, "ada").await;
+    let job = store.accept(new_upload_job(ada, NAME, &["acme"])).await.unwrap().job;
+    seed::finish_two_tasks(&store, NAME).await;
     meanwhile.spawn(false).await;
-    meanwhile.cookie = cookie("ada");
+    meanwhile.cookie = session_cookie("ada");
     let job = format!("/jobs/{}", job.id);
     let views = ["", "?view=flow", "?view=timeline"].map(|view| format!("{job}{view}"));
     let others =
@@ -197,12 +197,16 @@ async fn a_title_holds_no_markup_and_scripts_alone_carry_the_nonce() {
         let page = answer.text().await.unwrap();
         assert_eq!(page.matches("<title>").count(), 1, "{path}: {page}");
         assert_eq!(page.matches("</title>").count(), 1, "{path}: {page}");
-        for script in tags(&page, "script") {
+        for script in tags_named(&page, "script") {
             let first = format!("script nonce=\"{nonce}\"");
             assert!(script.starts_with(&first), "{path}: <{script}>");
         }
         let carried = page.matches(&format!("nonce=\"{nonce}\"")).count();
-        assert_eq!(carried, tags(&page, "script").len(), "{path}: others carry the nonce");
+        assert_eq!(
+            carried,
+            tags_named(&page, "script").len(),
+            "{path}: other tags carry the nonce"
+        );
     }
     let page = send(&meanwhile, Method::GET, &job, "text/html").await.text().await.unwrap();
     let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();

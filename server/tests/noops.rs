@@ -1,4 +1,4 @@
-//! Tasks that do nothing: there where the configuration asks for them.
+//! Tasks that do nothing exist only if the configuration enables them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -6,38 +6,38 @@ mod support;
 use reqwest::{Response, StatusCode, header};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use support::Meanwhile;
+use support::ServerProcess;
 
-async fn launch(meanwhile: &Meanwhile, count: u32) -> Response {
+async fn launch_noops(meanwhile: &ServerProcess, count: u32) -> Response {
     let launch = meanwhile.post("/api/v1/jobs/noops").header("Idempotency-Key", "k");
     launch.json(&json!({ "count": count })).send().await.unwrap()
 }
 
 #[tokio::test]
-async fn no_ops_run_where_they_are_asked_for_and_are_not_there_elsewhere() {
-    let mut meanwhile = Meanwhile::start().await;
-    assert_eq!(launch(&meanwhile, 3).await.status(), StatusCode::NOT_FOUND);
-    assert!(meanwhile.get("/api/v1/jobs").await["items"].as_array().unwrap().is_empty());
+async fn noops_run_only_where_they_are_enabled() {
+    let mut meanwhile = ServerProcess::start().await;
+    assert_eq!(launch_noops(&meanwhile, 3).await.status(), StatusCode::NOT_FOUND);
+    assert!(meanwhile.get_json("/api/v1/jobs").await["items"].as_array().unwrap().is_empty());
 
     meanwhile.kill();
     meanwhile.env.push(("MEANWHILE_NOOPS", "true".into()));
     meanwhile.spawn(true).await;
-    assert_eq!(launch(&meanwhile, 0).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    let launched = launch(&meanwhile, 300).await;
+    assert_eq!(launch_noops(&meanwhile, 0).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let launched = launch_noops(&meanwhile, 300).await;
     assert_eq!(launched.status(), StatusCode::ACCEPTED);
     let location = launched.headers()[header::LOCATION].to_str().unwrap().to_owned();
-    assert_eq!(launch(&meanwhile, 300).await.headers()[header::LOCATION], location);
-    assert_eq!(launch(&meanwhile, 301).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(launch_noops(&meanwhile, 300).await.headers()[header::LOCATION], location);
+    assert_eq!(launch_noops(&meanwhile, 301).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let start = Instant::now();
     let job = loop {
-        let job = meanwhile.get(&location).await;
+        let job = meanwhile.get_json(&location).await;
         if job["state"] != "running" {
             break job;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "not at an end: {job}");
+        assert!(start.elapsed() < Duration::from_secs(60), "the job has not finished: {job}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!((&job["state"], &job["succeeded"]), (&json!("succeeded"), &json!(300)));
-    let jobs = meanwhile.get("/api/v1/jobs?kind=noops").await;
+    let jobs = meanwhile.get_json("/api/v1/jobs?kind=noops").await;
     assert_eq!(jobs["items"].as_array().unwrap().len(), 1);
 }

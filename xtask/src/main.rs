@@ -1,7 +1,7 @@
-//! What the repository does with itself. `cargo xtask help` lists it.
+//! Tasks of this repository. `cargo xtask help` lists them.
 
-mod arrows;
 mod bench;
+mod crate_dependencies;
 mod events;
 mod web;
 
@@ -12,48 +12,48 @@ use std::{env, path::PathBuf};
 #[command(name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    task: Task,
+    command: XtaskCommand,
 }
 
 #[derive(Subcommand)]
-enum Task {
-    /// Builds the pages' bundle into target/site.
+enum XtaskCommand {
+    /// Builds the web bundle into target/site.
     Web {
-        /// Small and compressed; takes minutes.
+        /// Optimizes and compresses the bundle, which takes minutes.
         #[arg(long)]
         release: bool,
-        /// Runs clippy over the pages for wasm and builds nothing.
+        /// Runs clippy on the pages for wasm instead of building them.
         #[arg(long, conflicts_with = "release")]
         lint: bool,
     },
-    /// Checks which crate may depend on which.
-    Arrows,
+    /// Checks that no crate has a forbidden dependency.
+    CheckDependencies,
     /// Writes docs/EVENTS.md from the contract's types.
     Events {
-        /// Writes nothing, and fails where it differs.
+        /// Fails if the file differs instead of writing it.
         #[arg(long)]
         check: bool,
     },
-    /// Measures the release server: accept, batch, relay, throughput and more.
+    /// Benchmarks the release server: accept, batch, relay, throughput and more.
     Bench {
-        /// Which, and its options; `cargo xtask bench help` lists them.
+        /// Scenario and its options; `cargo xtask bench help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
-        Task::Web { lint: true, .. } => web::lint(&root()),
-        Task::Web { release, .. } => web::run(&root(), release),
-        Task::Arrows => arrows::run(&root()),
-        Task::Events { check } => events::run(&root(), check),
-        Task::Bench { arguments } => bench::run(&root(), &arguments),
+    match Arguments::parse().command {
+        XtaskCommand::Web { lint: true, .. } => web::lint(&root()),
+        XtaskCommand::Web { release, .. } => web::run(&root(), release),
+        XtaskCommand::CheckDependencies => crate_dependencies::run(&root()),
+        XtaskCommand::Events { check } => events::run(&root(), check),
+        XtaskCommand::Bench { arguments } => bench::run(&root(), &arguments),
     }
 }
 
-/// The repository's folder, as cargo tells it now: checkouts that share a target
-/// folder share this binary.
+/// Returns the repository's folder. It is read at run time, because checkouts that
+/// share a target folder share this binary.
 fn root() -> PathBuf {
     let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
     let here = PathBuf::from(here);

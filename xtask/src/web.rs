@@ -1,36 +1,36 @@
-//! The pages' bundle: wasm, its JavaScript, the style sheet; names with a
-//! hash, so that browsers may keep them for ever.
+//! Builds the web bundle: wasm, its JavaScript and the style sheet. File names
+//! contain a hash, so that browsers may cache them forever.
 
 mod compile;
 mod pack;
 mod stamp;
-mod trim;
+mod trim_unreachable;
 
 use anyhow::{Context, ensure};
 use std::{fs, path::Path};
 
 pub use compile::lint;
 
-/// The bar for what a phone has to load, bytes.
-const MAX_BROTLI: usize = 350 * 1024;
+/// Maximum size of the compressed wasm, which a phone has to load, in bytes.
+const MAX_BROTLI_BYTES: usize = 350 * 1024;
 
 pub fn run(root: &Path, release: bool) -> anyhow::Result<()> {
-    let wasm = compile::wasm(root, release)?;
+    let wasm = compile::build_wasm(root, release)?;
     let site = root.join("target/site");
     let stamp_file = root.join("target/site.stamp");
-    let stamp = stamp::of(root, &wasm, release)?;
-    // A site that is written anew makes cargo build a release server anew.
+    let stamp = stamp::compute(root, &wasm, release)?;
+    // Rewriting an unchanged site would make cargo rebuild a release server.
     if site.exists() && fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
         return Ok(());
     }
     let staging = root.join("target/site.new");
-    empty(&staging)?;
+    remove_dir_if_exists(&staging)?;
     fs::create_dir_all(staging.join("pkg"))?;
     let raw = root.join("target/bindgen");
-    empty(&raw)?;
+    remove_dir_if_exists(&raw)?;
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     if release {
-        bindgen.input_bytes("meanwhile", trim::run(&wasm)?);
+        bindgen.input_bytes("meanwhile", trim_unreachable::run(&wasm)?);
     } else {
         bindgen.input_path(&wasm);
     }
@@ -42,21 +42,21 @@ pub fn run(root: &Path, release: bool) -> anyhow::Result<()> {
         .generate(&raw)
         .context("wasm-bindgen failed")?;
     if release {
-        compile::optimise(root, &raw.join("meanwhile_bg.wasm"))?;
+        compile::optimize_wasm(root, &raw.join("meanwhile_bg.wasm"))?;
     }
     let brotli = pack::run(root, &raw, &staging, release)?;
     if let Some(size) = brotli {
-        let (size, bar) = (size as f64 / 1024.0, MAX_BROTLI as f64 / 1024.0);
-        println!("wasm, brotli: {size:.1} kB (bar: {bar} kB)");
-        ensure!(size <= bar, "the wasm is over its bar: look at what came in since it was not");
+        let (size, limit) = (size as f64 / 1024.0, MAX_BROTLI_BYTES as f64 / 1024.0);
+        println!("wasm, brotli: {size:.1} kB (limit: {limit} kB)");
+        ensure!(size <= limit, "the wasm is over its size limit: look for what made it grow");
     }
-    empty(&site)?;
+    remove_dir_if_exists(&site)?;
     fs::rename(&staging, &site)?;
     fs::write(&stamp_file, stamp)?;
     Ok(())
 }
 
-fn empty(folder: &Path) -> anyhow::Result<()> {
+fn remove_dir_if_exists(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("can't empty {}", folder.display()))?;
     }

@@ -1,29 +1,29 @@
-//! The browser's end of `/ws`: opens, resumes, backs off.
+//! Client of `/ws` in the browser: connects, resumes and backs off.
 
-use super::{Link, Live};
-use contract::live::{self, ClientFrame, Retry, SILENCE_MS, ServerFrame};
+use super::{ConnectionStatus, LiveState};
+use contract::websocket::{self, ClientFrame, IDLE_TIMEOUT_MS, ReconnectPolicy, ServerFrame};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{CloseEvent, MessageEvent, WebSocket};
 
-const FIRST_MS: f64 = 500.0;
-const LONGEST_MS: f64 = 20_000.0;
-/// The browser's own code for a connection that broke without a close frame:
+const FIRST_BACKOFF_MS: f64 = 500.0;
+const MAX_BACKOFF_MS: f64 = 20_000.0;
+/// Code that browsers report for a connection that broke without a close frame:
 /// <https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1>.
-const ABNORMAL: u16 = 1006;
+const ABNORMAL_CLOSURE: u16 = 1006;
 
-/// A socket with the closures that it calls.
-struct Open {
+/// Socket together with the closures that it calls.
+struct OpenSocket {
     socket: WebSocket,
     _on_open: Closure<dyn FnMut()>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_close: Closure<dyn FnMut(CloseEvent)>,
 }
 
-impl Drop for Open {
-    /// What it still says is not heard: a dead network may take minutes to
-    /// bring its close event, and another socket is open by then.
+impl Drop for OpenSocket {
+    /// Removes the handlers: after a network failure the close event may take minutes
+    /// to arrive, and another socket is open by then.
     fn drop(&mut self) {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
@@ -32,57 +32,57 @@ impl Drop for Open {
     }
 }
 
-struct Socket {
-    live: Live,
-    open: Option<Open>,
-    /// Failures in a row. One that follows a connection which held for
-    /// [`LONGEST_MS`] is a first one: a server that welcomes and then drops
-    /// each client is not asked twice a second.
+struct SocketState {
+    live: LiveState,
+    open: Option<OpenSocket>,
+    /// Consecutive failures. They are reset after a connection that lasted for
+    /// [`MAX_BACKOFF_MS`], not at the welcome: otherwise a server that welcomes and then
+    /// drops each client would get two connections a second.
     failures: i32,
     welcomed_at: Option<f64>,
-    /// By the device's clock, which goes on while it sleeps; timers do not.
-    heard_at: f64,
-    retry: Option<TimeoutHandle>,
-    silence: Option<TimeoutHandle>,
+    /// Time by the device's clock, which continues while it sleeps; timers do not.
+    last_received_at: f64,
+    retry_timer: Option<TimeoutHandle>,
+    idle_timer: Option<TimeoutHandle>,
 }
 
-type Shared = Rc<RefCell<Socket>>;
+type SharedSocket = Rc<RefCell<SocketState>>;
 
-/// Opens the socket once a page has told where its data ends.
-pub fn open_when_known(live: Live) {
-    let socket: Shared = Rc::new(RefCell::new(Socket {
+/// Opens the socket once the journal position of a page is known.
+pub fn connect_when_ready(live: LiveState) {
+    let socket: SharedSocket = Rc::new(RefCell::new(SocketState {
         live,
         open: None,
         failures: 0,
         welcomed_at: None,
-        heard_at: 0.0,
-        retry: None,
-        silence: None,
+        last_received_at: 0.0,
+        retry_timer: None,
+        idle_timer: None,
     }));
     let started = StoredValue::new(false);
     Effect::new(move |_| {
-        if live.since.with(Option::is_some) && !started.get_value() {
+        if live.context.with(Option::is_some) && !started.get_value() {
             started.set_value(true);
             connect(&socket);
-            listen(&socket);
+            listen_to_browser_events(&socket);
         }
     });
 }
 
-fn listen(socket: &Shared) {
+fn listen_to_browser_events(socket: &SharedSocket) {
     let live = socket.borrow().live;
     let again = Rc::clone(socket);
     let online = window_event_listener_untyped("online", move |_| {
-        if !live.link.get_untracked().is_final() {
-            live.link.set(Link::Reconnecting);
+        if !live.connection.get_untracked().is_final() {
+            live.connection.set(ConnectionStatus::Reconnecting);
         }
-        // What was open before the network went may be dead without a word.
-        abandon(&again);
+        // A socket from before the network loss may be dead without a close event.
+        close_socket(&again);
         connect(&again);
     });
     let offline = window_event_listener_untyped("offline", move |_| {
-        if !live.link.get_untracked().is_final() {
-            live.link.set(Link::Offline);
+        if !live.connection.get_untracked().is_final() {
+            live.connection.set(ConnectionStatus::Offline);
         }
     });
     let again = Rc::clone(socket);
@@ -90,23 +90,23 @@ fn listen(socket: &Shared) {
         if document().hidden() {
             return;
         }
-        // It may have slept, and its timers with it.
-        if left_ms(&again).is_none() {
-            abandon(&again);
+        // The device may have slept, and its timers with it.
+        if idle_time_left_ms(&again).is_none() {
+            close_socket(&again);
         }
         connect(&again);
     });
-    // They live as long as the page.
+    // The listeners live as long as the page.
     std::mem::forget((online, offline, seen));
 }
 
-fn connect(shared: &Shared) {
+fn connect(shared: &SharedSocket) {
     {
         let mut socket = shared.borrow_mut();
-        if socket.live.link.get_untracked().is_final() || socket.open.is_some() {
+        if socket.live.connection.get_untracked().is_final() || socket.open.is_some() {
             return;
         }
-        if let Some(retry) = socket.retry.take() {
+        if let Some(retry) = socket.retry_timer.take() {
             retry.clear();
         }
     }
@@ -114,41 +114,41 @@ fn connect(shared: &Shared) {
     let (Ok(host), Ok(protocol)) = (location.host(), location.protocol()) else { return };
     let scheme = if protocol == "https:" { "wss" } else { "ws" };
     let Ok(open) = WebSocket::new(&format!("{scheme}://{host}/ws")) else { return };
-    let opened = attach(shared, open);
+    let opened = attach_handlers(shared, open);
     {
         let mut socket = shared.borrow_mut();
         socket.open = Some(opened);
-        socket.heard_at = js_sys::Date::now();
+        socket.last_received_at = js_sys::Date::now();
     }
-    watch_silence(shared, SILENCE_MS as f64);
+    watch_idle_timeout(shared, IDLE_TIMEOUT_MS as f64);
 }
 
-fn attach(shared: &Shared, socket: WebSocket) -> Open {
+fn attach_handlers(shared: &SharedSocket, socket: WebSocket) -> OpenSocket {
     let live = shared.borrow().live;
-    let speaker = socket.clone();
+    let sender = socket.clone();
     let on_open = Closure::<dyn FnMut()>::new(move || {
-        let since = live.since.get_untracked().unwrap_or_default();
+        let since = live.context.get_untracked().unwrap_or_default();
         let (epoch, after) = (Some(since.epoch), Some(since.seq));
-        say(&speaker, &ClientFrame::Hello { v: live::VERSION, epoch, after });
+        send(&sender, &ClientFrame::Hello { v: websocket::PROTOCOL_VERSION, epoch, after });
     });
     socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
 
-    let (speaker, heard) = (socket.clone(), Rc::clone(shared));
+    let (sender, receiver) = (socket.clone(), Rc::clone(shared));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        heard.borrow_mut().heard_at = js_sys::Date::now();
+        receiver.borrow_mut().last_received_at = js_sys::Date::now();
         let Some(text) = event.data().as_string() else { return };
         match serde_json::from_str::<ServerFrame>(&text) {
             Ok(frame) => {
                 match frame {
-                    ServerFrame::Ping { .. } => say(&speaker, &ClientFrame::Pong),
+                    ServerFrame::Ping { .. } => send(&sender, &ClientFrame::Pong),
                     ServerFrame::Welcome { .. } => {
-                        heard.borrow_mut().welcomed_at = Some(js_sys::Date::now());
+                        receiver.borrow_mut().welcomed_at = Some(js_sys::Date::now());
                     }
                     _ => {}
                 }
-                live.apply(frame);
+                live.enqueue_frame(frame);
             }
-            Err(error) => leptos::logging::warn!("a frame can't be read: {error}"),
+            Err(error) => leptos::logging::warn!("a frame can't be parsed: {error}"),
         }
     });
     socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -156,78 +156,87 @@ fn attach(shared: &Shared, socket: WebSocket) -> Open {
     let closed = Rc::clone(shared);
     let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
         let code = event.code();
-        abandon(&closed);
-        after_close(&closed, code);
+        close_socket(&closed);
+        schedule_reconnect(&closed, code);
     });
     socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-    Open { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close }
+    OpenSocket { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close }
 }
 
-/// Lets go of the open socket.
-fn abandon(shared: &Shared) {
+/// Closes the open socket.
+fn close_socket(shared: &SharedSocket) {
     let mut socket = shared.borrow_mut();
-    if let Some(silence) = socket.silence.take() {
+    if let Some(silence) = socket.idle_timer.take() {
         silence.clear();
     }
     drop(socket.open.take());
 }
 
-fn after_close(shared: &Shared, code: u16) {
+fn schedule_reconnect(shared: &SharedSocket, code: u16) {
     let mut socket = shared.borrow_mut();
     let live = socket.live;
-    let held = socket.welcomed_at.take().is_some_and(|at| js_sys::Date::now() - at > LONGEST_MS);
-    if held {
+    let was_stable =
+        socket.welcomed_at.take().is_some_and(|at| js_sys::Date::now() - at > MAX_BACKOFF_MS);
+    if was_stable {
         socket.failures = 0;
     }
-    let wait = match live::Close::retry(code) {
-        Retry::Never => {
-            let ended = code == live::Close::SignIn.code();
-            live.link.set(if ended { Link::Ended } else { Link::Refused });
+    let wait = match websocket::CloseCode::reconnect_policy(code) {
+        ReconnectPolicy::Never => {
+            let ended = code == websocket::CloseCode::SignInRequired.code();
+            live.connection.set(if ended {
+                ConnectionStatus::SignedOut
+            } else {
+                ConnectionStatus::Refused
+            });
             return;
         }
-        Retry::Now if socket.failures == 0 => 0.0,
+        ReconnectPolicy::Immediately if socket.failures == 0 => 0.0,
         _ => {
-            let most = (FIRST_MS * 2f64.powi(socket.failures)).min(LONGEST_MS);
-            js_sys::Math::random() * most
+            let max_wait_ms = (FIRST_BACKOFF_MS * 2f64.powi(socket.failures)).min(MAX_BACKOFF_MS);
+            js_sys::Math::random() * max_wait_ms
         }
     };
     socket.failures += 1;
     let online = window().navigator().on_line();
-    live.link.set(if online { Link::Reconnecting } else { Link::Offline });
+    live.connection.set(if online {
+        ConnectionStatus::Reconnecting
+    } else {
+        ConnectionStatus::Offline
+    });
     let again = Rc::clone(shared);
-    socket.retry =
+    socket.retry_timer =
         set_timeout_with_handle(move || connect(&again), Duration::from_secs_f64(wait / 1000.0))
             .ok();
 }
 
-/// Closes the open socket once it has been silent for too long. One timer
-/// looks again, rather than one for each of many frames a second.
-fn watch_silence(shared: &Shared, wait_ms: f64) {
+/// Closes the open socket once it has been idle for too long. A single timer rearms itself;
+/// a timer per frame would be set many times a second.
+fn watch_idle_timeout(shared: &SharedSocket, wait_ms: f64) {
     let silent = Rc::clone(shared);
     let watch = move || {
         if silent.borrow().open.is_none() {
             return;
         }
-        match left_ms(&silent) {
-            Some(left) => watch_silence(&silent, left),
+        match idle_time_left_ms(&silent) {
+            Some(left) => watch_idle_timeout(&silent, left),
             None => {
-                abandon(&silent);
-                after_close(&silent, ABNORMAL);
+                close_socket(&silent);
+                schedule_reconnect(&silent, ABNORMAL_CLOSURE);
             }
         }
     };
     let wait = Duration::from_secs_f64(wait_ms / 1000.0);
-    shared.borrow_mut().silence = set_timeout_with_handle(watch, wait).ok();
+    shared.borrow_mut().idle_timer = set_timeout_with_handle(watch, wait).ok();
 }
 
-/// How long the open socket may still be silent, ms. `None`: no longer, or
-/// the device's clock was set back, so that nobody can tell.
-fn left_ms(shared: &Shared) -> Option<f64> {
-    let left = SILENCE_MS as f64 - (js_sys::Date::now() - shared.borrow().heard_at);
-    (left > 0.0 && left <= SILENCE_MS as f64).then_some(left)
+/// Returns how long the open socket may still be idle, in milliseconds, or `None` if that time
+/// is over, or unknown because the device's clock was set back.
+fn idle_time_left_ms(shared: &SharedSocket) -> Option<f64> {
+    let left = IDLE_TIMEOUT_MS as f64 - (js_sys::Date::now() - shared.borrow().last_received_at);
+    (left > 0.0 && left <= IDLE_TIMEOUT_MS as f64).then_some(left)
 }
 
-fn say(open: &WebSocket, frame: &ClientFrame) {
+fn send(open: &WebSocket, frame: &ClientFrame) {
     if let Ok(text) = serde_json::to_string(frame) {
         let _ = open.send_with_str(&text);
     }

@@ -1,13 +1,13 @@
-//! One's own account: theme, password, sessions.
+//! Page of the user's own account: theme, password, sessions, API tokens.
 
 #[cfg(feature = "ssr")]
 pub mod settings;
 
 use crate::{
-    data::people::{AccountPage, ask_account},
-    frame::{Frame, Notices, ProblemLine},
-    load::Loaded,
-    page::problem::failed,
+    page::load_error::page_error,
+    page_data::people::{AccountPage, account_query},
+    resource::PageResource,
+    shell::{FlashAlert, NotificationSettings, PageShell},
     title::Title,
 };
 use leptos::prelude::*;
@@ -15,17 +15,17 @@ use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn Account() -> impl IntoView {
-    let page = Loaded::new(ask_account);
+    let page = PageResource::new(account_query);
     let query = use_query_map();
     view! {
         <Title text="Account"/>
-        {page.view("Reading …", move |page| content(page, saved(query)), failed)}
+        {page.view("Loading …", move |page| content(page, saved_message(query)), page_error)}
     }
     .into_any()
 }
 
-/// What the form before did.
-fn saved(query: Memo<leptos_router::params::ParamsMap>) -> Option<&'static str> {
+/// Returns the message about the form that was just submitted.
+fn saved_message(query: Memo<leptos_router::params::ParamsMap>) -> Option<&'static str> {
     match query.read_untracked().get("saved").as_deref() {
         Some("password") => Some("Password changed. Your other sessions are signed out."),
         Some("token") => Some("Token revoked."),
@@ -36,13 +36,13 @@ fn saved(query: Memo<leptos_router::params::ParamsMap>) -> Option<&'static str> 
 
 fn content(page: AccountPage, saved: Option<&'static str>) -> AnyView {
     view! {
-        <Frame since=page.since>
+        <PageShell context=page.context>
             <h1>"Account"</h1>
-            {saved.map(|words| view! { <p class="good" role="status">{words}</p> })}
-            <ProblemLine/>
-            {page.settings.show()}
-            <Notices/>
-        </Frame>
+            {saved.map(|words| view! { <p class="success" role="status">{words}</p> })}
+            <FlashAlert/>
+            {page.settings.view()}
+            <NotificationSettings/>
+        </PageShell>
     }
     .into_any()
 }

@@ -1,40 +1,40 @@
-//! What the user was told.
+//! Page of the user's notifications.
 
 use crate::{
-    data::inbox::{InboxPage, ask_inbox},
-    frame::{Frame, Notices},
-    live::Live,
-    load::Loaded,
-    page::problem::failed,
+    labels,
+    live::LiveState,
+    page::load_error::page_error,
+    page_data::inbox::{InboxPage, inbox_query},
+    resource::PageResource,
+    shell::{NotificationSettings, PageShell},
     title::Title,
-    words,
 };
 use contract::api::Notification;
 use leptos::prelude::*;
 
 #[component]
 pub fn Inbox() -> impl IntoView {
-    let live = expect_context::<Live>();
-    let page = Loaded::versioned(move || {
-        let told = live.told.newest().unsigned_abs();
-        (ask_inbox(), [live.resync.get().into(), told, 0])
+    let live = expect_context::<LiveState>();
+    let page = PageResource::with_version(move || {
+        let newest_seq = live.toasts.newest_seq().unsigned_abs();
+        (inbox_query(), [live.resync_count.get().into(), newest_seq, 0])
     });
     view! {
         <Title text="Inbox"/>
-        {page.view("Reading …", move |page| content(live, page), failed)}
+        {page.view("Loading …", move |page| content(live, page), page_error)}
     }
     .into_any()
 }
 
-fn content(live: Live, page: InboxPage) -> AnyView {
-    let InboxPage { since, inbox } = page;
+fn content(live: LiveState, page: InboxPage) -> AnyView {
+    let InboxPage { context, inbox } = page;
     let newest = inbox.items.first().map(|item| item.seq).unwrap_or_default();
-    let some = since.unread > 0;
-    let unread = move || some && live.told.read_up_to() < newest;
-    let lines = inbox.items.into_iter().map(|item| line(live, item)).collect_view();
+    let some = context.unread_count > 0;
+    let unread = move || some && live.toasts.read_up_to() < newest;
+    let lines = inbox.items.into_iter().map(|item| notification_line(live, item)).collect_view();
     view! {
-        <Frame since=since>
-            <div class="heading">
+        <PageShell context=context>
+            <div class="page-heading">
                 <h1>"Inbox"</h1>
                 <form method="post" action="/notifications/read" hidden=move || !unread()>
                     <input type="hidden" name="up_to" value=newest.to_string()/>
@@ -47,33 +47,33 @@ fn content(live: Live, page: InboxPage) -> AnyView {
                         <div class="empty">
                             <p><strong>"Nothing yet."</strong></p>
                             <p>
-                                "You are told here when a job ends or needs you, on every tab and device. "
+                                "You are notified here when a job ends or needs you, on every tab and device. "
                                 <a href="/">"Launch something"</a>
                                 " and get on with your day."
                             </p>
                         </div>
                     }
                 })}
-            <div class="lines inbox">{lines}</div>
-            <Notices/>
-        </Frame>
+            <div class="list inbox">{lines}</div>
+            <NotificationSettings/>
+        </PageShell>
     }
     .into_any()
 }
 
-fn line(live: Live, item: Notification) -> AnyView {
+fn notification_line(live: LiveState, item: Notification) -> AnyView {
     let (seq, read) = (item.seq, item.read);
-    let unread = move || !read && live.told.read_up_to() < seq;
-    let needs_person = item.kind == "needs_person";
+    let unread = move || !read && live.toasts.read_up_to() < seq;
+    let needs_review = item.kind == "needs_review";
     view! {
-        <a class="line" class:unread=unread href=format!("/jobs/{}", item.job) data-kind=item.kind>
+        <a class="list-item" class:unread=unread href=format!("/jobs/{}", item.job) data-kind=item.kind>
             <strong>
                 {item.title}
-                {needs_person.then(|| view! { <span class="tag">"Needs you"</span> })}
+                {needs_review.then(|| view! { <span class="tag">"Needs you"</span> })}
                 <span class="tag" hidden=move || !unread()>"New"</span>
             </strong>
             <span>{item.text}</span>
-            <small>{words::minute(item.at)}</small>
+            <small>{labels::date_and_minute(item.at)}</small>
         </a>
     }
     .into_any()

@@ -1,90 +1,90 @@
-//! One job: what happened to every item, as it happens.
+//! Page of one job: live results of every item.
 
-mod asked;
-mod bar;
 mod details;
 pub mod flow;
 mod header;
 mod items;
+mod progress_bar;
+mod route_state;
 mod timeline;
 
 use crate::{
-    data::job::{JobPage, ask_flow, ask_job, ask_task, ask_timeline},
-    frame::{Frame, ProblemLine},
-    live::Live,
-    load::Loaded,
-    page::{missing::Missing, problem::failed},
+    live::LiveState,
+    page::{load_error::page_error, not_found::NotFound},
+    page_data::job::{JobPage, flow_query, job_query, task_query, timeline_query},
+    resource::PageResource,
+    shell::{FlashAlert, PageShell},
     title::Title,
 };
-use asked::{Asked, View};
-use contract::{TaskId, api::Filter};
-use header::Now;
+use contract::{TaskId, api::GridFilter};
+use header::LiveJob;
 use leptos::{ev, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
+use route_state::{JobRoute, JobTab};
 use std::time::Duration;
 
-/// All that the page reads is asked for here, so that server and browser
-/// number it alike.
+/// All resources of the page are created here, so that server and browser number them
+/// alike.
 #[component]
 pub fn Job() -> impl IntoView {
-    let live = expect_context::<Live>();
-    let asked = Asked::of_address();
-    let page = Loaded::new(move || {
-        let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
-        ask_job(asked.job.get(), filter, words, asked.from.get_untracked())
+    let live = expect_context::<LiveState>();
+    let route = JobRoute::from_url();
+    let page = PageResource::new(move || {
+        let (filter, words) = (route.filter.get_untracked(), route.search.get_untracked());
+        job_query(route.job.get(), filter, words, route.offset.get_untracked())
     });
-    let looks = move |view| asked.view.get() == view;
-    let timeline = Loaded::perhaps(move || {
-        looks(View::Timeline).then(|| {
-            let ask = ask_timeline(asked.job.get(), asked.before.get());
-            (ask, [live.resync.get().into(), 0, 0])
+    let looks = move |view| route.view.get() == view;
+    let timeline = PageResource::optional(move || {
+        looks(JobTab::Timeline).then(|| {
+            let ask = timeline_query(route.job.get(), route.before.get());
+            (ask, [live.resync_count.get().into(), 0, 0])
         })
     });
-    // Counts up at most once a second while facts of the job come.
-    let beat = RwSignal::new(0_u32);
-    let pulse = move || {
-        if looks(View::Flow)
-            && let Ok(job) = asked.job.read().parse()
+    // Incremented at most once a second while facts of the job arrive.
+    let flow_version = RwSignal::new(0_u32);
+    let track_job = move || {
+        if looks(JobTab::Flow)
+            && let Ok(job) = route.job.read().parse()
         {
-            live.pulse(job);
+            live.job_seq(job);
         }
     };
-    once_a_second(pulse, move || beat.update(|beat| *beat += 1));
-    let flow = Loaded::perhaps(move || {
-        looks(View::Flow).then(|| {
-            let version = [live.resync.get().into(), beat.get().into(), 0];
-            (ask_flow(asked.job.get()), version)
+    throttle_effect(track_job, move || flow_version.update(|flow_version| *flow_version += 1));
+    let flow = PageResource::optional(move || {
+        looks(JobTab::Flow).then(|| {
+            let version = [live.resync_count.get().into(), flow_version.get().into(), 0];
+            (flow_query(route.job.get()), version)
         })
     });
-    let detail = Loaded::perhaps(move || {
-        asked.task.get().map(|task| {
-            let known = task.parse().map(|task: TaskId| live.version(task));
+    let detail = PageResource::optional(move || {
+        route.task.get().map(|task| {
+            let known = task.parse().map(|task: TaskId| live.task_version(task));
             let (seq, attempt) = known.unwrap_or_default();
             let attempt = attempt.map_or(0, |attempt| u64::from(attempt) + 1);
-            (ask_task(task), [live.resync.get().into(), seq.unsigned_abs(), attempt])
+            (task_query(task), [live.resync_count.get().into(), seq.unsigned_abs(), attempt])
         })
     });
     let show = move |page: Option<JobPage>| {
-        let Some(page) = page else { return Missing().into_any() };
+        let Some(page) = page else { return NotFound().into_any() };
         let job = page.job.id;
         let views = move || {
             let flow = view! { <flow::Flow flow=flow/> };
-            let timeline = view! { <timeline::Timeline job=job timeline=timeline asked=asked/> };
+            let timeline = view! { <timeline::Timeline job=job timeline=timeline route=route/> };
             (flow.into_any(), timeline.into_any())
         };
-        let aside = view! { <details::Details job=job detail=detail asked=asked/> };
-        content(page, asked, views, aside.into_any())
+        let aside = view! { <details::Details job=job detail=detail route=route/> };
+        content(page, route, views, aside.into_any())
     };
-    close_by_key(asked);
-    page.view("Reading …", show, failed)
+    close_details_on_escape(route);
+    page.view("Loading …", show, page_error)
 }
 
-/// Runs `then` a second after what `when` reads has changed, and at most once
-/// a second while it goes on changing.
-fn once_a_second(when: impl Fn() + 'static, then: impl Fn() + Clone + 'static) {
+/// Runs `then` a second after a signal that `when` reads has changed, and at most once
+/// a second while changes continue.
+fn throttle_effect(when: impl Fn() + 'static, then: impl Fn() + Clone + 'static) {
     let timer = StoredValue::new(None::<TimeoutHandle>);
     Effect::new(move |before: Option<()>| {
         when();
@@ -104,26 +104,26 @@ fn once_a_second(when: impl Fn() + 'static, then: impl Fn() + Clone + 'static) {
     });
 }
 
-/// The id of the element that opens the details of a task.
+/// Returns the id of the element that opens the details of a task.
 fn cell_id(task: &str) -> String {
     format!("cell-{task}")
 }
 
-/// Escape closes the details; the focus goes back to where they were opened.
-fn close_by_key(asked: Asked) {
+/// Closes the details on Escape, and returns the focus to where they were opened.
+fn close_details_on_escape(route: JobRoute) {
     let navigate = use_navigate();
     Effect::new(move |_| {
         let navigate = navigate.clone();
         let keys = window_event_listener(ev::keydown, move |event| {
-            if event.key() == "Escape" && asked.task.get_untracked().is_some() {
+            if event.key() == "Escape" && route.task.get_untracked().is_some() {
                 let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-                navigate(&untrack(move || asked.closed()), options);
+                navigate(&untrack(move || route.url_without_details()), options);
             }
         });
         on_cleanup(move || keys.remove());
     });
     Effect::new(move |before: Option<Option<String>>| {
-        let now = asked.task.get();
+        let now = route.task.get();
         if let (Some(Some(before)), None) = (before, &now)
             && let Some(cell) = document().get_element_by_id(&cell_id(&before))
         {
@@ -136,27 +136,27 @@ fn close_by_key(asked: Asked) {
     });
 }
 
-/// Reads the job anew where facts alone can't tell how it is, and leaves the
-/// page's elements as they are: focus and scrolling stay.
-fn read_again(page: RwSignal<JobPage>, live: Live) {
+/// Loads the job again when the facts received don't determine its state. The page's
+/// elements stay, and with them focus and scroll position.
+fn refresh_on_resync(page: RwSignal<JobPage>, live: LiveState) {
     let number = StoredValue::new(0_u32);
     Effect::watch(
-        move || live.resync.get(),
+        move || live.resync_count.get(),
         move |&count, _, _| {
             number.set_value(count);
             let id = page.with_untracked(|page| page.job.id.to_string());
             spawn_local(async move {
-                let read = ask_job(id, Filter::All, String::new(), 0).read().await;
+                let read = job_query(id, GridFilter::All, String::new(), 0).fetch().await;
                 if number.try_get_value() != Some(count) {
                     return;
                 }
                 match read {
                     Ok(Some(read)) => {
-                        live.begin(&read.since);
+                        live.start_from_page(&read.context);
                         page.set(read);
                     }
                     Ok(None) => {}
-                    Err(error) => leptos::logging::warn!("the job was not read anew: {error}"),
+                    Err(error) => leptos::logging::warn!("the job could not be reloaded: {error}"),
                 }
             });
         },
@@ -166,49 +166,49 @@ fn read_again(page: RwSignal<JobPage>, live: Live) {
 
 fn content(
     page: JobPage,
-    asked: Asked,
+    route: JobRoute,
     views: impl FnOnce() -> (AnyView, AnyView),
     details: AnyView,
 ) -> AnyView {
-    let live = expect_context::<Live>();
-    let (since, title, grid) = (page.since.clone(), page.job.title.clone(), page.grid.clone());
+    let live = expect_context::<LiveState>();
+    let (context, title, grid) = (page.context.clone(), page.job.title.clone(), page.grid.clone());
     let page = RwSignal::new(page);
-    let now = Now::of(page, live);
-    read_again(page, live);
+    let live_job = LiveJob::from_page(page, live);
+    refresh_on_resync(page, live);
     let query = use_query_map();
     let accepted = move || query.read().get("accepted").is_some();
-    let tabs = View::ALL
+    let tabs = JobTab::ALL
         .map(|view| {
-            let current = move || (asked.view.get() == view).then_some("page");
+            let current = move || (route.view.get() == view).then_some("page");
             view! {
-                <a href=move || asked.tab(view) data-noscroll="" aria-current=current>
-                    {view.name()}
+                <a href=move || route.tab_url(view) data-noscroll="" aria-current=current>
+                    {view.label()}
                 </a>
             }
         })
         .into_iter()
         .collect_view();
     let items = view! {
-        // Hidden rather than taken away: it stays as it was scrolled.
-        <div hidden=move || asked.view.get() != View::Items>
-            <items::Items now=now asked=asked first=grid/>
+        // Hidden rather than removed, so that the scroll position stays.
+        <div hidden=move || route.view.get() != JobTab::Items>
+            <items::Items live_job=live_job route=route first=grid/>
         </div>
     };
     let (flow, timeline) = views();
     view! {
         <Title text=title/>
-        <Frame since=since>
-            <ProblemLine/>
+        <PageShell context=context>
+            <FlashAlert/>
             <Show when=accepted>
-                <p class="good">"Accepted. You can leave this page; we'll tell you."</p>
+                <p class="success">"Accepted. You can leave this page; we'll notify you."</p>
             </Show>
-            {header::header(now, asked).into_any()}
-            <nav class="tabs" aria-label="Of this job">{tabs}</nav>
+            {header::header(live_job, route).into_any()}
+            <nav class="tabs" aria-label="Views of this job">{tabs}</nav>
             {items.into_any()}
             {flow}
             {timeline}
             {details}
-        </Frame>
+        </PageShell>
     }
     .into_any()
 }

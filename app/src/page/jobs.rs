@@ -1,108 +1,109 @@
-//! The user's jobs: those that run, the latest, and all of them.
+//! Lists of the user's jobs: running, recently finished, and all of them.
 
-mod choices;
-mod line;
+mod filters;
+mod job_line;
 
-use super::problem::{failed, problem};
+use super::load_error::{page_error, section_error};
 use crate::{
-    data::launch::{JobsPage, Recent, ask_jobs},
-    frame::Frame,
-    live::Live,
-    load::Loaded,
+    live::LiveState,
+    page_data::launch::{JobsPage, RecentJobsPage, jobs_query},
+    resource::PageResource,
+    shell::PageShell,
     title::Title,
 };
-use choices::{Asked, Choices};
 use contract::{api::Job, state::JobState};
+use filters::{JobFilters, JobListFilter};
+pub use job_line::JobLine;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-pub use line::JobLine;
 
 #[component]
 pub fn Jobs() -> impl IntoView {
-    let live = expect_context::<Live>();
+    let live = expect_context::<LiveState>();
     let query = use_query_map();
-    let asked = Memo::new(move |_| query.with(Asked::of));
-    let page = Loaded::versioned(move || {
-        let Asked { before, state, kind, q } = asked.get();
-        (ask_jobs(before, state, kind, q), [live.resync.get().into(), 0, 0])
+    let filter = Memo::new(move |_| query.with(JobListFilter::from_query));
+    let page = PageResource::with_version(move || {
+        let JobListFilter { before, state, kind, q } = filter.get();
+        (jobs_query(before, state, kind, q), [live.resync_count.get().into(), 0, 0])
     });
     view! {
         <Title text="Jobs"/>
-        {page.view("Reading …", move |page| content(page, asked.get_untracked()), failed)}
+        {page.view("Loading …", move |page| content(page, filter.get_untracked()), page_error)}
     }
     .into_any()
 }
 
-fn content(page: JobsPage, asked: Asked) -> AnyView {
-    let JobsPage { since, jobs, next } = page;
-    let seq = since.seq;
+fn content(page: JobsPage, filter: JobListFilter) -> AnyView {
+    let JobsPage { context, jobs, next } = page;
+    let seq = context.seq;
     let older = next.map(|next| {
-        let href = Asked { before: Some(next), ..asked.clone() }.href();
+        let href = JobListFilter { before: Some(next), ..filter.clone() }.href();
         view! { <p><a href=href>"Older jobs"</a></p> }
     });
-    let newest = asked.before.is_some().then(|| {
-        let href = Asked { before: None, ..asked.clone() }.href();
+    let newest = filter.before.is_some().then(|| {
+        let href = JobListFilter { before: None, ..filter.clone() }.href();
         view! { <p><a href=href>"Newest jobs"</a></p> }
     });
-    let nothing = if asked.is_all() {
-        teach()
+    let empty_state = if filter.is_unfiltered() {
+        no_jobs_yet()
     } else {
         view! {
             <p class="empty">
-                "No job matches. " <a href="/jobs">"Show all jobs"</a>
+                "No jobs match. " <a href="/jobs">"Show all jobs"</a>
             </p>
         }
         .into_any()
     };
-    let choices = view! { <Choices asked=asked.clone()/> }.into_any();
-    let known = known(jobs, seq, asked.before.is_none());
+    let choices = view! { <JobFilters filter=filter.clone()/> }.into_any();
+    let known = live_jobs(jobs, seq, filter.before.is_none());
     let shown = Memo::new(move |_| {
-        known.with(|jobs| jobs.iter().filter(|job| asked.takes(job)).cloned().collect::<Vec<_>>())
+        known
+            .with(|jobs| jobs.iter().filter(|job| filter.matches(job)).cloned().collect::<Vec<_>>())
     });
     view! {
-        <Frame since=since>
+        <PageShell context=context>
             <h1>"Jobs"</h1>
             {choices}
             {newest}
-            <Lines jobs=shown nothing=nothing/>
+            <JobLines jobs=shown empty_state=empty_state/>
             {older}
-        </Frame>
+        </PageShell>
     }
     .into_any()
 }
 
-/// The jobs of a page as they are now; where it begins with the newest, those
-/// that come are put before them.
-fn known(jobs: Vec<Job>, seq: i64, newest: bool) -> Memo<Vec<Job>> {
-    let live = expect_context::<Live>();
+/// Returns the current state of a page's jobs. If the page starts with the newest job,
+/// jobs that are launched later are prepended.
+fn live_jobs(jobs: Vec<Job>, seq: i64, newest: bool) -> Memo<Vec<Job>> {
+    let live = expect_context::<LiveState>();
     let first = jobs.iter().map(|job| job.id).max();
     Memo::new(move |_| {
         let mut all = if newest { live.new_jobs(first) } else { Vec::new() };
-        all.extend(jobs.iter().map(|job| live.job(job, seq)));
+        all.extend(jobs.iter().map(|job| live.current_job(job, seq)));
         all
     })
 }
 
-/// What a page without a single job says.
-fn teach() -> AnyView {
+/// Text of a page without any job.
+fn no_jobs_yet() -> AnyView {
     view! {
         <p class="empty">
-            "No job yet. What you launch appears here, with what became of every item. "
+            "No jobs yet. What you launch appears here, with the result of every item. "
             <a href="/">"Launch one."</a>
         </p>
     }
     .into_any()
 }
 
-/// Jobs as lines.
+/// List of jobs, one per line.
 #[component]
-fn Lines(jobs: Memo<Vec<Job>>, nothing: AnyView) -> impl IntoView {
+fn JobLines(jobs: Memo<Vec<Job>>, empty_state: AnyView) -> impl IntoView {
     let ids =
         Memo::new(move |_| jobs.with(|jobs| jobs.iter().map(|job| job.id).collect::<Vec<_>>()));
     let any = Memo::new(move |_| ids.with(|ids| !ids.is_empty()));
     view! {
-        <div hidden=move || any.get()>{nothing}</div>
-        <div class="lines">
+        <div hidden=move || any.get()>{empty_state}</div>
+        <div class="list">
             <For
                 each=move || ids.get()
                 key=|id| *id
@@ -113,19 +114,19 @@ fn Lines(jobs: Memo<Vec<Job>>, nothing: AnyView) -> impl IntoView {
     .into_any()
 }
 
-/// What runs now, live, and then what ended last.
+/// Running jobs, updated live, then recently finished ones.
 #[component]
-pub fn RecentJobs(recent: Loaded<Recent>) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let show = move |Recent { since, jobs }| {
-        live.begin(&since);
-        split(jobs, since.seq)
+pub fn RecentJobs(recent: PageResource<RecentJobsPage>) -> impl IntoView {
+    let live = expect_context::<LiveState>();
+    let show = move |RecentJobsPage { context, jobs }| {
+        live.start_from_page(&context);
+        running_and_finished_jobs(jobs, context.seq)
     };
-    recent.view("Reading your jobs …", show, problem)
+    recent.view("Loading your jobs …", show, section_error)
 }
 
-fn split(jobs: Vec<Job>, seq: i64) -> AnyView {
-    let known = known(jobs, seq, true);
+fn running_and_finished_jobs(jobs: Vec<Job>, seq: i64) -> AnyView {
+    let known = live_jobs(jobs, seq, true);
     let of = move |running: bool| {
         Memo::new(move |_| {
             let takes = |job: &&Job| (job.state == JobState::Running) == running;
@@ -134,18 +135,18 @@ fn split(jobs: Vec<Job>, seq: i64) -> AnyView {
     };
     let (running, ended) = (of(true), of(false));
     let count = move || running.with(Vec::len);
-    let at_rest = view! { <p class="empty">"Nothing runs now."</p> }.into_any();
+    let at_rest = view! { <p class="empty">"Nothing is running."</p> }.into_any();
     view! {
         <section aria-labelledby="running" data-testid="running">
             <h2 id="running">
-                "Running now " <span class="soft">{move || (count() > 0).then(count)}</span>
+                "Running " <span class="muted">{move || (count() > 0).then(count)}</span>
             </h2>
-            <Lines jobs=running nothing=at_rest/>
+            <JobLines jobs=running empty_state=at_rest/>
         </section>
-        <section aria-labelledby="ended" data-testid="ended">
-            <h2 id="ended">"Ended last"</h2>
-            <Lines jobs=ended nothing=teach()/>
-            <p class="more">
+        <section aria-labelledby="finished" data-testid="finished">
+            <h2 id="finished">"Recently finished"</h2>
+            <JobLines jobs=ended empty_state=no_jobs_yet()/>
+            <p class="more-hint">
                 <a href="/jobs">"All jobs"</a>
             </p>
         </section>

@@ -1,61 +1,63 @@
-//! Home: upload products, start machines, see what runs. The answer to a form
-//! that launched nothing is this page too.
+//! Home page: upload products, start machines, see running jobs. It is also the response to a
+//! form that launched nothing.
 
-mod check;
 #[cfg(feature = "ssr")]
-mod understood;
-mod upload;
+mod check_result;
+mod file_check;
+mod upload_form;
 
 use crate::{
-    data::launch::{LaunchPage, ask_launch, ask_recent},
-    frame::{Frame, ProblemLine},
-    live::Live,
-    load::Loaded,
+    live::LiveState,
     page::{
         jobs::RecentJobs,
-        machines::{self, Panel},
-        problem::failed,
+        load_error::page_error,
+        machines::{self, MachinesPanel},
     },
+    page_data::launch::{LaunchPage, launch_query, recent_jobs_query},
+    resource::PageResource,
+    shell::{FlashAlert, PageShell},
     title::Title,
 };
 use leptos::prelude::*;
 
-/// All that the page reads is asked for here, so that server and browser
-/// number it alike. The panel is read once: what was chosen in it stays when
-/// the lists are read anew.
+/// All resources of the page are created here, so that server and browser number them
+/// alike. The panel is loaded once: what was chosen in it stays when the lists are
+/// loaded again.
 #[component]
 pub fn Launch() -> impl IntoView {
-    let live = expect_context::<Live>();
-    let page = Loaded::new(ask_launch);
-    let machines = machines::read();
-    let recent = Loaded::versioned(move || (ask_recent(), [live.resync.get().into(), 0, 0]));
+    let live = expect_context::<LiveState>();
+    let page = PageResource::new(launch_query);
+    let machines = machines::machines_resource();
+    let recent = PageResource::with_version(move || {
+        (recent_jobs_query(), [live.resync_count.get().into(), 0, 0])
+    });
     let show = move |page| {
-        let machines = view! { <Panel page=machines/> }.into_any();
+        let machines = view! { <MachinesPanel page=machines/> }.into_any();
         let recent = view! { <RecentJobs recent=recent/> }.into_any();
         content(page, machines, recent)
     };
     view! {
         <Title text="Launch"/>
-        {page.view("Reading …", show, failed)}
+        {page.view("Loading …", show, page_error)}
     }
     .into_any()
 }
 
 fn content(page: LaunchPage, machines: AnyView, recent: AnyView) -> AnyView {
-    let LaunchPage { since, panel } = page;
+    let LaunchPage { context, panel } = page;
     view! {
-        <Frame since=since>
+        <PageShell context=context>
             <h1>"Launch"</h1>
-            <ProblemLine/>
+            <FlashAlert/>
             <div class="launch">
-                <upload::Upload panel=panel/>
+                <upload_form::UploadForm panel=panel/>
                 <section class="panel" aria-labelledby="machines">
                     <h2 id="machines">"Start machines"</h2>
                     {machines}
                 </section>
             </div>
             {recent}
-        </Frame>
+        </PageShell>
     }
     .into_any()
 }

@@ -1,68 +1,77 @@
-//! The account's machines: their state, and what the last start did to them.
+//! The EC2 account's machines: their state, and the result of the last start.
 
 use crate::{
-    data::launch::{Machine, MachinesPage, ask_machines},
-    frame::{Frame, ProblemLine},
-    live::Live,
-    load::Loaded,
-    page::problem::{failed, sentence},
+    labels,
+    live::LiveState,
+    page::load_error::{error_message, page_error},
+    page_data::launch::{Machine, MachinesPage, machines_query},
+    resource::PageResource,
+    shell::{FlashAlert, PageShell},
     title::Title,
-    words,
 };
 use contract::{api::Task, state::TaskState};
 use leptos::prelude::*;
 
-/// As [`contract::command`] calls them.
-const START: &str = "ec2.start";
-const ALARM: &str = "alarm.create";
+/// Kinds of the commands, as in [`contract::command`].
+const START_COMMAND: &str = "ec2.start";
+const ALARM_COMMAND: &str = "alarm.create";
 
-const ASKING: &str = "Asking EC2 …";
+const LOADING_TEXT: &str = "Asking EC2 …";
 
-/// Read anew with everything else: what was told of their starts may be lost.
-pub fn read() -> Loaded<MachinesPage> {
-    let live = expect_context::<Live>();
-    Loaded::versioned(move || (ask_machines(), [live.resync.get().into(), 0, 0]))
+/// Creates the resource of the machines. It is loaded again at a resync, because facts about
+/// starts may have been missed.
+pub fn machines_resource() -> PageResource<MachinesPage> {
+    let live = expect_context::<LiveState>();
+    PageResource::with_version(move || (machines_query(), [live.resync_count.get().into(), 0, 0]))
 }
 
 #[component]
 pub fn Machines() -> impl IntoView {
-    let page = read();
+    let page = machines_resource();
     let ticked = RwSignal::new(Vec::new());
     view! {
         <Title text="Machines"/>
-        {page.view(ASKING, move |read| whole(read, page, ticked), failed)}
+        {page.view(LOADING_TEXT, move |read| page_content(read, page, ticked), page_error)}
     }
     .into_any()
 }
 
-fn whole(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<String>>) -> AnyView {
+fn page_content(
+    read: MachinesPage,
+    page: PageResource<MachinesPage>,
+    ticked: RwSignal<Vec<String>>,
+) -> AnyView {
     view! {
-        <Frame since=read.since.clone()>
+        <PageShell context=read.context.clone()>
             <h1>"Machines"</h1>
-            <ProblemLine/>
-            <section class="panel all" aria-label="All machines">
-                {list(read, page, ticked)}
+            <FlashAlert/>
+            <section class="panel machines-page" aria-label="All machines">
+                {machine_list(read, page, ticked)}
             </section>
-        </Frame>
+        </PageShell>
     }
     .into_any()
 }
 
-/// The same as a part of another page.
+/// Panel with the machines, as a part of another page.
 #[component]
-pub fn Panel(page: Loaded<MachinesPage>) -> impl IntoView {
-    // What is ticked stays when the list is read anew.
+pub fn MachinesPanel(page: PageResource<MachinesPage>) -> impl IntoView {
+    // The selection stays when the list is loaded again.
     let ticked = RwSignal::new(Vec::new());
-    page.view(ASKING, move |read| list(read, page, ticked), |error| problem(sentence(error)))
+    page.view(
+        LOADING_TEXT,
+        move |read| machine_list(read, page, ticked),
+        |error| machines_error(error_message(error)),
+    )
 }
 
-fn problem(words: String) -> AnyView {
+fn machines_error(words: String) -> AnyView {
     view! { <p class="problem" role="alert" data-testid="machines-problem">{words}</p> }.into_any()
 }
 
-/// Asks EC2 again; without scripts the link loads the page again.
+/// Button that queries EC2 again. Without scripts it is a link that reloads the page.
 #[component]
-fn Refresh(page: Loaded<MachinesPage>) -> impl IntoView {
+fn RefreshButton(page: PageResource<MachinesPage>) -> impl IntoView {
     view! {
         <a
             class="button"
@@ -78,18 +87,22 @@ fn Refresh(page: Loaded<MachinesPage>) -> impl IntoView {
     }
 }
 
-fn list(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<String>>) -> AnyView {
-    let MachinesPage { since, key, machines } = read;
-    // A form that may have done something is sent again under its own key.
-    let kept = leptos_router::hooks::use_query_map().read_untracked().get("key");
-    let key = kept.unwrap_or(key);
-    let again = view! { <Refresh page=page/> }.into_any();
+fn machine_list(
+    read: MachinesPage,
+    page: PageResource<MachinesPage>,
+    ticked: RwSignal<Vec<String>>,
+) -> AnyView {
+    let MachinesPage { context, idempotency_key: key, machines } = read;
+    // A form that may have had an effect keeps its idempotency key.
+    let submitted_key = leptos_router::hooks::use_query_map().read_untracked().get("key");
+    let key = submitted_key.unwrap_or(key);
+    let again = view! { <RefreshButton page=page/> }.into_any();
     let machines = match machines {
         Ok(machines) if machines.is_empty() => {
             return view! {
                 <p class="empty">
-                    "This account has no machine. Those that you make in EC2 appear here, to be \
-                     started and watched."
+                    "This account has no machines. Machines that you create in EC2 appear here, where \
+                     you can start and watch them."
                 </p>
                 <p class="buttons">{again}</p>
             }
@@ -98,7 +111,7 @@ fn list(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<Str
         Ok(machines) => machines,
         Err(words) => {
             return view! {
-                {problem(words)}
+                {machines_error(words)}
                 <p class="buttons">{again}</p>
             }
             .into_any();
@@ -106,7 +119,7 @@ fn list(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<Str
     };
     let rows = machines
         .into_iter()
-        .map(|machine| view! { <Row machine=machine seq=since.seq ticked=ticked/> })
+        .map(|machine| view! { <MachineRow machine=machine seq=context.seq ticked=ticked/> })
         .collect_view();
     let count = move || ticked.with(Vec::len) as u64;
     view! {
@@ -114,41 +127,41 @@ fn list(read: MachinesPage, page: Loaded<MachinesPage>, ticked: RwSignal<Vec<Str
             <input type="hidden" name="key" value=key/>
             <ul class="machines">{rows}</ul>
             <p class="buttons">
-                <button class="main">
+                <button class="primary">
                     {move || match count() {
                         0 => "Start machines".into(),
-                        count => format!("Start {}", words::many(count, "machine")),
+                        count => format!("Start {}", labels::count_noun(count, "machine")),
                     }}
                 </button>
                 {again}
             </p>
-            <p class="more">"Each gets its alarm once it runs."</p>
+            <p class="more-hint">"Each machine gets an alarm once it is running."</p>
         </form>
     }
     .into_any()
 }
 
-/// A machine's state as of the newest of EC2's answer and the facts since.
-fn state(page: &str, start: Option<&Task>) -> String {
-    let begun = start.is_some_and(|start| !start.state.is_end() && start.attempt > 0);
+/// Returns the machine's newest known state, from EC2's answer and later facts.
+fn machine_state(page: &str, start: Option<&Task>) -> String {
+    let begun = start.is_some_and(|start| !start.state.is_terminal() && start.attempt > 0);
     let done = start.is_some_and(|start| start.state == TaskState::Succeeded);
     let state = match page {
         "stopped" if begun => "pending",
         "pending" if done => "running",
         other => other,
     };
-    words::machine(state).to_owned()
+    labels::machine_state(state).to_owned()
 }
 
-/// What the last start of a machine came to, with its alarm.
-fn told(start: &Task, alarm: Option<&Task>) -> String {
+/// Returns the result of a machine's last start and of its alarm.
+fn start_summary(start: &Task, alarm: Option<&Task>) -> String {
     let of = |task: &Task, what: &str| {
         let reason = match task.state {
             TaskState::Succeeded => String::new(),
-            _ => words::reason(task),
+            _ => labels::task_reason(task),
         };
         let gap = if reason.is_empty() { "" } else { ": " };
-        format!("{what} {}{gap}{reason}", words::task(task))
+        format!("{what} {}{gap}{reason}", labels::task_status(task))
     };
     match alarm {
         Some(alarm) => format!("{}, {}", of(start, "Start"), of(alarm, "alarm")),
@@ -157,46 +170,47 @@ fn told(start: &Task, alarm: Option<&Task>) -> String {
 }
 
 #[component]
-fn Row(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl IntoView {
-    let live = expect_context::<Live>();
+fn MachineRow(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl IntoView {
+    let live = expect_context::<LiveState>();
     let Machine { instance, start, alarm } = machine;
     let (id, at_first) = (instance.id.clone(), instance.state.clone());
     let page = start.clone();
     let start = {
         let id = id.clone();
-        Memo::new(move |_| live.last_about(START, &id, page.as_ref(), seq))
+        Memo::new(move |_| live.last_machine_task(START_COMMAND, &id, page.as_ref(), seq))
     };
     let alarm = {
         let id = id.clone();
         Memo::new(move |_| {
             let job = start.read().as_ref()?.job;
-            live.last_about(ALARM, &id, alarm.as_ref(), seq).filter(|alarm| alarm.job == job)
+            live.last_machine_task(ALARM_COMMAND, &id, alarm.as_ref(), seq)
+                .filter(|alarm| alarm.job == job)
         })
     };
-    // What EC2 said before a start that was heard of since is old.
+    // A start received later makes EC2's answer outdated.
     let known = StoredValue::new(start.get_untracked().map(|start| start.id));
     let now = Memo::new(move |_| {
         start.with(|start| {
             let newer = start.as_ref().is_some_and(|start| known.get_value() != Some(start.id));
             match start {
                 Some(start) if newer && start.state == TaskState::Succeeded => "running".into(),
-                start => state(&at_first, start.as_ref()),
+                start => machine_state(&at_first, start.as_ref()),
             }
         })
     });
     let may = Memo::new(move |_| now.with(|now| now == "stopped"));
     let (mine, own) = (id.clone(), id.clone());
-    let gone = own.clone();
+    let deselected_id = own.clone();
     Effect::new(move |_| {
-        if !may.get() && ticked.with_untracked(|ticked| ticked.contains(&gone)) {
-            ticked.update(|ticked| ticked.retain(|known| *known != gone));
+        if !may.get() && ticked.with_untracked(|ticked| ticked.contains(&deselected_id)) {
+            ticked.update(|ticked| ticked.retain(|known| *known != deselected_id));
         }
     });
     let is_ticked = move || may.get() && ticked.with(|ticked| ticked.contains(&mine));
     let last = move || {
         start.with(|start| {
             let start = start.as_ref()?;
-            let words = alarm.with(|alarm| told(start, alarm.as_ref()));
+            let words = alarm.with(|alarm| start_summary(start, alarm.as_ref()));
             Some(view! { <a href=format!("/jobs/{}", start.job)>{words}</a> })
         })
     };
@@ -226,7 +240,7 @@ fn Row(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl IntoVi
                 <span class="state">{move || now.get()}</span>
             </label>
             <small>{place}</small>
-            <small class="last" aria-live="polite">
+            <small class="last-start" aria-live="polite">
                 {last}
             </small>
         </li>

@@ -1,35 +1,36 @@
-//! Accounts, for admins: invite, reset, change the role, disable.
+//! Page of all accounts, for admins: invite, reset the password, change the role, disable.
 
 #[cfg(feature = "ssr")]
 pub mod accounts;
 
 use crate::{
-    data::people::{PeoplePage, ask_people},
-    frame::{Frame, ProblemLine},
-    load::Loaded,
-    page::{missing::Missing, problem::failed},
+    page::{load_error::page_error, not_found::NotFound},
+    page_data::people::{PeoplePage, people_query},
+    resource::PageResource,
+    shell::{FlashAlert, PageShell},
     title::Title,
 };
 use leptos::prelude::*;
 
 #[component]
 pub fn People() -> impl IntoView {
-    // Not read again by itself: a link is shown once, and stays until one leaves.
-    let page = Loaded::new(ask_people);
+    // This is not reloaded automatically: a new link is shown once, and has to stay until the
+    // user leaves the page.
+    let page = PageResource::new(people_query);
     view! {
         <Title text="People"/>
-        {page.view("Reading …", |page| page.map_or_else(|| Missing().into_any(), content), failed)}
+        {page.view("Loading …", |page| page.map_or_else(|| NotFound().into_any(), content), page_error)}
     }
     .into_any()
 }
 
 fn content(page: PeoplePage) -> AnyView {
     view! {
-        <Frame since=page.since>
+        <PageShell context=page.context>
             <h1>"People"</h1>
-            <ProblemLine/>
-            {page.accounts.show()}
-        </Frame>
+            <FlashAlert/>
+            {page.accounts.view()}
+        </PageShell>
     }
     .into_any()
 }

@@ -1,67 +1,68 @@
-//! What the sandbox's services themselves have seen.
+//! The sandbox's ledger: the requests and effects that its services recorded.
 
-use super::Api;
+use super::ApiClient;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 
 /// One service in the ledger's summary.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Summary {
+pub struct ServiceSummary {
     pub requests: usize,
-    pub over: usize,
-    pub while_closed: usize,
+    pub over_limit: usize,
+    pub during_cooldown: usize,
     pub duplicate_effects: usize,
-    pub rate_used: Option<f64>,
+    /// Requests per second between the first and the last.
+    pub observed_rate: Option<f64>,
 }
 
 /// One service in the ledger.
 #[derive(Deserialize)]
-pub struct Record {
-    pub requests: Vec<Request>,
-    pub effects: Vec<Effect>,
+pub struct ServiceRecord {
+    pub requests: Vec<RecordedRequest>,
+    pub effects: Vec<RecordedEffect>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub struct Request {
-    /// UTC ms, by this machine's clock.
+pub struct RecordedRequest {
+    /// Time of arrival, UTC ms by the host's clock.
     pub at_ms: i64,
     pub sku: Option<String>,
-    /// What it was answered, if it was.
+    /// Status of the response; `None` without one.
     pub status: Option<u16>,
-    /// It was carried out and its connection dropped.
-    pub dropped: bool,
-    /// It came faster than the limit allows.
-    pub over: bool,
-    /// How long its channel had been closed.
-    pub closed_for_ms: Option<i64>,
+    /// Whether the request was carried out and its connection then dropped.
+    pub connection_dropped: bool,
+    /// Whether it exceeded the rate limit.
+    pub over_limit: bool,
+    /// Time since the cooldown began, ms; `None` outside a cooldown.
+    pub cooldown_age_ms: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub struct Effect {
+pub struct RecordedEffect {
     /// The HTTP method, or the action of EC2 and CloudWatch.
     pub action: String,
-    /// Of the product, or the machine's id.
+    /// SKU of the product, or id of the instance.
     pub sku: String,
-    /// False when it was so already.
+    /// False if the effect was already there.
     pub created: bool,
 }
 
-impl Api {
-    /// What the services themselves counted, by service.
-    pub async fn ledger_summary(&self) -> anyhow::Result<BTreeMap<String, Summary>> {
-        self.ledger_at("/ledger/summary").await
+impl ApiClient {
+    /// Returns the ledger's summary by service.
+    pub async fn ledger_summary(&self) -> anyhow::Result<BTreeMap<String, ServiceSummary>> {
+        self.fetch_ledger("/ledger/summary").await
     }
 
-    /// Everything that the services saw, by service.
-    pub async fn ledger(&self) -> anyhow::Result<BTreeMap<String, Record>> {
-        self.ledger_at("/ledger").await
+    /// Returns the whole ledger by service.
+    pub async fn ledger(&self) -> anyhow::Result<BTreeMap<String, ServiceRecord>> {
+        self.fetch_ledger("/ledger").await
     }
 
-    async fn ledger_at<T: DeserializeOwned>(
+    async fn fetch_ledger<T: DeserializeOwned>(
         &self,
         path: &str,
     ) -> anyhow::Result<BTreeMap<String, T>> {
-        let url = format!("http://127.0.0.1:{}{path}", self.sandbox);
+        let url = format!("http://127.0.0.1:{}{path}", self.sandbox_port);
         Ok(self.client.get(url).send().await?.json().await?)
     }
 }

@@ -1,35 +1,36 @@
-//! From a launch to its 202.
+//! Measures the time from a launch to its 202.
 //!
-//! Two launches and a flush of the same disk take turns, so that all three
-//! meet the same machine and their ratio means something.
+//! Two launches and a flush of the same disk take turns, so that all three run
+//! under the same conditions and their ratios mean something.
 
 use crate::{
-    api::{Api, WIDTH, csv},
-    machine::{Disk, Machine},
-    process::{Meanwhile, Outside},
-    report::{Bar, Report, Samples},
-    stream::Stream,
+    api::{ApiClient, CHANNEL_COUNT, product_csv},
+    host::{DiskProbe, HostInfo},
+    process::{SandboxConfig, ServerProcess},
+    report::{Report, Samples, Threshold},
+    websocket::WebSocketClient,
 };
 use anyhow::ensure;
-use contract::{api::Job, live::ServerFrame};
+use contract::{api::Job, websocket::ServerFrame};
 use std::{path::Path, time::Duration, time::Instant};
 use tokio::time::sleep;
 
-const UPLOAD: Duration = Duration::from_millis(50);
-const START: Duration = Duration::from_millis(10);
-const MACHINE: &str = "i-0a1b2c3d4e5f60002";
+const MAX_UPLOAD_LATENCY: Duration = Duration::from_millis(50);
+const MAX_START_LATENCY: Duration = Duration::from_millis(10);
+const INSTANCE_ID: &str = "i-0a1b2c3d4e5f60002";
 /// Rounds that warm caches and are not counted.
-const WARM: usize = 5;
-/// So slow that no slot comes while it is measured: workers are quiet.
-const QUIET: f64 = 0.001;
-/// Between two launches: what the last one woke is asleep again.
-const REST: Duration = Duration::from_millis(50);
-/// Rows of the batch that is worked on behind the last samples.
-const BEHIND: usize = 2_000;
+const WARM_UP_ROUNDS: usize = 5;
+/// Sandbox speed at which no rate permit comes during the measurement, so that
+/// workers are idle.
+const IDLE_SPEED: f64 = 0.001;
+/// Pause between two launches, after which what the first one woke is idle again.
+const PAUSE_BETWEEN_LAUNCHES: Duration = Duration::from_millis(50);
+/// Rows of the batch that runs during the last samples.
+const BACKGROUND_PRODUCTS: usize = 2_000;
 
 #[derive(clap::Args)]
-pub struct Accept {
-    /// Launches of each kind.
+pub struct LaunchLatency {
+    /// Number of launches of each kind.
     #[arg(long, default_value_t = 200)]
     samples: usize,
     /// Products of one upload.
@@ -38,82 +39,87 @@ pub struct Accept {
 }
 
 #[derive(Default)]
-struct Times {
+struct LaunchTimes {
     upload: Samples,
     start: Samples,
 }
 
-impl Accept {
+impl LaunchLatency {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
-        let quiet = Meanwhile::start(binary, Outside::calm(QUIET)).await?;
+        let idle = ServerProcess::start(binary, SandboxConfig::without_faults(IDLE_SPEED)).await?;
         let title = format!(
-            "accept: launch to 202; release build, SQLite, loopback, {} products × {WIDTH}",
+            "accept: launch to 202; release build, SQLite, loopback, {} products × {CHANNEL_COUNT}",
             self.products
         );
-        let mut report = Report::new(title, Machine::of(quiet.folder()));
-        let mut disk = Disk::new(quiet.folder())?;
-        self.rounds(&quiet.api, WARM, &mut Disk::new(quiet.folder())?).await?;
-        let times = self.rounds(&quiet.api, self.samples, &mut disk).await?;
-        let flush = disk.flushes.at(95);
+        let mut report = Report::new(title, HostInfo::collect(idle.folder()));
+        let mut disk = DiskProbe::new(idle.folder())?;
+        self.measure_rounds(&idle.api, WARM_UP_ROUNDS, &mut DiskProbe::new(idle.folder())?).await?;
+        let times = self.measure_rounds(&idle.api, self.samples, &mut disk).await?;
+        let flush = disk.flush_times.percentile(95);
         let ratios = [
-            ("an upload, in starts (p50)", ratio(&times.upload, &times.start)),
-            ("a start, in flushes (p50)", ratio(&times.start, &disk.flushes)),
+            ("upload / start (p50)", ratio_of_medians(&times.upload, &times.start)),
+            ("start / flush (p50)", ratio_of_medians(&times.start, &disk.flush_times)),
         ];
-        let bar = |most| [Bar { percent: 95, most: most + flush }];
-        report.times("write + fdatasync of 4 KiB", disk.flushes, &[]);
-        report.times("upload, workers quiet", times.upload, &bar(UPLOAD));
-        report.times("one start, workers quiet", times.start, &bar(START));
+        let threshold = |limit| [Threshold { percentile: 95, limit: limit + flush }];
+        report.add_timings("write + fdatasync of 4 KiB", disk.flush_times, &[]);
+        report.add_timings("upload, workers idle", times.upload, &threshold(MAX_UPLOAD_LATENCY));
+        report.add_timings("one start, workers idle", times.start, &threshold(MAX_START_LATENCY));
         for (what, ratio) in ratios {
-            report.figure(what, format!("{ratio:.1}"), None);
+            report.add_figure(what, format!("{ratio:.1}"), None);
         }
-        drop(quiet);
+        drop(idle);
 
-        let busy = Meanwhile::start(binary, Outside::calm(1.0)).await?;
-        let (mut stream, _) = Stream::at_head(&busy.api).await?;
-        busy.api.upload(csv(BEHIND), "behind").await?;
-        while !matches!(stream.next().await?.frame, ServerFrame::Started(_)) {}
-        let mut disk = Disk::new(busy.folder())?;
-        let times = self.rounds(&busy.api, self.samples.min(50), &mut disk).await?;
-        report.times("write + fdatasync, workers busy", disk.flushes, &[]);
-        report.times("upload, workers busy", times.upload, &[]);
-        report.times("one start, workers busy", times.start, &[]);
-        report.note(
-            "Quiet: the sandbox is so slow that no slot comes, and each job is cancelled after \
-             its 202.\nBusy: a batch at speed 1 runs behind.",
+        let busy = ServerProcess::start(binary, SandboxConfig::without_faults(1.0)).await?;
+        let (mut stream, _) = WebSocketClient::open_at_head(&busy.api).await?;
+        busy.api.upload(product_csv(BACKGROUND_PRODUCTS), "background").await?;
+        while !matches!(stream.next_frame().await?.frame, ServerFrame::Started(_)) {}
+        let mut disk = DiskProbe::new(busy.folder())?;
+        let times = self.measure_rounds(&busy.api, self.samples.min(50), &mut disk).await?;
+        report.add_timings("write + fdatasync, workers busy", disk.flush_times, &[]);
+        report.add_timings("upload, workers busy", times.upload, &[]);
+        report.add_timings("one start, workers busy", times.start, &[]);
+        report.add_note(
+            "Idle: the sandbox is so slow that no rate permit comes, and each job is cancelled \
+             after its 202.\nBusy: a batch at speed 1 runs in the background.",
         );
         Ok(report)
     }
 
-    async fn rounds(&self, api: &Api, count: usize, disk: &mut Disk) -> anyhow::Result<Times> {
-        let csv = csv(self.products);
-        let mut times = Times::default();
-        let run = disk.flushes.len() + count;
+    async fn measure_rounds(
+        &self,
+        api: &ApiClient,
+        count: usize,
+        disk: &mut DiskProbe,
+    ) -> anyhow::Result<LaunchTimes> {
+        let csv = product_csv(self.products);
+        let mut times = LaunchTimes::default();
+        let run = disk.flush_times.len() + count;
         for round in 0..count {
             let key = format!("{run}-{round}");
             let start = Instant::now();
             let job = api.upload(csv.clone(), &format!("upload-{key}")).await?;
             times.upload.add(start.elapsed());
-            let total = u32::try_from(self.products * WIDTH)?;
+            let total = u32::try_from(self.products * CHANNEL_COUNT)?;
             ensure!(job.counts.total == total, "{} tasks were accepted", job.counts.total);
-            calm(api, job).await?;
+            cancel_and_pause(api, job).await?;
 
             let start = Instant::now();
-            let job = api.start_machines(&[MACHINE], &format!("start-{key}")).await?;
+            let job = api.start_instances(&[INSTANCE_ID], &format!("start-{key}")).await?;
             times.start.add(start.elapsed());
-            calm(api, job).await?;
+            cancel_and_pause(api, job).await?;
             disk.flush()?;
         }
         Ok(times)
     }
 }
 
-/// Takes the job away, so that the next launch finds an empty queue.
-async fn calm(api: &Api, job: Job) -> anyhow::Result<()> {
+/// Cancels the job, so that the next launch finds an empty queue.
+async fn cancel_and_pause(api: &ApiClient, job: Job) -> anyhow::Result<()> {
     api.cancel(job.id).await?;
-    sleep(REST).await;
+    sleep(PAUSE_BETWEEN_LAUNCHES).await;
     Ok(())
 }
 
-fn ratio(one: &Samples, other: &Samples) -> f64 {
-    one.at(50).as_secs_f64() / other.at(50).as_secs_f64()
+fn ratio_of_medians(one: &Samples, other: &Samples) -> f64 {
+    one.percentile(50).as_secs_f64() / other.percentile(50).as_secs_f64()
 }

@@ -1,13 +1,13 @@
-//! The disk under the embedded database is filled and emptied at random moments
-//! while people launch jobs; at the end of some rounds the server is stopped and
-//! started. Every launch that was answered 202 must be a job that ends: this is
-//! counted over the answers, for a store that lost a job does not know of it.
+//! Fills and empties the disk under the embedded database at random moments during
+//! launches, and restarts the server after some rounds. Every launch that was
+//! answered 202 must be a job that finishes. The responses are counted for this,
+//! because a store that lost a job does not know of it.
 
 use crate::{
-    api::{Api, csv_of},
+    api::{ApiClient, product_csv_with_prefix},
     bounded_disk::BoundedDisk,
-    machine::Machine,
-    process::{Meanwhile, Outside},
+    host::HostInfo,
+    process::{SandboxConfig, ServerProcess},
     report::Report,
 };
 use anyhow::{Context, ensure};
@@ -21,16 +21,16 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Channels that know a repeated call, so that every item succeeds.
-const CHANNELS: &str = "acme,bazaar";
-/// How many channels these are.
-const WIDTH: u32 = 2;
-/// People who launch at the same time.
+/// Channels that recognise a repeated call, so that every item succeeds.
+const IDEMPOTENT_CHANNELS: &str = "acme,bazaar";
+/// Number of channels in [`IDEMPOTENT_CHANNELS`].
+const CHANNEL_COUNT: u32 = 2;
+/// Number of clients that launch at the same time.
 const LAUNCHERS: u64 = 4;
-/// A launch is accepted within this time once there is room.
-const AGAIN: Duration = Duration::from_secs(20);
-/// Jobs that make no progress for this long are stuck.
-const STUCK: Duration = Duration::from_secs(120);
+/// Maximum time until a launch is accepted once there is room.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Jobs without progress for this long are stuck.
+const STUCK_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(clap::Args)]
 pub struct DiskFull {
@@ -38,41 +38,41 @@ pub struct DiskFull {
     rounds: u64,
     #[arg(long, default_value_t = 40.0)]
     speed: f64,
-    /// How long a worker may be silent, s.
+    /// Lease of a claim, s.
     #[arg(long, default_value_t = 8)]
     lease: u32,
-    /// Of the moments; random without it.
+    /// Seed of the moments; random by default.
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// What clients were told.
+/// Responses to the launches.
 #[derive(Default)]
-struct Answers {
-    /// Answered 202, with the number of items.
+struct LaunchResponses {
+    /// Jobs that were answered 202, with their numbers of items.
     accepted: BTreeMap<JobId, u32>,
-    /// Answered 503: the keys that say nothing was changed.
+    /// Keys of launches answered with a 503 that says nothing was changed.
     refused: Vec<String>,
-    /// Answered 503 that says it is not known.
-    unknown: usize,
-    /// The server was being stopped.
+    /// Launches answered with a 503 that says the outcome is not known.
+    outcome_unknown: usize,
+    /// Launches without a response, because the server was stopping.
     unanswered: usize,
 }
 
-impl Answers {
-    fn add(&mut self, other: Self) {
+impl LaunchResponses {
+    fn merge(&mut self, other: Self) {
         self.accepted.extend(other.accepted);
         self.refused.extend(other.refused);
-        self.unknown += other.unknown;
+        self.outcome_unknown += other.outcome_unknown;
         self.unanswered += other.unanswered;
     }
 
-    fn take(&mut self, key: String, answer: anyhow::Result<Result<Job, String>>) {
+    fn record(&mut self, key: String, answer: anyhow::Result<Result<Job, String>>) {
         match answer {
             Ok(Ok(job)) => {
                 self.accepted.insert(job.id, job.counts.total);
             }
-            Ok(Err(words)) if words.contains("not known") => self.unknown += 1,
+            Ok(Err(message)) if message.contains("not known") => self.outcome_unknown += 1,
             Ok(Err(_)) => self.refused.push(key),
             Err(_) => self.unanswered += 1,
         }
@@ -87,191 +87,228 @@ impl DiskFull {
         let title = format!(
             "disk-full: the embedded database on {}, full and empty at random moments of {} \
              rounds, speed {}, lease {} s, seed {seed}",
-            disk.kind(),
+            disk.description(),
             self.rounds,
             self.speed,
             self.lease
         );
         let lease = [("MEANWHILE_LEASE_S", self.lease.to_string())];
-        let mut meanwhile = disk.serve(binary, Outside::calm(self.speed), &lease).await?;
-        let mut report = Report::new(title, Machine::of(meanwhile.folder()));
-        let mut dice = StdRng::seed_from_u64(seed);
-        let mut answers = Answers::default();
+        let mut server =
+            disk.start_server(binary, SandboxConfig::without_faults(self.speed), &lease).await?;
+        let mut report = Report::new(title, HostInfo::collect(server.folder()));
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut answers = LaunchResponses::default();
         let (mut restarts, mut lost, mut slowest) = (0, 0, Duration::ZERO);
         for round in 0..self.rounds {
-            let found = one_round(round, &disk, &mut meanwhile, &mut dice).await?;
-            slowest = slowest.max(found.accepted_again);
-            restarts += u32::from(found.restarted);
-            // Each round's own at once: a loss is told where it happens.
-            let gone = unknown(&meanwhile.api, found.answers.accepted.keys()).await?;
-            lost += gone;
+            let found = run_round(round, &disk, &mut server, &mut rng).await?;
+            slowest = slowest.max(found.accepted_after);
+            restarts += u32::from(found.was_restarted);
+            // Checked after each round, so that a loss is reported where it happens.
+            let missing = count_missing_jobs(&server.api, found.answers.accepted.keys()).await?;
+            lost += missing;
             eprintln!(
-                "round {round:>3}: {} accepted, {} refused, {} not known, {} unanswered, {gone} lost{}",
+                "round {round:>3}: {} accepted, {} refused, {} not known, {} unanswered, {missing} lost{}",
                 found.answers.accepted.len(),
                 found.answers.refused.len(),
-                found.answers.unknown,
+                found.answers.outcome_unknown,
                 found.answers.unanswered,
-                if found.restarted { ", restarted" } else { "" },
+                if found.was_restarted { ", restarted" } else { "" },
             );
-            answers.add(found.answers);
+            answers.merge(found.answers);
         }
-        let Counted { open, short, ended_after } = ended(&meanwhile.api, &answers.accepted).await?;
-        // Only what is on the disk is known to the next process.
-        meanwhile.stop().await?;
-        meanwhile.spawn().await?;
-        let false_202 = unknown(&meanwhile.api, answers.accepted.keys()).await?.max(lost);
-        report.figure("answered 202", answers.accepted.len().to_string(), None);
-        let refused = format!("{}, {} not known", answers.refused.len(), answers.unknown);
-        report.figure("answered 503", refused, None);
-        report.figure("restarts", restarts.to_string(), None);
-        report.figure("accepted again after room", format!("{slowest:.1?} at most"), None);
-        report.figure("to the end of all jobs", format!("{ended_after:.1?}"), None);
-        report.check("no false 202", false_202 == 0, format!("{false_202} are no job"));
-        report.check("nothing is stuck", open == 0, format!("{open} jobs don't come to an end"));
-        report.check("every item succeeded", short == 0, format!("{short} jobs ended otherwise"));
-        let met = answers.refused.len() + answers.unknown;
-        report.check("the disk was full", met > 0, format!("{met} launches"));
+        let FinalCounts { open, incomplete, finished_after } =
+            wait_until_finished(&server.api, &answers.accepted).await?;
+        // The next process knows only what is on the disk.
+        server.stop().await?;
+        server.spawn().await?;
+        let false_202 = count_missing_jobs(&server.api, answers.accepted.keys()).await?.max(lost);
+        report.add_figure("answered 202", answers.accepted.len().to_string(), None);
+        let refused = format!("{}, {} not known", answers.refused.len(), answers.outcome_unknown);
+        report.add_figure("answered 503", refused, None);
+        report.add_figure("restarts", restarts.to_string(), None);
+        report.add_figure("accepted again after room", format!("{slowest:.1?} at most"), None);
+        report.add_figure("to the end of all jobs", format!("{finished_after:.1?}"), None);
+        report.add_check("no false 202", false_202 == 0, format!("{false_202} jobs don't exist"));
+        report.add_check("nothing is stuck", open == 0, format!("{open} jobs don't finish"));
+        report.add_check(
+            "every item succeeded",
+            incomplete == 0,
+            format!("{incomplete} jobs ended differently"),
+        );
+        let met = answers.refused.len() + answers.outcome_unknown;
+        report.add_check("the disk was full", met > 0, format!("{met} launches"));
         let doubled: usize =
-            meanwhile.api.ledger_summary().await?.values().map(|seen| seen.duplicate_effects).sum();
-        report.check("no product made twice", doubled == 0, doubled.to_string());
+            server.api.ledger_summary().await?.values().map(|seen| seen.duplicate_effects).sum();
+        report.add_check("no product created twice", doubled == 0, doubled.to_string());
         Ok(report)
     }
 }
 
-struct Found {
-    answers: Answers,
-    restarted: bool,
-    accepted_again: Duration,
+struct DiskRoundResult {
+    answers: LaunchResponses,
+    was_restarted: bool,
+    accepted_after: Duration,
 }
 
-async fn one_round(
+async fn run_round(
     round: u64,
     disk: &BoundedDisk,
-    meanwhile: &mut Meanwhile,
-    dice: &mut StdRng,
-) -> anyhow::Result<Found> {
-    let over = AtomicBool::new(false);
-    let mut seed = || StdRng::seed_from_u64(dice.random());
+    server: &mut ServerProcess,
+    rng: &mut StdRng,
+) -> anyhow::Result<DiskRoundResult> {
+    let stop = AtomicBool::new(false);
+    let mut seed = || StdRng::seed_from_u64(rng.random());
     let seeds: Vec<_> = (0..LAUNCHERS).map(|_| seed()).collect();
     let mut moments = seed();
-    let launchers = seeds
-        .into_iter()
-        .enumerate()
-        .map(|(n, dice)| launch(meanwhile.api.clone(), format!("R{round}L{n}"), dice, &over));
+    let launchers = seeds.into_iter().enumerate().map(|(n, rng)| {
+        launch_until_stopped(server.api.clone(), format!("R{round}L{n}"), rng, &stop)
+    });
     let fill = async {
-        let filled = fill(disk, meanwhile, &mut moments).await;
-        over.store(true, Ordering::Relaxed);
+        let filled = fill_and_free_randomly(disk, server, &mut moments).await;
+        stop.store(true, Ordering::Relaxed);
         filled
     };
     let (found, filled) = tokio::join!(futures_util::future::join_all(launchers), fill);
     filled?;
-    let mut answers = Answers::default();
-    found.into_iter().for_each(|found| answers.add(found));
-    // Every third round; of these every other one while the disk is full.
-    let restarted = round % 3 == 2;
-    if restarted {
+    let mut answers = LaunchResponses::default();
+    found.into_iter().for_each(|found| answers.merge(found));
+    // After every third round, every other time while the disk is full.
+    let was_restarted = round % 3 == 2;
+    if was_restarted {
         let full = round.is_multiple_of(2);
         if full {
-            disk.fill(meanwhile, 0)?;
+            disk.fill_except(server, 0)?;
         }
-        meanwhile.stop().await?;
+        server.stop().await?;
         if full && let BoundedDisk::Tmpfs(disk) = disk {
-            disk.free();
+            disk.remove_filler();
         }
-        meanwhile.spawn().await?;
+        server.spawn().await?;
     }
     let start = Instant::now();
-    // What was refused with these words may be sent again, and is done then.
+    // A refused launch that changed nothing can be repeated with its key.
     let key = answers.refused.pop().unwrap_or_else(|| format!("R{round}-ROOM"));
     loop {
-        let answer = meanwhile.api.upload_to_or_503(CHANNELS, csv_of(&key, 1), &key).await;
-        match answer.context("a launch after there was room")? {
+        let answer = server
+            .api
+            .upload_to_channels_or_503(IDEMPOTENT_CHANNELS, product_csv_with_prefix(&key, 1), &key)
+            .await;
+        match answer.context("a launch when there was room again")? {
             Ok(job) => {
                 answers.accepted.insert(job.id, job.counts.total);
                 break;
             }
-            Err(words) => ensure!(start.elapsed() < AGAIN, "with room still {words:?}"),
+            Err(message) => ensure!(
+                start.elapsed() < ACCEPT_TIMEOUT,
+                "refused although there is room: {message:?}"
+            ),
         }
         sleep(Duration::from_millis(50)).await;
     }
-    Ok(Found { answers, restarted, accepted_again: start.elapsed() })
+    Ok(DiskRoundResult { answers, was_restarted, accepted_after: start.elapsed() })
 }
 
-/// Fills and empties the disk some times, and leaves it with room.
-async fn fill(disk: &BoundedDisk, meanwhile: &Meanwhile, dice: &mut StdRng) -> anyhow::Result<()> {
-    for _ in 0..dice.random_range(1..=3) {
-        sleep(Duration::from_millis(dice.random_range(0..500))).await;
-        // From none to what some commits take.
-        let pages = [0, dice.random_range(0..12), dice.random_range(0..80)];
-        disk.fill(meanwhile, pages[dice.random_range(0..pages.len())])?;
-        sleep(Duration::from_millis(dice.random_range(100..1_500))).await;
-        disk.free(meanwhile)?;
+/// Fills and frees the disk a few times, and leaves it with room.
+async fn fill_and_free_randomly(
+    disk: &BoundedDisk,
+    server: &ServerProcess,
+    rng: &mut StdRng,
+) -> anyhow::Result<()> {
+    for _ in 0..rng.random_range(1..=3) {
+        sleep(Duration::from_millis(rng.random_range(0..500))).await;
+        // Between no room and enough for some commits.
+        let pages = [0, rng.random_range(0..12), rng.random_range(0..80)];
+        disk.fill_except(server, pages[rng.random_range(0..pages.len())])?;
+        sleep(Duration::from_millis(rng.random_range(100..1_500))).await;
+        disk.free(server)?;
     }
-    sleep(Duration::from_millis(dice.random_range(0..200))).await;
+    sleep(Duration::from_millis(rng.random_range(0..200))).await;
     Ok(())
 }
 
-/// Launches one job after the other.
-async fn launch(api: Api, name: String, mut dice: StdRng, over: &AtomicBool) -> Answers {
-    let mut answers = Answers::default();
+/// Launches one job after the other until `stop` is set.
+async fn launch_until_stopped(
+    api: ApiClient,
+    name: String,
+    mut rng: StdRng,
+    stop: &AtomicBool,
+) -> LaunchResponses {
+    let mut answers = LaunchResponses::default();
     let mut number = 0;
-    while !over.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         number += 1;
         let key = format!("{name}N{number}");
-        let products = if dice.random_range(0..16) == 0 { 30 } else { 1 };
-        let answer = api.upload_to_or_503(CHANNELS, csv_of(&key, products), &key).await;
-        // Sent again with one product, under the same key.
+        let products = if rng.random_range(0..16) == 0 { 30 } else { 1 };
+        let answer = api
+            .upload_to_channels_or_503(
+                IDEMPOTENT_CHANNELS,
+                product_csv_with_prefix(&key, products),
+                &key,
+            )
+            .await;
+        // A refused launch is repeated with one product under its key, so larger ones need
+        // a new key.
         let key = if products == 1 { key } else { format!("{key}B") };
-        answers.take(key, answer);
-        sleep(Duration::from_millis(dice.random_range(20..200))).await;
+        answers.record(key, answer);
+        sleep(Duration::from_millis(rng.random_range(20..200))).await;
     }
     answers
 }
 
-/// How many of these jobs the server does not know.
-async fn unknown(api: &Api, jobs: impl Iterator<Item = &JobId>) -> anyhow::Result<usize> {
-    let mut unknown = 0;
+/// Counts the jobs that the server does not know.
+async fn count_missing_jobs(
+    api: &ApiClient,
+    jobs: impl Iterator<Item = &JobId>,
+) -> anyhow::Result<usize> {
+    let mut missing = 0;
     for job in jobs {
-        unknown += usize::from(!api.knows(*job).await?);
+        missing += usize::from(!api.has_job(*job).await?);
     }
-    Ok(unknown)
+    Ok(missing)
 }
 
-struct Counted {
-    /// Jobs that don't come to an end.
+struct FinalCounts {
+    /// Jobs that don't finish.
     open: usize,
-    /// Jobs whose items did not all succeed, or are not as many as was said.
-    short: usize,
-    ended_after: Duration,
+    /// Jobs whose items did not all succeed, or whose number of items is wrong.
+    incomplete: usize,
+    finished_after: Duration,
 }
 
-/// Waits until all jobs have ended, as long as some do. A job that is not known
-/// is not waited for.
-async fn ended(api: &Api, jobs: &BTreeMap<JobId, u32>) -> anyhow::Result<Counted> {
+/// Waits until all jobs have finished, as long as they make progress. Unknown jobs
+/// are skipped.
+async fn wait_until_finished(
+    api: &ApiClient,
+    jobs: &BTreeMap<JobId, u32>,
+) -> anyhow::Result<FinalCounts> {
     let start = Instant::now();
     let mut open: Vec<_> = jobs.iter().collect();
-    let (mut short, mut progress, mut left) = (0, Instant::now(), u32::MAX);
+    let (mut incomplete, mut progress, mut left) = (0, Instant::now(), u32::MAX);
     loop {
         let mut items = 0;
         let mut still = Vec::new();
         for (job, total) in open {
-            if !api.knows(*job).await? {
+            if !api.has_job(*job).await? {
                 continue;
             }
             let counts = api.job(*job).await?.counts;
             if counts.open > 0 {
                 items += counts.open;
                 still.push((job, total));
-            } else if counts.succeeded != *total || *total % WIDTH != 0 {
-                short += 1;
+            } else if counts.succeeded != *total || *total % CHANNEL_COUNT != 0 {
+                incomplete += 1;
             }
         }
         open = still;
         if items < left {
             (progress, left) = (Instant::now(), items);
         }
-        if open.is_empty() || progress.elapsed() > STUCK {
-            return Ok(Counted { open: open.len(), short, ended_after: start.elapsed() });
+        if open.is_empty() || progress.elapsed() > STUCK_TIMEOUT {
+            return Ok(FinalCounts {
+                open: open.len(),
+                incomplete,
+                finished_after: start.elapsed(),
+            });
         }
         sleep(Duration::from_millis(500)).await;
     }

@@ -1,11 +1,11 @@
-//! `kill -9` at random moments of one batch, the first of them while it is
-//! being accepted.
+//! Kills the server with `kill -9` at random moments of one batch, the first time
+//! during its launch.
 
 use crate::{
-    api::{Api, WIDTH, csv},
-    audit::{self, ends::Allowed},
-    machine::Machine,
-    process::{Meanwhile, Outside},
+    api::{ApiClient, CHANNEL_COUNT, product_csv},
+    audit::{self, outcomes::AllowedOutcomes},
+    host::HostInfo,
+    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples},
 };
 use anyhow::ensure;
@@ -17,88 +17,93 @@ use std::{
 };
 use tokio::time::sleep;
 
-const KEY: &str = "kills";
+const IDEMPOTENCY_KEY: &str = "kills";
 
 #[derive(clap::Args)]
-pub struct Kills {
+pub struct CrashRecovery {
     #[arg(long, default_value_t = 20)]
     kills: usize,
     #[arg(long, default_value_t = 600)]
     products: usize,
     #[arg(long, default_value_t = 10.0)]
     speed: f64,
-    /// Of the moments; random without it.
+    /// Seed of the moments; random by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// The longest that the process lives, ms.
+    /// Maximum uptime of the process, ms.
     #[arg(long, default_value_t = 3_000)]
-    life: u64,
+    max_uptime: u64,
 }
 
-impl Kills {
+impl CrashRecovery {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
         let seed = self.seed.unwrap_or_else(rand::random);
         eprintln!("seed {seed}");
-        let mut dice = StdRng::seed_from_u64(seed);
-        let outside = Outside { speed: self.speed, seed, faults: true };
-        let mut meanwhile = Meanwhile::start(binary, outside).await?;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let sandbox_config = SandboxConfig { speed: self.speed, seed, faults: true };
+        let mut server = ServerProcess::start(binary, sandbox_config).await?;
         let title = format!(
-            "kills: kill -9 {} times in a batch of {} × {WIDTH} at speed {}, faults on, seed {seed}",
+            "kills: kill -9 {} times in a batch of {} × {CHANNEL_COUNT} at speed {}, faults on, seed {seed}",
             self.kills, self.products, self.speed
         );
-        let mut report = Report::new(title, Machine::of(meanwhile.folder()));
+        let mut report = Report::new(title, HostInfo::collect(server.folder()));
 
-        // The answer, if there was one, is lost with the client.
-        let (api, file) = (meanwhile.api.clone(), csv(self.products));
+        // The response, if there is one, is lost with the client.
+        let (api, file) = (server.api.clone(), product_csv(self.products));
         let launch = tokio::spawn({
             let (api, file) = (api.clone(), file.clone());
-            async move { api.upload(file, KEY).await }
+            async move { api.upload(file, IDEMPOTENCY_KEY).await }
         });
-        sleep(Duration::from_micros(dice.random_range(0..60_000))).await;
-        meanwhile.kill();
+        sleep(Duration::from_micros(rng.random_range(0..60_000))).await;
+        server.kill();
         let answered = launch.await?.is_ok();
         let mut restarts = Samples::default();
-        restart(&mut meanwhile, &mut restarts).await?;
-        let job = api.upload(file, KEY).await?.id;
+        restart(&mut server, &mut restarts).await?;
+        let job = api.upload(file, IDEMPOTENCY_KEY).await?.id;
         let jobs = api.jobs().await?.items.len();
-        report.check(
+        report.add_check(
             "one key, one job",
             jobs == 1,
             format!("{jobs} after a kill {} the 202", if answered { "after" } else { "before" }),
         );
 
         for kill in 1..self.kills {
-            sleep(Duration::from_millis(dice.random_range(50..self.life))).await;
+            sleep(Duration::from_millis(rng.random_range(50..self.max_uptime))).await;
             let state = api.job(job).await?;
-            let done = state.counts.done();
+            let finished = state.counts.finished();
             ensure!(
                 state.state == JobState::Running,
                 "the batch ended after {kill} kills: give it more --products"
             );
-            eprintln!("kill {}: {done} of {} are at an end", kill + 1, state.counts.total);
-            meanwhile.kill();
-            restart(&mut meanwhile, &mut restarts).await?;
+            eprintln!("kill {}: {finished} of {} have finished", kill + 1, state.counts.total);
+            server.kill();
+            restart(&mut server, &mut restarts).await?;
         }
-        let left = until_ended(&api, job).await?;
-        report.times("kill to ready again", restarts, &[]);
-        report.figure("from the last start to the end", format!("{} s", left.as_secs()), None);
-        // An item may be under way at five kills in a row.
-        let allowed = Allowed { poison: true, ..Allowed::default() };
-        audit::items(&api, job, self.products, allowed, &mut report).await?;
-        audit::ledger(&api, &[job], &mut report).await?;
+        let left = wait_until_finished(&api, job).await?;
+        report.add_timings("kill to ready again", restarts, &[]);
+        report.add_figure(
+            "from the last start to the end of the job",
+            format!("{} s", left.as_secs()),
+            None,
+        );
+        // An item may be running during five kills in a row.
+        let allowed = AllowedOutcomes { poison: true, ..AllowedOutcomes::default() };
+        audit::check_items(&api, job, self.products, allowed, &mut report).await?;
+        audit::check_ledger(&api, &[job], &mut report).await?;
         Ok(report)
     }
 }
 
-async fn restart(meanwhile: &mut Meanwhile, restarts: &mut Samples) -> anyhow::Result<()> {
+async fn restart(server: &mut ServerProcess, restarts: &mut Samples) -> anyhow::Result<()> {
     let start = Instant::now();
-    meanwhile.spawn().await?;
+    server.spawn().await?;
     restarts.add(start.elapsed());
     Ok(())
 }
 
-/// Waits for the job's end as long as it gets on.
-async fn until_ended(api: &Api, job: JobId) -> anyhow::Result<Duration> {
+/// Waits until the job has finished, as long as it makes progress, and returns how
+/// long that took.
+async fn wait_until_finished(api: &ApiClient, job: JobId) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let mut progress = (Instant::now(), u32::MAX);
     loop {
@@ -109,10 +114,7 @@ async fn until_ended(api: &Api, job: JobId) -> anyhow::Result<Duration> {
         if open != progress.1 {
             progress = (Instant::now(), open);
         }
-        ensure!(
-            progress.0.elapsed() < Duration::from_secs(180),
-            "{open} items don't come to an end"
-        );
+        ensure!(progress.0.elapsed() < Duration::from_secs(180), "{open} items don't finish");
         sleep(Duration::from_millis(100)).await;
     }
 }

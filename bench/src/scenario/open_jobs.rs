@@ -1,11 +1,11 @@
-//! Thousands of open jobs of one person: what they cost everyone else, what they
-//! cost an idle process, and how many items a second are still done.
+//! Thousands of open jobs of one user: what they cost other users and an idle
+//! process, and how many items per second still finish.
 
 use crate::{
-    api::{Api, csv, csv_of},
-    machine::Machine,
-    process::{Meanwhile, Outside},
-    report::{Bar, Report, Samples},
+    api::{ApiClient, product_csv, product_csv_with_prefix},
+    host::HostInfo,
+    process::{SandboxConfig, ServerProcess},
+    report::{Report, Samples, Threshold},
 };
 use anyhow::ensure;
 use std::{
@@ -16,95 +16,101 @@ use std::{
 };
 use tokio::{task::JoinSet, time::sleep};
 
-/// The 99th percentile of other people's pages.
-const PAGE: Duration = Duration::from_millis(50);
-/// The part of one processor that an idle process may use.
-const IDLE: f64 = 0.05;
-/// Items a second with many jobs, as a part of those with one job.
-const PACE: f64 = 0.9;
-/// Launches under way at once.
+/// Maximum 99th percentile of other users' pages.
+const MAX_PAGE_TIME: Duration = Duration::from_millis(50);
+/// Maximum share of one processor that an idle process may use.
+const MAX_IDLE_CPU: f64 = 0.05;
+/// Minimum items per second with many jobs, as a share of those with one job.
+const MIN_PACE_RATIO: f64 = 0.9;
+/// Number of concurrent launches.
 const LAUNCHERS: usize = 16;
-/// The sandbox gives no slot while pages and the processor are measured.
-const STILL: f64 = 0.001;
-/// Time for the last launch's work to end before the processor is measured.
-const REST: Duration = Duration::from_secs(3);
+/// Sandbox speed at which no rate permit comes while pages and the processor are
+/// measured.
+const IDLE_SPEED: f64 = 0.001;
+/// Time for the work of the last launch to finish before the next measurement.
+const SETTLE_TIME: Duration = Duration::from_secs(3);
 const CHANNELS: [&str; 3] = ["acme", "bazaar", "corner"];
-/// What other people look at, in turn.
+/// Pages that another user reads, in turn.
 const PAGES: [&str; 5] = ["/", "/jobs", "/launch/upload", "/api/v1/channels", "/api/v1/jobs"];
 
 #[derive(clap::Args)]
 pub struct OpenJobs {
-    /// Jobs that one person has open, each with one item.
+    /// Number of open jobs of one user, each with one item.
     #[arg(long, default_value_t = 9_900)]
     jobs: usize,
-    /// Requests of another person.
+    /// Number of requests of another user.
     #[arg(long, default_value_t = 1_000)]
     pages: usize,
-    /// Seconds over which the idle processor and the items are counted.
+    /// Duration of each measurement of the idle processor and of items, s.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// Speed of the sandbox while items are done.
+    /// Speed of the sandbox while items are counted.
     #[arg(long, default_value_t = 50.0)]
     speed: f64,
 }
 
 impl OpenJobs {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
-        let crowded = Meanwhile::start(binary, Outside::calm(STILL)).await?;
+        let loaded =
+            ServerProcess::start(binary, SandboxConfig::without_faults(IDLE_SPEED)).await?;
         let title = format!("open-jobs: {} open jobs of one person; SQLite", self.jobs);
-        let mut report = Report::new(title, Machine::of(crowded.folder()));
-        let other = crowded.api.invite("bob@example.com", crowded.api.port).await?;
-        report.times("another's page, nothing open", self.look(&other).await?, &[]);
-        let launches = self.launch(&crowded.api).await?;
-        report.times("a launch of one item", launches, &[]);
-        sleep(REST).await;
-        let pages = self.look(&other).await?;
-        report.times(
+        let mut report = Report::new(title, HostInfo::collect(loaded.folder()));
+        let other = loaded.api.invite_user("bob@example.com", loaded.api.port).await?;
+        report.add_timings("another's page, nothing open", self.measure_pages(&other).await?, &[]);
+        let launches = self.launch_jobs(&loaded.api).await?;
+        report.add_timings("a launch of one item", launches, &[]);
+        sleep(SETTLE_TIME).await;
+        let pages = self.measure_pages(&other).await?;
+        report.add_timings(
             format!("another's page, {} jobs open", self.jobs),
             pages,
-            &[Bar { percent: 99, most: PAGE }],
+            &[Threshold { percentile: 99, limit: MAX_PAGE_TIME }],
         );
-        sleep(REST).await;
-        let used = self.used(&crowded).await?;
-        let bar = format!("≤ {:.0} %", IDLE * 100.0);
+        sleep(SETTLE_TIME).await;
+        let used = self.idle_cpu_share(&loaded).await?;
+        let threshold = format!("≤ {:.0} %", MAX_IDLE_CPU * 100.0);
         let value = format!("{:.1} % of a processor", used * 100.0);
-        report.figure("without a request", value, Some((bar.as_str(), used <= IDLE)));
+        report.add_figure(
+            "without a request",
+            value,
+            Some((threshold.as_str(), used <= MAX_IDLE_CPU)),
+        );
 
-        drop(crowded);
+        drop(loaded);
 
-        let mut crowded = Meanwhile::start(binary, Outside::calm(1.0)).await?;
-        self.launch(&crowded.api).await?;
-        let many = self.items(&mut crowded).await?;
-        drop(crowded);
-        let mut plain = Meanwhile::start(binary, Outside::calm(1.0)).await?;
-        plain.api.upload(csv(self.jobs), "one job").await?;
-        let one = self.items(&mut plain).await?;
-        report.figure("items a second, one job", format!("{one:.0}"), None);
+        let mut loaded = ServerProcess::start(binary, SandboxConfig::without_faults(1.0)).await?;
+        self.launch_jobs(&loaded.api).await?;
+        let many = self.items_per_second(&mut loaded).await?;
+        drop(loaded);
+        let mut plain = ServerProcess::start(binary, SandboxConfig::without_faults(1.0)).await?;
+        plain.api.upload(product_csv(self.jobs), "one job").await?;
+        let one = self.items_per_second(&mut plain).await?;
+        report.add_figure("items a second, one job", format!("{one:.0}"), None);
         let ratio = many / one;
-        let bar = format!("≥ {PACE} of one job's");
-        report.figure(
+        let threshold = format!("≥ {MIN_PACE_RATIO} of one job's");
+        report.add_figure(
             format!("items a second, {} jobs", self.jobs),
             format!("{many:.0}, {ratio:.2} of one job's"),
-            Some((bar.as_str(), ratio >= PACE)),
+            Some((threshold.as_str(), ratio >= MIN_PACE_RATIO)),
         );
         Ok(report)
     }
 
-    /// Requests of one person, one after the other.
-    async fn look(&self, person: &Api) -> anyhow::Result<Samples> {
+    /// Measures sequential requests of one user.
+    async fn measure_pages(&self, person: &ApiClient) -> anyhow::Result<Samples> {
         let mut samples = Samples::default();
         for path in PAGES {
-            person.page(path).await?;
+            person.fetch_page(path).await?;
         }
         for path in PAGES.iter().cycle().take(self.pages) {
             let start = Instant::now();
-            person.page(path).await?;
+            person.fetch_page(path).await?;
             samples.add(start.elapsed());
         }
         Ok(samples)
     }
 
-    async fn launch(&self, api: &Api) -> anyhow::Result<Samples> {
+    async fn launch_jobs(&self, api: &ApiClient) -> anyhow::Result<Samples> {
         let next = Arc::new(AtomicUsize::new(0));
         let mut launchers = JoinSet::new();
         for _ in 0..LAUNCHERS {
@@ -116,10 +122,10 @@ impl OpenJobs {
                     if n >= jobs {
                         return anyhow::Ok(samples);
                     }
-                    let file = csv_of(&format!("OPEN-{n}"), 1);
+                    let file = product_csv_with_prefix(&format!("OPEN-{n}"), 1);
                     let start = Instant::now();
                     let channel = CHANNELS[n % CHANNELS.len()];
-                    let job = api.upload_to(channel, file, &format!("open-{n}")).await?;
+                    let job = api.upload_to_channels(channel, file, &format!("open-{n}")).await?;
                     samples.add(start.elapsed());
                     ensure!(job.counts.open == 1, "{:?}", job.counts);
                 }
@@ -132,31 +138,31 @@ impl OpenJobs {
         Ok(samples)
     }
 
-    /// The part of one processor that the process uses by itself.
-    async fn used(&self, meanwhile: &Meanwhile) -> anyhow::Result<f64> {
-        let (before, start) = (meanwhile.cpu()?, Instant::now());
+    /// Returns the share of one processor that the process uses without requests.
+    async fn idle_cpu_share(&self, server: &ServerProcess) -> anyhow::Result<f64> {
+        let (before, start) = (server.cpu_time()?, Instant::now());
         sleep(Duration::from_secs(self.seconds)).await;
-        let used = meanwhile.cpu()?.saturating_sub(before);
+        let used = server.cpu_time()?.saturating_sub(before);
         Ok(used.as_secs_f64() / start.elapsed().as_secs_f64())
     }
 
-    /// Requests a second that the channels themselves count, at full speed.
-    async fn items(&self, meanwhile: &mut Meanwhile) -> anyhow::Result<f64> {
-        meanwhile.kill();
-        meanwhile.set_speed(self.speed);
-        meanwhile.spawn().await?;
-        let api = &meanwhile.api;
-        sleep(REST).await;
-        let (before, start) = (requests(api).await?, Instant::now());
+    /// Returns the requests per second that the channels themselves count at full speed.
+    async fn items_per_second(&self, server: &mut ServerProcess) -> anyhow::Result<f64> {
+        server.kill();
+        server.set_sandbox_speed(self.speed);
+        server.spawn().await?;
+        let api = &server.api;
+        sleep(SETTLE_TIME).await;
+        let (before, start) = (count_requests(api).await?, Instant::now());
         sleep(Duration::from_secs(self.seconds)).await;
-        let (after, took) = (requests(api).await?, start.elapsed());
+        let (after, elapsed) = (count_requests(api).await?, start.elapsed());
         ensure!(after > before, "nothing was uploaded");
         #[allow(clippy::cast_precision_loss)]
         let items = (after - before) as f64;
-        Ok(items / took.as_secs_f64())
+        Ok(items / elapsed.as_secs_f64())
     }
 }
 
-async fn requests(api: &Api) -> anyhow::Result<usize> {
+async fn count_requests(api: &ApiClient) -> anyhow::Result<usize> {
     Ok(api.ledger_summary().await?.values().map(|service| service.requests).sum())
 }

@@ -1,95 +1,103 @@
-//! From a worker's commit to the frame in a client of the same machine.
+//! Measures the time from a worker's commit to the frame in a client on the same host.
 //!
-//! A fact's `at` is taken when its transaction has begun, so each time holds
-//! the transaction's statements and its flush to the disk; and it is cut to
-//! whole milliseconds, so each is up to 1 ms too long.
+//! A fact's `at` is the time at which its transaction began, so each duration
+//! includes the transaction's statements and its flush to the disk; and it is cut
+//! to whole milliseconds, so each duration is up to 1 ms too long.
 
 use crate::{
-    api::{WIDTH, csv},
+    api::{CHANNEL_COUNT, product_csv},
     audit,
-    machine::{Disk, Machine},
-    process::{Meanwhile, Outside},
-    report::{Bar, Report, Samples},
-    stream::Stream,
+    host::{DiskProbe, HostInfo},
+    process::{SandboxConfig, ServerProcess},
+    report::{Report, Samples, Threshold},
+    websocket::WebSocketClient,
 };
-use contract::{JobId, fact::FactKind, live::ServerFrame};
+use contract::{JobId, fact::FactKind, websocket::ServerFrame};
 use std::{path::Path, time::Duration};
 use tokio::{net::TcpStream, task::JoinSet};
 
-const BARS: [Bar; 2] = [
-    Bar { percent: 50, most: Duration::from_millis(5) },
-    Bar { percent: 99, most: Duration::from_millis(25) },
+const THRESHOLDS: [Threshold; 2] = [
+    Threshold { percentile: 50, limit: Duration::from_millis(5) },
+    Threshold { percentile: 99, limit: Duration::from_millis(25) },
 ];
 
 #[derive(clap::Args)]
-pub struct Relay {
+pub struct FactLatency {
     #[arg(long, default_value_t = 300)]
     products: usize,
-    /// Of the sandbox: 20 makes some hundred facts a second.
+    /// Speed of the sandbox; 20 makes some hundred facts per second.
     #[arg(long, default_value_t = 20.0)]
     speed: f64,
-    /// Sockets open at once, one run each.
+    /// Numbers of open sockets, with one run each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 20])]
     clients: Vec<usize>,
 }
 
-/// What one client heard.
-struct Heard {
+/// The facts that one client received.
+struct ReceivedFacts {
     delays: Samples,
     seqs: Vec<i64>,
 }
 
-impl Relay {
+impl FactLatency {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
         let Self { products, speed, clients } = self;
-        let title =
-            format!("relay: commit to frame; {products} products × {WIDTH} at speed {speed}");
-        let mut report = Report::new(title, Machine::of(&std::env::temp_dir()));
+        let title = format!(
+            "relay: commit to frame; {products} products × {CHANNEL_COUNT} at speed {speed}"
+        );
+        let mut report = Report::new(title, HostInfo::collect(&std::env::temp_dir()));
         for count in clients {
-            let meanwhile = Meanwhile::start(binary, Outside::calm(speed)).await?;
-            let api = &meanwhile.api;
-            report.times("write + fdatasync of 4 KiB", Disk::measure(meanwhile.folder())?, &[]);
+            let server = ServerProcess::start(binary, SandboxConfig::without_faults(speed)).await?;
+            let api = &server.api;
+            report.add_timings(
+                "write + fdatasync of 4 KiB",
+                DiskProbe::measure_flushes(server.folder())?,
+                &[],
+            );
             let mut streams = Vec::with_capacity(count);
             for _ in 0..count {
-                streams.push(Stream::at_head(api).await?.0);
+                streams.push(WebSocketClient::open_at_head(api).await?.0);
             }
-            let job = api.upload(csv(products), "relay").await?;
+            let job = api.upload(product_csv(products), "relay").await?;
             let mut clients = JoinSet::new();
             for stream in streams {
-                clients.spawn(listen(stream, job.id));
+                clients.spawn(collect_facts(stream, job.id));
             }
             let mut delays = Samples::default();
-            let mut holes = 0;
-            while let Some(heard) = clients.join_next().await {
-                let heard = heard??;
-                holes += heard.seqs.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-                delays.extend(heard.delays);
+            let mut gaps = 0;
+            while let Some(result) = clients.join_next().await {
+                let received = result??;
+                gaps += received.seqs.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+                delays.extend(received.delays);
             }
-            report.times(format!("clients: {count}"), delays, &BARS);
-            report.check("facts without a hole", holes == 0, format!("{holes} holes"));
-            audit::ledger(api, &[job.id], &mut report).await?;
+            report.add_timings(format!("clients: {count}"), delays, &THRESHOLDS);
+            report.add_check("facts without a gap", gaps == 0, format!("{gaps} gaps"));
+            audit::check_ledger(api, &[job.id], &mut report).await?;
         }
-        report.note(
-            "From the start of the worker's transaction: its statements and its flush are in it. \
-             Whole milliseconds:\neach time is up to 1 ms too long.",
+        report.add_note(
+            "Measured from the start of the worker's transaction, including its statements and its \
+             flush. Whole milliseconds:\neach duration is up to 1 ms too long.",
         );
         Ok(report)
     }
 }
 
-/// Hears until that job ends.
-async fn listen(mut stream: Stream<TcpStream>, job: JobId) -> anyhow::Result<Heard> {
-    let mut heard = Heard { delays: Samples::default(), seqs: Vec::new() };
+/// Receives facts until `job` has finished.
+async fn collect_facts(
+    mut stream: WebSocketClient<TcpStream>,
+    job: JobId,
+) -> anyhow::Result<ReceivedFacts> {
+    let mut facts = ReceivedFacts { delays: Samples::default(), seqs: Vec::new() };
     loop {
-        let received = stream.next().await?;
+        let received = stream.next_frame().await?;
         let ServerFrame::Fact(fact) = received.frame else { continue };
-        heard.seqs.push(fact.seq);
+        facts.seqs.push(fact.seq);
         if fact.task.is_some() {
             let committed = Duration::from_millis(u64::try_from(fact.at)?);
-            heard.delays.add(received.at.saturating_sub(committed));
+            facts.delays.add(received.received_at.saturating_sub(committed));
         }
         if fact.kind == FactKind::JobFinished && fact.job == Some(job) {
-            return Ok(heard);
+            return Ok(facts);
         }
     }
 }

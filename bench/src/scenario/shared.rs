@@ -1,14 +1,14 @@
-//! Several processes on PostgreSQL, RabbitMQ and Redis: how long a 202 takes,
-//! what a broker that is away does to it, whether workers share a channel's
-//! pace, and whether a small batch waits behind a large one.
+//! Several processes on PostgreSQL, RabbitMQ and Redis: how long a 202 takes, with
+//! and without the broker, whether workers share a channel's rate limit, and
+//! whether a small batch waits behind a large one.
 
 use crate::{
-    api::{Api, WIDTH, csv, csv_of},
+    api::{ApiClient, CHANNEL_COUNT, product_csv, product_csv_with_prefix},
     audit,
-    cluster::{Besides, Cluster, Size},
-    machine::{Disk, Machine},
-    process::Outside,
-    report::{Bar, Report, Samples, time},
+    cluster::{Cluster, ClusterConfig, ClusterOptions},
+    host::{DiskProbe, HostInfo},
+    process::SandboxConfig,
+    report::{Report, Samples, Threshold, format_duration},
 };
 use anyhow::ensure;
 use contract::{JobId, state::JobState};
@@ -18,41 +18,43 @@ use std::{
 };
 use tokio::time::sleep;
 
-const UPLOAD: Duration = Duration::from_millis(60);
+const MAX_UPLOAD_LATENCY: Duration = Duration::from_millis(60);
 const CHANNEL: &str = "acme";
-/// So slow that no slot comes while it is measured: workers are quiet.
-const QUIET: f64 = 0.001;
-/// Fast enough that a job is over soon after its broker is back.
-const BRISK: f64 = 5.0;
-const REST: Duration = Duration::from_millis(50);
-/// Launches without a broker.
-const WITHOUT: usize = 20;
+/// Sandbox speed at which no rate permit comes during the measurement, so that
+/// workers are idle.
+const IDLE_SPEED: f64 = 0.001;
+/// Sandbox speed at which a job finishes soon after the broker is back.
+const FAST_SPEED: f64 = 5.0;
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Number of launches without a broker.
+const LAUNCHES_WITHOUT_BROKER: usize = 20;
 /// Products of the job that has to run when the broker is back.
-const KEPT: usize = 10;
-/// A small batch behind a large one takes at most so many times its own time.
-const FAIR: f64 = 3.0;
-/// Of each call while fairness is measured.
+const OUTAGE_PRODUCTS: usize = 10;
+/// Maximum duration of a small batch behind a large one, as a multiple of its
+/// duration without it.
+const MAX_FAIRNESS_RATIO: f64 = 3.0;
+/// Latency of each call while fairness is measured, s.
 const LATENCY_S: f64 = 2.0;
 
-/// A part of it, with servers of its own.
+/// A part of the scenario, with its own servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// From a launch to its 202.
+    /// Measure the time from a launch to its 202.
     Accept,
-    /// The same while the broker is away, and what runs when it is back.
+    /// Measure the same without the broker, and the recovery when it is back.
     Outage,
-    /// Workers on one channel.
+    /// Measure the rate of several workers on one channel.
     Pace,
-    /// A small batch behind a large one.
+    /// Measure a small batch behind a large one.
     Fairness,
 }
 
 #[derive(clap::Args)]
-pub struct Shared {
-    /// Some parts only; all of them without it.
+pub struct MultiProcess {
+    /// Run only these parts; all of them by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Launches.
+    /// Number of launches.
     #[arg(long, default_value_t = 200)]
     samples: usize,
     /// Products of one launch.
@@ -61,89 +63,107 @@ pub struct Shared {
     /// Worker processes that share a channel.
     #[arg(long, default_value_t = 4)]
     workers: usize,
-    /// Products that they upload to it.
+    /// Products that are uploaded to that channel.
     #[arg(long, default_value_t = 120)]
-    paced: usize,
+    paced_products: usize,
     /// Products of the large batch.
     #[arg(long, default_value_t = 10_000)]
-    large: usize,
+    large_batch_products: usize,
 }
 
-impl Shared {
+impl MultiProcess {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
         let title = "shared: separate processes on PostgreSQL, RabbitMQ and Redis, faults off";
-        let mut report = Report::new(title, Machine::of(&std::env::temp_dir()));
+        let mut report = Report::new(title, HostInfo::collect(&std::env::temp_dir()));
         let all = [Part::Accept, Part::Outage, Part::Pace, Part::Fairness];
         for part in all.into_iter().filter(|it| self.only.is_empty() || self.only.contains(it)) {
             let start = Instant::now();
             match part {
-                Part::Accept => self.accept(binary, &mut report).await?,
-                Part::Outage => self.outage(binary, &mut report).await?,
-                Part::Pace => self.pace(binary, &mut report).await?,
-                Part::Fairness => self.fairness(binary, &mut report).await?,
+                Part::Accept => self.measure_launch_latency(binary, &mut report).await?,
+                Part::Outage => self.measure_outage(binary, &mut report).await?,
+                Part::Pace => self.measure_pace(binary, &mut report).await?,
+                Part::Fairness => self.measure_fairness(binary, &mut report).await?,
             }
-            // Minutes go by: silence would look like a standstill.
-            eprintln!("{part:?}: {}", time(start.elapsed()));
+            // A part takes minutes, and silence would look like a standstill.
+            eprintln!("{part:?}: {}", format_duration(start.elapsed()));
         }
         Ok(report)
     }
 
-    async fn accept(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
-        let cluster = start(binary, QUIET, 1).await?;
-        let api = cluster.apis().await?.remove(0);
-        let bar = flush(&cluster, report)?;
-        self.launches(&api, 5, "warm").await?;
-        let times = self.launches(&api, self.samples, "with").await?;
-        report.times(format!("202 of {} × {WIDTH}", self.products), times, &bar);
+    async fn measure_launch_latency(
+        &self,
+        binary: &Path,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let cluster = start_cluster(binary, IDLE_SPEED, 1).await?;
+        let api = cluster.signed_in_clients().await?.remove(0);
+        let threshold = report_flush(&cluster, report)?;
+        self.measure_launches(&api, 5, "warm").await?;
+        let times = self.measure_launches(&api, self.samples, "with").await?;
+        report.add_timings(
+            format!("202 of {} × {CHANNEL_COUNT}", self.products),
+            times,
+            &threshold,
+        );
         Ok(())
     }
 
-    async fn outage(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
-        let mut cluster = start(binary, BRISK, 2).await?;
-        let api = cluster.apis().await?.remove(0);
-        let bar = flush(&cluster, report)?;
+    async fn measure_outage(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
+        let mut cluster = start_cluster(binary, FAST_SPEED, 2).await?;
+        let api = cluster.signed_in_clients().await?.remove(0);
+        let threshold = report_flush(&cluster, report)?;
         tokio::task::block_in_place(|| cluster.rabbit.kill());
-        let times = self.launches(&api, WITHOUT, "without").await?;
-        report.times("the same without the broker", times, &bar);
-        let job = api.upload(csv_of("KEPT", KEPT), "kept").await?;
+        let times = self.measure_launches(&api, LAUNCHES_WITHOUT_BROKER, "without").await?;
+        report.add_timings("the same without the broker", times, &threshold);
+        let job = api.upload(product_csv_with_prefix("OUTAGE", OUTAGE_PRODUCTS), "outage").await?;
         let counts = api.job(job.id).await?.counts;
         let detail = format!("{} of {} items wait", counts.open, counts.total);
-        report.check("nothing runs without the broker", counts.open == counts.total, detail);
+        report.add_check("nothing runs without the broker", counts.open == counts.total, detail);
         tokio::task::block_in_place(|| cluster.rabbit.spawn());
         let back = Instant::now();
-        until_ended(&api, job.id).await?;
-        let took = time(back.elapsed());
-        report.figure(format!("{KEPT} × {WIDTH} after the broker is back"), took, None);
-        audit::finished(&api, job.id, KEPT, report).await
+        wait_until_finished(&api, job.id).await?;
+        let elapsed = format_duration(back.elapsed());
+        report.add_figure(
+            format!("{OUTAGE_PRODUCTS} × {CHANNEL_COUNT} after the broker is back"),
+            elapsed,
+            None,
+        );
+        audit::check_finished_upload(&api, job.id, OUTAGE_PRODUCTS, report).await
     }
 
-    /// Takes each launch back, so that the next one finds the same.
-    async fn launches(&self, api: &Api, count: usize, name: &str) -> anyhow::Result<Samples> {
-        let (file, mut times) = (csv(self.products), Samples::default());
+    /// Measures launches, and cancels each so that the next one has the same conditions.
+    async fn measure_launches(
+        &self,
+        api: &ApiClient,
+        count: usize,
+        name: &str,
+    ) -> anyhow::Result<Samples> {
+        let (file, mut times) = (product_csv(self.products), Samples::default());
         for n in 0..count {
             let start = Instant::now();
             let job = api.upload(file.clone(), &format!("{name}-{n}")).await?;
             times.add(start.elapsed());
             api.cancel(job.id).await?;
-            sleep(REST).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(times)
     }
 
     #[allow(clippy::cast_precision_loss)]
-    async fn pace(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
-        let cluster = start(binary, 1.0, self.workers).await?;
-        let api = cluster.apis().await?.remove(0);
-        let job = api.upload_to(CHANNEL, csv(self.paced), "pace").await?;
-        until_ended(&api, job.id).await?;
-        audit::ledger(&api, &[job.id], report).await?;
-        let used = api.ledger_summary().await?.get(CHANNEL).and_then(|seen| seen.rate_used);
+    async fn measure_pace(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
+        let cluster = start_cluster(binary, 1.0, self.workers).await?;
+        let api = cluster.signed_in_clients().await?.remove(0);
+        let job = api.upload_to_channels(CHANNEL, product_csv(self.paced_products), "pace").await?;
+        wait_until_finished(&api, job.id).await?;
+        audit::check_ledger(&api, &[job.id], report).await?;
+        let rate_used =
+            api.ledger_summary().await?.get(CHANNEL).and_then(|seen| seen.observed_rate);
         let rate = sandbox::channels()
             .iter()
             .find(|spec| spec.id == CHANNEL)
             .map_or(0.0, |spec| spec.rate.per_second * 0.97);
-        let used = used.unwrap_or_default() / rate;
-        report.figure(
+        let used = rate_used.unwrap_or_default() / rate;
+        report.add_figure(
             format!("{} workers: used of 0.97 × 2 a second", self.workers),
             format!("{:.1} %", used * 100.0),
             Some(("≥ 95 %", used >= 0.95)),
@@ -151,65 +171,79 @@ impl Shared {
         Ok(())
     }
 
-    /// At the channel's own speed, 2 requests a second, with 2 s of latency.
-    async fn fairness(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
-        let with = Besides { latency_s: Some(LATENCY_S), ..DURABLE };
-        let cluster = start_with(binary, 1.0, 2, with).await?;
-        let api = cluster.apis().await?.remove(0);
+    /// Measures at the channel's own rate, 2 requests per second, with 2 s of latency.
+    async fn measure_fairness(&self, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
+        let options = ClusterOptions { latency_s: Some(LATENCY_S), ..DURABLE };
+        let cluster = start_cluster_with(binary, 1.0, 2, options).await?;
+        let api = cluster.signed_in_clients().await?.remove(0);
         let small = async |name: &str| -> anyhow::Result<Duration> {
             let start = Instant::now();
-            let job = api.upload_to(CHANNEL, csv_of(name, 5), name).await?;
-            until_ended(&api, job.id).await?;
+            let job =
+                api.upload_to_channels(CHANNEL, product_csv_with_prefix(name, 5), name).await?;
+            wait_until_finished(&api, job.id).await?;
             Ok(start.elapsed())
         };
         small("WARM").await?;
         let alone = small("ALONE").await?;
-        let large = api.upload_to(CHANNEL, csv_of("LARGE", self.large), "large").await?;
-        while api.job(large.id).await?.counts.done() < 5 {
-            sleep(REST).await;
+        let large = api
+            .upload_to_channels(
+                CHANNEL,
+                product_csv_with_prefix("LARGE", self.large_batch_products),
+                "large",
+            )
+            .await?;
+        while api.job(large.id).await?.counts.finished() < 5 {
+            sleep(POLL_INTERVAL).await;
         }
         let behind = small("BEHIND").await?;
-        ensure!(api.job(large.id).await?.counts.open > 0, "the large batch is done already");
+        ensure!(api.job(large.id).await?.counts.open > 0, "the large batch has finished already");
         let ratio = behind.as_secs_f64() / alone.as_secs_f64();
-        report.figure(format!("5 products alone, latency {LATENCY_S} s"), time(alone), None);
-        report.figure(
-            format!("5 products behind {}", self.large),
-            format!("{}, {ratio:.2} × as long", time(behind)),
-            Some(("≤ 3 ×", ratio <= FAIR)),
+        report.add_figure(
+            format!("5 products alone, latency {LATENCY_S} s"),
+            format_duration(alone),
+            None,
+        );
+        report.add_figure(
+            format!("5 products behind {}", self.large_batch_products),
+            format!("{}, {ratio:.2} × as long", format_duration(behind)),
+            Some(("≤ 3 ×", ratio <= MAX_FAIRNESS_RATIO)),
         );
         Ok(())
     }
 }
 
-/// A 202 promises that nothing is lost: its commit waits for the disk.
-const DURABLE: Besides = Besides { noops: false, durable: true, straight: false, latency_s: None };
+/// Makes commits wait for the disk, because a 202 promises that nothing is lost.
+const DURABLE: ClusterOptions =
+    ClusterOptions { noops: false, durable: true, without_proxies: false, latency_s: None };
 
-async fn start(binary: &Path, speed: f64, workers: usize) -> anyhow::Result<Cluster> {
-    start_with(binary, speed, workers, DURABLE).await
+async fn start_cluster(binary: &Path, speed: f64, workers: usize) -> anyhow::Result<Cluster> {
+    start_cluster_with(binary, speed, workers, DURABLE).await
 }
 
-async fn start_with(
+async fn start_cluster_with(
     binary: &Path,
     speed: f64,
     workers: usize,
-    with: Besides,
+    options: ClusterOptions,
 ) -> anyhow::Result<Cluster> {
-    let outside = Outside::calm(speed);
-    let size = Size { web: 1, workers, lease_s: 60, small_disk: false, outside };
-    Cluster::start_with(binary, size, with).await
+    let sandbox_config = SandboxConfig::without_faults(speed);
+    let config = ClusterConfig { web: 1, workers, lease_s: 60, small_disk: false, sandbox_config };
+    Cluster::start_with(binary, config, options).await
 }
 
-/// Tells how long a flush takes here; the bar of a launch allows for one.
-fn flush(cluster: &Cluster, report: &mut Report) -> anyhow::Result<[Bar; 1]> {
-    let flush = Disk::measure(cluster.folder())?;
-    let bar = [Bar { percent: 95, most: UPLOAD + flush.at(95) }];
-    report.times("write + fdatasync of 4 KiB", flush, &[]);
-    Ok(bar)
+/// Reports how long a flush takes, and returns the threshold of a launch, which
+/// allows for one flush.
+fn report_flush(cluster: &Cluster, report: &mut Report) -> anyhow::Result<[Threshold; 1]> {
+    let flush = DiskProbe::measure_flushes(cluster.folder())?;
+    let threshold =
+        [Threshold { percentile: 95, limit: MAX_UPLOAD_LATENCY + flush.percentile(95) }];
+    report.add_timings("write + fdatasync of 4 KiB", flush, &[]);
+    Ok(threshold)
 }
 
-async fn until_ended(api: &Api, job: JobId) -> anyhow::Result<()> {
+async fn wait_until_finished(api: &ApiClient, job: JobId) -> anyhow::Result<()> {
     while api.job(job).await?.state == JobState::Running {
-        sleep(REST).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! Sign-ins and slow requests at the moment in which a password is changed or
-//! reset, or an account is disabled: no session outlives its password, and
-//! nothing is done for somebody who is disabled.
+//! Races sign-ins and slow requests against a changed or reset password and a
+//! disabled account: no session outlives its password, and nothing is done for a
+//! disabled user.
 
 use crate::{
     api::PASSWORD,
-    browser::{Browser, cookies},
-    machine::Machine,
-    process::{Meanwhile, Outside},
+    browser::{Browser, response_cookies},
+    host::HostInfo,
+    process::{SandboxConfig, ServerProcess},
     report::Report,
 };
 use anyhow::{Context, bail, ensure};
@@ -14,189 +14,191 @@ use futures_util::future::try_join_all;
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 use tokio::time::sleep;
 
-/// Sign-ins that are under way in each round.
-const AT_ONCE: usize = 4;
-/// Sign-ins begin up to this time after what ends their password, ms.
-const SPREAD_MS: u64 = 60;
+/// Number of concurrent sign-ins in each round.
+const CONCURRENT_SIGN_INS: usize = 4;
+/// Maximum random delay of the sign-ins and of what ends their password, ms.
+const MAX_DELAY_MS: u64 = 60;
 
 #[derive(clap::Args)]
 pub struct SignInRaces {
-    /// Rounds of each race.
+    /// Number of rounds of each race.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
-    /// URL of the database; SQLite in a folder of its own without it.
+    /// URL of the database; by default SQLite in a temporary folder.
     #[arg(long)]
     database: Option<String>,
 }
 
-/// What ends the sessions of a person.
+/// Event that ends the sessions of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Change,
-    Reset,
-    Disable,
+enum SessionEnd {
+    PasswordChange,
+    PasswordReset,
+    AccountDisabled,
 }
 
-/// What a race found.
+/// Result of a race.
 #[derive(Default)]
-struct Found {
-    /// Sign-ins that were answered with a session.
-    opened: u32,
-    /// Sessions that still opened something afterwards.
-    left: u32,
+struct RaceResult {
+    /// Number of sign-ins that opened a session.
+    sessions_opened: u32,
+    /// Number of sessions that were still valid afterwards.
+    sessions_left: u32,
 }
 
 impl SignInRaces {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
         let Self { rounds, database } = self;
-        let variables: Vec<_> =
-            database.map(|url| ("MEANWHILE_DATABASE", url)).into_iter().collect();
-        let meanwhile = Meanwhile::start_with(binary, Outside::calm(20.0), &variables, &[]).await?;
-        let api = &meanwhile.api;
+        let env: Vec<_> = database.map(|url| ("MEANWHILE_DATABASE", url)).into_iter().collect();
+        let server =
+            ServerProcess::start_with(binary, SandboxConfig::without_faults(20.0), &env, &[])
+                .await?;
+        let api = &server.api;
         let admin = Browser::new(Ipv4Addr::LOCALHOST, api.port, &api.cookie)?;
         let title = format!("sign-in races, {rounds} rounds each");
-        let mut report = Report::new(title, Machine::of(meanwhile.folder()));
+        let mut report = Report::new(title, HostInfo::collect(server.folder()));
         for (n, (end, what)) in (1..).zip([
-            (End::Change, "sessions that outlive a change"),
-            (End::Reset, "sessions that outlive a reset"),
-            (End::Disable, "sessions that outlive a disabling"),
+            (SessionEnd::PasswordChange, "sessions that outlive a change"),
+            (SessionEnd::PasswordReset, "sessions that outlive a reset"),
+            (SessionEnd::AccountDisabled, "sessions that outlive a disabling"),
         ]) {
-            let found = race(&admin, api.port, n, end, rounds).await?;
+            let found = run_race(&admin, api.port, n, end, rounds).await?;
             let detail = format!(
                 "{} of {} sign-ins opened one, {} are left",
-                found.opened,
+                found.sessions_opened,
                 rounds * 4,
-                found.left
+                found.sessions_left
             );
-            report.check(what, found.left == 0, detail);
+            report.add_check(what, found.sessions_left == 0, detail);
         }
-        let (asked, done) = acts(&admin, api.port, rounds).await?;
-        let detail = format!("{done} of {asked} were carried out");
-        report.check("acts after disabling", done == 0, detail);
+        let (sent, carried_out) = run_late_requests(&admin, api.port, rounds).await?;
+        let detail = format!("{carried_out} of {sent} requests were carried out");
+        report.add_check("requests carried out after disabling", carried_out == 0, detail);
         Ok(report)
     }
 }
 
-/// Another address for each round and client: one address may fail ten times a
-/// quarter of an hour.
-fn address(race: u8, round: u32, client: usize) -> anyhow::Result<Ipv4Addr> {
+/// Returns a different address for each round and client, because one address may
+/// fail ten times per quarter of an hour.
+fn client_address(race: u8, round: u32, client: usize) -> anyhow::Result<Ipv4Addr> {
     let n = round.checked_mul(8).context("too many rounds")? + u32::try_from(client)?;
     let [_, high, middle, low] = n.to_be_bytes();
     ensure!(high < 16, "too many rounds");
     Ok(Ipv4Addr::new(127, 16 * race + high, middle, low))
 }
 
-async fn race(
+async fn run_race(
     admin: &Browser,
     port: u16,
     number: u8,
-    end: End,
+    end: SessionEnd,
     rounds: u32,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<RaceResult> {
     let email = format!("race-{number}@example.com");
-    let mut owner = Browser::new(address(number, 0, 7)?, port, "")?;
-    owner.cookies = admin.invite(&email, "user", PASSWORD).await?;
-    let id = admin.person(&email).await?;
-    let (mut found, mut password) = (Found::default(), PASSWORD.to_owned());
+    let mut owner = Browser::new(client_address(number, 0, 7)?, port, "")?;
+    owner.cookies = admin.invite_user(&email, "user", PASSWORD).await?;
+    let id = admin.user_id(&email).await?;
+    let (mut found, mut password) = (RaceResult::default(), PASSWORD.to_owned());
     for round in 0..rounds {
         let new = format!("{PASSWORD} {round}");
-        let clients: Vec<_> = (0..AT_ONCE)
-            .map(|n| Browser::new(address(number, round, n)?, port, ""))
+        let clients: Vec<_> = (0..CONCURRENT_SIGN_INS)
+            .map(|n| Browser::new(client_address(number, round, n)?, port, ""))
             .collect::<Result<_, _>>()?;
         let sign_ins = clients.iter().map(async |client| {
-            sleep(Duration::from_millis(rand::random_range(0..SPREAD_MS))).await;
+            sleep(Duration::from_millis(rand::random_range(0..MAX_DELAY_MS))).await;
             client.sign_in(&email, &password).await
         });
         let ends = async {
-            sleep(Duration::from_millis(rand::random_range(0..SPREAD_MS))).await;
+            sleep(Duration::from_millis(rand::random_range(0..MAX_DELAY_MS))).await;
             match end {
-                End::Change => {
+                SessionEnd::PasswordChange => {
                     let form = [("old", password.as_str()), ("new", new.as_str())];
                     let page = "/account?saved=password";
-                    owner.submit_to("/account/password", &form, page).await?;
+                    owner.submit_form_to("/account/password", &form, page).await?;
                     anyhow::Ok(None)
                 }
-                End::Reset => {
+                SessionEnd::PasswordReset => {
                     let path = format!("/people/{id}/reset");
-                    let made = admin.submit_to(&path, &[], "/people").await?;
-                    Ok(Some(admin.redeem(&made, "reset", &new).await?))
+                    let made = admin.submit_form_to(&path, &[], "/people").await?;
+                    Ok(Some(admin.redeem_link(&made, "reset", &new).await?))
                 }
-                End::Disable => {
+                SessionEnd::AccountDisabled => {
                     let path = format!("/people/{id}/disable");
-                    admin.submit_to(&path, &[], "/people").await?;
+                    admin.submit_form_to(&path, &[], "/people").await?;
                     Ok(None)
                 }
             }
         };
         let (answers, signed_in) = tokio::try_join!(try_join_all(sign_ins), ends)?;
-        if end == End::Disable {
-            // A session that was left does nothing until now.
-            admin.submit_to(&format!("/people/{id}/enable"), &[], "/people").await?;
+        if end == SessionEnd::AccountDisabled {
+            // A session that is still there is unusable until the account is enabled.
+            admin.submit_form_to(&format!("/people/{id}/enable"), &[], "/people").await?;
         } else {
             password = new;
         }
         for answer in answers {
             match answer.status().as_u16() {
                 204 => {
-                    found.opened += 1;
-                    let late = Browser::new(Ipv4Addr::LOCALHOST, port, &cookies(&answer))?;
-                    found.left += u32::from(late.is_signed_in().await?);
+                    found.sessions_opened += 1;
+                    let late = Browser::new(Ipv4Addr::LOCALHOST, port, &response_cookies(&answer))?;
+                    found.sessions_left += u32::from(late.is_signed_in().await?);
                 }
                 401 => {}
                 status => bail!("round {round}: a sign-in is answered {status}"),
             }
         }
-        // The right password takes back what failed in this round.
-        let again = Browser::new(address(number, round, 6)?, port, "")?;
+        // A successful sign-in resets the failures of this round.
+        let again = Browser::new(client_address(number, round, 6)?, port, "")?;
         let again = again.sign_in(&email, &password).await?;
-        ensure!(again.status() == 204, "round {round}: the person can't sign in");
+        ensure!(again.status() == 204, "round {round}: the user can't sign in");
         if let Some(cookies) = signed_in {
             owner.cookies = cookies;
-        } else if end == End::Disable {
-            owner.cookies = cookies(&again);
+        } else if end == SessionEnd::AccountDisabled {
+            owner.cookies = response_cookies(&again);
         }
         ensure!(owner.is_signed_in().await?, "round {round}: the owner is signed out");
     }
     Ok(found)
 }
 
-/// Requests that began before their person was disabled and end after. Returns
-/// how many there were, and how many changed something.
-async fn acts(admin: &Browser, port: u16, rounds: u32) -> anyhow::Result<(u32, u32)> {
+/// Sends requests that begin before their user is disabled and end afterwards.
+/// Returns how many there were, and how many changed something.
+async fn run_late_requests(admin: &Browser, port: u16, rounds: u32) -> anyhow::Result<(u32, u32)> {
     let email = "acts@example.com";
     let mut bob = Browser::new(Ipv4Addr::new(127, 112, 0, 1), port, "")?;
-    bob.cookies = admin.invite(email, "admin", PASSWORD).await?;
-    let id = admin.person(email).await?;
+    bob.cookies = admin.invite_user(email, "admin", PASSWORD).await?;
+    let id = admin.user_id(email).await?;
     let (form, json) = ("application/x-www-form-urlencoded", "application/json");
     let token = serde_json::json!({ "name": "late", "password": PASSWORD }).to_string();
     let file = "sku,title,price\nA,Lamp,1\n";
-    let (mut asked, mut done) = (0, 0);
+    let (mut sent, mut carried_out) = (0, 0);
     for round in 0..rounds {
         let slow = [
-            bob.begin("/api/v1/jobs/product-uploads?channels=acme", "text/csv", file).await?,
-            bob.begin("/api/v1/tokens", json, &token).await?,
-            bob.begin("/people", form, "email=eve%40example.com&role=admin").await?,
+            bob.begin_slow_request("/api/v1/jobs/product-uploads?channels=acme", "text/csv", file)
+                .await?,
+            bob.begin_slow_request("/api/v1/tokens", json, &token).await?,
+            bob.begin_slow_request("/people", form, "email=eve%40example.com&role=admin").await?,
         ];
-        admin.submit_to(&format!("/people/{id}/disable"), &[], "/people").await?;
+        admin.submit_form_to(&format!("/people/{id}/disable"), &[], "/people").await?;
         for slow in slow {
-            asked += 1;
-            let head = slow.end().await?;
+            sent += 1;
+            let head = slow.finish().await?;
             let refused = head.starts_with("HTTP/1.1 401")
                 || (head.starts_with("HTTP/1.1 303") && head.contains("?problem="));
-            done += u32::from(!refused);
+            carried_out += u32::from(!refused);
         }
-        admin.submit_to(&format!("/people/{id}/enable"), &[], "/people").await?;
-        let again = Browser::new(address(7, round, 1)?, port, "")?;
+        admin.submit_form_to(&format!("/people/{id}/enable"), &[], "/people").await?;
+        let again = Browser::new(client_address(7, round, 1)?, port, "")?;
         let again = again.sign_in(email, PASSWORD).await?;
-        ensure!(again.status() == 204, "round {round}: the person can't sign in");
-        bob.cookies = cookies(&again);
+        ensure!(again.status() == 204, "round {round}: the user can't sign in");
+        bob.cookies = response_cookies(&again);
     }
-    // What was answered is not all: nothing may be there either.
+    // The responses are not enough: nothing may have been stored either.
     for path in ["/api/v1/jobs", "/api/v1/tokens"] {
         let (status, text) = bob.get(path).await?;
         ensure!(status == 200, "{path} is answered {status}");
-        done += u32::from(!text.contains(r#""items":[]"#));
+        carried_out += u32::from(!text.contains(r#""items":[]"#));
     }
-    done += u32::from(admin.get("/people").await?.1.contains("eve@example.com"));
-    Ok((asked, done))
+    carried_out += u32::from(admin.get("/people").await?.1.contains("eve@example.com"));
+    Ok((sent, carried_out))
 }

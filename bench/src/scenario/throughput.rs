@@ -1,17 +1,17 @@
-//! Tasks that do nothing, through everything: launch, store, relay, RabbitMQ,
-//! worker, journal, news, hub, socket. What is left is the way itself.
+//! Measures tasks that do nothing, through launch, store, relay, RabbitMQ, worker,
+//! journal, event bus, hub and socket, so that only the overhead remains.
 
 use crate::{
-    api::Api,
-    cluster::{Besides, Cluster, Size},
-    cpu::{Cpu, Used},
-    machine::{Disk, Machine},
-    process::Outside,
-    report::{Report, Samples, time},
-    stream::Stream,
+    api::ApiClient,
+    cluster::{Cluster, ClusterConfig, ClusterOptions},
+    cpu::{CpuSnapshot, CpuUsage},
+    host::{DiskProbe, HostInfo},
+    process::SandboxConfig,
+    report::{Report, Samples, format_duration},
+    websocket::WebSocketClient,
 };
 use anyhow::{Context, ensure};
-use contract::{TaskId, fact::FactKind, live::ServerFrame, state::JobState};
+use contract::{TaskId, fact::FactKind, state::JobState, websocket::ServerFrame};
 use std::{
     collections::HashSet,
     path::Path,
@@ -19,28 +19,28 @@ use std::{
 };
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
-/// Of many users together.
-const BAR: f64 = 500.0;
+/// Minimum total rate of many users.
+const MIN_TASKS_PER_SECOND: f64 = 500.0;
 /// Tasks of each user before anything is measured.
-const WARM: u32 = 100;
-/// A client that hears nothing for so long hears no more.
-const SILENCE: Duration = Duration::from_secs(60);
-/// Processors that have work to do for this part of the time are the bound.
-const BUSY: f64 = 0.9;
-/// What keeps less of a processor busy is not listed.
-const LITTLE: f64 = 0.01;
+const WARM_UP_TASKS: u32 = 100;
+/// A client that receives nothing for this long gives up.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Busy share from which on the processors are the bottleneck.
+const BUSY_SHARE: f64 = 0.9;
+/// Processes that use a smaller share of a processor are not listed.
+const MIN_LISTED_SHARE: f64 = 0.01;
 
 #[derive(clap::Args)]
 pub struct Throughput {
-    /// People, each with an account, a socket and a job.
+    /// Number of users, each with an account, a socket and a job.
     #[arg(long, default_value_t = 20)]
     users: usize,
-    /// Tasks of each one's job.
+    /// Tasks of each user's job.
     #[arg(long, default_value_t = 500)]
     tasks: u32,
-    /// Tasks of the job of one user alone.
+    /// Tasks of the job of a single user.
     #[arg(long, default_value_t = 5_000)]
-    alone: u32,
+    single_user_tasks: u32,
     #[arg(long, default_value_t = 1)]
     web: usize,
     #[arg(long, default_value_t = 2)]
@@ -49,147 +49,183 @@ pub struct Throughput {
 
 impl Throughput {
     pub async fn run(self, binary: &Path) -> anyhow::Result<Report> {
-        let Self { users, tasks, alone, web, workers } = self;
-        ensure!(users > 0 && web > 0 && workers > 0, "there has to be one of each");
+        let Self { users, tasks, single_user_tasks, web, workers } = self;
+        ensure!(users > 0 && web > 0 && workers > 0, "at least one of each is needed");
         let title = format!(
             "throughput: tasks that do nothing; {web} web, {workers} workers, PostgreSQL, RabbitMQ"
         );
-        let mut report = Report::new(title, Machine::of(&std::env::temp_dir()));
-        let outside = Outside::calm(1.0);
-        let size = Size { web, workers, lease_s: 60, small_disk: false, outside };
-        let with = Besides { noops: true, durable: true, straight: true, ..Besides::default() };
-        let cluster = Cluster::start_with(binary, size, with).await?;
-        report.times("write + fdatasync of 4 KiB", Disk::measure(cluster.folder())?, &[]);
-        let admin = cluster.apis().await?.remove(0);
+        let mut report = Report::new(title, HostInfo::collect(&std::env::temp_dir()));
+        let sandbox_config = SandboxConfig::without_faults(1.0);
+        let config = ClusterConfig { web, workers, lease_s: 60, small_disk: false, sandbox_config };
+        let options = ClusterOptions {
+            noops: true,
+            durable: true,
+            without_proxies: true,
+            ..ClusterOptions::default()
+        };
+        let cluster = Cluster::start_with(binary, config, options).await?;
+        report.add_timings(
+            "write + fdatasync of 4 KiB",
+            DiskProbe::measure_flushes(cluster.folder())?,
+            &[],
+        );
+        let admin = cluster.signed_in_clients().await?.remove(0);
         let mut people = Vec::with_capacity(users);
         for (n, node) in (0..users).zip(cluster.web.iter().cycle()) {
-            people.push(admin.invite(&format!("user-{n}@example.com"), node.port).await?);
+            people.push(admin.invite_user(&format!("user-{n}@example.com"), node.port).await?);
         }
-        Round::of(&cluster, &people, WARM).await?;
-        let many = Round::of(&cluster, &people, tasks).await?;
-        many.tell(&format!("{users} users × {tasks}"), Some(BAR), &mut report);
-        let one = Round::of(&cluster, &people[..1], alone).await?;
-        one.tell(&format!("one user × {alone}"), None, &mut report);
-        report.note(
-            "From the first launch's request to the last fact in its user's client. Commit to \
-             frame begins with the\nworker's transaction.",
+        LaunchRound::measure(&cluster, &people, WARM_UP_TASKS).await?;
+        let many = LaunchRound::measure(&cluster, &people, tasks).await?;
+        many.add_to_report(
+            &format!("{users} users × {tasks}"),
+            Some(MIN_TASKS_PER_SECOND),
+            &mut report,
+        );
+        let one = LaunchRound::measure(&cluster, &people[..1], single_user_tasks).await?;
+        one.add_to_report(&format!("one user × {single_user_tasks}"), None, &mut report);
+        report.add_note(
+            "Measured from the first launch's request to the last fact in its user's client. \
+             Commit to frame begins with the\nworker's transaction.",
         );
         Ok(report)
     }
 }
 
-/// Everyone launches at once; what came of it.
-struct Round {
+/// Measurements of a round in which all users launch at once.
+struct LaunchRound {
     tasks: usize,
-    took: Duration,
-    used: Used,
+    elapsed: Duration,
+    cpu_usage: CpuUsage,
     delays: Samples,
-    /// In words, what was not told as it must be.
-    wrong: Vec<String>,
+    /// Descriptions of missing, repeated and unexpected facts.
+    problems: Vec<String>,
 }
 
-impl Round {
-    async fn of(cluster: &Cluster, people: &[Api], tasks: u32) -> anyhow::Result<Self> {
+impl LaunchRound {
+    async fn measure(cluster: &Cluster, people: &[ApiClient], tasks: u32) -> anyhow::Result<Self> {
         let mut clients = JoinSet::new();
         let mut streams = Vec::with_capacity(people.len());
         for person in people {
-            streams.push((person.clone(), Stream::at_head(person).await?));
+            streams.push((person.clone(), WebSocketClient::open_at_head(person).await?));
         }
-        let (before, start) = (Cpu::now(cluster)?, Instant::now());
+        let (before, start) = (CpuSnapshot::take(cluster)?, Instant::now());
         for (person, (stream, since)) in streams {
             clients.spawn(async move {
-                let heard = hear(stream, since.seq.unwrap_or_default());
-                let (job, heard) = tokio::try_join!(person.run_noops(tasks), heard)?;
+                let observed = observe_job(stream, since.seq.unwrap_or_default());
+                let (job, observed) = tokio::try_join!(person.run_noops(tasks), observed)?;
                 let job = person.job(job.id).await?;
-                let mut wrong = heard.wrong;
-                if heard.succeeded.len() != tasks as usize {
-                    wrong.push(format!("{} of {tasks} were told", heard.succeeded.len()));
+                let mut problems = observed.problems;
+                if observed.succeeded.len() != tasks as usize {
+                    problems.push(format!(
+                        "{} of {tasks} facts were received",
+                        observed.succeeded.len()
+                    ));
                 }
                 if job.state != JobState::Succeeded || job.counts.succeeded != tasks {
-                    wrong.push(format!("its job is {:?}: {:?}", job.state, job.counts));
+                    problems.push(format!("its job is {:?}: {:?}", job.state, job.counts));
                 }
-                anyhow::Ok((wrong, heard.delays, heard.until))
+                anyhow::Ok((problems, observed.delays, observed.finished_at))
             });
         }
-        let (mut wrong, mut delays, mut until) = (Vec::new(), Samples::default(), start);
+        let (mut problems, mut delays, mut until) = (Vec::new(), Samples::default(), start);
         while let Some(client) = clients.join_next().await {
-            let (its, heard, ended) = client??;
-            wrong.extend(its);
-            delays.extend(heard);
-            until = until.max(ended);
+            let (client_problems, client_delays, finished_at) = client??;
+            problems.extend(client_problems);
+            delays.extend(client_delays);
+            until = until.max(finished_at);
         }
-        let used = Cpu::now(cluster)?.since(&before);
-        Ok(Self { tasks: people.len() * tasks as usize, took: until - start, used, delays, wrong })
+        let cpu_usage = CpuSnapshot::take(cluster)?.usage_since(&before);
+        Ok(Self {
+            tasks: people.len() * tasks as usize,
+            elapsed: until - start,
+            cpu_usage,
+            delays,
+            problems,
+        })
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn tell(self, name: &str, bar: Option<f64>, report: &mut Report) {
-        let Self { tasks, took, used, delays, wrong } = self;
-        let rate = tasks as f64 / took.as_secs_f64();
-        let bar = bar.map(|least| (format!("≥ {least} a second"), rate >= least));
-        let bar = bar.as_ref().map(|(words, kept)| (words.as_str(), *kept));
-        report.figure(name, format!("{rate:.0} tasks a second, in {}", time(took)), bar);
-        report.times(format!("{name}: commit to frame"), delays, &[]);
-        for (what, each) in used.of_one(tasks) {
-            let part = each.as_secs_f64() * rate;
-            if part >= LITTLE {
-                let value = format!("{part:.2} processors, {} a task", time(each));
-                report.figure(format!("{name}: {what}"), value, None);
+    fn add_to_report(self, name: &str, threshold: Option<f64>, report: &mut Report) {
+        let Self { tasks, elapsed, cpu_usage, delays, problems } = self;
+        let rate = tasks as f64 / elapsed.as_secs_f64();
+        let threshold = threshold.map(|minimum| (format!("≥ {minimum} a second"), rate >= minimum));
+        let threshold = threshold.as_ref().map(|(words, passed)| (words.as_str(), *passed));
+        report.add_figure(
+            name,
+            format!("{rate:.0} tasks a second, in {}", format_duration(elapsed)),
+            threshold,
+        );
+        report.add_timings(format!("{name}: commit to frame"), delays, &[]);
+        for (what, each) in cpu_usage.per_item(tasks) {
+            let share = each.as_secs_f64() * rate;
+            if share >= MIN_LISTED_SHARE {
+                let value = format!("{share:.2} processors, {} a task", format_duration(each));
+                report.add_figure(format!("{name}: {what}"), value, None);
             }
         }
-        let busy = format!("{:.0} % of the processors were busy", used.busy * 100.0);
-        let bound = match used.by.first() {
-            Some((what, _)) if used.busy >= BUSY => format!("the processors, most of all {what}"),
+        let busy = format!("{:.0} % of the processors were busy", cpu_usage.busy_share * 100.0);
+        let bound = match cpu_usage.by_process.first() {
+            Some((what, _)) if cpu_usage.busy_share >= BUSY_SHARE => {
+                format!("the processors, most of all {what}")
+            }
             _ => "waits for each other and for the disk".to_owned(),
         };
-        report.figure(format!("{name}: bound by"), format!("{bound}; {busy}"), None);
-        let detail = match wrong.first() {
-            None => "each client heard every fact once, in order".to_owned(),
-            Some(first) => format!("{} things, such as: {first}", wrong.len()),
+        report.add_figure(format!("{name}: bound by"), format!("{bound}; {busy}"), None);
+        let detail = match problems.first() {
+            None => "each client received every fact once, in order".to_owned(),
+            Some(first) => format!("{} problems, such as: {first}", problems.len()),
         };
-        report.check(format!("{name}: told"), wrong.is_empty(), detail);
+        report.add_check(
+            format!("{name}: every fact received once, in order"),
+            problems.is_empty(),
+            detail,
+        );
     }
 }
 
-/// What one client heard of its job.
-struct Heard {
+/// The facts that one client received about its job.
+struct JobObservations {
     succeeded: HashSet<TaskId>,
     delays: Samples,
-    until: Instant,
-    wrong: Vec<String>,
+    finished_at: Instant,
+    problems: Vec<String>,
 }
 
-/// Hears until its job ends. `head`: the last `seq` before it.
-async fn hear(mut stream: Stream<TcpStream>, head: i64) -> anyhow::Result<Heard> {
-    let mut heard = Heard {
+/// Receives facts until the job has finished. `head` is the last `seq` before it.
+async fn observe_job(
+    mut stream: WebSocketClient<TcpStream>,
+    head: i64,
+) -> anyhow::Result<JobObservations> {
+    let mut observed = JobObservations {
         succeeded: HashSet::new(),
         delays: Samples::default(),
-        until: Instant::now(),
-        wrong: Vec::new(),
+        finished_at: Instant::now(),
+        problems: Vec::new(),
     };
     let mut last = head;
     loop {
-        let received =
-            timeout(SILENCE, stream.next()).await.context("a client hears nothing")??;
+        let received = timeout(SILENCE_TIMEOUT, stream.next_frame())
+            .await
+            .context("a client received nothing")??;
         let ServerFrame::Fact(fact) = received.frame else { continue };
         if fact.seq != last + 1 {
-            heard.wrong.push(format!("{} was followed by {}", last, fact.seq));
+            observed.problems.push(format!("{} was followed by {}", last, fact.seq));
         }
         last = fact.seq;
         match (fact.kind, fact.task) {
             (FactKind::JobAccepted, None) => {}
             (FactKind::TaskSucceeded, Some(task)) => {
-                if !heard.succeeded.insert(task) {
-                    heard.wrong.push(format!("{task} was told twice"));
+                if !observed.succeeded.insert(task) {
+                    observed.problems.push(format!("{task} succeeded twice"));
                 }
                 let committed = Duration::from_millis(u64::try_from(fact.at)?);
-                heard.delays.add(received.at.saturating_sub(committed));
+                observed.delays.add(received.received_at.saturating_sub(committed));
             }
             (FactKind::JobFinished, None) => {
-                heard.until = Instant::now();
-                return Ok(heard);
+                observed.finished_at = Instant::now();
+                return Ok(observed);
             }
-            (kind, _) => heard.wrong.push(format!("a fact of kind {kind}")),
+            (kind, _) => observed.problems.push(format!("a fact of kind {kind}")),
         }
     }
 }

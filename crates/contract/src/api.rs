@@ -1,82 +1,95 @@
-//! What `/api/v1` and the pages read and write. Times are UTC, ms since
+//! Types that `/api/v1` and the pages read and write. Times are UTC, ms since
 //! 1970, by the database's clock.
 
+mod accounts;
 mod grid;
 mod launch;
-mod people;
 
+pub use accounts::*;
 pub use grid::*;
 pub use launch::*;
-pub use people::*;
 
 use crate::{
     JobId, TaskId,
     feed::BadRow,
-    state::{Counts, JobKind, JobState, TaskState, words},
+    state::{Counts, JobKind, JobState, TaskState, string_enum},
     text,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a user launched.
+/// A job: work that a user launched at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Job {
+    /// Id of the job.
     pub id: JobId,
+    /// Kind of work.
     pub kind: JobKind,
-    /// Such as the file's name, or the machines' names.
+    /// Title for people, such as the file's name or the machines' names.
     pub title: String,
+    /// State of the job.
     pub state: JobState,
+    /// Whether no further tasks start.
     pub paused: bool,
+    /// Whether the user has requested a cancel.
     pub cancel_requested: bool,
+    /// Counters of its tasks.
     #[serde(flatten)]
     pub counts: Counts,
     /// Channels of an upload, in the order of the grid's columns; empty for
     /// other kinds.
     #[serde(default)]
     pub channels: Vec<String>,
+    /// Time of the launch.
     pub created_at: i64,
+    /// Time at which its last open task ended.
     #[serde(default)]
     pub finished_at: Option<i64>,
-    /// Time left, ms, where it can be told honestly.
+    /// Estimated remaining time, in milliseconds; `null` where no honest
+    /// estimate is possible.
     #[serde(default)]
     pub eta_ms: Option<i64>,
 }
 
-words!(
-    /// Why a queued task is not running.
+string_enum!(
+    /// Reason for which a queued task is not running.
     WaitReason {
-        /// A retry after a back-off.
+        /// The task is retried after a back-off.
         Retry = "retry",
-        /// The pace of the account: its turn comes at `until`.
-        Pace = "pace",
-        /// The account is closed until `until` (429 or 503 with Retry-After).
-        Closed = "closed",
-        /// The gates can't be reached, so nobody may call.
-        Gate = "gate",
-        /// A machine that starts; no slot is held meanwhile.
+        /// The upstream's rate limit: the task's turn comes at `until`.
+        RateLimit = "rate_limit",
+        /// The upstream is in a cooldown until `until` (429, or 503 with
+        /// Retry-After).
+        Cooldown = "cooldown",
+        /// The rate limiter can't be reached, so nobody may call.
+        LimiterUnavailable = "limiter_unavailable",
+        /// A machine is starting; the task occupies no concurrency slot meanwhile.
         Machine = "machine",
         /// Another running task is about the same thing.
         Lock = "lock",
-        /// Sent, no answer: the next attempt asks the service first.
+        /// The request was sent, and no answer came: the next attempt asks the
+        /// service first.
         Checking = "checking",
     }
 );
 
-/// What a queued task waits for, and until when.
+/// Reason for which a queued task waits, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WaitingFor {
+    /// Reason of the wait.
     pub reason: WaitReason,
+    /// End of the wait, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
-    /// In words, such as what the service answered last.
+    /// Details for people, such as the service's last answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 impl WaitingFor {
-    /// Makes a detail that may quote an outside service fit to be kept.
+    /// Cleans the detail, which may quote an external service, for storage.
     #[must_use]
     pub fn clean(self) -> Self {
         let detail = self.detail.map(|detail| text::OUTCOME_MESSAGE.clean(&detail));
@@ -84,7 +97,7 @@ impl WaitingFor {
     }
 }
 
-/// How a task or an attempt ended, for people and programs.
+/// Outcome of a task or an attempt, for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
@@ -93,13 +106,13 @@ pub struct Outcome {
     pub code: String,
     /// One sentence for people: what happened and what to do.
     pub message: String,
-    /// The service's own id of what was made.
+    /// The service's own id of what it created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
 impl Outcome {
-    /// Makes texts that may come from an outside service fit to be kept.
+    /// Cleans the texts, which may come from an external service, for storage.
     #[must_use]
     pub fn clean(self) -> Self {
         Self {
@@ -114,167 +127,210 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Task {
+    /// Id of the task.
     pub id: TaskId,
+    /// Job of the task.
     pub job: JobId,
-    /// Of the command, such as `product.upload`.
+    /// Kind of its command, such as `product.upload`.
     pub kind: String,
-    /// What it is about; see the command.
+    /// Key of the thing that it is about; see the command.
     pub key: String,
-    /// Place in the job: the row of the grid, from 0.
+    /// Row of the job's grid, from 0.
     pub row: u32,
-    /// Of the product or the machine, for people.
+    /// Title of the product or name of the machine, for people.
     pub title: String,
+    /// Channel of an upload.
     #[serde(default)]
     pub channel: Option<String>,
-    /// SKU of the product, or the machine's id.
+    /// SKU of the product, or id of the machine.
     pub sku: String,
+    /// State of the task.
     pub state: TaskState,
+    /// Number of attempts so far, the running one included.
     pub attempt: u32,
-    /// The last attempt may have had its effect.
+    /// Whether the last attempt may have had its effect.
     #[serde(default)]
-    pub unsure: bool,
-    /// The task that caused it.
+    pub outcome_unknown: bool,
+    /// Task that caused it.
     #[serde(default)]
     pub cause: Option<TaskId>,
+    /// Outcome of the task, or of its last attempt.
     #[serde(default)]
     pub outcome: Option<Outcome>,
+    /// Reason for which the queued task waits.
     #[serde(default)]
     pub waiting_for: Option<WaitingFor>,
+    /// Time of the last change.
     pub updated_at: i64,
 }
 
-/// One try at a task.
+/// One attempt at a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counted from 1; tries that cost nothing (429, a lost worker) have the
-    /// number of the attempt that they were.
+    /// Number of the attempt, from 1. One that was refunded (429, a lost worker)
+    /// has the number that it had while it ran.
     pub number: u32,
+    /// Time at which it started.
     pub started_at: i64,
+    /// Time at which it ended.
     pub ended_at: i64,
+    /// Name of the worker.
     pub worker: String,
+    /// Outcome of the attempt.
     pub outcome: Outcome,
 }
 
-/// A task with what was tried.
+/// A task with its attempts and its command's body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskDetail {
+    /// The task.
     #[serde(flatten)]
     pub task: Task,
+    /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// Body of its command.
     pub body: Value,
 }
 
-/// One page of a list, by keyset.
+/// One page of a list, with keyset pagination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
+    /// Entries of the page.
     pub items: Vec<T>,
-    /// Pass it as `cursor` for the next page; `null` at the end.
+    /// Value to pass as `cursor` for the next page; `null` on the last one.
     pub next: Option<String>,
 }
 
-/// The answer to a launch.
+/// Response to a launch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Accepted {
+pub struct LaunchResponse {
+    /// The new job.
     pub job: Job,
 }
 
-/// What the user is told about.
+/// A notification for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notification {
-    /// `seq` of the fact that it tells of; also its id.
+    /// `seq` of the fact that caused it; also its id.
     pub seq: i64,
+    /// Job that it is about.
     pub job: JobId,
-    /// `finished` or `needs_person`.
+    /// `finished` or `needs_review`.
     pub kind: String,
+    /// Title for people.
     pub title: String,
+    /// Text for people.
     pub text: String,
+    /// Time of the fact.
     pub at: i64,
+    /// Whether the user has read it.
     pub read: bool,
 }
 
 /// The user's notifications, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbox {
+    /// The newest notifications.
     pub items: Vec<Notification>,
+    /// Number of unread notifications among them.
     pub unread: u32,
 }
 
+/// Request to mark notifications as read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkRead {
-    /// All notifications up to this `seq` are read.
+    /// `seq` up to which all notifications are read.
     pub up_to: i64,
 }
 
-/// A sales channel, or another external account that work is paced for.
+/// A sales channel with its rate limit and its load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
+    /// Id of the channel, such as `acme`.
     pub id: String,
+    /// Name of the channel, for people.
     pub name: String,
-    /// Requests a second that the account allows.
+    /// Rate that the upstream allows, in requests per second.
     pub rate: f64,
-    /// The rate that the gate uses now, requests a second.
-    pub pace: f64,
-    /// Nobody calls the account before.
+    /// Rate that the rate limiter uses now, in requests per second.
+    pub current_rate: f64,
+    /// End of the cooldown, before which nobody calls the upstream.
     #[serde(default)]
-    pub closed_until: Option<i64>,
-    /// What the service answered when it closed: `http_429`, `http_503`, or a
-    /// code of its own.
+    pub cooldown_until: Option<i64>,
+    /// Answer that started the cooldown: `http_429`, `http_503`, or a code of
+    /// the upstream's own.
     #[serde(default)]
-    pub closed_by: Option<String>,
-    /// Calls under way.
+    pub cooldown_reason: Option<String>,
+    /// Number of calls in flight.
     pub in_flight: u32,
-    /// Queued tasks of all users.
+    /// Number of queued tasks, of all users.
     pub waiting: u32,
+    /// Whether the sandbox plays the channel.
     pub sandbox: bool,
 }
 
 /// An EC2 machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
+    /// EC2's id, such as `i-0a1b2c3d4e5f60001`.
     pub id: String,
+    /// Name tag of the machine.
     pub name: String,
-    /// `stopped`, `pending`, `running` …, as EC2 names them.
+    /// EC2's name of its state: `stopped`, `pending`, `running` …
     pub state: String,
+    /// Instance type, such as `t3.medium`.
     pub instance_type: String,
+    /// Availability zone, such as `eu-central-1a`.
     pub zone: String,
 }
 
-/// Which failed tasks to queue again: some, a channel's, or all.
+/// Request to queue failed tasks again: some, a channel's, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RetryWhich {
+pub struct RetryRequest {
+    /// Tasks to retry; without it all failed tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<Vec<TaskId>>,
+    /// Channel whose failed tasks to retry; without it those of all channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
 }
 
-words!(
-    /// A person's word about a task of which nobody can tell.
-    ResolveAs {
-        Done = "done",
-        Again = "again",
+string_enum!(
+    /// A person's decision about a task whose outcome is unknown.
+    Resolution {
+        /// The effect happened: the task succeeded.
+        Succeeded = "succeeded",
+        /// The effect did not happen: queue the task again.
+        Retry = "retry",
     }
 );
 
+/// Request to resolve a task that needs review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resolve {
+pub struct ResolveRequest {
+    /// The person's decision.
     #[serde(rename = "as")]
-    pub how: ResolveAs,
+    pub resolution: Resolution,
 }
 
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
+    /// Type of the problem.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Title of the problem.
     pub title: String,
+    /// HTTP status code.
     pub status: u16,
+    /// What happened and what to do, for people.
     pub detail: String,
-    /// Bad rows of a file (422): the first 1,000.
+    /// The first 1,000 bad rows of a file (422).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub bad: Vec<BadRow>,
+    pub bad_rows: Vec<BadRow>,
+    /// Number of all bad rows of the file (422).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bad_total: Option<u64>,
+    pub bad_row_count: Option<u64>,
 }

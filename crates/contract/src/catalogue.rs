@@ -1,70 +1,86 @@
-//! Every event with its producer, its consumers and what it may cause.
-//! `docs/EVENTS.md` is made from this list and from the types' schemas.
+//! Every event with its producer, its consumers and the events that it may cause.
+//! `docs/EVENTS.md` is generated from this list and from the types' schemas.
 
 use crate::{
     command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
     fact::FactKind,
 };
 
-/// One line of the catalogue.
+/// One entry of the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
+    /// Name of the event, such as `task.succeeded`.
     pub kind: &'static str,
+    /// Version of its body.
     pub version: u16,
-    pub what: &'static str,
+    /// What a command does, or what a fact says happened.
+    pub description: &'static str,
+    /// Operation that emits it.
     pub producer: &'static str,
+    /// Parts of the system that consume it.
     pub consumers: &'static str,
     /// Kinds of events that it may cause.
-    pub causes: &'static [&'static str],
+    pub may_cause: &'static [&'static str],
 }
 
-const fn command<C: Command>(
-    what: &'static str,
+const fn command_event<C: Command>(
+    description: &'static str,
     producer: &'static str,
-    causes: &'static [&'static str],
+    may_cause: &'static [&'static str],
 ) -> Event {
-    Event { kind: C::KIND, version: C::VERSION, what, producer, consumers: "worker", causes }
+    Event {
+        kind: C::KIND,
+        version: C::VERSION,
+        description,
+        producer,
+        consumers: "worker",
+        may_cause,
+    }
 }
 
 /// Commands, in the order in which they were added.
 pub const COMMANDS: &[Event] = &[
-    command::<ProductUpload>(
+    command_event::<ProductUpload>(
         "Upload one product to one sales channel.",
         "launch of product uploads",
-        ENDS,
+        OUTCOME_EVENTS,
     ),
-    command::<Ec2Start>(
+    command_event::<Ec2Start>(
         "Start one EC2 machine and see it running.",
         "launch of EC2 starts",
         &["alarm.create", "task.created", "task.requeued", "task.succeeded", "task.failed"],
     ),
-    command::<AlarmCreate>("Make the status alarm of one machine.", "ec2.start", ENDS),
-    command::<NoopRun>(
-        "Do nothing, to measure the whole; only where `MEANWHILE_NOOPS` is set.",
+    command_event::<AlarmCreate>(
+        "Create the status alarm of one machine.",
+        "ec2.start",
+        OUTCOME_EVENTS,
+    ),
+    command_event::<NoopRun>(
+        "Do nothing, to measure the whole system; only where `MEANWHILE_NOOPS` is set.",
         "launch of no-ops",
         &["task.succeeded", "job.finished"],
     ),
 ];
 
-const ENDS: &[&str] =
-    &["task.requeued", "task.succeeded", "task.failed", "task.needs_person", "job.finished"];
+const OUTCOME_EVENTS: &[&str] =
+    &["task.requeued", "task.succeeded", "task.failed", "task.needs_review", "job.finished"];
 
-/// What each kind of fact says.
-pub const fn fact(kind: FactKind) -> Event {
+/// Returns the catalogue entry of a kind of fact.
+pub const fn fact_event(kind: FactKind) -> Event {
     use FactKind as F;
-    let (what, producer, causes): (_, _, &'static [&'static str]) = match kind {
+    let (description, producer, causes): (_, _, &'static [&'static str]) = match kind {
         F::JobAccepted => ("A job was accepted with all its tasks.", "launch", &[]),
         F::JobPaused => ("Running calls finish; nothing new is started.", "pause", &[]),
         F::JobResumed => ("Queued tasks are started again.", "resume", &[]),
         F::JobCancelling => (
-            "A cancel was asked for. All queued tasks are cancelled (`count`); running calls \
-             finish and are told truthfully.",
+            "A cancel was requested. All queued tasks are cancelled (`count`); running calls \
+             finish and report their real outcome.",
             "cancel",
             &["job.finished"],
         ),
-        F::JobReopened => ("Failed tasks (`count`) were queued again.", "retry, resolve", &[]),
+        F::JobReopened => ("Failed tasks (`count`) were queued again.", "retry", &[]),
         F::JobFinished => {
-            ("No task is open any more. Carries the notification.", "finish of a task", &[])
+            ("The job has no open task. Carries the notification.", "finish of a task", &[])
         }
         F::TaskCreated => ("A task caused this one.", "finish of a task", &[]),
         F::TaskRequeued => (
@@ -72,24 +88,32 @@ pub const fn fact(kind: FactKind) -> Event {
             "finish of a task, reaper, resolve",
             &[],
         ),
-        F::TaskSucceeded => ("The task is done.", "finish of a task, resolve", &["job.finished"]),
+        F::TaskSucceeded => ("The task succeeded.", "finish of a task, resolve", &["job.finished"]),
         F::TaskFailed => {
             ("The task failed for good; it can be retried.", "finish of a task", &["job.finished"])
         }
         F::TaskCancelled => (
-            "The task was cancelled one by one: superseded by a newer one about the same thing, \
-             or its call ended after a cancel.",
+            "One task was cancelled: a newer one about the same thing has succeeded, or its \
+             attempt ended after a cancel. Queued tasks that a cancel ends are in the `count` of \
+             `job.cancelling`.",
             "claim, finish of a task",
             &["job.finished"],
         ),
-        F::TaskNeedsPerson => (
-            "It can't be told whether the effect happened: a person decides.",
+        F::TaskNeedsReview => (
+            "It is unknown whether the effect happened: a person decides.",
             "finish of a task",
             &["job.finished"],
         ),
         F::NotificationsRead => {
-            ("All notifications up to `read_up_to` are read.", "the inbox of any tab", &[])
+            ("All notifications up to `read_up_to` are read.", "marking as read", &[])
         }
     };
-    Event { kind: kind.as_str(), version: 1, what, producer, consumers: "hub", causes }
+    Event {
+        kind: kind.as_str(),
+        version: 1,
+        description,
+        producer,
+        consumers: "hub",
+        may_cause: causes,
+    }
 }

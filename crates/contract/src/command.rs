@@ -1,6 +1,6 @@
-//! Commands: events that ask for a task to be done. Imperative by name.
+//! Commands: events that request one task, named in the imperative.
 //!
-//! Within a version fields are only added, with a default. A change that an
+//! Within a version, fields are only added, with a default. A change that an
 //! old consumer would misread is a new version, hence a new queue; both are
 //! consumed for one release.
 
@@ -8,27 +8,27 @@ use crate::product::Product;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// A kind of command: its name on the wire and the shape of its body.
+/// A kind of command: its name in messages and the shape of its body.
 pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Name in the catalogue, such as `product.upload`.
     const KIND: &'static str;
     /// Version of the body.
     const VERSION: u16;
-    /// The queue that carries it. Commands about one external account of
-    /// many (a channel) have a queue for each, so that a slow one holds up
-    /// no other.
+    /// Returns the name of the queue that carries the command. A kind whose
+    /// commands go to several upstreams (sales channels) has one queue for
+    /// each, so that a slow upstream delays no other.
     fn queue(&self) -> String {
         queue_name(Self::KIND, None, Self::VERSION)
     }
-    /// What the task is about, such as channel and SKU. Two running tasks
-    /// never share a key.
+    /// Returns the key of the thing that the task is about, such as channel and
+    /// SKU. Two running tasks never share a key.
     fn key(&self) -> String;
 }
 
-/// `meanwhile.q.<kind>[.<part>].v<version>`.
-pub fn queue_name(kind: &str, part: Option<&str>, version: u16) -> String {
-    match part {
-        Some(part) => format!("meanwhile.q.{kind}.{part}.v{version}"),
+/// Returns `meanwhile.q.<kind>[.<upstream>].v<version>`.
+pub fn queue_name(kind: &str, upstream: Option<&str>, version: u16) -> String {
+    match upstream {
+        Some(upstream) => format!("meanwhile.q.{kind}.{upstream}.v{version}"),
         None => format!("meanwhile.q.{kind}.v{version}"),
     }
 }
@@ -39,6 +39,7 @@ pub fn queue_name(kind: &str, part: Option<&str>, version: u16) -> String {
 pub struct ProductUpload {
     /// Id of the channel, such as `acme`.
     pub channel: String,
+    /// The product as the channel gets it.
     pub product: Product,
 }
 
@@ -59,9 +60,9 @@ impl Command for ProductUpload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ec2Start {
-    /// Such as `i-0a1b2c3d4e5f60001`.
+    /// EC2's id of the machine, such as `i-0a1b2c3d4e5f60001`.
     pub instance_id: String,
-    /// The machine's name tag, for people.
+    /// Name tag of the machine, shown to people.
     #[serde(default)]
     pub name: String,
 }
@@ -75,12 +76,14 @@ impl Command for Ec2Start {
     }
 }
 
-/// Make the status alarm of one machine. Reusable: any chain that ends with
+/// Create the status alarm of one machine. Reusable: any chain that ends with
 /// a running machine may cause it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlarmCreate {
+    /// EC2's id of the machine.
     pub instance_id: String,
+    /// Name tag of the machine, shown to people.
     #[serde(default)]
     pub name: String,
 }
@@ -94,16 +97,16 @@ impl Command for AlarmCreate {
     }
 }
 
-/// Do nothing, through everything that a task goes through: what measures the
-/// whole, and shows an operator that it works. Consumed only where the
-/// configuration asks for it.
+/// Do nothing, but take the path of every task: measures the whole system, and
+/// shows an operator that it works. Consumed only where the configuration
+/// enables it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NoopRun {
-    /// Names the launch: no two no-ops are about the same thing.
+    /// Id of the launch; with it no two no-ops have the same key.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub launch: Uuid,
-    /// Within the launch, from 1.
+    /// Number within the launch, from 1.
     pub number: u32,
 }
 

@@ -5,64 +5,85 @@ use crate::{JobId, TaskId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The media type of a structured CloudEvent.
+/// Media type of a structured CloudEvent.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
-/// The media type of several in one message.
+/// Media type of a batch of CloudEvents in one message.
 pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
-/// A message as it lies in a queue.
+/// A CloudEvent: a message as it is in a queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope {
+    /// Version of CloudEvents: `1.0`.
     pub specversion: String,
-    /// Commands: task id and fence, see [`Dispatch::message_id`].
+    /// Id of the message. For a command task id and fence, see [`Dispatch::message_id`].
     pub id: String,
-    /// The event's kind and version, such as `product.upload.v1`.
+    /// Kind and version of the event, such as `product.upload.v1`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Part of the system that sent the message, such as `/meanwhile/relay`.
     pub source: String,
-    /// The task or the user that the event is about.
+    /// Id of the task or the user that the event is about.
     pub subject: String,
-    /// UTC, ms since 1970. An extension: CloudEvents' own `time` is a text
-    /// that every reader would have to parse back.
+    /// Time of the message (`at`, in `ms`): UTC, milliseconds since 1970. The name has
+    /// no underscore, because names of CloudEvents attributes consist of lower-case
+    /// letters and digits. An extension: CloudEvents' own `time` is a text that every
+    /// reader would have to parse.
     pub atms: i64,
+    /// Media type of `data`: `application/json`.
     pub datacontenttype: String,
+    /// Trace of the request that caused the message, see
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Content of the event.
     pub data: Value,
 }
 
 /// A command on its way from the relay to a worker: which task, and which
-/// delivery of it. The truth about the task is in the database; what lies in
-/// a queue is only the doorbell.
+/// publication of it. The database has the truth about the task; a message in a
+/// queue only notifies a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dispatch {
+    /// Id of the task.
     pub task: TaskId,
+    /// Job of the task.
     pub job: JobId,
+    /// User who owns the job.
     pub user: UserId,
-    /// A claim succeeds only while this is the task's fence.
+    /// Fence of the task at its publication. A claim succeeds only while it is
+    /// the task's fence.
     pub fence: i64,
+    /// Kind of the command, such as `product.upload`.
     pub kind: String,
+    /// Version of the body.
     pub version: u16,
+    /// Name of the queue.
     pub queue: String,
+    /// Trace of the request that caused the task.
     pub traceparent: Option<String>,
+    /// Body of the command.
     pub body: Value,
 }
 
-/// Why a message can't be read as a command.
+/// Reason for which a message is not a readable command.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
+    /// The message is not JSON of the expected shape.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The version of CloudEvents is not supported.
     #[error("specversion {0:?} is not 1.0")]
     SpecVersion(String),
+    /// The type is not a kind and a version.
     #[error("type {0:?} is not <kind>.v<version>")]
     Kind(String),
+    /// A field of the data is missing.
     #[error("data lacks {0}")]
     Data(&'static str),
 }
 
-/// The body around a command's own: where it belongs.
+/// `data` of a command: its body and the task that it belongs to.
 #[derive(Serialize, Deserialize)]
 struct CommandData {
     task: TaskId,
@@ -73,13 +94,16 @@ struct CommandData {
 }
 
 impl Dispatch {
-    /// Task id and fence: the same for a message that is delivered twice,
-    /// another one for each time that the task is published anew.
+    /// Returns `<task>:<fence>`: the same for a message that is delivered twice,
+    /// another for each time that the task is published again.
     pub fn message_id(&self) -> String {
         format!("{}:{}", self.task, self.fence)
     }
 
-    /// As the bytes that go into a queue. `at` is UTC, ms since 1970.
+    /// Encodes the command as a message of a queue. `at` is UTC, ms since 1970.
+    ///
+    /// # Errors
+    /// The command can't be written as JSON.
     pub fn encode(&self, at: i64) -> Result<Vec<u8>, EnvelopeError> {
         let data = serde_json::to_value(CommandData {
             task: self.task,
@@ -101,7 +125,10 @@ impl Dispatch {
         })?)
     }
 
-    /// From the bytes of a queue named `queue`.
+    /// Decodes a message of the queue `queue`.
+    ///
+    /// # Errors
+    /// The message is not JSON, not a CloudEvent 1.0, or not a command.
     pub fn decode(queue: &str, bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let envelope: Envelope = serde_json::from_slice(bytes)?;
         if envelope.specversion != "1.0" {
@@ -151,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dispatch_survives_the_wire() {
+    fn dispatch_round_trips() {
         let bytes = dispatch().encode(1_700_000_000_000).unwrap();
         assert_eq!(Dispatch::decode("q", &bytes).unwrap(), dispatch());
         let wire: Value = serde_json::from_slice(&bytes).unwrap();
@@ -160,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_parsed_says_why() {
+    fn malformed_envelopes_are_rejected_with_a_reason() {
         for (bytes, words) in [
             (&b"{"[..], "not JSON"),
             (br#"{"specversion":"0.3","id":"1","type":"a.v1","source":"s","subject":"x","atms":1,"datacontenttype":"j","data":{}}"#, "specversion"),

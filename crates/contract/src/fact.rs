@@ -1,39 +1,48 @@
-//! Facts: events that say what happened, in the past tense.
+//! Facts: events that say what happened, named in the past tense.
 //!
-//! A fact carries the absolute new state of what it tells of, and the job's
-//! counters, so that applying it twice does no harm and a reader that starts
-//! late needs no history.
+//! A fact carries the absolute new state of the job or task that it is about,
+//! and the job's counters, so that applying it twice does no harm and a reader
+//! that starts late needs no history.
 
 use crate::{
     JobId, TaskId,
     api::{Job, Notification, Task},
-    state::words,
+    state::string_enum,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-words!(
-    /// What a fact tells of.
+string_enum!(
+    /// Kind of a fact: what happened.
     FactKind {
+        /// A job was accepted with all its tasks.
         JobAccepted = "job.accepted",
+        /// The job was paused: running calls finish, nothing new starts.
         JobPaused = "job.paused",
+        /// The job was resumed: its queued tasks start again.
         JobResumed = "job.resumed",
-        /// A cancel was asked for: every queued task is cancelled by the
+        /// A cancel was requested: every queued task is cancelled by the
         /// same commit, running calls still finish.
         JobCancelling = "job.cancelling",
         /// Failed tasks were queued again; the job runs again.
         JobReopened = "job.reopened",
+        /// The job has no open task any more.
         JobFinished = "job.finished",
-        /// A task caused another one: the chain goes on.
+        /// A task caused another one: the chain continues.
         TaskCreated = "task.created",
-        /// Back in the queue: a retry, a wait, a lost worker, a person's
-        /// "again". `waiting_for` of the task says which.
+        /// The task is back in the queue: for a retry or a wait, after the loss
+        /// of its worker, or because a person chose to retry it. `waiting_for`
+        /// of the task says which.
         TaskRequeued = "task.requeued",
+        /// The task succeeded.
         TaskSucceeded = "task.succeeded",
+        /// The task failed for good; it can be retried.
         TaskFailed = "task.failed",
+        /// The task was cancelled.
         TaskCancelled = "task.cancelled",
-        TaskNeedsPerson = "task.needs_person",
-        /// Read on one tab is read on all.
+        /// It is unknown whether the effect happened: a person decides.
+        TaskNeedsReview = "task.needs_review",
+        /// The user read notifications; all open tabs mark them as read.
         NotificationsRead = "notifications.read",
     }
 );
@@ -42,21 +51,26 @@ words!(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fact {
-    /// The user's own sequence: without holes, from 1.
+    /// Sequence number in the user's journal, from 1 without gaps.
     pub seq: i64,
+    /// Id of the fact, a UUIDv7.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub id: Uuid,
+    /// What happened.
     pub kind: FactKind,
+    /// Job that the fact is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
+    /// Task that the fact is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
-    /// UTC, ms since 1970, by the database's clock.
+    /// Time of the change: UTC, ms since 1970, by the database's clock.
     pub at: i64,
+    /// The new state.
     pub data: FactData,
 }
 
-/// What a fact says; a reader ignores fields that it does not know.
+/// Content of a fact. A reader ignores fields that it does not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FactData {
@@ -66,13 +80,13 @@ pub struct FactData {
     /// The task after the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
-    /// How many tasks changed with this one fact (cancel, retry).
+    /// Number of tasks that changed with this one fact (cancel, retry).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// What the user is told, where the fact is worth telling.
+    /// Notification for the user, if the fact is worth one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notification: Option<Notification>,
-    /// All notifications up to this `seq` are read.
+    /// `seq` up to which all notifications are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_up_to: Option<i64>,
 }

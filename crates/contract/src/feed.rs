@@ -1,8 +1,8 @@
-//! What the reader of product feeds tells about a file.
+//! Results of reading a product feed: its layout, its bad rows, and notes.
 
 use serde::{Deserialize, Serialize};
 
-/// How a feed is laid out, recognised by its header line.
+/// Layout of a feed, recognised by its header line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -16,7 +16,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The name that a person knows it by.
+    /// Returns the name that people know the format by.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain CSV",
@@ -26,18 +26,22 @@ impl Format {
     }
 }
 
-/// What stands between two cells of a row.
+/// Separator between two cells of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Delimiter {
+    /// `,`
     Comma,
+    /// `;`
     Semicolon,
+    /// `\t`
     Tab,
 }
 
 impl Delimiter {
-    pub fn byte(self) -> u8 {
+    /// Returns the separator as it is in the file.
+    pub fn as_byte(self) -> u8 {
         match self {
             Self::Comma => b',',
             Self::Semicolon => b';',
@@ -45,7 +49,7 @@ impl Delimiter {
         }
     }
 
-    /// The name that a person knows it by.
+    /// Returns the name that people know the separator by.
     pub fn name(self) -> &'static str {
         match self {
             Self::Comma => "comma",
@@ -59,22 +63,22 @@ impl Delimiter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BadRow {
-    /// The line of the file in which the row starts, from 1, as an editor
-    /// shows it.
+    /// Line of the file in which the row starts, from 1, as an editor shows it.
     pub line: u64,
-    /// As the file's header spells it; `None` when the whole row is at fault.
+    /// Column, spelled as in the file's header; `None` when the whole row is at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
-    /// Everything that is wrong with the row, in words.
+    /// Everything that is wrong with the row, in words for people.
     pub reason: String,
 }
 
-/// Something that was understood on the user's behalf, such as a SKU that the
-/// file left open.
+/// An assumption that the reader made for the user, such as a SKU where the
+/// file has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Note {
-    /// The line of the file in which the row starts, from 1.
+pub struct FeedNote {
+    /// Line of the file in which the row starts, from 1.
     pub line: u64,
+    /// The assumption, in words for people.
     pub text: String,
 }

@@ -1,5 +1,5 @@
-//! Ids are UUIDv7: they sort by the time they were made, which keeps the
-//! indexes of the database dense and lets lists be paged by id.
+//! Ids of jobs, tasks, users and tokens. They are UUIDv7: they sort by creation
+//! time, which keeps the database's indexes dense and allows paging by id.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -36,25 +36,25 @@ macro_rules! id {
 }
 
 id!(
-    /// What a user launched.
+    /// Id of a job: the work that a user launches at once.
     JobId
 );
 id!(
-    /// One unit of work of a job.
+    /// Id of a task: one unit of work of a job.
     TaskId
 );
 id!(
-    /// A person with an account.
+    /// Id of a user: a person with an account.
     UserId
 );
 id!(
-    /// A program's right to act as its user.
+    /// Id of an API token: a program's right to act as its user.
     TokenId
 );
 
 impl TaskId {
-    /// The id of the task that `self` causes: UUIDv5 of cause, kind and key,
-    /// so that a follow-up that is emitted twice is the same row.
+    /// Returns the id of the task that `self` causes: the UUIDv5 of cause, kind
+    /// and key, so that a follow-up that is emitted twice is the same row.
     pub fn follow_up(self, kind: &str, key: &str) -> Self {
         Self(Uuid::new_v5(&self.0, format!("{kind}\n{key}").as_bytes()))
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_follow_up_has_one_id_however_often_it_is_emitted() {
+    fn follow_up_id_is_deterministic() {
         let cause = TaskId(Uuid::from_u128(7));
         let first = cause.follow_up("alarm.create", "i-1");
         assert_eq!(first, cause.follow_up("alarm.create", "i-1"));

@@ -1,18 +1,20 @@
-//! What crosses a process or a wire: ids, states, the event catalogue, its
-//! envelope, live frames and the API's types. No I/O, and safe for wasm.
+//! Types that cross a process boundary or the network: ids, states, the event
+//! catalogue, its envelope, WebSocket frames and the API's types. No I/O, and safe for wasm.
 //!
-//! | module | what crosses |
+//! | module | contents |
 //! | --- | --- |
-//! | [`id`] | ids of jobs, tasks, users |
+//! | [`id`] | ids of jobs, tasks, users and tokens |
 //! | [`state`] | states of tasks and jobs, and a job's counters |
 //! | [`product`] | a product and its variants |
-//! | [`command`] | commands: what is asked of a worker |
-//! | [`fact`] | facts: what happened, as the journal keeps it |
+//! | [`feed`] | results of reading a product feed |
+//! | [`command`] | commands: the work that a task gives to a worker |
+//! | [`fact`] | facts: what happened, as entries of a user's journal |
 //! | [`envelope`] | CloudEvents around a command or a fact |
-//! | [`text`] | bounds on texts that are kept |
-//! | [`live`] | frames of the WebSocket |
-//! | [`api`] | what `/api/v1` and the pages read and write |
+//! | [`text`] | length limits and allowed characters of stored texts |
+//! | [`websocket`] | frames of the WebSocket |
+//! | [`api`] | types that `/api/v1` and the pages read and write |
 //! | [`catalogue`] | every event with its producer, consumers and effects |
+#![warn(missing_docs)]
 
 pub mod api;
 pub mod catalogue;
@@ -21,9 +23,9 @@ pub mod envelope;
 pub mod fact;
 pub mod feed;
 pub mod id;
-pub mod live;
 pub mod product;
 pub mod state;
 pub mod text;
+pub mod websocket;
 
 pub use id::{JobId, TaskId, TokenId, UserId};

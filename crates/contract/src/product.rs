@@ -1,27 +1,32 @@
-//! A product as a channel gets it.
+//! A product as it is sent to a sales channel.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A price in hundredths of the currency; on the wire a decimal string such
-/// as `"42.99"`.
+/// A price in hundredths of the currency; in JSON a decimal string such as
+/// `"42.99"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
 #[serde(into = "String", try_from = "String")]
 pub struct Price(pub u64);
 
-/// Why a text is not a price; each is a reason that a person can act on.
+/// Reason for which a text is not a price, in words that a person can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PriceError {
+    /// The text is empty.
     #[error("the price is missing")]
     Missing,
+    /// The price is below zero.
     #[error("the price is negative")]
     Negative,
+    /// The text is no decimal number with a point.
     #[error("the price is not a number (write it like 19.90)")]
     NotANumber,
+    /// The price has more than two decimals.
     #[error("the price has more than two decimals")]
     TooPrecise,
+    /// The price is over 1,000,000,000.
     #[error("the price is over 1,000,000,000")]
     TooLarge,
 }
@@ -77,32 +82,39 @@ impl TryFrom<String> for Price {
     }
 }
 
-/// One row of a plain file, or one `Handle` group of a Shopify file.
+/// A product: one row of a plain file, or one `Handle` group of a Shopify file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Product {
-    /// Unique within a file; what a channel knows the product by.
+    /// SKU by which channels identify the product; unique within a file.
     pub sku: String,
+    /// Title of the product.
     pub title: String,
+    /// Price of the product.
     pub price: Price,
+    /// Description of the product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Name of the vendor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
+    /// Address of an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Empty for a product without options.
+    /// Variants; empty for a product without options.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
 }
 
-/// One choice of a product's options, such as *Color: Blue*.
+/// A variant: one choice of a product's options, such as *Color: Blue*.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Variant {
+    /// SKU of the variant.
     pub sku: String,
     /// Option values in the order of the options, such as `Blue / Large`.
     pub title: String,
+    /// Price of the variant.
     pub price: Price,
 }
 
@@ -111,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_are_read_or_refused_with_a_reason() {
+    fn prices_are_parsed_or_rejected_with_a_reason() {
         for (text, expected) in [
             ("42.99", Ok(Price(4299))),
             (" 5 ", Ok(Price(500))),

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A word that is not a state of ours.
+/// A text that names no variant of the enum that it was parsed as.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown state {0:?}")]
-pub struct UnknownState(pub String);
+#[error("unknown value {0:?}")]
+pub struct UnknownVariant(pub String);
 
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -15,10 +15,10 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
-            /// Every value, in the order of declaration.
+            /// All variants, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word on the wire and in the database.
+            /// Returns the name of the variant in JSON and in the database.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
@@ -29,86 +29,104 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::state::UnknownState;
-            fn from_str(s: &str) -> Result<Self, $crate::state::UnknownState> {
-                match s { $($word => Ok(Self::$variant),)+ _ => Err($crate::state::UnknownState(s.into())) }
+            type Err = $crate::state::UnknownVariant;
+            fn from_str(s: &str) -> Result<Self, $crate::state::UnknownVariant> {
+                match s { $($word => Ok(Self::$variant),)+ _ => Err($crate::state::UnknownVariant(s.into())) }
             }
         }
     };
 }
-pub(crate) use words;
+pub(crate) use string_enum;
 
-words!(
-    /// `queued → running → succeeded | failed | cancelled | needs_person`;
+string_enum!(
+    /// State of a task:
+    /// `queued → running → succeeded | failed | cancelled | needs_review`;
     /// `running → queued` for a retry.
     TaskState {
+        /// Waits for a worker.
         Queued = "queued",
+        /// Claimed by a worker.
         Running = "running",
+        /// Finished successfully.
         Succeeded = "succeeded",
+        /// Failed for good; a person can retry it.
         Failed = "failed",
+        /// Cancelled, or superseded by a newer task about the same thing.
         Cancelled = "cancelled",
-        /// It can't be told whether the effect happened: a person decides.
-        NeedsPerson = "needs_person",
+        /// It is unknown whether the effect happened: a person decides.
+        NeedsReview = "needs_review",
     }
 );
 
 impl TaskState {
-    /// Nothing more happens by itself. `needs_person` counts as an end.
-    pub const fn is_end(self) -> bool {
+    /// Whether nothing more happens without a person. `needs_review` is terminal.
+    pub const fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
 }
 
-words!(
-    /// `running → succeeded | partly_failed | failed | cancelled`.
+string_enum!(
+    /// State of a job: `running → succeeded | partly_failed | failed | cancelled`.
     JobState {
+        /// Some tasks are open.
         Running = "running",
+        /// No task failed, and none needs review.
         Succeeded = "succeeded",
+        /// Some tasks succeeded, others failed or need review.
         PartlyFailed = "partly_failed",
+        /// No task succeeded, and some failed or need review.
         Failed = "failed",
+        /// A cancel was requested, and some tasks were cancelled.
         Cancelled = "cancelled",
     }
 );
 
-words!(
-    /// What kind of work a user launched.
+string_enum!(
+    /// Kind of work that a user launched.
     JobKind {
+        /// Uploads of products to sales channels.
         ProductUploads = "product_uploads",
+        /// Starts of EC2 machines.
         Ec2Starts = "ec2_starts",
-        /// Work that does nothing, to measure the whole.
+        /// Tasks that do nothing, to measure the whole system.
         Noops = "noops",
     }
 );
 
 /// A job's counters. `total = open + succeeded + failed + cancelled +
-/// needs_person` always holds; `open` counts queued and running tasks.
+/// needs_review` always holds; `open` counts queued and running tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
+    /// All tasks of the job.
     pub total: u32,
+    /// Queued and running tasks.
     pub open: u32,
+    /// Tasks that succeeded.
     pub succeeded: u32,
+    /// Tasks that failed for good.
     pub failed: u32,
+    /// Tasks that were cancelled or superseded.
     pub cancelled: u32,
-    pub needs_person: u32,
+    /// Tasks whose outcome a person has to decide.
+    pub needs_review: u32,
 }
 
 impl Counts {
-    /// Tasks that came to an end.
-    pub const fn done(&self) -> u32 {
+    /// Returns the number of tasks in a terminal state.
+    pub const fn finished(&self) -> u32 {
         self.total - self.open
     }
 
-    /// The final state of a job whose `open` is 0: cancel requested and any
-    /// cancelled → `cancelled`; nothing failed → `succeeded`; nothing
-    /// succeeded → `failed`; else `partly_failed`. A task that waits for a
-    /// person is not a success: the job is told as partly failed until it
-    /// is resolved.
-    pub const fn verdict(&self, cancel_requested: bool) -> JobState {
-        let bad = self.failed + self.needs_person;
+    /// Returns the final state of a job whose `open` is 0: cancel requested and
+    /// any task cancelled → `cancelled`; nothing failed → `succeeded`; nothing
+    /// succeeded → `failed`; otherwise `partly_failed`. A task that needs
+    /// review counts as failed until a person resolves it.
+    pub const fn final_state(&self, cancel_requested: bool) -> JobState {
+        let unsuccessful = self.failed + self.needs_review;
         if cancel_requested && self.cancelled > 0 {
             JobState::Cancelled
-        } else if bad == 0 {
+        } else if unsuccessful == 0 {
             JobState::Succeeded
         } else if self.succeeded == 0 {
             JobState::Failed
@@ -122,19 +140,19 @@ impl Counts {
 mod tests {
     use super::*;
 
-    fn counts(succeeded: u32, failed: u32, cancelled: u32, needs_person: u32) -> Counts {
+    fn counts(succeeded: u32, failed: u32, cancelled: u32, needs_review: u32) -> Counts {
         Counts {
-            total: succeeded + failed + cancelled + needs_person,
+            total: succeeded + failed + cancelled + needs_review,
             open: 0,
             succeeded,
             failed,
             cancelled,
-            needs_person,
+            needs_review,
         }
     }
 
     #[test]
-    fn verdict_follows_the_table() {
+    fn final_state_follows_the_counters() {
         for (counts, cancel, expected) in [
             (counts(3, 0, 0, 0), false, JobState::Succeeded),
             (counts(3, 0, 0, 0), true, JobState::Succeeded),
@@ -142,19 +160,19 @@ mod tests {
             (counts(0, 3, 0, 0), false, JobState::Failed),
             (counts(2, 0, 1, 0), true, JobState::Cancelled),
             (counts(0, 0, 3, 0), true, JobState::Cancelled),
-            // Superseded tasks are cancelled without anyone asking.
+            // Superseded tasks are cancelled although nobody requested a cancel.
             (counts(2, 0, 1, 0), false, JobState::Succeeded),
             (counts(2, 0, 0, 1), false, JobState::PartlyFailed),
         ] {
-            assert_eq!(counts.verdict(cancel), expected, "{counts:?} {cancel}");
+            assert_eq!(counts.final_state(cancel), expected, "{counts:?} {cancel}");
         }
     }
 
     #[test]
-    fn words_read_back() {
+    fn state_names_round_trip() {
         for &state in TaskState::ALL {
             assert_eq!(state.as_str().parse(), Ok(state));
         }
-        assert_eq!("gone".parse::<JobState>(), Err(UnknownState("gone".into())));
+        assert_eq!("absent".parse::<JobState>(), Err(UnknownVariant("absent".into())));
     }
 }

@@ -1,93 +1,108 @@
-//! Bounds on texts that are kept, and which characters they may hold. Every
-//! edge (API, forms, server functions, hub, connectors) uses these constants,
-//! and the store refuses what does not keep them.
+//! Length limits and allowed characters of stored texts. Every entry point
+//! (API, forms, server functions, hub, connectors) uses these constants, and the
+//! store rejects texts that violate them.
 //!
-//! Texts of people are refused with a sentence, see [`TextField::check`].
-//! Texts of outside services can't be refused, for the call that they answer
-//! has happened: see [`TextField::clean`].
+//! Texts of people are rejected with a sentence, see [`TextField::check`].
+//! Texts of external services can't be rejected, because the call that they
+//! answer has happened: see [`TextField::clean`].
 //!
 //! Lengths count Unicode characters (scalar values), each of which takes at
 //! most four bytes, unless a name ends in `_BYTES`.
 
-/// A text that is kept: what people call it, and how long it may be.
+/// Limits of a stored text, and the name that people call it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextField {
     /// Completes the sentence "The … has".
     name: &'static str,
     max_chars: usize,
-    /// Whether it may hold line breaks and tabs.
+    /// Whether line breaks and tabs are allowed.
     multiline: bool,
 }
 
 /// Name of an uploaded file; it becomes the title of its job. File systems
 /// allow 255 bytes or characters.
-pub const FILE_NAME: TextField = TextField::line("file's name", 255);
+pub const FILE_NAME: TextField = TextField::single_line("file's name", 255);
 /// Title of a job or a task.
-pub const TITLE: TextField = TextField::text("title", 300);
+pub const TITLE: TextField = TextField::multi_line("title", 300);
 /// SKU of a product or of a variant.
-pub const SKU: TextField = TextField::line("SKU", 64);
+pub const SKU: TextField = TextField::single_line("SKU", 64);
 /// Title of a product or of a variant.
-pub const PRODUCT_TITLE: TextField = TextField::text("title", 255);
-/// Largest cell of a CSV file that is read, in bytes: descriptions, vendors
-/// and addresses of images.
-pub const CELL_BYTES: usize = 32 << 10;
-/// Client's key of a launch, in a header or a form.
-pub const IDEMPOTENCY_KEY: TextField = TextField::line("idempotency key", 255);
-/// Words that a list, a grid or the search is filtered by.
-pub const SEARCH: TextField = TextField::line("search", 200);
-/// Parameter of an address, before it is known what it means.
-pub const PARAMETER: TextField = TextField::line("parameter", 1_000);
+pub const PRODUCT_TITLE: TextField = TextField::multi_line("title", 255);
+/// Maximum size of a cell of a CSV file, in bytes: descriptions, vendors and
+/// addresses of images.
+pub const MAX_CELL_BYTES: usize = 32 << 10;
+/// Idempotency key that a client sends with a launch, in a header or a form.
+pub const IDEMPOTENCY_KEY: TextField = TextField::single_line("idempotency key", 255);
+/// Search text of a list, a grid or the search page.
+pub const SEARCH: TextField = TextField::single_line("search", 200);
+/// Parameter of a URL, before it is parsed.
+pub const PARAMETER: TextField = TextField::single_line("parameter", 1_000);
 /// Email address, see [RFC 5321 §4.5.3.1.3](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3)
 /// and its erratum 1690.
-pub const EMAIL: TextField = TextField::line("email address", 254);
-/// Password as it is typed. It is hashed, and never kept.
-pub const PASSWORD: TextField = TextField::text("password", 1_000);
-/// Name of a program's token.
-pub const TOKEN_NAME: TextField = TextField::line("token's name", 80);
+pub const EMAIL: TextField = TextField::single_line("email address", 254);
+/// Password as it is typed. It is hashed, and never stored.
+pub const PASSWORD: TextField = TextField::multi_line("password", 1_000);
+/// Name of an API token.
+pub const TOKEN_NAME: TextField = TextField::single_line("token's name", 80);
 /// Id of a sales channel.
-pub const CHANNEL: TextField = TextField::line("channel", 64);
+pub const CHANNEL: TextField = TextField::single_line("channel", 64);
 /// Id of a machine; those of EC2 have 19 characters.
-pub const MACHINE_ID: TextField = TextField::line("machine's id", 64);
+pub const MACHINE_ID: TextField = TextField::single_line("machine's id", 64);
 /// Name tag of a machine. EC2 allows
 /// [256 characters](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions).
-pub const MACHINE_NAME: TextField = TextField::line("machine's name", 256);
+pub const MACHINE_NAME: TextField = TextField::single_line("machine's name", 256);
 /// State, type or zone of a machine.
-pub const MACHINE_PROPERTY: TextField = TextField::line("machine's property", 64);
-/// Code of an outcome, for programs.
-pub const OUTCOME_CODE: TextField = TextField::line("outcome's code", 64);
-/// Message of an outcome, which may quote an outside service.
-pub const OUTCOME_MESSAGE: TextField = TextField::text("outcome's message", 1_000);
-/// Outside service's own id of what was made.
-pub const OUTCOME_REFERENCE: TextField = TextField::line("outcome's reference", 255);
-/// `User-Agent` of whoever opened a session.
-pub const USER_AGENT: TextField = TextField::line("browser's name", 255);
-/// Reason for which a message of a queue could not be read.
-pub const REJECTION: TextField = TextField::text("reason", 1_000);
-/// Largest part of an unreadable message that is kept, in bytes.
-pub const REJECTED_MESSAGE_BYTES: usize = 64 << 10;
+pub const MACHINE_PROPERTY: TextField = TextField::single_line("machine's property", 64);
+/// Code of an outcome, read by programs.
+pub const OUTCOME_CODE: TextField = TextField::single_line("outcome's code", 64);
+/// Message of an outcome, which may quote an external service.
+pub const OUTCOME_MESSAGE: TextField = TextField::multi_line("outcome's message", 1_000);
+/// External service's own id of what it created.
+pub const OUTCOME_REFERENCE: TextField = TextField::single_line("outcome's reference", 255);
+/// `User-Agent` of the browser or program that opened a session.
+pub const USER_AGENT: TextField = TextField::single_line("browser's name", 255);
+/// Reason for which a message of a queue was unreadable.
+pub const REJECTION_REASON: TextField = TextField::multi_line("reason", 1_000);
+/// Maximum part of an unreadable message that is stored, in bytes.
+pub const MAX_REJECTED_MESSAGE_BYTES: usize = 64 << 10;
 
-/// Why a text was not accepted, with what to do.
+/// Reason for which a text is rejected, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
+    /// The text has more than `max` characters.
     #[error("The {field} has {found} characters; at most {max} are allowed. Shorten it.")]
-    TooLong { field: &'static str, found: usize, max: usize },
-    /// `place` counts characters from 1.
+    TooLong {
+        /// Name of the text.
+        field: &'static str,
+        /// Its number of characters.
+        found: usize,
+        /// Maximum number of characters.
+        max: usize,
+    },
+    /// The text has a control character that is not allowed.
     #[error(
-        "The {field} has a control character (U+{code:04X}) as its character {place}. Remove it."
+        "The {field} has a control character (U+{code:04X}) as its character {position}. Remove it."
     )]
-    ControlCharacter { field: &'static str, code: u32, place: usize },
+    ControlCharacter {
+        /// Name of the text.
+        field: &'static str,
+        /// Unicode code point of the character.
+        code: u32,
+        /// Position of the character, from 1.
+        position: usize,
+    },
 }
 
 impl TextField {
-    const fn line(name: &'static str, max_chars: usize) -> Self {
+    const fn single_line(name: &'static str, max_chars: usize) -> Self {
         Self { name, max_chars, multiline: false }
     }
 
-    const fn text(name: &'static str, max_chars: usize) -> Self {
+    const fn multi_line(name: &'static str, max_chars: usize) -> Self {
         Self { name, max_chars, multiline: true }
     }
 
-    /// Maximum number of characters.
+    /// Returns the maximum number of characters.
     pub const fn max_chars(&self) -> usize {
         self.max_chars
     }
@@ -95,19 +110,19 @@ impl TextField {
     /// Checks a text that a person or a program sent.
     ///
     /// # Errors
-    /// The text is too long, or holds a control character.
+    /// The text is too long, or has a control character.
     pub fn check(&self, text: &str) -> Result<(), TextError> {
         self.check_length(text)?;
         let field = self.name;
         match text.chars().zip(1..).find(|(letter, _)| !self.allows(*letter)) {
-            Some((letter, place)) => {
-                Err(TextError::ControlCharacter { field, code: letter.into(), place })
+            Some((letter, position)) => {
+                Err(TextError::ControlCharacter { field, code: letter.into(), position })
             }
             None => Ok(()),
         }
     }
 
-    /// Checks only the length, of a text that is hashed and never kept.
+    /// Checks only the length: for a text that is hashed and never stored.
     ///
     /// # Errors
     /// The text is too long.
@@ -123,8 +138,8 @@ impl TextField {
         }
     }
 
-    /// Returns a text of an outside service with U+FFFD for each control
-    /// character, and cut to the bound, the last character being "…" then.
+    /// Returns a text of an external service with U+FFFD in place of each
+    /// control character. A text over the limit is cut to it, and ends in "…".
     pub fn clean(&self, text: &str) -> String {
         let replaced =
             |letter| if self.allows(letter) { letter } else { char::REPLACEMENT_CHARACTER };
@@ -142,16 +157,17 @@ impl TextField {
     }
 }
 
-/// Returns the first control character of a text that may have several lines,
-/// such as a cell of a CSV file.
-pub fn control_character(text: &str) -> Option<char> {
+/// Returns the first control character of a text, such as a cell of a CSV file.
+/// Line breaks and tabs are allowed.
+pub fn find_control_character(text: &str) -> Option<char> {
     text.chars().find(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
 }
 
-/// Returns a text of several lines with U+FFFD for each control character.
-pub fn printable(text: &str) -> String {
-    let fit = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
-    text.chars().map(|c| if fit(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+/// Returns the text with U+FFFD in place of each control character, except line
+/// breaks and tabs.
+pub fn replace_control_characters(text: &str) -> String {
+    let allowed = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
+    text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_counts_characters_and_is_inclusive() {
+    fn length_limit_counts_characters_and_is_inclusive() {
         assert_eq!(SKU.check(&"ä".repeat(64)), Ok(()));
         let error = SKU.check(&"ä".repeat(65));
         assert_eq!(error, Err(TextError::TooLong { field: "SKU", found: 65, max: 64 }));
@@ -168,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_refused_with_their_place() {
-        for (text, code, place) in [
+    fn control_characters_are_rejected_with_their_position() {
+        for (text, code, position) in [
             ("\0", 0, 1),
             ("ab\u{1b}[31m", 0x1b, 3),
             ("ä\u{7f}", 0x7f, 2),
@@ -178,19 +194,19 @@ mod tests {
             ("a\tb", 0x09, 2),
         ] {
             let field = "file's name";
-            let error = TextError::ControlCharacter { field, code, place };
+            let error = TextError::ControlCharacter { field, code, position };
             assert_eq!(FILE_NAME.check(text), Err(error), "{text:?}");
         }
         assert_eq!(PRODUCT_TITLE.check("two\r\n\tlines"), Ok(()));
-        assert_eq!(control_character("two\r\n\tlines"), None);
-        assert_eq!(control_character("a\0b"), Some('\0'));
+        assert_eq!(find_control_character("two\r\n\tlines"), None);
+        assert_eq!(find_control_character("a\0b"), Some('\0'));
         let words = "The email address has a control character (U+0000) as its character 2. \
                      Remove it.";
         assert_eq!(EMAIL.check("a\0b").map_err(|error| error.to_string()), Err(words.into()));
     }
 
     #[test]
-    fn a_text_from_outside_is_made_fit_instead() {
+    fn text_from_an_external_service_is_cleaned_not_rejected() {
         assert_eq!(OUTCOME_CODE.clean("http_500"), "http_500");
         assert_eq!(OUTCOME_CODE.clean("a\0b\nc"), "a\u{fffd}b\u{fffd}c");
         assert_eq!(OUTCOME_MESSAGE.clean("a\0b\nc"), "a\u{fffd}b\nc");

@@ -1,83 +1,83 @@
-//! Time, injected: whoever decides by it asks a [`Clock`].
+//! Injectable clocks: every decision by time uses a [`Clock`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// UTC milliseconds since 1970.
+/// A source of time.
 pub trait Clock: Send + Sync + 'static {
+    /// Returns UTC milliseconds since 1970.
     fn now_ms(&self) -> i64;
 
-    /// The database says that it is `now_ms`. A clock that follows nobody
-    /// does not listen.
-    fn follow(&self, _now_ms: i64) {}
+    /// Sets the clock to the database's time. Clocks that don't follow the database
+    /// ignore it.
+    fn sync_to(&self, _now_ms: i64) {}
 }
 
-/// The machine's clock.
+/// The clock of this machine.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct System;
+pub struct SystemClock;
 
-impl Clock for System {
+impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }
 
-/// Time of a process that shares its database with nobody: as much passes as on
-/// a clock that nobody can set, and it approaches the machine's clock by at most
-/// a twentieth of what passes. A machine whose clock is set forward or back by a
-/// day neither makes everything due nor makes anything wait for a day. It starts
-/// at the machine's time.
-pub struct Steady(Mutex<Reading>);
+/// The clock of a process that uses its database exclusively. It starts at the
+/// machine's time, advances with the monotonic clock, and approaches the machine's time
+/// by at most a twentieth of the time that passes. If the machine's clock is set forward
+/// or back by a day, neither is everything due at once nor does anything wait for a day.
+pub struct SlewingClock(Mutex<ClockReading>);
 
-/// The last reading of [`Steady`], nanoseconds.
-struct Reading {
-    /// Of a clock that only goes forward.
-    elapsed: i128,
+/// The last reading of a [`SlewingClock`], in nanoseconds.
+struct ClockReading {
+    /// Monotonic time.
+    monotonic_ns: i128,
     /// UTC since 1970.
-    now: i128,
+    utc_ns: i128,
 }
 
-/// What passes is changed by at most this part of it.
-const SLEW: i128 = 20;
+/// Passing time is lengthened or shortened by at most this fraction of it, inverted.
+const SLEW_DIVISOR: i128 = 20;
 
-impl Steady {
-    fn at(elapsed: i128, wall: i128) -> Self {
-        Self(Mutex::new(Reading { elapsed, now: wall }))
+impl SlewingClock {
+    fn starting_at(elapsed: i128, wall: i128) -> Self {
+        Self(Mutex::new(ClockReading { monotonic_ns: elapsed, utc_ns: wall }))
     }
 
-    /// UTC ns, where the clock that only goes forward says `elapsed` and the
-    /// machine's says `wall`, both ns.
-    fn read(&self, elapsed: i128, wall: i128) -> i128 {
+    /// Returns UTC nanoseconds, given the monotonic time `elapsed` and the machine's time
+    /// `wall`, both in nanoseconds.
+    fn read_utc_ns(&self, elapsed: i128, wall: i128) -> i128 {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = (elapsed - last.elapsed).max(0);
-        let most = passed / SLEW;
-        let steady = last.now + passed;
-        let now = steady + (wall - steady).clamp(-most, most);
-        *last = Reading { elapsed: last.elapsed.max(elapsed), now };
+        let passed = (elapsed - last.monotonic_ns).max(0);
+        let max_slew = passed / SLEW_DIVISOR;
+        let unslewed = last.utc_ns + passed;
+        let now = unslewed + (wall - unslewed).clamp(-max_slew, max_slew);
+        *last = ClockReading { monotonic_ns: last.monotonic_ns.max(elapsed), utc_ns: now };
         now
     }
 }
 
-impl Default for Steady {
+impl Default for SlewingClock {
     fn default() -> Self {
-        Self::at(elapsed_ns(), wall_ns())
+        Self::starting_at(monotonic_ns(), wall_ns())
     }
 }
 
-impl Clock for Steady {
+impl Clock for SlewingClock {
     fn now_ms(&self) -> i64 {
-        i64::try_from(self.read(elapsed_ns(), wall_ns()) / 1_000_000).unwrap_or(i64::MAX)
+        i64::try_from(self.read_utc_ns(monotonic_ns(), wall_ns()) / 1_000_000).unwrap_or(i64::MAX)
     }
 }
 
-/// Nanoseconds that have passed since the machine started, asleep or not.
-fn elapsed_ns() -> i128 {
+/// Returns nanoseconds since the machine started, including time asleep.
+fn monotonic_ns() -> i128 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let clock = rustix::time::ClockId::Boottime;
-    // Elsewhere it counts while the machine sleeps, too.
+    // On other systems this clock includes time asleep as well.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let clock = rustix::time::ClockId::Monotonic;
     let now = rustix::time::clock_gettime(clock);
@@ -89,51 +89,52 @@ fn wall_ns() -> i128 {
     i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// The database's clock: what it said last, and what has passed since. The
-/// machine's own may be an hour off, or jump.
+/// The database's clock: its last known time plus the time since. The machine's own
+/// clock may be an hour off, or jump.
 #[derive(Debug, Default)]
-pub struct Followed(Mutex<Option<(i64, Instant)>>);
+pub struct DatabaseClock(Mutex<Option<(i64, Instant)>>);
 
-impl Clock for Followed {
+impl Clock for DatabaseClock {
     fn now_ms(&self) -> i64 {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((said, at)) => {
-                said.saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX))
-            }
-            None => System.now_ms(),
+            Some((last_known_ms, at)) => last_known_ms
+                .saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX)),
+            None => SystemClock.now_ms(),
         }
     }
 
-    fn follow(&self, now_ms: i64) {
+    fn sync_to(&self, now_ms: i64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
     }
 }
 
-/// A clock that a test moves by hand.
+/// A clock that tests advance by hand.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug, Default)]
-pub struct Steered(std::sync::atomic::AtomicI64);
+pub struct ManualClock(std::sync::atomic::AtomicI64);
 
 #[cfg(any(test, feature = "testing"))]
-impl Steered {
+impl ManualClock {
+    /// Creates a clock that stands at `ms`.
     pub fn at(ms: i64) -> Arc<Self> {
         Arc::new(Self(ms.into()))
     }
 
+    /// Moves the clock by `ms`, back if negative.
     pub fn advance(&self, ms: i64) {
         self.0.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
 #[cfg(any(test, feature = "testing"))]
-impl Clock for Steered {
+impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
         self.0.load(std::sync::atomic::Ordering::SeqCst)
     }
 }
 
 /// A shared clock.
-pub type Shared = Arc<dyn Clock>;
+pub type SharedClock = Arc<dyn Clock>;
 
 #[cfg(test)]
 mod tests {
@@ -143,18 +144,21 @@ mod tests {
     const DAY: i128 = 86_400 * SECOND;
 
     #[test]
-    fn a_clock_that_is_set_moves_time_by_a_twentieth_of_what_passes() {
-        let clock = Steady::at(0, 100 * DAY);
-        assert_eq!(clock.read(10 * SECOND, 100 * DAY + 10 * SECOND), 100 * DAY + 10 * SECOND);
-        // A day forward: 20 s pass as 21.
-        let ahead = clock.read(30 * SECOND, 101 * DAY + 30 * SECOND);
+    fn clock_changes_are_slewed_by_at_most_a_twentieth() {
+        let clock = SlewingClock::starting_at(0, 100 * DAY);
+        assert_eq!(
+            clock.read_utc_ns(10 * SECOND, 100 * DAY + 10 * SECOND),
+            100 * DAY + 10 * SECOND
+        );
+        // Set a day forward: 20 s pass as 21.
+        let ahead = clock.read_utc_ns(30 * SECOND, 101 * DAY + 30 * SECOND);
         assert_eq!(ahead, 100 * DAY + 31 * SECOND);
-        // And a day back: 20 s pass as 19, and what went ahead is made up for.
-        let back = clock.read(50 * SECOND, 99 * DAY + 50 * SECOND);
+        // Set a day back: 20 s pass as 19, which compensates for the second before.
+        let back = clock.read_utc_ns(50 * SECOND, 99 * DAY + 50 * SECOND);
         assert_eq!(back, 100 * DAY + 50 * SECOND);
-        assert_eq!(clock.read(50 * SECOND, 99 * DAY), back, "no time has passed");
-        // It arrives at the machine's time and stays with it.
+        assert_eq!(clock.read_utc_ns(50 * SECOND, 99 * DAY), back, "no time has passed");
+        // It reaches the machine's time and stays with it.
         let right = 100 * DAY + 5_000 * SECOND;
-        assert_eq!(clock.read(5_000 * SECOND, right), right);
+        assert_eq!(clock.read_utc_ns(5_000 * SECOND, right), right);
     }
 }

@@ -1,135 +1,141 @@
-//! Which of several processes does what one has to do: relay and reaper.
+//! Leader election by leases in the database: which process relays, reaps or prunes,
+//! and which one may use the database exclusively.
 //!
-//! Two at once do no harm (a claim's fence sees to that) but publish twice,
-//! so a lapse of the clock costs work and nothing else.
+//! Two leaders at once are harmless, thanks to the fence of tasks. They publish twice,
+//! so a clock error costs work and nothing else.
 
 use crate::store::{Error, Store};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// A seat whose holder was not heard of for this long is free.
-const TERM: Duration = Duration::from_secs(6);
+/// Time after which a leader lease expires unless its holder renews it.
+const LEASE_TTL: Duration = Duration::from_secs(6);
 
-/// The seat of a process that shares its database with nobody.
-const ALONE: &str = "alone";
-/// Between two looks at whether somebody is still there.
-const LOOK: Duration = Duration::from_millis(500);
+/// Name of the lease of a process that uses its database exclusively.
+const EXCLUSIVE_LEASE: &str = "exclusive";
+/// Interval at which a starting process checks for other lease holders.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// For a process whose queues are its own: it runs what it finds queued, and
-/// takes what it finds running for lost. Waits until nobody else works on the
-/// database, for two terms at the most: who was killed keeps a seat for one.
-/// The name of somebody who is still there, then.
+/// Acquires exclusive use of the database, for a process with in-memory queues: it
+/// publishes all queued tasks itself and takes running ones for lost. Waits for other
+/// holders of leases, at most twice the time after which the lease of a killed process
+/// expires. Returns the name of a current holder if there still is one, else `None`.
 ///
 /// # Errors
 /// The database did not answer.
-pub async fn until_alone(store: &Store, holder: &str) -> Result<Option<String>, Error> {
-    until_alone_for(store, holder, TERM * 2).await
+pub async fn acquire_exclusive_lease(store: &Store, holder: &str) -> Result<Option<String>, Error> {
+    acquire_exclusive_lease_within(store, holder, LEASE_TTL * 2).await
 }
 
-async fn until_alone_for(
+async fn acquire_exclusive_lease_within(
     store: &Store,
     holder: &str,
-    patience: Duration,
+    max_wait: Duration,
 ) -> Result<Option<String>, Error> {
     let start = Instant::now();
     loop {
-        let other = match store.seated_beside(holder).await? {
-            Some(other) => other,
-            // Of two that see nobody one comes first.
-            None if take(store, ALONE, holder).await? => return Ok(None),
+        let current_holder = match store.other_leader_lease_holder(holder).await? {
+            Some(current_holder) => current_holder,
+            // Two processes may see no other holder; one of them acquires the lease.
+            None if try_acquire(store, EXCLUSIVE_LEASE, holder).await? => return Ok(None),
             None => String::from("another process that has just started"),
         };
-        if start.elapsed() >= patience {
-            return Ok(Some(other));
+        if start.elapsed() >= max_wait {
+            return Ok(Some(current_holder));
         }
-        sleep(LOOK.min(patience)).await;
+        sleep(POLL_INTERVAL.min(max_wait)).await;
     }
 }
 
-/// Keeps the seat of a process that shares its database with nobody until
-/// `end`, which comes when the last call has drained, and leaves it then.
-/// Returns early where another process has taken it: this one was not heard of
-/// for a term.
-pub async fn keep_alone(store: Store, holder: String, end: CancellationToken) -> Kept {
-    keep_alone_every(TERM / 3, store, holder, end).await
-}
-
-async fn keep_alone_every(
-    pause: Duration,
+/// Renews the exclusive lease until `drained`, which is cancelled after the last call,
+/// then releases it. Returns early if another process has acquired it because this one
+/// failed to renew it in time.
+pub async fn hold_exclusive_lease(
     store: Store,
     holder: String,
-    end: CancellationToken,
-) -> Kept {
-    while !end.is_cancelled() {
-        match take(&store, ALONE, &holder).await {
-            Ok(true) => {}
-            Ok(false) => return Kept::Lost,
-            Err(error) => tracing::warn!(%error, "could not keep the database to ourselves"),
-        }
-        tokio::select! {
-            () = end.cancelled() => {}
-            () = sleep(pause) => {}
-        }
-    }
-    if let Err(error) = store.leave_seat(ALONE, &holder).await {
-        tracing::debug!(%error, "the database is free by its term");
-    }
-    Kept::ToTheEnd
+    drained: CancellationToken,
+) -> ExclusiveLeaseEnd {
+    hold_exclusive_lease_every(LEASE_TTL / 3, store, holder, drained).await
 }
 
-/// How a seat was kept.
+async fn hold_exclusive_lease_every(
+    renew_interval: Duration,
+    store: Store,
+    holder: String,
+    drained: CancellationToken,
+) -> ExclusiveLeaseEnd {
+    while !drained.is_cancelled() {
+        match try_acquire(&store, EXCLUSIVE_LEASE, &holder).await {
+            Ok(true) => {}
+            Ok(false) => return ExclusiveLeaseEnd::Lost,
+            Err(error) => tracing::warn!(%error, "could not renew the exclusive lease"),
+        }
+        tokio::select! {
+            () = drained.cancelled() => {}
+            () = sleep(renew_interval) => {}
+        }
+    }
+    if let Err(error) = store.release_leader_lease(EXCLUSIVE_LEASE, &holder).await {
+        tracing::debug!(%error, "could not release the exclusive lease; it will expire");
+    }
+    ExclusiveLeaseEnd::Released
+}
+
+/// How holding the exclusive lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    ToTheEnd,
+pub enum ExclusiveLeaseEnd {
+    /// The lease was held until the end.
+    Released,
+    /// Another process has acquired the lease.
     Lost,
 }
 
-async fn take(store: &Store, name: &str, holder: &str) -> Result<bool, Error> {
-    let term = i64::try_from(TERM.as_millis()).unwrap_or(i64::MAX);
-    store.take_seat(name, holder, term).await
+async fn try_acquire(store: &Store, name: &str, holder: &str) -> Result<bool, Error> {
+    let ttl_ms = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
+    store.acquire_leader_lease(name, holder, ttl_ms).await
 }
 
-/// A candidate for one seat.
-pub struct Seat {
+/// A candidate for one leader lease.
+pub struct LeaderLease {
     store: Store,
     name: String,
     holder: String,
-    asked: Option<(Instant, bool)>,
+    last_check: Option<(Instant, bool)>,
 }
 
-impl Seat {
-    /// `holder` is a name that no other process has.
+impl LeaderLease {
+    /// Creates a candidate for the lease `name`. `holder` must be unique to this process.
     pub fn new(store: Store, name: impl Into<String>, holder: impl Into<String>) -> Self {
-        Self { store, name: name.into(), holder: holder.into(), asked: None }
+        Self { store, name: name.into(), holder: holder.into(), last_check: None }
     }
 
-    /// Whether the seat is this process's now. Asks anew every third of a
-    /// term; the holder's own word is good until then.
+    /// Returns whether this process holds the lease. Acquires or renews it every third of
+    /// its lifetime, and answers from memory in between.
     ///
     /// # Errors
-    /// The database did not answer; the seat counts as another's.
+    /// The database did not answer; the lease counts as not held.
     pub async fn is_held(&mut self) -> Result<bool, Error> {
-        if self.store.has_one_process() {
+        if self.store.is_single_process() {
             return Ok(true);
         }
-        if let Some((at, held)) = self.asked
-            && at.elapsed() < TERM / 3
+        if let Some((at, is_held)) = self.last_check
+            && at.elapsed() < LEASE_TTL / 3
         {
-            return Ok(held);
+            return Ok(is_held);
         }
-        self.asked = None;
-        let held = take(&self.store, &self.name, &self.holder).await?;
-        self.asked = Some((Instant::now(), held));
-        Ok(held)
+        self.last_check = None;
+        let is_held = try_acquire(&self.store, &self.name, &self.holder).await?;
+        self.last_check = Some((Instant::now(), is_held));
+        Ok(is_held)
     }
 
-    /// Frees the seat at once, so that nobody waits for its term to end.
-    pub async fn leave(self) {
-        if self.asked.is_some_and(|(_, held)| held)
-            && let Err(error) = self.store.leave_seat(&self.name, &self.holder).await
+    /// Releases the lease, so that no process has to wait until it expires.
+    pub async fn release(self) {
+        if self.last_check.is_some_and(|(_, is_held)| is_held)
+            && let Err(error) = self.store.release_leader_lease(&self.name, &self.holder).await
         {
-            tracing::debug!(seat = self.name, %error, "a seat is freed by its term");
+            tracing::debug!(lease = self.name, %error, "could not release a lease; it will expire");
         }
     }
 }
@@ -138,39 +144,43 @@ impl Seat {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
-    use crate::clock::Steered;
+    use crate::clock::ManualClock;
 
     #[tokio::test]
-    async fn who_works_alone_waits_for_the_dead_and_gives_way_to_the_living() {
+    async fn exclusive_lease_waits_for_dead_holders_and_yields_to_live_ones() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("store.sqlite").display());
-        let clock = Steered::at(0);
+        let clock = ManualClock::at(0);
         let store = Store::open(&url, clock.clone(), 1.0).await.unwrap();
-        let ask = async |holder| until_alone_for(&store, holder, Duration::ZERO).await.unwrap();
-        assert!(take(&store, "relay:q", "old").await.unwrap());
-        assert_eq!(ask("new").await.as_deref(), Some("old"));
-        // It was killed, and says nothing more.
-        clock.advance(i64::try_from(TERM.as_millis()).unwrap() + 1);
-        assert_eq!(ask("new").await, None);
-        assert_eq!(ask("new").await, None, "its own seat is in nobody's way");
-        assert_eq!(ask("third").await.as_deref(), Some("new"));
+        let acquire = async |holder| {
+            acquire_exclusive_lease_within(&store, holder, Duration::ZERO).await.unwrap()
+        };
+        assert!(try_acquire(&store, "relay:q", "old").await.unwrap());
+        assert_eq!(acquire("new").await.as_deref(), Some("old"));
+        // The old process was killed, and doesn't renew its lease.
+        clock.advance(i64::try_from(LEASE_TTL.as_millis()).unwrap() + 1);
+        assert_eq!(acquire("new").await, None);
+        assert_eq!(acquire("new").await, None, "its own lease doesn't count");
+        assert_eq!(acquire("third").await.as_deref(), Some("new"));
 
-        let keep = |end| keep_alone_every(LOOK / 50, store.clone(), "new".into(), end);
-        let end = CancellationToken::new();
-        let kept = tokio::spawn(keep(end.clone()));
+        let hold = |drained| {
+            hold_exclusive_lease_every(POLL_INTERVAL / 50, store.clone(), "new".into(), drained)
+        };
+        let drained = CancellationToken::new();
+        let lease_task = tokio::spawn(hold(drained.clone()));
         for _ in 0..3 {
-            // Whatever other seats it has left by now.
-            clock.advance(i64::try_from(TERM.as_millis()).unwrap() + 1);
+            // Its other leases expire.
+            clock.advance(i64::try_from(LEASE_TTL.as_millis()).unwrap() + 1);
             let renewed = async {
-                while store.seated_beside("third").await.unwrap().is_none() {
-                    sleep(LOOK / 50).await;
+                while store.other_leader_lease_holder("third").await.unwrap().is_none() {
+                    sleep(POLL_INTERVAL / 50).await;
                 }
             };
-            tokio::time::timeout(TERM, renewed).await.expect("it does not keep its seat");
+            tokio::time::timeout(LEASE_TTL, renewed).await.expect("it doesn't renew its lease");
         }
-        end.cancel();
-        assert_eq!(kept.await.unwrap(), Kept::ToTheEnd);
-        assert_eq!(ask("third").await, None, "it has left");
-        assert_eq!(keep(CancellationToken::new()).await, Kept::Lost);
+        drained.cancel();
+        assert_eq!(lease_task.await.unwrap(), ExclusiveLeaseEnd::Released);
+        assert_eq!(acquire("third").await, None, "the lease was released");
+        assert_eq!(hold(CancellationToken::new()).await, ExclusiveLeaseEnd::Lost);
     }
 }

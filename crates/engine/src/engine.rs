@@ -1,24 +1,24 @@
-//! The use cases: what pages and programs ask for. Each stores, tells the
-//! hubs and wakes the relay.
+//! Use cases of pages and API clients. Each one stores the change, broadcasts its
+//! facts to the hubs and wakes the relay.
 
-mod failed;
+mod failed_csv;
 mod forecast;
-mod people;
+mod users;
 
-pub use forecast::{Forecast, Left};
+pub use forecast::{Forecast, JobForecast};
 
 use crate::{
-    broker::{Broker, News},
+    broker::{Broker, HubEvent},
     feed,
-    gate::Gates,
-    machines::{Machines, Source},
-    relay::Bell,
-    store::{self, Accept, Actor, Control, NewTask, Store},
+    limiter::Limiters,
+    machines::{MachineCache, MachineSource},
+    relay::RelayWaker,
+    store::{self, Actor, JobControl, NewJob, NewTask, Store},
 };
 use bytes::Bytes;
 use contract::{
     JobId, TaskId, UserId,
-    api::{DryRun, Job, ResolveAs, RetryWhich},
+    api::{DryRun, Job, Resolution, RetryRequest},
     command::{Ec2Start, NoopRun, ProductUpload},
     fact::Fact,
     feed::BadRow,
@@ -28,148 +28,174 @@ use contract::{
 use sha2::{Digest, Sha256};
 use std::{collections::HashSet, sync::Arc};
 
-/// No-ops of one launch.
+/// Maximum number of no-ops in one launch.
 const MAX_NOOPS: u32 = 10_000;
 
-/// A channel that products can be uploaded to.
+/// A sales channel that products can be uploaded to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChannelSpec {
+pub struct ChannelConfig {
+    /// Id of the channel and of its upstream, such as `acme`.
     pub id: String,
+    /// Name for display.
     pub name: String,
-    /// Requests a second that it allows.
+    /// Limit of requests per second.
     pub rate: f64,
-    /// Calls at once.
+    /// Maximum number of calls in flight.
     pub concurrency: u16,
-    /// Of one call, ms.
+    /// Expected duration of one call, in milliseconds.
     pub latency_ms: i64,
-    pub sandbox: bool,
+    /// Whether the channel is simulated.
+    pub is_sandbox: bool,
 }
 
-/// Why a launch was not accepted; nothing is stored then.
+/// Why a launch was rejected. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// The file can't be read at all.
     #[error(transparent)]
-    Unreadable(#[from] feed::Unreadable),
-    /// Rows that can't be uploaded: the first 1,000 and their number.
+    UnreadableFile(#[from] feed::ReadError),
+    /// Some rows can't be uploaded.
     #[error("{total} rows can't be uploaded")]
-    BadRows { bad: Vec<BadRow>, total: u64 },
+    BadRows {
+        /// The first 1,000 bad rows.
+        rows: Vec<BadRow>,
+        /// Number of all bad rows.
+        total: u64,
+    },
+    /// The launch itself is invalid; the message says what to change.
     #[error("{0}")]
     Invalid(String),
-    /// A text is too long, or holds a control character.
+    /// A text is too long or has a control character.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// The database failed or refused the launch.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// An upload as it comes in.
+/// A request to upload the products of a file.
 #[derive(Clone, Debug)]
 pub struct Upload<'a> {
+    /// Who uploads.
     pub actor: Actor,
-    /// The file's name.
-    pub file: &'a str,
+    /// Name of the file, which becomes the title of the job.
+    pub file_name: &'a str,
+    /// Content of the file.
     pub bytes: Bytes,
-    /// Ids of channels.
+    /// Ids of the channels to upload to.
     pub channels: &'a [String],
-    /// Upload the good rows although there are bad ones.
+    /// Whether to upload the good rows although there are bad ones.
     pub skip_bad: bool,
+    /// Key that makes a repeated request return the job of the first one.
     pub idempotency_key: Option<String>,
 }
 
-/// A cheap handle to everything that a use case needs.
+/// The use cases, with everything that they need; cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     store: Store,
     broker: Arc<dyn Broker>,
-    bell: Bell,
-    gates: Gates,
-    channels: Arc<[ChannelSpec]>,
-    forecast: forecast::Last,
-    machines: Machines,
+    relay_waker: RelayWaker,
+    limiters: Limiters,
+    channels: Arc<[ChannelConfig]>,
+    forecast_cache: forecast::ForecastCache,
+    machines: MachineCache,
 }
 
 impl Engine {
+    /// Creates the use cases without an EC2 account.
     pub fn new(
         store: Store,
         broker: Arc<dyn Broker>,
-        bell: Bell,
-        gates: Gates,
-        channels: Vec<ChannelSpec>,
+        relay_waker: RelayWaker,
+        limiters: Limiters,
+        channels: Vec<ChannelConfig>,
     ) -> Self {
         Self {
             store,
             broker,
-            bell,
-            gates,
+            relay_waker,
+            limiters,
             channels: channels.into(),
-            forecast: forecast::Last::default(),
-            machines: Machines::default(),
+            forecast_cache: forecast::ForecastCache::default(),
+            machines: MachineCache::default(),
         }
     }
 
-    /// With an account whose machines can be seen and started.
+    /// Sets the source of the machines, so that they can be listed and started.
     #[must_use]
-    pub fn with_machines(self, source: Arc<dyn Source>) -> Self {
-        Self { machines: Machines::of(source), ..self }
+    pub fn with_machines(self, source: Arc<dyn MachineSource>) -> Self {
+        Self { machines: MachineCache::with_source(source), ..self }
     }
 
-    pub fn machines(&self) -> &Machines {
+    /// Returns the cached machines of the EC2 account.
+    pub fn machines(&self) -> &MachineCache {
         &self.machines
     }
 
+    /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
+    /// Returns the broker.
     pub fn broker(&self) -> &Arc<dyn Broker> {
         &self.broker
     }
 
-    pub fn channels(&self) -> &[ChannelSpec] {
+    /// Returns the configured channels.
+    pub fn channels(&self) -> &[ChannelConfig] {
         &self.channels
     }
 
-    /// What would be uploaded, without launching anything.
+    /// Returns what an upload of the file would do, without launching anything.
+    ///
+    /// # Errors
+    /// The file can't be read, or its name or a channel is invalid. Bad rows are part
+    /// of the result instead.
     pub async fn dry_run(
         &self,
-        file: &str,
+        file_name: &str,
         bytes: Bytes,
         channels: &[String],
     ) -> Result<DryRun, LaunchError> {
-        text::FILE_NAME.check(file)?;
-        self.chosen(channels)?;
-        let feed = aside(move || feed::read(&bytes)).await??;
+        text::FILE_NAME.check(file_name)?;
+        self.find_channels(channels)?;
+        let feed = run_blocking(move || feed::read(&bytes)).await??;
         let products = feed.products.len();
         let estimate = self.estimate(channels, products as u64).await?;
         Ok(DryRun {
-            file: file.into(),
+            file: file_name.into(),
             format: feed.format,
             delimiter: feed.delimiter,
-            rows: feed.rows,
+            rows: feed.row_count,
             products: products as u64,
-            variants: feed.variants,
-            bad: feed.bad,
-            bad_total: feed.bad_total,
+            variants: feed.variant_count,
+            bad_rows: feed.bad_rows,
+            bad_row_count: feed.bad_rows_total,
             notes: feed.notes,
             preview: feed.products.into_iter().take(5).collect(),
             estimate,
         })
     }
 
-    /// Accepts a batch of product uploads; nothing outside is called.
-    pub async fn upload(&self, upload: Upload<'_>) -> Result<Job, LaunchError> {
-        text::FILE_NAME.check(upload.file)?;
-        check_key(upload.idempotency_key.as_deref())?;
-        let channels = self.chosen(upload.channels)?;
+    /// Accepts a job of product uploads. No upstream is called yet.
+    ///
+    /// # Errors
+    /// The launch is invalid, or the store refused it; see [`LaunchError`].
+    pub async fn upload_products(&self, upload: Upload<'_>) -> Result<Job, LaunchError> {
+        text::FILE_NAME.check(upload.file_name)?;
+        check_idempotency_key(upload.idempotency_key.as_deref())?;
+        let channels = self.find_channels(upload.channels)?;
         if channels.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one channel.".into()));
         }
         let ids: Vec<_> = channels.iter().map(|channel| channel.id.clone()).collect();
-        let (actor, title) = (upload.actor, upload.file.to_owned());
+        let (actor, title) = (upload.actor, upload.file_name.to_owned());
         let (bytes, skip_bad, chosen) = (upload.bytes, upload.skip_bad, ids.clone());
-        let work = move || tasks_of(&bytes, skip_bad, &chosen);
-        let (tasks, hash) = aside(work).await??;
-        self.accept(Accept {
+        let work = move || build_upload_tasks(&bytes, skip_bad, &chosen);
+        let (tasks, hash) = run_blocking(work).await??;
+        self.accept_job(NewJob {
             actor,
             kind: JobKind::ProductUploads,
             title,
@@ -180,36 +206,40 @@ impl Engine {
         .await
     }
 
-    /// Accepts starts of machines by their ids, each once; nothing outside is
-    /// called. Names are those that were seen last: a machine that was not
-    /// seen yet has none, and the account has the last word about its id.
-    pub async fn start(
+    /// Accepts a job that starts machines by their ids, each once. No upstream is
+    /// called yet: names are the last known ones, and empty for a machine that was
+    /// never listed, whose id EC2 checks later.
+    ///
+    /// # Errors
+    /// The launch is invalid, or the store refused it; see [`LaunchError`].
+    pub async fn start_machines(
         &self,
         actor: impl Into<Actor>,
         ids: &[String],
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
-        check_key(idempotency_key.as_deref())?;
+        check_idempotency_key(idempotency_key.as_deref())?;
         let actor = actor.into();
         if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
         }
-        let most = usize::try_from(self.store.max_open().tasks).unwrap_or(usize::MAX);
-        let mut known = HashSet::new();
+        let max_machines = usize::try_from(self.store.open_limits().tasks).unwrap_or(usize::MAX);
+        let mut seen_ids = HashSet::new();
         let mut machines: Vec<(&str, String)> = Vec::new();
         for id in ids {
             text::MACHINE_ID.check(id)?;
             if id.is_empty() {
                 return Err(LaunchError::Invalid("A machine's id is empty.".into()));
             }
-            if !known.insert(id.as_str()) {
+            if !seen_ids.insert(id.as_str()) {
                 continue;
             }
-            if machines.len() == most {
-                let words = format!("Choose at most {most} machines: no more items may be open.");
-                return Err(LaunchError::Invalid(words));
+            if machines.len() == max_machines {
+                let message =
+                    format!("Choose at most {max_machines} machines: no more items may be open.");
+                return Err(LaunchError::Invalid(message));
             }
-            machines.push((id, self.machines.name(id).unwrap_or_default()));
+            machines.push((id, self.machines.last_known_name(id).unwrap_or_default()));
         }
         let mut tasks = Vec::with_capacity(machines.len());
         let mut hash = Sha256::new();
@@ -225,7 +255,7 @@ impl Engine {
             [(_, name)] => format!("Start {name}"),
             _ => format!("Start {} machines", machines.len()),
         };
-        self.accept(Accept {
+        self.accept_job(NewJob {
             actor,
             kind: JobKind::Ec2Starts,
             title,
@@ -236,18 +266,21 @@ impl Engine {
         .await
     }
 
-    /// Accepts tasks that do nothing; see [`NoopRun`].
+    /// Accepts a job of `count` tasks that do nothing; see [`NoopRun`].
+    ///
+    /// # Errors
+    /// The launch is invalid, or the store refused it; see [`LaunchError`].
     pub async fn run_noops(
         &self,
         actor: impl Into<Actor>,
         count: u32,
         idempotency_key: Option<String>,
     ) -> Result<Job, LaunchError> {
-        check_key(idempotency_key.as_deref())?;
+        check_idempotency_key(idempotency_key.as_deref())?;
         let actor = actor.into();
         if !(1..=MAX_NOOPS).contains(&count) {
-            let words = format!("A launch has 1 to {MAX_NOOPS} no-ops.");
-            return Err(LaunchError::Invalid(words));
+            let message = format!("A launch has 1 to {MAX_NOOPS} no-ops.");
+            return Err(LaunchError::Invalid(message));
         }
         let launch = uuid::Uuid::now_v7();
         let mut tasks = Vec::new();
@@ -257,7 +290,7 @@ impl Engine {
                 NewTask::new(&NoopRun { launch, number }, None, name, String::new(), number - 1);
             tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
         }
-        self.accept(Accept {
+        self.accept_job(NewJob {
             actor,
             kind: JobKind::Noops,
             title: format!("{count} no-ops"),
@@ -269,81 +302,97 @@ impl Engine {
     }
 
     /// Cancels, pauses or resumes a job.
-    pub async fn control(
+    ///
+    /// # Errors
+    /// Same as [`Store::control_job`].
+    pub async fn control_job(
         &self,
         actor: impl Into<Actor>,
         job: JobId,
-        control: Control,
+        control: JobControl,
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.control(actor, job, control).await?;
-        self.tell(user, facts);
+        let (job, facts) = self.store.control_job(actor, job, control).await?;
+        self.publish_facts(user, facts);
         Ok(job)
     }
 
-    /// Queues failed tasks again.
-    pub async fn retry(
+    /// Queues failed tasks of a job again.
+    ///
+    /// # Errors
+    /// Same as [`Store::retry_failed_tasks`].
+    pub async fn retry_tasks(
         &self,
         actor: impl Into<Actor>,
         job: JobId,
-        which: &RetryWhich,
+        which: &RetryRequest,
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.retry(actor, job, which).await?;
-        self.tell(user, facts);
+        let (job, facts) = self.store.retry_failed_tasks(actor, job, which).await?;
+        self.publish_facts(user, facts);
         Ok(job)
     }
 
-    /// A person's word about a task of which nobody can tell.
-    pub async fn resolve(
+    /// Resolves a task that needs review as the user decides.
+    ///
+    /// # Errors
+    /// Same as [`Store::resolve_task`].
+    pub async fn resolve_task(
         &self,
         actor: impl Into<Actor>,
         task: TaskId,
-        how: ResolveAs,
+        how: Resolution,
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.resolve(actor, task, how).await?;
-        self.tell(user, facts);
+        let (job, facts) = self.store.resolve_task(actor, task, how).await?;
+        self.publish_facts(user, facts);
         Ok(job)
     }
 
-    /// Marks notifications as read, on every tab.
-    pub async fn mark_read(&self, actor: impl Into<Actor>, up_to: i64) -> Result<(), store::Error> {
+    /// Marks the user's notifications up to the fact `up_to` as read, in every tab.
+    ///
+    /// # Errors
+    /// Same as [`Store::mark_notifications_read`].
+    pub async fn mark_notifications_read(
+        &self,
+        actor: impl Into<Actor>,
+        up_to: i64,
+    ) -> Result<(), store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let facts = self.store.mark_read(actor, up_to).await?;
-        self.tell(user, facts);
+        let facts = self.store.mark_notifications_read(actor, up_to).await?;
+        self.publish_facts(user, facts);
         Ok(())
     }
 
-    async fn accept(&self, launch: Accept) -> Result<Job, LaunchError> {
+    async fn accept_job(&self, launch: NewJob) -> Result<Job, LaunchError> {
         let user = launch.actor.user;
         let accepted = self.store.accept(launch).await?;
-        self.tell(user, accepted.facts);
+        self.publish_facts(user, accepted.facts);
         Ok(accepted.job)
     }
 
-    /// Tells the hubs and wakes the relay.
-    fn tell(&self, user: UserId, facts: Vec<Fact>) {
+    /// Broadcasts facts to the hubs and wakes the relay.
+    fn publish_facts(&self, user: UserId, facts: Vec<Fact>) {
         if !facts.is_empty() {
-            self.broker.announce(News::Facts(store::News { user, facts }));
-            self.bell.ring();
+            self.broker.broadcast(HubEvent::Facts(store::UserFacts { user, facts }));
+            self.relay_waker.wake();
         }
     }
 
-    fn chosen(&self, ids: &[String]) -> Result<Vec<&ChannelSpec>, LaunchError> {
-        let mut chosen: Vec<&ChannelSpec> = Vec::with_capacity(ids.len());
+    fn find_channels(&self, ids: &[String]) -> Result<Vec<&ChannelConfig>, LaunchError> {
+        let mut chosen: Vec<&ChannelConfig> = Vec::with_capacity(ids.len());
         for id in ids {
             text::CHANNEL.check(id)?;
             let found = self.channels.iter().find(|channel| channel.id == *id);
-            let known = || self.channels.iter().map(|c| c.id.as_str()).collect::<Vec<_>>();
+            let known_ids = || self.channels.iter().map(|c| c.id.as_str()).collect::<Vec<_>>();
             let channel = found.ok_or_else(|| {
                 LaunchError::Invalid(format!(
                     "There is no channel {id:?}. Known channels: {}.",
-                    known().join(", ")
+                    known_ids().join(", ")
                 ))
             })?;
             if !chosen.contains(&channel) {
@@ -354,14 +403,13 @@ impl Engine {
     }
 }
 
-/// Checks a client's key before the work is done that it would guard.
-fn check_key(key: Option<&str>) -> Result<(), TextError> {
+/// Checks a client's idempotency key before any other work is done.
+fn check_idempotency_key(key: Option<&str>) -> Result<(), TextError> {
     key.map_or(Ok(()), |key| text::IDEMPOTENCY_KEY.check(key))
 }
 
-/// Runs what keeps a processor busy without holding up those who wait for
-/// something else.
-async fn aside<T: Send + 'static>(
+/// Runs CPU-bound work on a thread where it doesn't block other requests.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LaunchError> {
     tokio::task::spawn_blocking(work)
@@ -369,16 +417,16 @@ async fn aside<T: Send + 'static>(
         .map_err(|_| LaunchError::Invalid("Our own code failed at this file.".into()))
 }
 
-/// The tasks of a file, each product on each channel, and a hash of what was
-/// asked.
-fn tasks_of(
+/// Returns the tasks of a file, one per product and channel, and a hash of the
+/// request.
+fn build_upload_tasks(
     bytes: &[u8],
     skip_bad: bool,
     channels: &[String],
 ) -> Result<(Vec<NewTask>, String), LaunchError> {
     let feed = feed::read(bytes)?;
-    if feed.bad_total > 0 && !skip_bad {
-        return Err(LaunchError::BadRows { bad: feed.bad, total: feed.bad_total });
+    if feed.bad_rows_total > 0 && !skip_bad {
+        return Err(LaunchError::BadRows { rows: feed.bad_rows, total: feed.bad_rows_total });
     }
     if feed.products.is_empty() {
         return Err(LaunchError::Invalid("The file holds no product to upload.".into()));
@@ -403,7 +451,7 @@ fn tasks_of(
     Ok((tasks, hex::encode(hash.finalize())))
 }
 
-/// A new idempotency key, for a form that has none yet.
-pub fn new_key() -> String {
+/// Returns a new idempotency key, for a form that has none yet.
+pub fn new_idempotency_key() -> String {
     uuid::Uuid::now_v7().to_string()
 }

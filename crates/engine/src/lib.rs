@@ -1,33 +1,34 @@
-//! Ports and adapters, and the use cases that go through them.
+//! The job engine: use cases, ports to the outside, and their adapters.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`engine`] | the use cases: launch, control, resolve |
-//! | [`store`] | the truth: tasks, jobs, journal, people |
-//! | [`broker`] | the doorbell: queues of commands, news for the hubs |
-//! | [`gate`] | pace and calls at once of an external account |
-//! | [`election`] | which process relays and reaps |
-//! | [`relay`] | publishes what the task table says is due |
-//! | [`reaper`] | takes back what a lost worker held |
-//! | [`pruner`] | deletes what is not kept for ever |
+//! | [`engine`] | use cases: launch, control and resolve jobs |
+//! | [`store`] | the database, the source of truth: tasks, jobs, journal, users |
+//! | [`broker`] | command queues for workers, and events for hubs |
+//! | [`limiter`] | rate limits and concurrency slots of upstreams |
+//! | [`election`] | leader leases: which process relays, reaps and prunes |
+//! | [`relay`] | publishes due tasks from the task table |
+//! | [`reaper`] | takes back the tasks of lost workers |
+//! | [`pruner`] | deletes data that is past its retention |
 //! | [`feed`] | reads product files |
-//! | [`machines`] | the machines of an account, seen through a port |
-//! | [`clock`] | time, injected |
+//! | [`machines`] | port to the machines of an EC2 account, with a cache |
+//! | [`clock`] | injectable clocks |
+#![warn(missing_docs)]
 
 pub mod broker;
 pub mod clock;
 pub mod election;
 pub mod engine;
 pub mod feed;
-pub mod gate;
+pub mod limiter;
 pub mod machines;
-mod measure;
+mod metrics;
 pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;
-/// Real servers of a test's own.
+/// Starts real PostgreSQL, RabbitMQ and Redis servers for one test.
 #[cfg(feature = "testing")]
-pub use servers as testing;
+pub use testbed as testing;
 
 pub use engine::Engine;

@@ -1,8 +1,8 @@
-//! The machines of an account, seen through a port.
+//! Port to the machines of an EC2 account, with a cache.
 //!
-//! A description spends the account's limit, which starts of machines need
-//! too: what was read is kept for [`KEPT`], and whoever comes while it is being
-//! read waits for that one answer.
+//! Describing machines spends the rate limit that starting them needs too. Results are
+//! therefore cached for [`CACHE_TTL`], and callers that come during a read share its
+//! result.
 
 use async_trait::async_trait;
 use contract::api::Instance;
@@ -13,88 +13,97 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-/// A description is this fresh, or read anew.
-pub const KEPT: Duration = Duration::from_secs(3);
-/// A page does not wait for longer.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum age of a cached result.
+pub const CACHE_TTL: Duration = Duration::from_secs(3);
+/// Maximum time that a page waits for the machines.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why the machines can't be told; the words are for people.
+/// Why the machines can't be listed. The messages are shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// No EC2 account is configured.
     #[error("No account with machines is set up.")]
-    Absent,
+    NotConfigured,
+    /// The call failed on the network.
     #[error("EC2 can't be reached. Try again.")]
     Unreachable,
-    /// Every turn of the account is taken, or it asked us to wait.
+    /// The account's rate limit is used up, or EC2 asked to wait.
     #[error("EC2 is busy with other calls of this account. Try again in some seconds.")]
     Busy,
-    /// Without the gates there is no pace, so nobody may call.
-    #[error("What keeps our pace at EC2 can't be reached. Try again soon.")]
-    Unpaced,
-    /// What the service said.
+    /// The rate limiter can't be used, and without it nobody may call.
+    #[error("The rate limiter for EC2 can't be reached. Try again soon.")]
+    LimiterUnavailable,
+    /// EC2 answered with an error, which is the message.
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
 }
 
-/// Describes the machines of one account, at the account's pace.
+/// Port to the machines of one EC2 account.
 #[async_trait]
-pub trait Source: Send + Sync {
-    async fn describe(&self) -> Result<Vec<Instance>, Error>;
+pub trait MachineSource: Send + Sync {
+    /// Describes all machines, within the account's rate limit.
+    ///
+    /// # Errors
+    /// The machines can't be listed; see [`Error`].
+    async fn describe_machines(&self) -> Result<Vec<Instance>, Error>;
 }
 
-/// The machines as they were read last; cheap to clone.
+/// Cache of the machines of an EC2 account; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Machines(Option<Arc<Shared>>);
+pub struct MachineCache(Option<Arc<MachineCacheInner>>);
 
-type Answer = Result<Arc<[Instance]>, Error>;
+type MachinesResult = Result<Arc<[Instance]>, Error>;
 
-struct Shared {
-    source: Arc<dyn Source>,
-    /// An error is kept too: a page that is loaded again costs no call.
-    last: Mutex<Option<(Instant, Answer)>>,
-    names: Mutex<HashMap<String, String>>,
-    reading: tokio::sync::Mutex<()>,
+struct MachineCacheInner {
+    source: Arc<dyn MachineSource>,
+    /// Errors are cached too, so that reloading a page costs no call.
+    last_result: Mutex<Option<(Instant, MachinesResult)>>,
+    names_by_id: Mutex<HashMap<String, String>>,
+    read_lock: tokio::sync::Mutex<()>,
 }
 
-impl Machines {
-    pub fn of(source: Arc<dyn Source>) -> Self {
-        Self(Some(Arc::new(Shared {
+impl MachineCache {
+    /// Creates an empty cache of the machines of `source`.
+    pub fn with_source(source: Arc<dyn MachineSource>) -> Self {
+        Self(Some(Arc::new(MachineCacheInner {
             source,
-            last: Mutex::default(),
-            names: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            last_result: Mutex::default(),
+            names_by_id: Mutex::default(),
+            read_lock: tokio::sync::Mutex::default(),
         })))
     }
 
-    /// All of them, read within [`KEPT`].
+    /// Returns all machines, as they were at most [`CACHE_TTL`] ago.
     ///
     /// # Errors
-    /// They can't be told within [`PATIENCE`].
-    pub async fn read(&self) -> Answer {
-        let shared = self.0.as_ref().ok_or(Error::Absent)?;
-        let _reading = shared.reading.lock().await;
-        if let Some((at, answer)) = lock(&shared.last).as_ref()
-            && at.elapsed() < KEPT
+    /// The machines can't be listed within [`READ_TIMEOUT`]; see [`Error`].
+    pub async fn list(&self) -> MachinesResult {
+        let shared = self.0.as_ref().ok_or(Error::NotConfigured)?;
+        let _read_guard = shared.read_lock.lock().await;
+        if let Some((at, result)) = lock_ignoring_poison(&shared.last_result).as_ref()
+            && at.elapsed() < CACHE_TTL
         {
-            return answer.clone();
+            return result.clone();
         }
-        let answer = timeout(PATIENCE, shared.source.describe()).await.unwrap_or(Err(Error::Busy));
-        let answer = answer.map(Arc::<[Instance]>::from);
-        if let Ok(machines) = &answer {
+        let result = timeout(READ_TIMEOUT, shared.source.describe_machines())
+            .await
+            .unwrap_or(Err(Error::Busy));
+        let result = result.map(Arc::<[Instance]>::from);
+        if let Ok(machines) = &result {
             let names = machines.iter().map(|machine| (machine.id.clone(), machine.name.clone()));
-            *lock(&shared.names) = names.collect();
+            *lock_ignoring_poison(&shared.names_by_id) = names.collect();
         }
-        *lock(&shared.last) = Some((Instant::now(), answer.clone()));
-        answer
+        *lock_ignoring_poison(&shared.last_result) = Some((Instant::now(), result.clone()));
+        result
     }
 
-    /// The name of a machine, as it was seen last.
-    pub fn name(&self, id: &str) -> Option<String> {
-        lock(&self.0.as_ref()?.names).get(id).cloned()
+    /// Returns the name of a machine as it was last read.
+    pub fn last_known_name(&self, id: &str) -> Option<String> {
+        lock_ignoring_poison(&self.0.as_ref()?.names_by_id).get(id).cloned()
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -103,27 +112,27 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// Takes 100 ms; every third answer is an error.
+    /// Answers after 100 ms; every third answer is an error.
     #[derive(Default)]
-    struct Account {
-        asked: AtomicU32,
-        silent: bool,
+    struct StubSource {
+        calls: AtomicU32,
+        never_answers: bool,
     }
 
     #[async_trait]
-    impl Source for Account {
-        async fn describe(&self) -> Result<Vec<Instance>, Error> {
-            let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-            if self.silent {
+    impl MachineSource for StubSource {
+        async fn describe_machines(&self) -> Result<Vec<Instance>, Error> {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            if self.never_answers {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-            if asked % 3 == 2 {
+            if call % 3 == 2 {
                 return Err(Error::Unreachable);
             }
             Ok(vec![Instance {
                 id: "i-1".into(),
-                name: format!("web-{asked}"),
+                name: format!("web-{call}"),
                 state: "stopped".into(),
                 instance_type: "t3.small".into(),
                 zone: "a".into(),
@@ -132,31 +141,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_readers_cost_one_call_until_it_is_old() {
-        let account = Arc::new(Account::default());
-        let machines = Machines::of(account.clone());
-        assert_eq!(machines.name("i-1"), None);
-        let all = (0..50).map(|_| machines.read());
+    async fn concurrent_reads_share_one_call_until_the_cache_expires() {
+        let source = Arc::new(StubSource::default());
+        let machines = MachineCache::with_source(source.clone());
+        assert_eq!(machines.last_known_name("i-1"), None);
+        let all = (0..50).map(|_| machines.list());
         for read in futures_util::future::join_all(all).await {
             assert_eq!(read.map(|all| all.len()), Ok(1));
         }
-        assert_eq!(account.asked.load(Ordering::SeqCst), 1);
-        assert_eq!(machines.name("i-1").as_deref(), Some("web-0"));
-        tokio::time::advance(KEPT).await;
-        assert_eq!(machines.read().await.map(|all| all[0].name.clone()), Ok("web-1".into()));
-        tokio::time::advance(KEPT).await;
-        assert_eq!(machines.read().await, Err(Error::Unreachable));
-        assert_eq!(machines.name("i-1").as_deref(), Some("web-1"), "names outlive an error");
+        assert_eq!(source.calls.load(Ordering::SeqCst), 1);
+        assert_eq!(machines.last_known_name("i-1").as_deref(), Some("web-0"));
+        tokio::time::advance(CACHE_TTL).await;
+        assert_eq!(machines.list().await.map(|all| all[0].name.clone()), Ok("web-1".into()));
+        tokio::time::advance(CACHE_TTL).await;
+        assert_eq!(machines.list().await, Err(Error::Unreachable));
+        assert_eq!(
+            machines.last_known_name("i-1").as_deref(),
+            Some("web-1"),
+            "names outlive an error"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_long() {
-        let machines = Machines::of(Arc::new(Account { silent: true, ..Account::default() }));
+    async fn reads_time_out_and_errors_are_cached() {
+        let machines = MachineCache::with_source(Arc::new(StubSource {
+            never_answers: true,
+            ..StubSource::default()
+        }));
         let start = Instant::now();
         for _ in 0..5 {
-            assert_eq!(machines.read().await, Err(Error::Busy));
+            assert_eq!(machines.list().await, Err(Error::Busy));
         }
-        assert_eq!(start.elapsed(), PATIENCE, "an error is kept as long as an answer");
-        assert_eq!(Machines::default().read().await, Err(Error::Absent));
+        assert_eq!(start.elapsed(), READ_TIMEOUT, "an error is cached as long as a result");
+        assert_eq!(MachineCache::default().list().await, Err(Error::NotConfigured));
     }
 }

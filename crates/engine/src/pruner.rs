@@ -1,36 +1,42 @@
-//! Deletes what is not kept for ever, now and then.
+//! Periodically deletes data that is past its retention.
 
 use crate::{
-    election::Seat,
-    store::{Error, Pruned, Retention, Store},
+    election::LeaderLease,
+    store::{Error, PrunedRows, Retention, Store},
 };
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-const EVERY: Duration = Duration::from_secs(3600);
+/// Time between two rounds.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Runs until `stop`; of several processes the one that holds `seat` deletes.
-pub async fn run(store: Store, keep: Retention, mut seat: Seat, stop: CancellationToken) {
+/// Runs until `stop`. Only the process that holds `leader_lease` deletes.
+pub async fn run(
+    store: Store,
+    retention: Retention,
+    mut leader_lease: LeaderLease,
+    stop: CancellationToken,
+) {
     loop {
         let round = async {
-            let held = seat.is_held().await?;
-            if held { store.prune(keep).await } else { Ok(Pruned::default()) }
+            let is_leader = leader_lease.is_held().await?;
+            if is_leader { store.prune(retention).await } else { Ok(PrunedRows::default()) }
         };
-        let pruned: Result<Pruned, Error> = tokio::select! {
+        let pruned: Result<PrunedRows, Error> = tokio::select! {
             () = stop.cancelled() => break,
             pruned = round => pruned,
         };
         match pruned {
-            Ok(pruned) if pruned == Pruned::default() => {}
-            Ok(Pruned { facts, jobs, tasks, others }) => {
-                tracing::info!(facts, jobs, tasks, others, "deleted what was too old");
+            Ok(pruned) if pruned == PrunedRows::default() => {}
+            Ok(PrunedRows { facts, jobs, tasks, others }) => {
+                tracing::info!(facts, jobs, tasks, others, "the pruner deleted old data");
             }
-            Err(error) => tracing::warn!(%error, "could not delete what is too old"),
+            Err(error) => tracing::warn!(%error, "could not delete old data"),
         }
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(PRUNE_INTERVAL) => {}
         }
     }
-    seat.leave().await;
+    leader_lease.release().await;
 }

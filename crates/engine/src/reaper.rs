@@ -1,45 +1,49 @@
-//! Takes back what a lost worker held, and publishes anew what a broker lost.
+//! Takes back the tasks of lost workers, and has tasks published again whose messages
+//! the broker lost.
 
 use crate::{
-    broker::{self, Broker, News},
-    election::Seat,
-    relay::{self, Bell, Queue},
+    broker::{self, Broker, HubEvent},
+    election::LeaderLease,
+    relay::{self, QueueConfig, RelayWaker},
     store::Store,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Rounds of one lease: one that ran out is noticed a twelfth of it later.
-const ROUNDS: u32 = 12;
+/// Rounds per lease duration: an expired lease is noticed a twelfth of it later.
+const ROUNDS_PER_LEASE: u32 = 12;
 
-/// Runs until `stop`; of several processes the one that holds `seat` reaps.
+/// Runs until `stop`. Only the process that holds `leader_lease` reaps.
 pub async fn run(
     store: Store,
     broker: Arc<dyn Broker>,
-    queues: Vec<Queue>,
-    bell: Bell,
-    mut seat: Seat,
+    queues: Vec<QueueConfig>,
+    relay_waker: RelayWaker,
+    mut leader_lease: LeaderLease,
     stop: CancellationToken,
 ) {
     let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
-    let mut watch = ClockWatch::new(store.now_ms(), lease);
+    let mut clock_jumps = ClockJumpDetector::new(store.now_ms(), lease);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(lease / ROUNDS) => {}
+            () = tokio::time::sleep(lease / ROUNDS_PER_LEASE) => {}
         }
         let round = async {
-            if let Some(back_ms) = store.follow_clock().await? {
-                tracing::warn!(back_ms, "the database's clock was set back: delays are kept");
-                watch.went_back();
-            } else if watch.is_settling() {
-                // Processes that have not followed yet still wrote.
-                store.keep_delays().await?;
+            if let Some(backward_ms) = store.sync_clock().await? {
+                tracing::warn!(
+                    backward_ms,
+                    "the database's clock was set back: delays keep their length"
+                );
+                clock_jumps.record_backward_jump();
+            } else if clock_jumps.is_settling() {
+                // Other processes may have written timestamps by the old clock since.
+                store.rebase_timestamps().await?;
             }
-            let leases_hold = watch.look(store.now_ms());
-            if seat.is_held().await? {
-                round(&store, broker.as_ref(), &queues, &bell, leases_hold).await?;
+            let can_reap = clock_jumps.observe(store.now_ms());
+            if leader_lease.is_held().await? {
+                reap_round(&store, broker.as_ref(), &queues, &relay_waker, can_reap).await?;
             }
             Ok::<_, crate::store::Error>(())
         };
@@ -47,86 +51,91 @@ pub async fn run(
             tracing::warn!(%error, "could not take back lost work");
         }
     }
-    seat.leave().await;
+    leader_lease.release().await;
 }
 
-/// Sees by a clock that nobody can set when the database's is set.
-struct ClockWatch {
-    seen: (Instant, i64),
+/// Detects by the monotonic clock that the database's clock was set.
+struct ClockJumpDetector {
+    last_observation: (Instant, i64),
     lease: Duration,
-    /// A clock that went forward made every lease run out at once: until here
-    /// their holders have time to renew them.
-    held_until: Option<Instant>,
-    settles_until: Option<Instant>,
+    /// A forward jump makes every lease expire at once. Until then, their holders have
+    /// time to renew them.
+    leases_extended_until: Option<Instant>,
+    settling_until: Option<Instant>,
 }
 
-impl ClockWatch {
+impl ClockJumpDetector {
     fn new(now_ms: i64, lease: Duration) -> Self {
-        let seen = (Instant::now(), now_ms);
-        Self { seen, lease, held_until: None, settles_until: None }
+        let last_observation = (Instant::now(), now_ms);
+        Self { last_observation, lease, leases_extended_until: None, settling_until: None }
     }
 
-    fn went_back(&mut self) {
-        self.settles_until = Some(Instant::now() + 2 * self.lease);
+    fn record_backward_jump(&mut self) {
+        self.settling_until = Some(Instant::now() + 2 * self.lease);
     }
 
     fn is_settling(&self) -> bool {
-        self.settles_until.is_some_and(|until| Instant::now() < until)
+        self.settling_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether a lease that has run out by `now_ms` was really not renewed.
-    fn look(&mut self, now_ms: i64) -> bool {
-        let (at, before) = std::mem::replace(&mut self.seen, (Instant::now(), now_ms));
-        let passed = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let quarter = i64::try_from(self.lease.as_millis() / 4).unwrap_or(i64::MAX);
-        let ahead_ms = (now_ms - before).saturating_sub(passed);
-        if ahead_ms > quarter {
-            tracing::warn!(ahead_ms, "the database's clock was set forward: leases are kept");
-            self.held_until = Some(Instant::now() + self.lease);
+    /// Returns whether leases that have expired by `now_ms` may be reaped.
+    fn observe(&mut self, now_ms: i64) -> bool {
+        let (at, before) = std::mem::replace(&mut self.last_observation, (Instant::now(), now_ms));
+        let elapsed_ms = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let tolerance_ms = i64::try_from(self.lease.as_millis() / 4).unwrap_or(i64::MAX);
+        let forward_ms = (now_ms - before).saturating_sub(elapsed_ms);
+        if forward_ms > tolerance_ms {
+            tracing::warn!(
+                forward_ms,
+                "the database's clock was set forward: leases get time to be renewed"
+            );
+            self.leases_extended_until = Some(Instant::now() + self.lease);
         }
-        self.held_until.is_none_or(|until| Instant::now() >= until)
+        self.leases_extended_until.is_none_or(|until| Instant::now() >= until)
     }
 }
 
-async fn round(
+async fn reap_round(
     store: &Store,
     broker: &dyn Broker,
-    queues: &[Queue],
-    bell: &Bell,
-    leases_hold: bool,
+    queues: &[QueueConfig],
+    relay_waker: &RelayWaker,
+    can_reap: bool,
 ) -> Result<(), crate::store::Error> {
-    let lost = if leases_hold { store.reap(false).await? } else { Vec::new() };
-    for news in lost {
-        metrics::counter!("meanwhile_reaped_total").increment(1);
-        broker.announce(News::Facts(news));
-        bell.ring();
+    let requeued = if can_reap { store.reap_expired_leases(false).await? } else { Vec::new() };
+    for facts in requeued {
+        metrics::counter!("meanwhile_tasks_reaped_total").increment(1);
+        broker.broadcast(HubEvent::Facts(facts));
+        relay_waker.wake();
     }
     for queue in queues {
-        let reached = match broker.depth(&queue.name).await {
+        let is_consumed = match broker.queue_depth(&queue.name).await {
             Ok(depth) => depth.ready == 0 || depth.consumers > 0,
-            Err(broker::Error::NoQueue(name)) => {
-                // Nobody consumes and nobody publishes, or they would know.
-                match relay::declare(store, broker, &[name]).await {
+            Err(broker::Error::QueueNotFound(name)) => {
+                // No consumer and no relay has noticed that the queue is missing.
+                match relay::declare_queues(store, broker, &[name]).await {
                     Ok(0) => {}
-                    Ok(_) => bell.ring(),
-                    Err(error) => tracing::warn!(queue = queue.name, %error, "can't declare"),
+                    Ok(_) => relay_waker.wake(),
+                    Err(error) => {
+                        tracing::warn!(queue = queue.name, %error, "could not declare a queue")
+                    }
                 }
                 continue;
             }
-            // The relay says so already; this is asked again soon.
+            // The relay logs it already, and the next round tries again.
             Err(_) => continue,
         };
-        // A message that was published two leases ago would have been claimed
-        // or put off by now, were it still on its way to a consumer.
-        let lost = store.now_ms() - 2 * store.lease_ms();
-        if !reached {
+        // A message that was published two leases ago would have been claimed or
+        // deferred by now if it were still on its way to a consumer.
+        let published_before = store.now_ms() - 2 * store.lease_ms();
+        if !is_consumed {
             continue;
         }
-        let unpublished = store.unpublish(&queue.name, lost).await?;
+        let unpublished = store.unpublish_tasks(&queue.name, published_before).await?;
         if unpublished > 0 {
-            metrics::counter!("meanwhile_unpublished_total", "queue" => queue.name.clone())
+            metrics::counter!("meanwhile_tasks_republished_total", "queue" => queue.name.clone())
                 .increment(unpublished);
-            bell.ring();
+            relay_waker.wake();
         }
     }
     Ok(())
@@ -137,16 +146,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn leases_are_kept_where_a_clock_is_set_forward() {
+    async fn leases_do_not_expire_when_the_clock_jumps_forward() {
         let lease = Duration::from_secs(60);
-        let mut watch = ClockWatch::new(0, lease);
+        let mut detector = ClockJumpDetector::new(0, lease);
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(watch.look(5_000), "time passes");
+        assert!(detector.observe(5_000), "time passes");
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(!watch.look(86_410_000), "a day in five seconds");
+        assert!(!detector.observe(86_410_000), "the clock jumped by a day");
         tokio::time::advance(Duration::from_secs(59)).await;
-        assert!(!watch.look(86_469_000), "their holders have not all renewed them");
+        assert!(!detector.observe(86_469_000), "not all holders had time to renew");
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(watch.look(86_470_000), "who has not renewed by now is lost");
+        assert!(detector.observe(86_470_000), "workers that haven't renewed are lost");
     }
 }

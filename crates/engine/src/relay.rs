@@ -1,196 +1,207 @@
-//! Publishes what the task table says is due, and keeps few messages
-//! unclaimed, so that pause and cancel bite at once and users take turns.
+//! Publishes due tasks from the task table, which serves as the outbox. Only few
+//! unclaimed messages are in a queue at any time, so that pausing and cancelling take
+//! effect at once and users take turns.
 
 use crate::{
     broker::Broker,
-    election::Seat,
-    store::{Due, Store, Turns},
+    election::LeaderLease,
+    store::{DueTasks, RoundRobin, Store},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Between two rounds, also where the bell rings with each task that ends: while
-/// there is much to do, a round has much to do.
-const PACE: Duration = Duration::from_millis(20);
-/// A change of another process is seen after this time at the latest.
-const POLL: Duration = Duration::from_millis(100);
-/// Whoever does not publish looks this often whether the seat is free.
-const WATCH: Duration = Duration::from_secs(1);
+/// Minimum pause between two rounds, even if every finished task wakes the relay: under
+/// load, a round then publishes many tasks.
+const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(20);
+/// Interval at which an idle relay looks for changes by other processes.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval at which a process that doesn't hold the lease tries to acquire it.
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// First and longest delay after errors.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
-/// What lies in a queue unclaimed is enough for this long: whoever comes next
-/// waits behind it.
-const SOON: Duration = Duration::from_secs(2);
+/// Time for which the unclaimed messages of a queue suffice. Tasks that become due
+/// later wait behind them.
+const UNCLAIMED_WINDOW: Duration = Duration::from_secs(2);
 
-/// A queue, and what its account allows.
+/// A command queue and the limits of its upstream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Queue {
+pub struct QueueConfig {
+    /// AMQP name of the queue.
     pub name: String,
-    /// Calls at once.
+    /// Maximum number of calls in flight.
     pub concurrency: u16,
-    /// Calls a second, where they pass a gate.
+    /// Calls per second; `None` if they pass no rate limiter.
     pub rate: Option<f64>,
 }
 
-impl Queue {
-    /// Messages that may lie in the queue unclaimed.
-    fn window(&self) -> usize {
+impl QueueConfig {
+    /// Returns the maximum number of unclaimed messages in the queue.
+    fn max_unclaimed(&self) -> usize {
         let calls = usize::from(self.concurrency).saturating_mul(2);
-        // A float's cast saturates.
+        // A cast from a float saturates.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let soon = |rate: f64| (rate * SOON.as_secs_f64()).ceil() as usize;
-        calls.min(self.rate.map_or(usize::MAX, soon)).max(4)
+        let calls_in_window = |rate: f64| (rate * UNCLAIMED_WINDOW.as_secs_f64()).ceil() as usize;
+        calls.min(self.rate.map_or(usize::MAX, calls_in_window)).max(4)
     }
 }
 
 /// Wakes the relays of this process; cheap to clone.
 #[derive(Clone)]
-pub struct Bell(watch::Sender<()>);
+pub struct RelayWaker(watch::Sender<()>);
 
-impl Default for Bell {
+impl Default for RelayWaker {
     fn default() -> Self {
         Self(watch::Sender::new(()))
     }
 }
 
-impl Bell {
-    pub fn ring(&self) {
+impl RelayWaker {
+    /// Starts the next round of every relay of this process early.
+    pub fn wake(&self) {
         self.0.send_replace(());
     }
 }
 
-/// The seat of a queue's relay. Each queue has its own: an old process that
-/// does not know a new command must not keep others from publishing it.
+/// Returns the name of the leader lease of a queue's relay. Each queue has its own,
+/// because a process of an older release, which doesn't know a new command, must not
+/// keep others from publishing it.
 #[must_use]
-pub fn seat(queue: &str) -> String {
+pub fn lease_name(queue: &str) -> String {
     format!("relay:{queue}")
 }
 
-/// Publishes one queue until `stop`; of several processes the one that holds
-/// `seat` does.
+/// Publishes the tasks of one queue until `stop`, while this process holds `lease`.
 pub async fn run(
     store: Store,
     broker: Arc<dyn Broker>,
-    queue: Queue,
-    bell: Bell,
-    mut seat: Seat,
+    queue: QueueConfig,
+    relay_waker: RelayWaker,
+    mut lease: LeaderLease,
     stop: CancellationToken,
 ) {
-    let mut bell = bell.0.subscribe();
-    let mut turns = Turns::default();
-    let mut pause = BACK_OFF[0];
+    let mut wake_signal = relay_waker.0.subscribe();
+    let mut round_robin = RoundRobin::default();
+    let mut backoff = BACK_OFF[0];
     loop {
-        match seat.is_held().await {
+        match lease.is_held().await {
             Ok(true) => {}
-            held => {
-                if let Err(error) = held {
-                    tracing::warn!(%error, "can't tell who publishes");
+            other => {
+                if let Err(error) = other {
+                    tracing::warn!(%error, "could not check the relay's lease");
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(WATCH) => continue,
+                    () = tokio::time::sleep(LEASE_CHECK_INTERVAL) => continue,
                 }
             }
         }
-        // What rings from here on may not be in this round.
-        bell.mark_unchanged();
-        let (wait, idle) = match round(&store, broker.as_ref(), &queue, &mut turns).await {
-            Ok(0) => (POLL, true),
-            Ok(_) => (Duration::ZERO, false),
-            Err(error) => {
-                tracing::warn!(queue = queue.name, %error, "could not publish");
-                pause = (pause * 2).min(BACK_OFF[1]);
-                (pause, false)
-            }
-        };
-        if wait <= POLL {
-            pause = BACK_OFF[0];
+        // A wake-up from here on may concern a task that this round misses.
+        wake_signal.mark_unchanged();
+        let (wait, idle) =
+            match publish_round(&store, broker.as_ref(), &queue, &mut round_robin).await {
+                Ok(0) => (POLL_INTERVAL, true),
+                Ok(_) => (Duration::ZERO, false),
+                Err(error) => {
+                    tracing::warn!(queue = queue.name, %error, "could not publish");
+                    backoff = (backoff * 2).min(BACK_OFF[1]);
+                    (backoff, false)
+                }
+            };
+        if wait <= POLL_INTERVAL {
+            backoff = BACK_OFF[0];
         }
-        let next = Instant::now() + PACE;
+        let next_round_at = Instant::now() + MIN_ROUND_INTERVAL;
         tokio::select! {
             () = stop.cancelled() => break,
-            Ok(()) = bell.changed(), if idle => {}
+            Ok(()) = wake_signal.changed(), if idle => {}
             () = tokio::time::sleep(wait) => {}
         }
-        tokio::time::sleep_until(next).await;
+        tokio::time::sleep_until(next_round_at).await;
     }
-    seat.leave().await;
+    lease.release().await;
 }
 
-/// Why nothing was published, or a queue not declared.
+/// Why tasks were not published or a queue was not declared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// The broker failed.
     #[error(transparent)]
     Broker(#[from] crate::broker::Error),
 }
 
-/// Declares queues, and has the tasks published again whose messages are in
-/// none of them: somebody deleted a queue, or the broker lost all that it kept.
-/// Returns the number of these tasks. A task whose message is still on its way
-/// is published twice, which its fence makes harmless.
+/// Declares queues and, for those that are empty, has their tasks published again:
+/// somebody deleted the queue, or the broker lost its data. Returns the number of
+/// these tasks. A task whose message is still in flight is published twice, which its
+/// fence makes harmless.
 ///
 /// # Errors
 /// The broker or the database can't be reached.
-pub async fn declare(store: &Store, broker: &dyn Broker, queues: &[String]) -> Result<u64, Error> {
+pub async fn declare_queues(
+    store: &Store,
+    broker: &dyn Broker,
+    queues: &[String],
+) -> Result<u64, Error> {
     let mut lost = 0;
-    store.add_queues(queues).await?;
-    for queue in broker.declare(queues).await? {
-        lost += publish_again(store, &queue).await?;
+    store.add_queue_generations(queues).await?;
+    for queue in broker.declare_queues(queues).await? {
+        lost += republish_queue(store, &queue).await?;
     }
     Ok(lost)
 }
 
-/// Has every queued task of a queue published again: none of its messages is
-/// left. Returns their number.
+/// Has every queued task of a queue without messages published again, and returns
+/// their number.
 ///
 /// # Errors
 /// The database can't be reached.
-async fn publish_again(store: &Store, queue: &str) -> Result<u64, crate::store::Error> {
-    let lost = store.queue_lost(queue).await?;
+async fn republish_queue(store: &Store, queue: &str) -> Result<u64, crate::store::Error> {
+    let lost = store.unpublish_lost_queue(queue).await?;
     if lost > 0 {
         tracing::warn!(queue, lost, "a queue was lost; its tasks are published again");
-        metrics::counter!("meanwhile_unpublished_total", "queue" => queue.to_owned())
+        metrics::counter!("meanwhile_tasks_republished_total", "queue" => queue.to_owned())
             .increment(lost);
     }
     Ok(lost)
 }
 
-async fn round(
+async fn publish_round(
     store: &Store,
     broker: &dyn Broker,
-    queue: &Queue,
-    turns: &mut Turns,
+    queue: &QueueConfig,
+    round_robin: &mut RoundRobin,
 ) -> Result<usize, Error> {
-    let Due { tasks: due, exhausted, generation } =
-        store.due(&queue.name, queue.window(), turns).await?;
+    let DueTasks { tasks: due, exhausted_jobs: exhausted, generation } =
+        store.due_tasks(&queue.name, queue.max_unclaimed(), round_robin).await?;
     if due.is_empty() {
         store.mark_published(&[], &exhausted, None).await?;
         return Ok(exhausted.len());
     }
-    turns.taken(&due);
+    round_robin.record_turns(&due);
     let mut confirmed = Vec::with_capacity(due.len());
     let (mut first_error, mut is_missing) = (None, false);
     for (dispatch, result) in due.iter().zip(broker.publish(&due).await) {
         match result {
             Ok(()) => confirmed.push((dispatch.task, dispatch.fence)),
             Err(error) => {
-                is_missing |= matches!(error, crate::broker::Error::NoQueue(_));
+                is_missing |= matches!(error, crate::broker::Error::QueueNotFound(_));
                 first_error = first_error.or(Some(error));
             }
         }
     }
     let failed = due.len() - confirmed.len();
-    let of = |name, count: usize| {
+    let increment_counter = |name, count: usize| {
         metrics::counter!(name, "queue" => queue.name.clone()).increment(count as u64);
     };
-    of("meanwhile_published_total", confirmed.len());
-    of("meanwhile_publish_failures_total", failed);
+    increment_counter("meanwhile_tasks_published_total", confirmed.len());
+    increment_counter("meanwhile_publish_failures_total", failed);
     store.mark_published(&confirmed, &exhausted, generation.as_ref()).await?;
     if is_missing {
-        declare(store, broker, std::slice::from_ref(&queue.name)).await?;
+        declare_queues(store, broker, std::slice::from_ref(&queue.name)).await?;
     }
     match first_error {
         Some(error) => Err(error.into()),

@@ -1,21 +1,21 @@
-//! The truth. One code for SQLite and PostgreSQL: statements keep to the
-//! dialect that both speak (`$n`, `RETURNING`, `ON CONFLICT`), and where they
-//! differ a method of [`Store`] knows.
+//! The SQL store, which is the source of truth. SQLite and PostgreSQL share its
+//! code: statements use the dialect that both understand (`$n`, `RETURNING`,
+//! `ON CONFLICT`), and methods of [`Store`] cover the differences.
 //!
-//! Every change of a task's state, its counters and its journal facts are one
-//! commit. Who works on tasks locks task, job, user; what a person does to a
-//! whole job locks the job, then its tasks. Where two meet, PostgreSQL ends one
-//! and `persist!` does it anew.
+//! A change of a task's state, its counters and its journal facts are one commit.
+//! Transactions on tasks lock tasks, jobs and users, in the order that
+//! `store::job_queues` documents; a user's action on a whole job locks the job, then
+//! its tasks. If two such transactions deadlock, PostgreSQL aborts one of them, and
+//! `retry_on_contention!` repeats it.
 
 mod accept;
 mod actor;
-mod apply;
 mod backlog;
 mod claim;
 mod clock;
-mod closed;
 mod connect;
 mod control;
+mod cooldown;
 mod database_files;
 mod finish;
 mod flow;
@@ -23,40 +23,43 @@ mod generation;
 mod grid;
 mod job_queues;
 mod journal;
-mod link;
+mod leader_lease;
+mod one_time_link;
 mod open_failure;
-mod people;
 mod prune;
 mod publish;
 mod read;
 mod row;
 mod schema;
 mod search;
-mod seat;
 mod session;
 mod sql;
 mod tokens;
+mod transition;
+mod users;
 
-pub use accept::{Accept, Accepted, MaxOpen, NewTask};
+pub use accept::{AcceptedJob, NewJob, NewTask, OpenLimits};
 pub use actor::{Actor, Credential};
-pub use backlog::{Backlog, OfQueue};
-pub use claim::{Claim, Claimed};
-pub use closed::Closing;
-pub use control::Control;
-pub use finish::{Ending, Finish, Finished};
+pub use backlog::{Backlog, QueueBacklog};
+pub use claim::{Claim, ClaimedTask};
+pub use control::JobControl;
+pub use cooldown::UpstreamCooldown;
+pub use finish::{AttemptOutcome, FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
-pub use link::{INVITATION_LIFE_MS, Link, Purpose, RESET_LIFE_MS};
+pub use one_time_link::{
+    INVITATION_LIFETIME_MS, LinkPurpose, OneTimeLink, PASSWORD_RESET_LIFETIME_MS,
+};
 pub use open_failure::OpenFailure;
-pub use people::{Account, Identity};
-pub use prune::{Pruned, Retention};
-pub use publish::{Due, Exhausted, Turns};
+pub use prune::{PrunedRows, Retention};
+pub use publish::{DueTasks, ExhaustedJob, RoundRobin};
 pub use read::{JobQuery, TaskQuery};
 pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;
+pub use users::{Identity, UserAccount};
 
-use connect::Opened;
+use connect::Connections;
 use contract::{UserId, fact::Fact, text::TextError};
 use database_files::DatabaseFiles;
 use sea_orm::{
@@ -64,145 +67,161 @@ use sea_orm::{
     sqlx::error::DatabaseError,
 };
 use sql::{
-    all, alone, commit, execute, execute_on_all, one, parts, persist, places, tuples, write,
+    advisory_lock, commit, execute, execute_and_commit, execute_bulk, placeholder_rows,
+    placeholders, power_of_two_chunks, query_all, query_one, retry_on_contention,
 };
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
-/// A lease lasts this long unless it is set otherwise, ms; it is renewed every
-/// third of it.
-pub const LEASE_MS: i64 = 60_000;
-/// What one user may have open unless it is set otherwise.
-pub const MAX_OPEN: MaxOpen = MaxOpen { tasks: 100_000, jobs: 10_000 };
-/// Attempts before a task fails for good: one, and one after each back-off.
+/// Default length of a lease, in milliseconds. A worker renews it every third of
+/// that time.
+pub const DEFAULT_LEASE_MS: i64 = 60_000;
+/// Default maximum of what one user may have open.
+pub const DEFAULT_OPEN_LIMITS: OpenLimits = OpenLimits { tasks: 100_000, jobs: 10_000 };
+/// Maximum number of attempts before a task fails for good: one, and one after each
+/// back-off.
 pub const MAX_ATTEMPTS: i64 = 1 + BACK_OFF_MS.len() as i64;
-/// Upper bounds of the full jitter after each failed attempt, ms.
+/// Upper bounds of the full jitter after each failed attempt, in milliseconds.
 pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
-/// Lost leases in a row that make a task poison.
-pub const MAX_LOST: i64 = 5;
+/// Number of lost leases in a row after which a task fails as poison.
+pub const MAX_LEASE_LOSSES: i64 = 5;
 
-/// [Result codes](https://sqlite.org/rescode.html) of SQLite, primary ones and
-/// then an extended one.
+/// [Result codes](https://sqlite.org/rescode.html) of SQLite: two primary ones and
+/// an extended one.
 const SQLITE_READONLY: u32 = 8;
 const SQLITE_IOERR: u32 = 10;
 const SQLITE_CONSTRAINT_COMMITHOOK: &str = "531";
 
-/// Why the store did not do what it was asked.
+/// Reason why the store did not do what was requested.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The database can't be reached, or refused a statement.
+    /// The database can't be reached, or it rejected a statement.
     #[error("database: {0}")]
     Database(#[from] DbErr),
-    /// No word came on a commit: it may have been kept.
-    #[error("no word on a commit: {0}")]
-    Unsettled(DbErr),
+    /// The outcome of a commit is unknown: it may have taken effect.
+    #[error("the outcome of a commit is unknown: {0}")]
+    CommitUnknown(DbErr),
     /// The files of the database were deleted, moved or replaced while they
     /// were in use; nothing was changed.
     #[error("the files of the database were deleted, moved or replaced while they were in use")]
     FilesMissing,
-    /// What the database holds can't be read back.
+    /// A stored value can't be read back.
     #[error("stored {what} can't be read: {why}")]
-    Corrupt { what: &'static str, why: String },
-    /// A text is too long, or holds a character that no database keeps.
+    Corrupt {
+        /// Column of the value.
+        what: &'static str,
+        /// Error of the parser.
+        why: String,
+    },
+    /// A text is too long, or contains a character that no database stores.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// Nothing of that id that this user may see.
+    /// Nothing with that id exists that this user may see.
     #[error("not found")]
     NotFound,
-    /// The session or the API token that the change was asked for with has
-    /// ended, or the account is disabled. Nothing was changed.
-    #[error("the person is not signed in any more")]
+    /// The session or API token of the request has ended, or the user's account is
+    /// disabled. Nothing was changed.
+    #[error("the user is no longer signed in")]
     SignedOut,
-    /// The state of the thing does not allow it; in words for people.
+    /// The current state does not allow the change; the text is written for people.
     #[error("{0}")]
     Conflict(String),
-    /// The same idempotency key came with another body.
+    /// The same idempotency key was sent before with another body.
     #[error("this idempotency key was used for a different request")]
     KeyReused,
-    /// Too much is open; `what` are items or jobs.
+    /// The user would exceed the open limits.
     #[error(
         "You have {open} open {what} and may have {limit}; this would add {more}. Wait until some \
          end."
     )]
-    TooManyOpen { what: &'static str, open: i64, more: i64, limit: i64 },
+    TooManyOpen {
+        /// Items or jobs.
+        what: &'static str,
+        /// Number that is open.
+        open: i64,
+        /// Number that the request would add.
+        more: i64,
+        /// Maximum number.
+        limit: i64,
+    },
 }
 
 impl Error {
-    /// What SeaORM says of a URL that it can't read has the URL in it, password
-    /// and all.
-    fn without(self, url: &str) -> Self {
+    /// Removes the database URL, and with it the password, from SeaORM's error
+    /// about a URL that it can't parse.
+    fn redact_url(self, url: &str) -> Self {
         match self {
             Self::Database(error) if error.to_string().contains(url) => {
-                let words = "its URL can't be read".to_owned();
-                Self::Database(DbErr::Conn(RuntimeErr::Internal(words)))
+                let message = "its URL can't be read".to_owned();
+                Self::Database(DbErr::Conn(RuntimeErr::Internal(message)))
             }
             other => other,
         }
     }
 
-    /// The database turned a transaction away for the sake of another one: a
-    /// deadlock, a serialisation failure, a lock that was not free in time.
+    /// Whether the database aborted a transaction in favour of another one: a
+    /// deadlock, a serialisation failure, or a lock that was not free in time.
     fn is_contention(&self) -> bool {
         let contention = ["40001", "40P01", "55P03", "5", "6", "517"];
         self.code().is_some_and(|code| contention.contains(&&*code))
     }
 
-    /// There is no room for more where the database keeps its data.
-    pub fn is_full(&self) -> bool {
+    /// Whether there is no space left where the database stores its data.
+    pub fn is_disk_full(&self) -> bool {
         self.code().is_some_and(|code| matches!(&*code, "53100" | "13"))
     }
 
-    /// The database reads but can't write: no room, a quota, a disk that fails or
-    /// is read-only. Nobody else can write there either.
+    /// Whether the database can read but not write: the disk or a quota is full, or
+    /// the disk fails or is read-only. No other process can write there either.
     pub fn cannot_write(&self) -> bool {
-        self.is_full() || matches!(self.sqlite_code(), Some(SQLITE_READONLY | SQLITE_IOERR))
+        self.is_disk_full() || matches!(self.sqlite_code(), Some(SQLITE_READONLY | SQLITE_IOERR))
     }
 
-    /// The database has said no, and goes on: it was not on its way out, which
+    /// Whether the database rejected the statement and keeps running. It is not
+    /// shutting down, which
     /// [SQLSTATEs](https://www.postgresql.org/docs/current/errcodes-appendix.html)
-    /// of 57P tell, and what stands before it has not lost it, which those of
-    /// class 08 do. SQLite may say that writing failed when the whole commit is
-    /// in its log, where a restart would find it.
-    fn is_refusal(&self) -> bool {
+    /// of 57P report, and no proxy in front of it has lost it, which those of class
+    /// 08 report. SQLite's IOERR does not count: the whole commit may be in its
+    /// log, where a restart would find it.
+    fn is_rejected_by_database(&self) -> bool {
         self.code().is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"))
             && self.sqlite_code() != Some(SQLITE_IOERR)
     }
 
-    /// There was no connection to ask by.
-    fn is_unasked(&self) -> bool {
+    /// Whether there was no connection to send the statement on.
+    fn is_never_sent(&self) -> bool {
         matches!(
             self,
             Self::Database(DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::SqlxError(_)))
         )
     }
 
-    /// As what commits has it: unsettled, but where the database has said no or
-    /// was not asked.
-    fn of_commit(self) -> Self {
-        let settled = self.is_refusal() || self.is_unasked();
+    /// Reclassifies an error of COMMIT: the outcome is unknown unless the database
+    /// rejected it or it was never sent.
+    fn into_commit_error(self) -> Self {
+        let is_outcome_known = self.is_rejected_by_database() || self.is_never_sent();
         match self {
-            Self::Database(error) if !settled => Self::Unsettled(error),
+            Self::Database(error) if !is_outcome_known => Self::CommitUnknown(error),
             other => other,
         }
     }
 
-    /// The database works, and what is wrong is our own: a statement, a value
-    /// that it can't take, or a row that can't be read back. Trying again helps
-    /// nobody.
+    /// Whether the database works and the fault is our own: a statement, a value
+    /// that it can't take, or a row that can't be read back. A retry does not help.
     ///
-    /// Of PostgreSQL the
-    /// [classes](https://www.postgresql.org/docs/current/errcodes-appendix.html)
-    /// 0A (feature not supported), 21 and 22 (data), 23 (constraint), 42
-    /// (syntax, without 42501: insufficient privilege) and 54 (program limit);
-    /// of SQLite the [primary codes](https://www.sqlite.org/rescode.html) 1
-    /// (error), 18 (too big), 19 (constraint), 20 (mismatch), 21 (misuse) and
-    /// 25 (range).
+    /// These are the PostgreSQL
+    /// [classes](https://www.postgresql.org/docs/current/errcodes-appendix.html) 0A
+    /// (feature not supported), 21 and 22 (data), 23 (constraint), 42 (syntax,
+    /// without 42501: insufficient privilege) and 54 (program limit); and the
+    /// SQLite [primary codes](https://www.sqlite.org/rescode.html) 1 (error), 18
+    /// (too big), 19 (constraint), 20 (mismatch), 21 (misuse) and 25 (range).
     pub fn is_defect(&self) -> bool {
-        /// SQLITE_CONSTRAINT_TRIGGER: a trigger, of which none is ours, refused.
+        /// SQLITE_CONSTRAINT_TRIGGER: a trigger rejected the change, and this
+        /// schema has none.
         const TRIGGER: u32 = 1811;
         let error = match self {
             Self::Corrupt { .. } => return true,
-            Self::Database(error) | Self::Unsettled(error) => error,
+            Self::Database(error) | Self::CommitUnknown(error) => error,
             _ => return false,
         };
         if let Some(code) = self.code() {
@@ -233,18 +252,19 @@ impl Error {
         }
     }
 
-    /// Logs and counts an error that is not the fault of whoever asked.
-    pub fn record(&self) {
+    /// Logs and counts an error that the requester did not cause.
+    pub fn log_and_count(&self) {
         if self.is_defect() {
             tracing::error!(error = %self, "our own code failed at the store");
-            metrics::counter!("meanwhile_defects_total").increment(1);
-        } else if matches!(self, Self::Database(_) | Self::Unsettled(_) | Self::FilesMissing) {
+            metrics::counter!("meanwhile_internal_errors_total").increment(1);
+        } else if matches!(self, Self::Database(_) | Self::CommitUnknown(_) | Self::FilesMissing) {
             tracing::error!(error = %self, "the store failed");
-            metrics::counter!("meanwhile_store_failures_total").increment(1);
+            metrics::counter!("meanwhile_database_errors_total").increment(1);
         }
     }
 
-    /// What a person is told of it: never the database's own words.
+    /// Returns the message for people, which never contains the database's own
+    /// text.
     pub fn public_message(&self) -> String {
         match self {
             Self::NotFound => "There is nothing here.".into(),
@@ -256,7 +276,7 @@ impl Error {
                     .into()
             }
             Self::Conflict(_) | Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
-            _ if self.is_full() => {
+            _ if self.is_disk_full() => {
                 "The database has no room left on its disk. Nothing was changed; try again when an \
                  operator has made some."
                     .into()
@@ -268,7 +288,7 @@ impl Error {
             }
             Self::Database(_) if self.cannot_write() => {
                 "The database can't write to its disk. Nothing was changed; try again when an \
-                 operator has seen to it."
+                 operator has fixed it."
                     .into()
             }
             _ if self.is_defect() => {
@@ -276,7 +296,7 @@ impl Error {
                  to help: tell an operator, who finds the reason in the log."
                     .into()
             }
-            Self::Unsettled(_) => {
+            Self::CommitUnknown(_) => {
                 "The database did not answer. It is not known whether this was done: look first, \
                  and do it again if it was not."
                     .into()
@@ -287,27 +307,28 @@ impl Error {
         }
     }
 
-    /// SQLite's [primary result code](https://sqlite.org/rescode.html).
-    /// SQLSTATEs have five characters, which no code of SQLite's has.
+    /// Returns SQLite's [primary result code](https://sqlite.org/rescode.html).
+    /// SQLSTATEs have five characters, which no SQLite code has.
     fn sqlite_code(&self) -> Option<u32> {
         let code = self.code().filter(|code| code.len() < 5)?;
         Some(code.parse::<u32>().ok()? & 0xff)
     }
 
-    /// [`Error::FilesMissing`] where the commit was refused for their sake.
-    fn of_files(self) -> Self {
+    /// Converts the error to [`Error::FilesMissing`] where the commit hook rejected
+    /// the commit because of the files.
+    fn into_files_missing(self) -> Self {
         let refused = self.code().is_some_and(|code| code == SQLITE_CONSTRAINT_COMMITHOOK);
         if refused { Self::FilesMissing } else { self }
     }
 
-    /// PostgreSQL's SQLSTATE, SQLite's extended result code.
+    /// Returns PostgreSQL's SQLSTATE or SQLite's extended result code.
     fn code(&self) -> Option<Cow<'_, str>> {
         self.database_error()?.code()
     }
 
-    /// What the database itself has said.
+    /// Returns the error that the database itself reported.
     fn database_error(&self) -> Option<&dyn DatabaseError> {
-        let (Self::Database(error) | Self::Unsettled(error)) = self else { return None };
+        let (Self::Database(error) | Self::CommitUnknown(error)) = self else { return None };
         let (DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
         | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
@@ -317,10 +338,11 @@ impl Error {
         error.as_database_error()
     }
 
-    /// No connection to the database: it may be better in a moment.
+    /// Whether there is no connection to the database, which may recover in a
+    /// moment.
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Database(error) | Self::Unsettled(error) => {
+            Self::Database(error) | Self::CommitUnknown(error) => {
                 matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
             }
             Self::FilesMissing => true,
@@ -329,74 +351,81 @@ impl Error {
     }
 }
 
-/// Facts that a commit brought about, for the hubs of their user.
+/// Facts of one user that a commit wrote, for the hubs that serve this user.
 #[derive(Clone, Debug, PartialEq)]
-pub struct News {
+pub struct UserFacts {
+    /// The user whose journal has the facts.
     pub user: UserId,
+    /// The facts, in the order of their `seq`.
     pub facts: Vec<Fact>,
 }
 
-/// A cheap handle to the database.
+/// Handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    /// Readers. On PostgreSQL the same pool as `writer`.
+    /// Connections for reading. On PostgreSQL the same pool as `writer`.
     reader: DatabaseConnection,
-    /// On SQLite a pool of one connection: one writer.
+    /// Connections for writing. On SQLite a pool of one, because there is one
+    /// writer.
     writer: DatabaseConnection,
-    /// SQLite's.
+    /// The files of a SQLite database; `None` on PostgreSQL.
     files: Option<Arc<DatabaseFiles>>,
-    clock: crate::clock::Shared,
+    clock: crate::clock::SharedClock,
     epoch: String,
     time_scale: f64,
     lease_ms: i64,
-    max_open: MaxOpen,
+    open_limits: OpenLimits,
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite://path` or `postgres://…`) and
-    /// brings its schema up to date; one that a newer release has brought
-    /// further is taken as it is. `time_scale` divides back-offs: a
-    /// sandbox at speed 50 retries 50 times as soon.
+    /// Opens the database at `url` (`sqlite://path` or `postgres://…`) and migrates
+    /// its schema; a schema that a newer release has migrated further is accepted.
+    /// `time_scale` divides back-offs: with speed 50, a sandbox retries 50 times as
+    /// soon.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where it can't be opened or migrated;
+    /// [`Error::open_failure`] tells the reason.
     pub async fn open(
         url: &str,
-        clock: crate::clock::Shared,
+        clock: crate::clock::SharedClock,
         time_scale: f64,
     ) -> Result<Self, Error> {
-        let opened = connect::open(url).await.map_err(|error| error.without(url))?;
-        let Opened { writer, reader, files } = opened;
+        let connections = connect::connect(url).await.map_err(|error| error.redact_url(url))?;
+        let Connections { writer, reader, files } = connections;
         let epoch = String::new();
-        let (lease_ms, max_open) = (LEASE_MS, MAX_OPEN);
+        let (lease_ms, open_limits) = (DEFAULT_LEASE_MS, DEFAULT_OPEN_LIMITS);
         let mut store =
-            Self { reader, writer, files, clock, epoch, time_scale, lease_ms, max_open };
-        store.follow_clock().await?;
+            Self { reader, writer, files, clock, epoch, time_scale, lease_ms, open_limits };
+        store.sync_clock().await?;
         store.epoch = store.read_epoch().await?;
         Ok(store)
     }
 
-    /// With leases of another length, ms.
+    /// Sets the length of leases, in milliseconds.
     #[must_use]
-    pub fn with_lease(self, lease_ms: i64) -> Self {
+    pub fn with_lease_ms(self, lease_ms: i64) -> Self {
         Self { lease_ms, ..self }
     }
 
-    /// With other bounds on what one user may have open.
+    /// Sets the maximum of what one user may have open.
     #[must_use]
-    pub fn with_max_open(self, max_open: MaxOpen) -> Self {
-        Self { max_open, ..self }
+    pub fn with_open_limits(self, open_limits: OpenLimits) -> Self {
+        Self { open_limits, ..self }
     }
 
-    /// What one user may have open.
-    pub fn max_open(&self) -> MaxOpen {
-        self.max_open
+    /// Returns the maximum of what one user may have open.
+    pub fn open_limits(&self) -> OpenLimits {
+        self.open_limits
     }
 
-    /// How long a lease lasts, ms.
+    /// Returns the length of a lease, in milliseconds.
     pub fn lease_ms(&self) -> i64 {
         self.lease_ms
     }
 
-    /// Whether one process alone can use this database.
-    pub fn has_one_process(&self) -> bool {
+    /// Whether only one process can use this database.
+    pub fn is_single_process(&self) -> bool {
         self.is_sqlite()
     }
 
@@ -404,35 +433,45 @@ impl Store {
         self.writer.get_database_backend() == DbBackend::Sqlite
     }
 
-    /// The random value made with the database; another one means another
-    /// history.
+    /// Returns the random value that was created with the database. It identifies this
+    /// database; a client whose epoch differs must reload.
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    /// UTC ms by the store's clock.
+    /// Returns the time of the store's clock, UTC in milliseconds.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }
 
-    /// SQLite's file stays as large as it is, or may grow again.
+    /// Allows SQLite's file to grow, or fixes it at its current size.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     #[cfg(feature = "testing")]
-    pub async fn may_grow(&self, grows: bool) -> Result<(), Error> {
-        // A smaller number than there are pages means those that there are.
-        let pages = if grows { u32::MAX - 1 } else { 1 };
-        one(&self.writer, &format!("PRAGMA max_page_count = {pages}"), []).await.map(|_| ())
+    pub async fn set_growth_allowed(&self, is_allowed: bool) -> Result<(), Error> {
+        // SQLite raises a number below the current page count to that count.
+        let pages = if is_allowed { u32::MAX - 1 } else { 1 };
+        query_one(&self.writer, &format!("PRAGMA max_page_count = {pages}"), []).await.map(|_| ())
     }
 
-    /// Whether the database answers, and its files are where they were opened.
+    /// Checks that the database answers and that its files are where they were
+    /// opened.
+    ///
+    /// # Errors
+    /// [`Error::FilesMissing`]; [`Error::Database`].
     pub async fn ping(&self) -> Result<(), Error> {
         if self.files.as_ref().is_some_and(|files| !files.are_in_place()) {
             return Err(Error::FilesMissing);
         }
-        one(&self.reader, "SELECT 1 AS one", []).await.map(|_| ())
+        query_one(&self.reader, "SELECT 1 AS one", []).await.map(|_| ())
     }
 
-    /// Returns the key, random and the same for all processes on this
-    /// database, by which cookies of known devices are signed.
+    /// Returns the key that signs the cookies of known devices. It is random, and
+    /// the same for all processes on this database.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn signing_key(&self) -> Result<String, Error> {
         let key: [u8; 32] = rand::random();
         execute(
@@ -443,7 +482,7 @@ impl Store {
         )
         .await?;
         let sql = "SELECT value FROM meta WHERE name = 'signing_key'";
-        Ok(one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.try_get("", "value")?)
+        Ok(query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.try_get("", "value")?)
     }
 
     async fn read_epoch(&self) -> Result<String, Error> {
@@ -453,7 +492,8 @@ impl Store {
             [Uuid::now_v7().simple().to_string().into()],
         )
         .await?;
-        let row = one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
+        let row =
+            query_one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
         Ok(row.ok_or(Error::NotFound)?.try_get("", "value")?)
     }
 
@@ -461,17 +501,20 @@ impl Store {
         sql::begin(&self.writer).await
     }
 
-    /// Locks the row that is read. SQLite's one writer needs no such word.
+    /// Returns the clause that locks the selected rows. It is empty on SQLite,
+    /// which has one writer.
     fn for_update(&self) -> &'static str {
         if self.is_sqlite() { "" } else { " FOR UPDATE" }
     }
 
-    /// The same where no key changes: rows that refer to it are still made.
-    fn for_update_of_values(&self) -> &'static str {
+    /// Returns the clause that locks the selected rows against everything but new
+    /// rows that refer to them.
+    fn for_no_key_update(&self) -> &'static str {
         if self.is_sqlite() { "" } else { " FOR NO KEY UPDATE" }
     }
 
-    /// Full jitter on the back-off that follows attempt number `attempt`.
+    /// Returns the back-off after attempt number `attempt`, with full jitter, in
+    /// milliseconds.
     fn back_off(&self, attempt: i64) -> i64 {
         let step = usize::try_from(attempt - 1).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
         self.scaled(rand::random_range(0..=BACK_OFF_MS[step]))

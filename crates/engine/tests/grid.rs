@@ -1,33 +1,36 @@
-//! The grid, the flow and the file of what failed, against both databases.
+//! The job grid, the flow and failed uploads, on both databases.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use contract::{
     JobId, UserId,
-    api::{Filter, FlowEdge, Outcome, RetryWhich},
+    api::{FlowEdge, GridFilter, Outcome, RetryRequest},
     command::{AlarmCreate, Ec2Start, ProductUpload},
     product::{Price, Product},
     state::JobKind,
 };
 use engine::{
-    clock::Steered,
-    store::{Accept, Claim, Claimed, Ending, Error, Finish, GridQuery, NewTask, Store, Turns},
+    clock::ManualClock,
+    store::{
+        AttemptOutcome, Claim, ClaimedTask, Error, FinishAttempt, GridQuery, NewJob, NewTask,
+        RoundRobin, Store,
+    },
     testing::PostgresNode,
 };
 
-struct World {
+struct Fixture {
     store: Store,
     user: UserId,
 }
 
 const CHANNELS: [&str; 3] = ["corner", "acme", "bazaar"];
 
-async fn world(url: &str) -> World {
-    let store = Store::open(url, Steered::at(1_000_000), 1.0).await.unwrap();
-    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    World { store, user }
+async fn open_fixture(url: &str) -> Fixture {
+    let store = Store::open(url, ManualClock::at(1_000_000), 1.0).await.unwrap();
+    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    Fixture { store, user }
 }
 
-/// Each test on SQLite by itself, and all of them on one node of PostgreSQL.
+/// Runs each test on SQLite as a test of its own, and all of them on one PostgreSQL node.
 macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
@@ -35,14 +38,14 @@ macro_rules! on_both_databases {
             async fn $test() {
                 let folder = tempfile::tempdir().unwrap();
                 let file = folder.path().join("meanwhile.sqlite");
-                super::$test(super::world(&format!("sqlite://{}", file.display())).await).await;
+                super::$test(super::open_fixture(&format!("sqlite://{}", file.display())).await).await;
             })+
         }
 
         #[tokio::test]
         async fn on_postgres() {
             let node = PostgresNode::start();
-            $($test(world(&node.url()).await).await;)+
+            $($test(open_fixture(&node.create_database()).await).await;)+
         }
     };
 }
@@ -50,10 +53,10 @@ macro_rules! on_both_databases {
 on_both_databases!(
     a_window_has_whole_rows_in_the_order_of_the_columns,
     rows_are_filtered_by_state_and_searched_by_words,
-    a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain,
-    the_flow_of_an_upload_has_a_node_a_channel,
-    what_failed_is_told_by_channel_and_with_its_reason,
-    what_belongs_to_others_is_not_found,
+    a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain,
+    the_flow_of_an_upload_has_one_node_per_channel,
+    failed_uploads_are_listed_by_channel_with_their_reason,
+    jobs_of_other_users_are_not_found,
 );
 
 fn product(row: u32) -> Product {
@@ -68,13 +71,13 @@ fn product(row: u32) -> Product {
     }
 }
 
-impl World {
-    /// `count` products on all channels, in an order of columns that is not
-    /// the alphabet's.
+impl Fixture {
+    /// Launches `count` products on all channels, whose columns are not in alphabetical
+    /// order.
     async fn upload(&self, count: u32) -> JobId {
         let mut tasks = Vec::new();
         for row in 0..count {
-            // Not in the order of the columns either.
+            // The tasks are not in the order of the columns either.
             for channel in ["acme", "bazaar", "corner"] {
                 let product = product(row);
                 let (sku, title) = (product.sku.clone(), product.title.clone());
@@ -85,7 +88,7 @@ impl World {
         self.accept(JobKind::ProductUploads, CHANNELS.map(str::to_owned).to_vec(), tasks).await
     }
 
-    async fn start(&self, count: u32) -> JobId {
+    async fn start_machines(&self, count: u32) -> JobId {
         let tasks = (0..count).map(|row| {
             let id = format!("i-{row}");
             let command = Ec2Start { instance_id: id.clone(), name: "web".into() };
@@ -97,21 +100,23 @@ impl World {
     async fn accept(&self, kind: JobKind, channels: Vec<String>, tasks: Vec<NewTask>) -> JobId {
         let title = "t".into();
         let accept =
-            Accept { actor: self.user.into(), kind, title, channels, tasks, idempotency: None };
+            NewJob { actor: self.user.into(), kind, title, channels, tasks, idempotency: None };
         self.store.accept(accept).await.unwrap().job.id
     }
 
-    async fn claim(&self, queue: &str) -> Claimed {
-        let due = self.store.due(queue, 1, &Turns::default()).await.unwrap().tasks;
+    async fn claim(&self, queue: &str) -> ClaimedTask {
+        let due = self.store.due_tasks(queue, 1, &RoundRobin::default()).await.unwrap().tasks;
         match self.store.claim(due[0].task, due[0].fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => *claimed,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn finish(&self, claimed: &Claimed, ending: Ending) {
+    async fn finish(&self, claimed: &ClaimedTask, outcome: AttemptOutcome) {
         let (task, fence, worker) = (claimed.task, claimed.fence, "w1".into());
-        for finished in self.store.finish(vec![Finish { task, fence, worker, ending }]).await {
+        for finished in
+            self.store.finish(vec![FinishAttempt { task, fence, worker, outcome }]).await
+        {
             finished.unwrap();
         }
     }
@@ -119,68 +124,77 @@ impl World {
     async fn fail(&self, channel: &str, message: &str) {
         let claimed = self.claim(&format!("meanwhile.q.product.upload.{channel}.v1")).await;
         let outcome = Outcome { code: "rejected".into(), message: message.into(), reference: None };
-        self.finish(&claimed, Ending::Failed { outcome }).await;
+        self.finish(&claimed, AttemptOutcome::Failed { outcome }).await;
     }
 
-    /// How many rows match, and the numbers of those in the window.
-    async fn rows(&self, job: JobId, filter: Filter, words: &str, offset: u32) -> (u32, Vec<u32>) {
-        let query = GridQuery { filter, words: words.into(), offset, limit: 3 };
-        let grid = self.store.grid(self.user, job, &query).await.unwrap();
+    /// Returns how many rows match, and the numbers of those in the window.
+    async fn rows(
+        &self,
+        job: JobId,
+        filter: GridFilter,
+        search: &str,
+        offset: u32,
+    ) -> (u32, Vec<u32>) {
+        let query = GridQuery { filter, search_text: search.into(), offset, limit: 3 };
+        let grid = self.store.job_grid(self.user, job, &query).await.unwrap();
         assert_eq!(grid.offset, offset);
         (grid.matching, grid.rows.iter().map(|row| row.row).collect())
     }
 }
 
-fn done() -> Outcome {
+fn succeeded_outcome() -> Outcome {
     Outcome { code: "running".into(), message: "It runs.".into(), reference: None }
 }
 
-async fn a_window_has_whole_rows_in_the_order_of_the_columns(world: World) {
-    let job = world.upload(8).await;
-    world.upload(2).await;
-    assert_eq!(world.rows(job, Filter::All, "", 0).await, (8, vec![0, 1, 2]));
-    assert_eq!(world.rows(job, Filter::All, "", 6).await, (8, vec![6, 7]));
-    assert_eq!(world.rows(job, Filter::All, "", 8).await, (8, vec![]));
-    let query = GridQuery { filter: Filter::All, words: String::new(), offset: 4, limit: 1 };
-    let grid = world.store.grid(world.user, job, &query).await.unwrap();
+async fn a_window_has_whole_rows_in_the_order_of_the_columns(fixture: Fixture) {
+    let job = fixture.upload(8).await;
+    fixture.upload(2).await;
+    assert_eq!(fixture.rows(job, GridFilter::All, "", 0).await, (8, vec![0, 1, 2]));
+    assert_eq!(fixture.rows(job, GridFilter::All, "", 6).await, (8, vec![6, 7]));
+    assert_eq!(fixture.rows(job, GridFilter::All, "", 8).await, (8, vec![]));
+    let query =
+        GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 4, limit: 1 };
+    let grid = fixture.store.job_grid(fixture.user, job, &query).await.unwrap();
     let row = &grid.rows[0];
     assert_eq!((row.sku.as_str(), row.title.as_str()), ("SKU_4", "Oak 100% lamp"));
     let cells: Vec<_> = row.cells.iter().map(|task| task.channel.as_deref().unwrap()).collect();
     assert_eq!(cells, CHANNELS);
 }
 
-async fn rows_are_filtered_by_state_and_searched_by_words(world: World) {
-    let job = world.upload(6).await;
-    world.fail("acme", "No.").await;
-    world.fail("acme", "No.").await;
-    let running = world.claim("meanwhile.q.product.upload.corner.v1").await;
+async fn rows_are_filtered_by_state_and_searched_by_words(fixture: Fixture) {
+    let job = fixture.upload(6).await;
+    fixture.fail("acme", "No.").await;
+    fixture.fail("acme", "No.").await;
+    let running = fixture.claim("meanwhile.q.product.upload.corner.v1").await;
     assert_eq!(running.row, 0);
-    assert_eq!(world.rows(job, Filter::Failed, "", 0).await, (2, vec![0, 1]));
-    assert_eq!(world.rows(job, Filter::Failed, "", 1).await, (2, vec![1]));
-    assert_eq!(world.rows(job, Filter::Running, "", 0).await, (1, vec![0]));
-    assert_eq!(world.rows(job, Filter::Waiting, "", 3).await, (6, vec![3, 4, 5]));
-    assert_eq!(world.rows(job, Filter::Succeeded, "", 0).await, (0, vec![]));
-    assert_eq!(world.rows(job, Filter::All, "OAK", 0).await, (3, vec![0, 2, 4]));
-    assert_eq!(world.rows(job, Filter::All, "u_5", 0).await, (1, vec![5]));
-    assert_eq!(world.rows(job, Filter::Failed, "birch", 0).await, (1, vec![1]));
-    assert_eq!(world.rows(job, Filter::All, "100%", 0).await.0, 3);
-    assert_eq!(world.rows(job, Filter::All, "1%0", 0).await.0, 0, "% is itself");
-    assert_eq!(world.rows(job, Filter::All, "SKUx5", 0).await.0, 0);
-    assert_eq!(world.rows(job, Filter::All, "SKU%5", 0).await.0, 0);
-    // A failed row that is queued again fails no more.
-    world.store.retry(world.user, job, &RetryWhich::default()).await.unwrap();
-    assert_eq!(world.rows(job, Filter::Failed, "", 0).await, (0, vec![]));
+    assert_eq!(fixture.rows(job, GridFilter::Failed, "", 0).await, (2, vec![0, 1]));
+    assert_eq!(fixture.rows(job, GridFilter::Failed, "", 1).await, (2, vec![1]));
+    assert_eq!(fixture.rows(job, GridFilter::Running, "", 0).await, (1, vec![0]));
+    assert_eq!(fixture.rows(job, GridFilter::Waiting, "", 3).await, (6, vec![3, 4, 5]));
+    assert_eq!(fixture.rows(job, GridFilter::Succeeded, "", 0).await, (0, vec![]));
+    assert_eq!(fixture.rows(job, GridFilter::All, "OAK", 0).await, (3, vec![0, 2, 4]));
+    assert_eq!(fixture.rows(job, GridFilter::All, "u_5", 0).await, (1, vec![5]));
+    assert_eq!(fixture.rows(job, GridFilter::Failed, "birch", 0).await, (1, vec![1]));
+    assert_eq!(fixture.rows(job, GridFilter::All, "100%", 0).await.0, 3);
+    assert_eq!(fixture.rows(job, GridFilter::All, "1%0", 0).await.0, 0, "% is no wildcard");
+    assert_eq!(fixture.rows(job, GridFilter::All, "SKUx5", 0).await.0, 0);
+    assert_eq!(fixture.rows(job, GridFilter::All, "SKU%5", 0).await.0, 0);
+    // A failed row that is queued again no longer counts as failed.
+    fixture.store.retry_failed_tasks(fixture.user, job, &RetryRequest::default()).await.unwrap();
+    assert_eq!(fixture.rows(job, GridFilter::Failed, "", 0).await, (0, vec![]));
 }
 
-async fn a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain(world: World) {
-    let job = world.start(3).await;
-    let claimed = world.claim("meanwhile.q.ec2.start.v1").await;
+async fn a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain(fixture: Fixture) {
+    let job = fixture.start_machines(3).await;
+    let claimed = fixture.claim("meanwhile.q.ec2.start.v1").await;
     let alarm = AlarmCreate { instance_id: "i-0".into(), name: "web".into() };
     let follow_up = NewTask::new(&alarm, None, "i-0".into(), "web".into(), claimed.row).unwrap();
-    let ending = Ending::Succeeded { outcome: done(), follow_ups: vec![follow_up] };
-    world.finish(&claimed, ending).await;
-    let query = GridQuery { filter: Filter::All, words: String::new(), offset: 0, limit: 9 };
-    let grid = world.store.grid(world.user, job, &query).await.unwrap();
+    let outcome =
+        AttemptOutcome::Succeeded { outcome: succeeded_outcome(), follow_ups: vec![follow_up] };
+    fixture.finish(&claimed, outcome).await;
+    let query =
+        GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 0, limit: 9 };
+    let grid = fixture.store.job_grid(fixture.user, job, &query).await.unwrap();
     let kinds = |row: usize| -> Vec<_> {
         grid.rows[row].cells.iter().map(|task| task.kind.as_str()).collect()
     };
@@ -188,33 +202,34 @@ async fn a_follow_up_stands_in_its_causes_row_and_the_flow_tells_the_chain(world
     assert_eq!(kinds(0), ["ec2.start", "alarm.create"]);
     assert_eq!(kinds(1), ["ec2.start"]);
 
-    let flow = world.store.flow(world.user, job).await.unwrap();
-    let told: Vec<_> = flow.nodes.iter().map(|n| (n.kind.as_str(), n.depth, n.total())).collect();
-    assert_eq!(told, [("ec2.start", 0, 3), ("alarm.create", 1, 1)]);
+    let flow = fixture.store.job_flow(fixture.user, job).await.unwrap();
+    let nodes: Vec<_> = flow.nodes.iter().map(|n| (n.kind.as_str(), n.depth, n.total())).collect();
+    assert_eq!(nodes, [("ec2.start", 0, 3), ("alarm.create", 1, 1)]);
     assert_eq!((flow.nodes[0].succeeded, flow.nodes[0].queued, flow.nodes[1].queued), (1, 2, 1));
     assert_eq!(flow.edges, [FlowEdge { from: 0, to: 1, count: 1 }]);
 }
 
-async fn the_flow_of_an_upload_has_a_node_a_channel(world: World) {
-    let job = world.upload(4).await;
-    world.fail("bazaar", "No.").await;
-    let flow = world.store.flow(world.user, job).await.unwrap();
-    let told: Vec<_> = flow
+async fn the_flow_of_an_upload_has_one_node_per_channel(fixture: Fixture) {
+    let job = fixture.upload(4).await;
+    fixture.fail("bazaar", "No.").await;
+    let flow = fixture.store.job_flow(fixture.user, job).await.unwrap();
+    let nodes: Vec<_> = flow
         .nodes
         .iter()
         .map(|node| (node.channel.as_deref().unwrap(), node.queued, node.failed))
         .collect();
-    assert_eq!(told, [("corner", 4, 0), ("acme", 4, 0), ("bazaar", 3, 1)]);
+    assert_eq!(nodes, [("corner", 4, 0), ("acme", 4, 0), ("bazaar", 3, 1)]);
     assert!(flow.edges.is_empty());
 }
 
-async fn what_failed_is_told_by_channel_and_with_its_reason(world: World) {
-    let job = world.upload(3).await;
-    world.fail("acme", "Too dear.").await;
-    world.fail("bazaar", "No picture.").await;
-    world.fail("acme", "No title.").await;
+async fn failed_uploads_are_listed_by_channel_with_their_reason(fixture: Fixture) {
+    let job = fixture.upload(3).await;
+    fixture.fail("acme", "Too dear.").await;
+    fixture.fail("bazaar", "No picture.").await;
+    fixture.fail("acme", "No title.").await;
     let failed = async |channel| -> Vec<_> {
-        let failed = world.store.failed_uploads(world.user, job, channel, None, 9).await.unwrap();
+        let failed =
+            fixture.store.failed_uploads(fixture.user, job, channel, None, 9).await.unwrap();
         failed.into_iter().map(|failed| (failed.upload.product.sku, failed.reason)).collect()
     };
     let row = |sku: &str, reason: &str| (sku.to_owned(), reason.to_owned());
@@ -224,32 +239,33 @@ async fn what_failed_is_told_by_channel_and_with_its_reason(world: World) {
     assert_eq!(failed(Some("bazaar")).await, [row("SKU_0", "No picture.")]);
     assert!(failed(Some("corner")).await.is_empty());
 
-    // Page by page it is the same.
+    // Reading page by page gives the same result.
     let mut pages = Vec::new();
     let mut after = None;
     loop {
-        let page = world.store.failed_uploads(world.user, job, None, after, 2).await.unwrap();
+        let page = fixture.store.failed_uploads(fixture.user, job, None, after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
-        after = Some(last.place);
+        after = Some(last.cursor);
         pages.extend(page.into_iter().map(|failed| (failed.upload.product.sku, failed.reason)));
     }
     assert_eq!(pages, all);
 }
 
-async fn what_belongs_to_others_is_not_found(world: World) {
-    let job = world.upload(1).await;
+async fn jobs_of_other_users_are_not_found(fixture: Fixture) {
+    let job = fixture.upload(1).await;
     let stranger = UserId(uuid::Uuid::now_v7());
-    let query = GridQuery { filter: Filter::All, words: String::new(), offset: 0, limit: 9 };
-    let store = &world.store;
-    assert!(matches!(store.grid(stranger, job, &query).await, Err(Error::NotFound)));
-    assert!(matches!(store.flow(stranger, job).await, Err(Error::NotFound)));
+    let query =
+        GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 0, limit: 9 };
+    let store = &fixture.store;
+    assert!(matches!(store.job_grid(stranger, job, &query).await, Err(Error::NotFound)));
+    assert!(matches!(store.job_flow(stranger, job).await, Err(Error::NotFound)));
     let failed = store.failed_uploads(stranger, job, None, None, 9).await;
     assert!(matches!(failed, Err(Error::NotFound)));
     let behind = Some((-1, uuid::Uuid::nil()));
     let failed = store.failed_uploads(stranger, job, None, behind, 9).await;
     assert_eq!(failed.unwrap().len(), 0);
     assert!(store.job_journal_before(stranger, job, i64::MAX, 9).await.unwrap().is_empty());
-    let own = store.job_journal_before(world.user, job, i64::MAX, 9).await.unwrap();
+    let own = store.job_journal_before(fixture.user, job, i64::MAX, 9).await.unwrap();
     assert_eq!(own.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The broker's suite on a real RabbitMQ, and what only it can do wrong.
+//! The broker on a real RabbitMQ: the common suite, and failures of RabbitMQ.
 #![allow(clippy::unwrap_used)]
 
 use contract::{
@@ -6,15 +6,15 @@ use contract::{
     command::{Command, NoopRun},
     envelope::Dispatch,
     fact::{Fact, FactData, FactKind},
-    live::Started,
     state::JobKind,
+    websocket::TaskStarted,
 };
 use engine::{
-    broker::{Broker, Error, News, rabbit::Rabbit, suite},
+    broker::{Broker, Error, HubEvent, rabbitmq::RabbitMqBroker, suite},
     clock,
-    election::Seat,
-    relay::{self, Bell, Queue},
-    store::{self, Accept, NewTask, Store},
+    election::LeaderLease,
+    relay::{self, QueueConfig, RelayWaker},
+    store::{self, NewJob, NewTask, Store},
     testing::RabbitNode,
 };
 use std::{
@@ -24,62 +24,62 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Two nodes on one broker: each hears the other's news.
+/// Two nodes on one broker: each receives the other's events.
 #[tokio::test]
-async fn news_reach_every_node_once() {
+async fn hub_events_reach_every_node_once() {
     let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let stop = CancellationToken::new();
-    let nodes = [0, 1].map(|_| Arc::new(Rabbit::new(&server.url()).unwrap()));
+    let nodes = [0, 1].map(|_| Arc::new(RabbitMqBroker::new(&server.url()).unwrap()));
     for node in &nodes {
         let (node, stop) = (Arc::clone(node), stop.clone());
         tokio::spawn(async move { node.run(stop).await });
     }
-    let mut heard = [nodes[0].news(), nodes[1].news()];
-    let news = |n: i64| {
-        let started = Started {
+    let mut receivers = [nodes[0].subscribe(), nodes[1].subscribe()];
+    let event = |n: i64| {
+        let started = TaskStarted {
             task: TaskId(Uuid::from_u128(1)),
             job: JobId(Uuid::from_u128(2)),
             attempt: 1,
             at: n,
         };
-        News::Started(UserId(Uuid::from_u128(3)), started)
+        HubEvent::TaskStarted(UserId(Uuid::from_u128(3)), started)
     };
-    // A node that listens not yet misses what is said: say it until it hears.
+    // A node that doesn't consume yet misses events, so they are repeated until one arrives.
     let mut n = 0;
     loop {
         n += 1;
-        nodes[0].announce(news(n));
-        let other = tokio::time::timeout(Duration::from_millis(200), heard[1].recv()).await;
+        nodes[0].broadcast(event(n));
+        let other = tokio::time::timeout(Duration::from_millis(200), receivers[1].recv()).await;
         if other.is_ok() {
             break;
         }
-        assert!(n < 100, "the other node hears nothing");
+        assert!(n < 100, "the other node receives nothing");
     }
     let mut own = 0;
-    while let Ok(heard) = heard[0].try_recv() {
+    while let Ok(received) = receivers[0].try_recv() {
         own += 1;
-        assert_eq!(*heard, news(own));
+        assert_eq!(*received, event(own));
     }
-    assert_eq!(own, n, "a node's own news came twice or not at all");
-    nodes[1].announce(news(1_000));
-    assert_eq!(*heard[0].recv().await.unwrap(), news(1_000));
+    assert_eq!(own, n, "a node's own events came twice or not at all");
+    nodes[1].broadcast(event(1_000));
+    assert_eq!(*receivers[0].recv().await.unwrap(), event(1_000));
     stop.cancel();
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
 
-/// A node without pages hears of what may be due, and of nothing else.
+/// A node without pages receives events that may create work, and no others.
 #[tokio::test]
-async fn a_worker_hears_of_work_alone() {
+async fn a_worker_only_node_receives_only_events_that_create_work() {
     let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let stop = CancellationToken::new();
-    let rabbit = || Rabbit::new(&server.url()).unwrap();
-    let (web, worker) = (Arc::new(rabbit()), Arc::new(rabbit().for_work()));
+    let rabbit = || RabbitMqBroker::new(&server.url()).unwrap();
+    let (web, worker) = (Arc::new(rabbit()), Arc::new(rabbit().worker_only()));
     for node in [&web, &worker] {
         let (node, stop) = (Arc::clone(node), stop.clone());
         tokio::spawn(async move { node.run(stop).await });
     }
-    let mut heard = worker.news();
-    let news = |seq: i64| {
+    let mut receiver = worker.subscribe();
+    let event = |seq: i64| {
         let fact = |(seq, kind)| Fact {
             seq,
             id: Uuid::from_u128(1),
@@ -91,40 +91,40 @@ async fn a_worker_hears_of_work_alone() {
         };
         let kinds = [FactKind::TaskSucceeded, FactKind::TaskCreated, FactKind::TaskSucceeded];
         let facts = (seq..).zip(kinds).map(fact).collect();
-        News::Facts(store::News { user: UserId(Uuid::from_u128(3)), facts })
+        HubEvent::Facts(store::UserFacts { user: UserId(Uuid::from_u128(3)), facts })
     };
     let mut n = 0;
     let first = loop {
         n += 1;
-        web.announce(news(n * 10));
-        let told = tokio::time::timeout(Duration::from_millis(200), heard.recv()).await;
-        match told {
-            Ok(told) => break told.unwrap(),
-            Err(_) => assert!(n < 100, "the worker hears nothing"),
+        web.broadcast(event(n * 10));
+        let received = tokio::time::timeout(Duration::from_millis(200), receiver.recv()).await;
+        match received {
+            Ok(received) => break received.unwrap(),
+            Err(_) => assert!(n < 100, "the worker receives nothing"),
         }
     };
-    web.announce(news(10_000));
+    web.broadcast(event(10_000));
     let mut all = vec![first];
-    while !matches!(all.last().map(|news| &**news), Some(News::Facts(f)) if f.facts[0].seq > 9_000)
+    while !matches!(all.last().map(|event| &**event), Some(HubEvent::Facts(f)) if f.facts[0].seq > 9_000)
     {
-        all.push(heard.recv().await.unwrap());
+        all.push(receiver.recv().await.unwrap());
     }
-    for news in all {
-        let News::Facts(news) = &*news else { panic!("{news:?}") };
-        let kinds: Vec<_> = news.facts.iter().map(|fact| fact.kind).collect();
+    for event in all {
+        let HubEvent::Facts(user_facts) = &*event else { panic!("{event:?}") };
+        let kinds: Vec<_> = user_facts.facts.iter().map(|fact| fact.kind).collect();
         assert_eq!(kinds, [FactKind::TaskCreated]);
     }
     stop.cancel();
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
 
-/// Why a worker keeps what it can't end yet.
+/// The reason why a worker keeps deliveries that it can't acknowledge yet.
 #[tokio::test]
-async fn what_is_dropped_keeps_its_slot_until_its_consumer_is_gone() {
+async fn a_dropped_delivery_counts_against_prefetch_until_its_consumer_ends() {
     let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = Rabbit::new(&server.url()).unwrap();
+    let broker = RabbitMqBroker::new(&server.url()).unwrap();
     let queue = "meanwhile.q.dropped.v1";
-    broker.declare(&[queue.into()]).await.unwrap();
+    broker.declare_queues(&[queue.into()]).await.unwrap();
     let dispatch = |fence| Dispatch {
         task: TaskId(Uuid::now_v7()),
         job: JobId(Uuid::now_v7()),
@@ -142,7 +142,7 @@ async fn what_is_dropped_keeps_its_slot_until_its_consumer_is_gone() {
     let mut deliveries = broker.consume(queue, 1).await.unwrap();
     drop(deliveries.recv().await.unwrap());
     let next = tokio::time::timeout(Duration::from_secs(2), deliveries.recv()).await;
-    assert!(next.is_err(), "the slot was free again");
+    assert!(next.is_err(), "the dropped delivery no longer counted");
     drop(deliveries);
     let mut deliveries = broker.consume(queue, 1).await.unwrap();
     for fence in [1, 2] {
@@ -153,19 +153,19 @@ async fn what_is_dropped_keeps_its_slot_until_its_consumer_is_gone() {
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
 
-/// Somebody deletes a queue: who consumes hears of it, who publishes is told,
-/// and whoever declares it again learns that its messages are lost.
+/// Somebody deletes a queue: its consumer ends, publishing reports it, and declaring it
+/// again returns that its messages are lost.
 #[tokio::test]
-async fn a_queue_that_was_deleted_is_told_of_and_declared_again() {
+async fn a_deleted_queue_is_reported_and_declared_again() {
     let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = Rabbit::new(&server.url()).unwrap();
+    let broker = RabbitMqBroker::new(&server.url()).unwrap();
     let queue = "meanwhile.q.deleted.v1";
     let queues = [queue.to_owned()];
-    assert_eq!(broker.declare(&queues).await.unwrap(), queues);
+    assert_eq!(broker.declare_queues(&queues).await.unwrap(), queues);
     let mut deliveries = broker.consume(queue, 1).await.unwrap();
-    // What its consumer holds is not lost.
-    assert_eq!(broker.declare(&queues).await.unwrap(), [""; 0]);
-    assert!(server.control(&["delete_queue", queue]));
+    // A queue with a consumer doesn't count as lost.
+    assert_eq!(broker.declare_queues(&queues).await.unwrap(), [""; 0]);
+    assert!(server.rabbitmqctl(&["delete_queue", queue]));
     let ended = tokio::time::timeout(Duration::from_secs(10), deliveries.recv()).await;
     assert!(ended.expect("a cancelled consumer ends").is_none());
     let dispatch = Dispatch {
@@ -180,26 +180,29 @@ async fn a_queue_that_was_deleted_is_told_of_and_declared_again() {
         body: serde_json::json!({}),
     };
     let published = broker.publish(std::slice::from_ref(&dispatch)).await.remove(0);
-    assert!(matches!(&published, Err(Error::NoQueue(name)) if name == queue), "{published:?}");
-    let depth = broker.depth(queue).await;
-    assert!(matches!(&depth, Err(Error::NoQueue(name)) if name == queue), "{depth:?}");
-    assert_eq!(broker.declare(&queues).await.unwrap(), queues);
+    assert!(
+        matches!(&published, Err(Error::QueueNotFound(name)) if name == queue),
+        "{published:?}"
+    );
+    let depth = broker.queue_depth(queue).await;
+    assert!(matches!(&depth, Err(Error::QueueNotFound(name)) if name == queue), "{depth:?}");
+    assert_eq!(broker.declare_queues(&queues).await.unwrap(), queues);
     broker.publish(&[dispatch]).await.remove(0).unwrap();
     let mut deliveries = broker.consume(queue, 1).await.unwrap();
     deliveries.recv().await.unwrap().ack().await;
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
 
-/// What lay in a queue that is deleted is published again by its relay, and so
-/// is what comes later: within seconds, and with no worker that would tell.
+/// The relay publishes the tasks of a deleted queue again, and later tasks too: within
+/// seconds, and without a worker that would notice.
 #[tokio::test]
-async fn what_a_deleted_queue_held_is_published_again() {
+async fn tasks_of_a_deleted_queue_are_republished() {
     let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-    let store = Store::open(&url, Arc::new(clock::System), 1.0).await.unwrap();
-    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    let broker: Arc<dyn Broker> = Arc::new(Rabbit::new(&server.url()).unwrap());
+    let store = Store::open(&url, Arc::new(clock::SystemClock), 1.0).await.unwrap();
+    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let broker: Arc<dyn Broker> = Arc::new(RabbitMqBroker::new(&server.url()).unwrap());
     let launch = Uuid::now_v7();
     let accept = async |numbers: std::ops::Range<u32>| {
         let task = |number: u32| {
@@ -210,30 +213,30 @@ async fn what_a_deleted_queue_held_is_published_again() {
         let title = "no-ops".to_owned();
         let (kind, channels, idempotency) = (JobKind::Noops, Vec::new(), None);
         store
-            .accept(Accept { actor: user.into(), kind, title, channels, tasks, idempotency })
+            .accept(NewJob { actor: user.into(), kind, title, channels, tasks, idempotency })
             .await
             .unwrap();
     };
     let name = NoopRun { launch, number: 0 }.queue();
-    relay::declare(&store, broker.as_ref(), std::slice::from_ref(&name)).await.unwrap();
-    let (bell, stop) = (Bell::default(), CancellationToken::new());
-    let queue = Queue { name: name.clone(), concurrency: 4, rate: None };
-    let seat = Seat::new(store.clone(), "relay", "one");
-    let (to, woken) = (Arc::clone(&broker), bell.clone());
-    tokio::spawn(relay::run(store.clone(), to, queue, woken, seat, stop.clone()));
+    relay::declare_queues(&store, broker.as_ref(), std::slice::from_ref(&name)).await.unwrap();
+    let (relay_waker, stop) = (RelayWaker::default(), CancellationToken::new());
+    let queue = QueueConfig { name: name.clone(), concurrency: 4, rate: None };
+    let leader_lease = LeaderLease::new(store.clone(), "relay", "one");
+    let (publisher, waker) = (Arc::clone(&broker), relay_waker.clone());
+    tokio::spawn(relay::run(store.clone(), publisher, queue, waker, leader_lease, stop.clone()));
     let ready = async |count: u64| {
         let start = Instant::now();
-        while broker.depth(&name).await.ok().map(|depth| depth.ready) != Some(count) {
+        while broker.queue_depth(&name).await.ok().map(|depth| depth.ready) != Some(count) {
             assert!(start.elapsed() < Duration::from_secs(10), "not {count} in the queue");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     accept(0..3).await;
-    bell.ring();
+    relay_waker.wake();
     ready(3).await;
-    assert!(server.control(&["delete_queue", &name]));
+    assert!(server.rabbitmqctl(&["delete_queue", &name]));
     accept(3..5).await;
-    bell.ring();
+    relay_waker.wake();
     ready(5).await;
     let mut deliveries = broker.consume(&name, 8).await.unwrap();
     let mut numbers = std::collections::BTreeSet::new();
@@ -249,19 +252,19 @@ async fn what_a_deleted_queue_held_is_published_again() {
 }
 
 #[tokio::test]
-async fn keeps_the_suite_and_comes_back_after_its_connections_broke() {
+async fn passes_the_port_suite_and_reconnects() {
     let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = Rabbit::new(&node.url()).unwrap();
+    let broker = RabbitMqBroker::new(&node.url()).unwrap();
     suite::run(&broker).await;
 
     let node = tokio::task::spawn_blocking(move || {
-        assert!(node.control(&["close_all_connections", "a test"]));
+        assert!(node.rabbitmqctl(&["close_all_connections", "a test"]));
         node
     })
     .await
     .unwrap();
-    // Each use may find that its connection is gone, once.
-    let _ = broker.depth("meanwhile.q.none.v1").await;
+    // Each use may fail once on its closed connection.
+    let _ = broker.queue_depth("meanwhile.q.none.v1").await;
     let _ = broker.publish(&[]).await;
     suite::run(&broker).await;
     tokio::task::spawn_blocking(move || drop(node)).await.unwrap();

@@ -1,83 +1,86 @@
-//! The gate's suite on a real Redis, and what only it can do wrong.
+//! The rate limiter on a real Redis: the common suite, and failures of Redis.
 #![allow(clippy::unwrap_used)]
 
 use engine::{
-    gate::{Error, Gate, Gates, Limits, Refused, Reserved, redis::Redis, suite},
+    limiter::{
+        AcquireError, Error, Limiters, RateLimiter, Reservation, UpstreamLimits,
+        redis::RedisLimiter, suite,
+    },
     testing::RedisNode,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-const LIMITS: Limits = Limits { rate: 2.0, concurrency: 4 };
+const LIMITS: UpstreamLimits = UpstreamLimits { rate: 2.0, concurrency: 4 };
 
-async fn slot(gate: &Redis) -> engine::gate::Slot {
+async fn reserve_permit(limiter: &RedisLimiter) -> engine::limiter::RatePermit {
     loop {
-        match gate.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap() {
-            Reserved::Slot(slot) => return slot,
-            Reserved::Anew => {}
+        match limiter.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap() {
+            Reservation::Granted(permit) => return permit,
+            Reservation::StateLost => {}
             other => panic!("{other:?}"),
         }
     }
 }
 
 #[tokio::test]
-async fn keeps_the_suite() {
+async fn passes_the_port_suite() {
     let node = RedisNode::start();
-    suite::run(&Redis::new(&node.url()).unwrap()).await;
+    suite::run(&RedisLimiter::new(&node.url()).unwrap()).await;
 }
 
 #[tokio::test]
-async fn what_was_flushed_gives_no_credit_and_slots_of_before_are_given_up() {
+async fn a_flush_invalidates_earlier_permits_and_gives_no_burst_credit() {
     let node = RedisNode::start();
-    let gate = Redis::new(&node.url()).unwrap();
-    let before = slot(&gate).await;
-    assert!(gate.confirm("acme", &before.generation).await.unwrap());
-    assert!(node.control(&["FLUSHALL"]));
-    assert!(!gate.confirm("acme", &before.generation).await.unwrap());
-    let after = slot(&gate).await;
+    let limiter = RedisLimiter::new(&node.url()).unwrap();
+    let before = reserve_permit(&limiter).await;
+    assert!(limiter.confirm("acme", &before.generation).await.unwrap());
+    assert!(node.redis_cli(&["FLUSHALL"]));
+    assert!(!limiter.confirm("acme", &before.generation).await.unwrap());
+    let after = reserve_permit(&limiter).await;
     assert!(after.wait > Duration::from_millis(500), "{after:?}");
-    assert!(gate.confirm("acme", &after.generation).await.unwrap());
+    assert!(limiter.confirm("acme", &after.generation).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_server_that_was_away_is_found_again_and_gives_no_credit() {
+async fn the_limiter_reconnects_without_burst_credit() {
     let mut node = RedisNode::start();
-    let gates = Gates::new(Arc::new(Redis::new(&node.url()).unwrap()), None);
-    gates.add("acme", LIMITS);
-    assert!(gates.enter("acme").await.is_ok());
+    let limiters = Limiters::new(Arc::new(RedisLimiter::new(&node.url()).unwrap()), None);
+    limiters.add_upstream("acme", LIMITS);
+    assert!(limiters.acquire("acme").await.is_ok());
     node.kill();
-    assert!(gates.enter("acme").await.is_err(), "nobody enters without the gate");
+    assert!(limiters.acquire("acme").await.is_err(), "a permit without the limiter");
     node.spawn();
     let start = Instant::now();
-    while gates.enter("acme").await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it was not found again");
+    while limiters.acquire("acme").await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it did not reconnect");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(start.elapsed() > Duration::from_millis(500), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
-async fn many_workers_keep_one_pace_and_share_the_places() {
+async fn workers_share_one_rate_and_the_concurrency_slots() {
     let node = RedisNode::start();
-    let fast = Limits { rate: 20.0, concurrency: 4 };
+    let fast = UpstreamLimits { rate: 20.0, concurrency: 4 };
     let workers: Vec<_> = (0..4)
         .map(|_| {
-            let gates = Gates::new(Arc::new(Redis::new(&node.url()).unwrap()), None);
-            gates.add("acme", fast.clone());
-            gates
+            let limiters = Limiters::new(Arc::new(RedisLimiter::new(&node.url()).unwrap()), None);
+            limiters.add_upstream("acme", fast.clone());
+            limiters
         })
         .collect();
     let start = Instant::now();
     let calls: Vec<_> = workers
         .iter()
         .cloned()
-        .map(|gates| {
+        .map(|limiters| {
             tokio::spawn(async move {
                 let mut times = Vec::new();
                 while times.len() < 12 {
-                    if let Ok(mut permit) = gates.enter("acme").await {
-                        permit.fresh(Instant::now() + Duration::from_secs(30)).await.unwrap();
+                    if let Ok(mut permit) = limiters.acquire("acme").await {
+                        permit.confirm(Instant::now() + Duration::from_secs(30)).await.unwrap();
                         times.push(start.elapsed());
                     }
                 }
@@ -90,7 +93,7 @@ async fn many_workers_keep_one_pace_and_share_the_places() {
         times.extend(call.await.unwrap());
     }
     times.sort();
-    // As a service counts: a bucket of two at the full rate.
+    // Counts as an upstream does: a leaky bucket of two at the full rate.
     let mut level = 0.0_f64;
     let mut last = times[0];
     for &time in &times {
@@ -103,43 +106,49 @@ async fn many_workers_keep_one_pace_and_share_the_places() {
 }
 
 #[tokio::test]
-async fn every_account_begins_anew_where_a_server_came_back_with_an_older_memory() {
+async fn every_upstream_is_reset_when_the_server_restores_an_older_snapshot() {
     let mut node = RedisNode::start();
-    let gate = Redis::new(&node.url()).unwrap();
-    let accounts = ["acme", "bazaar"];
-    let ask = async |account| gate.reserve(account, &LIMITS, Uuid::now_v7()).await;
+    let limiter = RedisLimiter::new(&node.url()).unwrap();
+    let upstreams = ["acme", "bazaar"];
+    let reserve = async |upstream| limiter.reserve(upstream, &LIMITS, Uuid::now_v7()).await;
     let mut generations = Vec::new();
-    for account in accounts {
-        assert_eq!(ask(account).await.unwrap(), Reserved::Anew);
-        let Reserved::Slot(slot) = ask(account).await.unwrap() else { panic!() };
-        generations.push(slot.generation);
+    for upstream in upstreams {
+        assert_eq!(reserve(upstream).await.unwrap(), Reservation::StateLost);
+        let Reservation::Granted(permit) = reserve(upstream).await.unwrap() else { panic!() };
+        generations.push(permit.generation);
     }
-    assert!(node.control(&["SAVE"]));
+    assert!(node.redis_cli(&["SAVE"]));
     let long = Duration::from_secs(60);
-    for account in accounts {
-        gate.close(account, long, true).await.unwrap();
-        assert!(matches!(ask(account).await.unwrap(), Reserved::Later { closed: true, .. }));
+    for upstream in upstreams {
+        limiter.start_cooldown(upstream, long, true).await.unwrap();
+        assert!(matches!(
+            reserve(upstream).await.unwrap(),
+            Reservation::RetryAfter { in_cooldown: true, .. }
+        ));
     }
     node.kill();
-    assert!(ask("acme").await.is_err());
+    assert!(reserve("acme").await.is_err());
     node.spawn();
-    // Who is not told of a closing would call: that is known in SQL alone now.
-    for (account, generation) in accounts.into_iter().zip(&generations) {
-        assert!(!gate.confirm(account, generation).await.unwrap(), "{account}");
-        assert_eq!(ask(account).await.unwrap(), Reserved::Anew, "{account}");
+    // Only SQL has the cooldown now: without a reset, the next caller would call.
+    for (upstream, generation) in upstreams.into_iter().zip(&generations) {
+        assert!(!limiter.confirm(upstream, generation).await.unwrap(), "{upstream}");
+        assert_eq!(reserve(upstream).await.unwrap(), Reservation::StateLost, "{upstream}");
     }
-    for account in accounts {
-        assert!(matches!(ask(account).await.unwrap(), Reserved::Slot(_)), "{account}, once");
+    for upstream in upstreams {
+        assert!(
+            matches!(reserve(upstream).await.unwrap(), Reservation::Granted(_)),
+            "{upstream}: reset once"
+        );
     }
 }
 
-/// As if the server's clock had been a day ahead until now.
+/// Moves all stored times a day ahead, as if the server's clock had been set back.
 #[tokio::test]
-async fn a_clock_that_is_set_back_does_not_keep_a_slot_for_a_day() {
+async fn a_clock_set_back_does_not_delay_permits_by_a_day() {
     let node = RedisNode::start();
-    let gate = Redis::new(&node.url()).unwrap();
-    slot(&gate).await;
-    gate.close("acme", Duration::from_secs(60), true).await.unwrap();
+    let limiter = RedisLimiter::new(&node.url()).unwrap();
+    reserve_permit(&limiter).await;
+    limiter.start_cooldown("acme", Duration::from_secs(60), true).await.unwrap();
     let url = redis::Client::open(node.url()).unwrap();
     let mut connection = url.get_multiplexed_async_connection().await.unwrap();
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
@@ -148,7 +157,13 @@ async fn a_clock_that_is_set_back_does_not_keep_a_slot_for_a_day() {
     for key in &keys {
         let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut connection).await.unwrap();
         if kind == "hash" {
-            for field in ["next", "closed", "since", "refusal", "seen"] {
+            for field in [
+                "next_permit_at",
+                "cooldown_until",
+                "rate_factor_since",
+                "last_refusal",
+                "last_seen_time",
+            ] {
                 let exists: bool = redis::cmd("HEXISTS")
                     .arg(key)
                     .arg(field)
@@ -162,72 +177,72 @@ async fn a_clock_that_is_set_back_does_not_keep_a_slot_for_a_day() {
                 }
             }
         } else if kind == "zset" {
-            let places: Vec<String> = redis::cmd("ZRANGE")
+            let slots: Vec<String> = redis::cmd("ZRANGE")
                 .arg(key)
                 .arg(0)
                 .arg(-1)
                 .query_async(&mut connection)
                 .await
                 .unwrap();
-            for place in places {
-                let by = redis::cmd("ZINCRBY").arg(key).arg(day).arg(place).clone();
+            for slot in slots {
+                let by = redis::cmd("ZINCRBY").arg(key).arg(day).arg(slot).clone();
                 let _: f64 = by.query_async(&mut connection).await.unwrap();
                 moved += 1;
             }
         }
     }
-    assert!(moved >= 5, "the test knows the keys: {keys:?}");
-    let Reserved::Later { wait, closed } =
-        gate.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap()
+    assert!(moved >= 5, "the test doesn't know the keys: {keys:?}");
+    let Reservation::RetryAfter { wait, in_cooldown } =
+        limiter.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap()
     else {
-        panic!("it is closed still")
+        panic!("the cooldown is over")
     };
-    assert!(closed && wait < Duration::from_secs(61), "{wait:?}");
+    assert!(in_cooldown && wait < Duration::from_secs(61), "{wait:?}");
 }
 
-/// What a person has to do, as `account`'s task shows it.
-async fn what_to_do(gates: &Gates) -> String {
-    match gates.enter("acme").await.map(drop) {
-        Err(Refused::Unreachable(Error::Unusable(words))) => words,
+/// Returns what a person has to do, as a waiting task shows it.
+async fn misconfiguration_message(limiters: &Limiters) -> String {
+    match limiters.acquire("acme").await.map(drop) {
+        Err(AcquireError::Limiter(Error::Misconfigured(message))) => message,
         other => panic!("{other:?}"),
     }
 }
 
-fn gates(url: &str) -> Gates {
-    let gates = Gates::new(Arc::new(Redis::new(url).unwrap()), None);
-    gates.add("acme", LIMITS);
-    gates
+fn limiters(url: &str) -> Limiters {
+    let limiters = Limiters::new(Arc::new(RedisLimiter::new(url).unwrap()), None);
+    limiters.add_upstream("acme", LIMITS);
+    limiters
 }
 
 #[tokio::test]
-async fn a_wrong_password_says_what_to_do_and_is_not_waited_for_in_silence() {
+async fn a_wrong_password_is_reported_at_once_with_the_remedy() {
     let node = RedisNode::start();
     let known = ["ACL", "SETUSER", "ada", "on", ">right", "+@all", "~*"];
     let poor = ["ACL", "SETUSER", "bob", "on", ">right", "+@connection", "~*"];
-    assert!(node.control(&known) && node.control(&poor));
-    assert!(node.control(&["CONFIG", "SET", "requirepass", "secret"]));
+    assert!(node.redis_cli(&known) && node.redis_cli(&poor));
+    assert!(node.redis_cli(&["CONFIG", "SET", "requirepass", "secret"]));
     let url = |who: &str| format!("redis://{who}127.0.0.1:{}/0", node.port());
-    let wrong = "Redis refused the user or the password of our pace keeper. Check both in \
-                 MEANWHILE_GATE.";
+    let wrong = "Redis refused the user or the password of the rate limiter. Check both in \
+                 MEANWHILE_LIMITER.";
     for who in ["ada:wrong@", ":wrong@", "nobody:right@"] {
-        assert_eq!(what_to_do(&gates(&url(who))).await, wrong, "{who}");
+        assert_eq!(misconfiguration_message(&limiters(&url(who))).await, wrong, "{who}");
     }
-    let none = what_to_do(&gates(&url(""))).await;
-    assert!(none.contains("asks for a password") && none.contains("MEANWHILE_GATE"), "{none}");
-    let poor = what_to_do(&gates(&url("bob:right@"))).await;
+    let none = misconfiguration_message(&limiters(&url(""))).await;
+    assert!(none.contains("asks for a password") && none.contains("MEANWHILE_LIMITER"), "{none}");
+    let poor = misconfiguration_message(&limiters(&url("bob:right@"))).await;
     assert!(poor.contains("lacks a permission"), "{poor}");
-    assert!(gates(&url("ada:right@")).enter("acme").await.is_ok());
+    assert!(limiters(&url("ada:right@")).acquire("acme").await.is_ok());
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_is_named_and_found_mended() {
+async fn a_key_of_the_wrong_type_is_named_and_recovery_is_noticed() {
     let node = RedisNode::start();
-    for key in ["meanwhile:gate:{acme}", "meanwhile:gate:{acme}:places"] {
-        assert!(node.control(&["FLUSHALL"]) && node.control(&["SET", key, "of another"]));
-        let gates = gates(&node.url());
-        let words = what_to_do(&gates).await;
-        assert!(words.contains("another type") && words.contains(key), "{words}");
-        assert!(node.control(&["DEL", key]));
-        assert!(gates.enter("acme").await.is_ok(), "{key}");
+    for key in ["meanwhile:limiter:{acme}", "meanwhile:limiter:{acme}:slots"] {
+        assert!(node.redis_cli(&["FLUSHALL"]) && node.redis_cli(&["SET", key, "another type"]));
+        let limiters = limiters(&node.url());
+        let message = misconfiguration_message(&limiters).await;
+        assert!(message.contains("another type") && message.contains(key), "{message}");
+        assert!(node.redis_cli(&["DEL", key]));
+        assert!(limiters.acquire("acme").await.is_ok(), "{key}");
     }
 }

@@ -1,44 +1,45 @@
-//! A network that loses everything and closes nothing.
+//! A network partition to PostgreSQL: packets are lost, and connections stay open.
 #![allow(clippy::unwrap_used)]
 
 use contract::{UserId, command::Ec2Start, state::JobKind};
 use engine::{
-    clock::Steered,
-    store::{Accept, Control, Error, NewTask, Store, Turns},
-    testing::{Mode, PostgresNode, Proxy},
+    clock::ManualClock,
+    store::{Error, JobControl, NewJob, NewTask, RoundRobin, Store},
+    testing::{PostgresNode, Proxy, ProxyMode},
 };
 use futures_util::future::join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::time::{Duration, Instant};
 use tokio::time::{pause, resume, sleep, timeout};
 
-/// As many as one process may have.
+/// Maximum number of connections of one process.
 const CONNECTIONS: usize = 16;
-/// Of the real clock: nothing that gets through takes so long, and less than
-/// the server waits for who is idle in a transaction.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Limit of real time. Statements that get through are faster, and PostgreSQL's timeout for
+/// idle transactions is longer.
+const TEST_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A store, and PostgreSQL beyond a network; `raw` goes around it.
-struct Way {
+/// A store that reaches PostgreSQL through a proxy, and `raw`, a direct connection.
+struct ProxiedDatabase {
     store: Store,
     proxy: Proxy,
     raw: DatabaseConnection,
     _node: PostgresNode,
 }
 
-impl Way {
+impl ProxiedDatabase {
     async fn open() -> Self {
         let node = PostgresNode::start();
-        let url = node.url();
+        let url = node.create_database();
         let proxy = Proxy::start(node.port()).await.unwrap();
-        let by = url.replace(&format!(":{}/", node.port()), &format!(":{}/", proxy.port));
-        let store = Store::open(&by, Steered::at(0), 1.0).await.unwrap();
+        let proxied_url = url.replace(&format!(":{}/", node.port()), &format!(":{}/", proxy.port));
+        let store = Store::open(&proxied_url, ManualClock::at(0), 1.0).await.unwrap();
         let raw = Database::connect(ConnectOptions::new(url).max_connections(1).to_owned());
         Self { store, proxy, raw: raw.await.unwrap(), _node: node }
     }
 
-    /// Whoever adds a row to `table` waits, `when` the constraint is looked at.
-    async fn hold(&self, table: &str, when: &str) {
+    /// Blocks transactions that insert into or delete from `table`, at the time of the
+    /// constraint that `when` sets, until the lock is released.
+    async fn install_blocking_trigger(&self, table: &str, when: &str) {
         let sql = format!(
             "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
              PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
@@ -49,9 +50,9 @@ impl Way {
         self.raw.execute_unprepared(&sql).await.unwrap();
     }
 
-    /// It goes on, and nobody hears of it.
-    async fn lose_what_is_held(&self) {
-        self.proxy.lose();
+    /// Lets the blocked transaction continue without its response arriving.
+    async fn drop_network_and_release_lock(&self) {
+        self.proxy.stall_connections_forever();
         self.raw.execute_unprepared("SELECT pg_advisory_unlock(1)").await.unwrap();
     }
 
@@ -60,82 +61,90 @@ impl Way {
         self.raw.query_one_raw(all).await.unwrap().unwrap().try_get_by_index(0).unwrap()
     }
 
-    async fn until(&self, sql: &str, count: i64) {
+    async fn wait_for_count(&self, sql: &str, count: i64) {
         let start = Instant::now();
         while self.count(sql).await != count {
-            assert!(start.elapsed() < PATIENCE, "{sql}: not {count}");
+            assert!(start.elapsed() < TEST_TIMEOUT, "{sql}: not {count}");
             sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-/// What others do on the database.
-const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+/// Counts the other connections to the database.
+const OTHER_BACKENDS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
     AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
 
 #[tokio::test]
-async fn a_commit_without_a_word_may_have_been_kept() {
-    let way = Way::open().await;
-    way.hold("users", "DEFERRABLE INITIALLY DEFERRED").await;
-    let store = way.store.clone();
-    let made = tokio::spawn(async move { store.add_first_account("ada@example.com", "h").await });
-    way.until(&format!("{OTHERS} AND query = 'COMMIT' AND wait_event = 'advisory'"), 1).await;
-    way.lose_what_is_held().await;
+async fn a_commit_without_a_response_has_an_unknown_outcome() {
+    let database = ProxiedDatabase::open().await;
+    database.install_blocking_trigger("users", "DEFERRABLE INITIALLY DEFERRED").await;
+    let store = database.store.clone();
+    let adding = tokio::spawn(async move { store.add_first_user("ada@example.com", "h").await });
+    database
+        .wait_for_count(
+            &format!("{OTHER_BACKENDS} AND query = 'COMMIT' AND wait_event = 'advisory'"),
+            1,
+        )
+        .await;
+    database.drop_network_and_release_lock().await;
     pause();
-    let error = made.await.unwrap().unwrap_err();
+    let error = adding.await.unwrap().unwrap_err();
     resume();
-    assert!(matches!(error, Error::Unsettled(_)), "{error:?}");
-    way.until("SELECT count(*) FROM users", 1).await;
+    assert!(matches!(error, Error::CommitUnknown(_)), "{error:?}");
+    database.wait_for_count("SELECT count(*) FROM users", 1).await;
 }
 
 #[tokio::test]
-async fn a_write_without_a_word_may_have_been_kept() {
-    let way = Way::open().await;
-    let user = way.store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    way.store.add_session("hash", user, i64::MAX).await.unwrap();
-    way.hold("sessions", "").await;
-    let store = way.store.clone();
-    let ended = tokio::spawn(async move { store.end_session("hash").await });
-    way.until(WAITS, 1).await;
-    way.lose_what_is_held().await;
+async fn a_write_without_a_response_has_an_unknown_outcome() {
+    let database = ProxiedDatabase::open().await;
+    let user = database.store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    database.store.add_session("hash", user, i64::MAX).await.unwrap();
+    database.install_blocking_trigger("sessions", "").await;
+    let store = database.store.clone();
+    let ending = tokio::spawn(async move { store.end_session("hash").await });
+    database.wait_for_count(LOCK_WAITERS, 1).await;
+    database.drop_network_and_release_lock().await;
     pause();
-    let error = ended.await.unwrap().unwrap_err();
+    let error = ending.await.unwrap().unwrap_err();
     resume();
-    assert!(matches!(error, Error::Unsettled(_)), "{error:?}");
-    way.until("SELECT count(*) FROM sessions", 0).await;
+    assert!(matches!(error, Error::CommitUnknown(_)), "{error:?}");
+    database.wait_for_count("SELECT count(*) FROM sessions", 0).await;
 }
 
-/// Who waits for a lock that another holds.
-const WAITS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
+/// Counts the connections that wait for an advisory lock.
+const LOCK_WAITERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
 
 #[tokio::test]
-async fn a_launch_that_waits_long_for_another_one_is_done_anew() {
-    let way = Way::open().await;
-    let user = way.store.add_first_account("ada@example.com", "hash").await.unwrap().user;
+async fn a_launch_blocked_by_another_launch_is_retried() {
+    let database = ProxiedDatabase::open().await;
+    let user = database.store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let lock = format!("(hashtextextended('launches of {user}', 0))");
-    way.raw.execute_unprepared(&format!("SELECT pg_advisory_lock{lock}")).await.unwrap();
-    let store = way.store.clone();
-    let launched = tokio::spawn(async move { store.accept(machines(user, 1)).await });
-    way.until(WAITS, 1).await;
-    way.raw
+    database.raw.execute_unprepared(&format!("SELECT pg_advisory_lock{lock}")).await.unwrap();
+    let store = database.store.clone();
+    let launch = tokio::spawn(async move { store.accept(machine_launch(user, 1)).await });
+    database.wait_for_count(LOCK_WAITERS, 1).await;
+    database
+        .raw
         .execute_unprepared(&format!(
             "CREATE TABLE first AS {}",
-            WAITS.replace("count(*)", "xact_start AS began")
+            LOCK_WAITERS.replace("count(*)", "xact_start AS began")
         ))
         .await
         .unwrap();
-    way.until(&format!("{WAITS} AND xact_start > (SELECT began FROM first)"), 1).await;
-    way.raw.execute_unprepared(&format!("SELECT pg_advisory_unlock{lock}")).await.unwrap();
-    launched.await.unwrap().unwrap();
-    assert_eq!(way.count("SELECT count(*) FROM tasks").await, 1);
+    database
+        .wait_for_count(&format!("{LOCK_WAITERS} AND xact_start > (SELECT began FROM first)"), 1)
+        .await;
+    database.raw.execute_unprepared(&format!("SELECT pg_advisory_unlock{lock}")).await.unwrap();
+    launch.await.unwrap().unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM tasks").await, 1);
 }
 
-fn machines(user: UserId, count: u32) -> Accept {
+fn machine_launch(user: UserId, count: u32) -> NewJob {
     let machine = |row| {
         let command = Ec2Start { instance_id: format!("i-{row}"), name: String::new() };
         NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
     };
-    Accept {
+    NewJob {
         actor: user.into(),
         kind: JobKind::Ec2Starts,
         title: "machines".into(),
@@ -146,56 +155,63 @@ fn machines(user: UserId, count: u32) -> Accept {
 }
 
 #[tokio::test]
-async fn a_begin_that_is_answered_too_late_opens_no_transaction_for_others() {
-    let way = Way::open().await;
-    let there = way.count(OTHERS).await;
-    way.raw
+async fn a_late_begin_response_does_not_leak_a_transaction() {
+    let database = ProxiedDatabase::open().await;
+    let connections = database.count(OTHER_BACKENDS).await;
+    database
+        .raw
         .execute_unprepared(&format!(
             "CREATE TABLE old AS {}",
-            OTHERS.replace("count(*)", "pid AS own")
+            OTHER_BACKENDS.replace("count(*)", "pid AS own")
         ))
         .await
         .unwrap();
-    way.proxy.set(Mode::Silent);
+    database.proxy.set_mode(ProxyMode::Stalled);
     pause();
-    let error = way.store.add_first_account("ada@example.com", "hash").await.unwrap_err();
+    let error = database.store.add_first_user("ada@example.com", "hash").await.unwrap_err();
     resume();
-    way.proxy.set(Mode::Carry);
+    database.proxy.set_mode(ProxyMode::Forward);
     assert!(matches!(error, Error::Database(_)), "{error:?}");
-    let old = format!("{OTHERS} AND pid IN (SELECT own FROM old)");
-    way.until(&old, there - 1).await;
-    assert!(way.store.take_seat("relay", "here", 1_000).await.unwrap());
-    assert_eq!(way.count("SELECT count(*) FROM seats").await, 1, "nobody else sees it");
+    let old = format!("{OTHER_BACKENDS} AND pid IN (SELECT own FROM old)");
+    database.wait_for_count(&old, connections - 1).await;
+    assert!(database.store.acquire_leader_lease("relay", "here", 1_000).await.unwrap());
+    assert_eq!(
+        database.count("SELECT count(*) FROM leader_leases").await,
+        1,
+        "another connection doesn't see it"
+    );
 }
 
 #[tokio::test]
-async fn connections_that_are_lost_are_given_up_and_made_anew() {
-    let Way { store, proxy, .. } = &Way::open().await;
-    let ask = |count| join_all((0..count).map(|_| store.ping()));
-    for answer in ask(CONNECTIONS).await {
-        answer.unwrap();
+async fn lost_connections_are_closed_and_replaced() {
+    let ProxiedDatabase { store, proxy, .. } = &ProxiedDatabase::open().await;
+    let ping_all = |count| join_all((0..count).map(|_| store.ping()));
+    for result in ping_all(CONNECTIONS).await {
+        result.unwrap();
     }
 
-    proxy.set(Mode::Silent);
-    // Nothing comes in any more, so that only limits of time are waited for.
+    proxy.set_mode(ProxyMode::Stalled);
+    // Nothing arrives any more, so only timeouts are waited for.
     pause();
-    for answer in ask(CONNECTIONS * 2).await {
-        assert!(answer.unwrap_err().is_unreachable());
+    for result in ping_all(CONNECTIONS * 2).await {
+        assert!(result.unwrap_err().is_unreachable());
     }
     resume();
 
-    proxy.lose();
-    proxy.set(Mode::Carry);
-    for answer in timeout(PATIENCE, ask(CONNECTIONS)).await.expect("it still waits") {
-        answer.unwrap();
+    proxy.stall_connections_forever();
+    proxy.set_mode(ProxyMode::Forward);
+    for result in
+        timeout(TEST_TIMEOUT, ping_all(CONNECTIONS)).await.expect("lost connections are still used")
+    {
+        result.unwrap();
     }
 }
 
 #[tokio::test]
-async fn what_changes_all_of_a_job_may_take_its_time() {
+async fn job_wide_changes_have_a_longer_statement_timeout() {
     let node = PostgresNode::start();
-    let url = node.url();
-    let store = Store::open(&url, Steered::at(0), 1.0).await.unwrap();
+    let url = node.create_database();
+    let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
     let raw = Database::connect(&url).await.unwrap();
     raw.execute_unprepared(
         "CREATE TABLE seen (by_limit text); \
@@ -205,13 +221,14 @@ async fn what_changes_all_of_a_job_may_take_its_time() {
     )
     .await
     .unwrap();
-    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    let job = store.accept(machines(user, 2)).await.unwrap().job.id;
-    let due = store.due("meanwhile.q.ec2.start.v1", 1, &Turns::default()).await.unwrap().tasks;
+    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let job = store.accept(machine_launch(user, 2)).await.unwrap().job.id;
+    let due =
+        store.due_tasks("meanwhile.q.ec2.start.v1", 1, &RoundRobin::default()).await.unwrap().tasks;
     store.claim(due[0].task, due[0].fence, "w").await.unwrap();
-    store.control(user, job, Control::Cancel).await.unwrap();
-    // The next one on the same connection is an ordinary one again.
-    store.renew(due[0].task, due[0].fence + 1).await.unwrap();
+    store.control_job(user, job, JobControl::Cancel).await.unwrap();
+    // The next statement on the same connection has the ordinary timeout again.
+    store.renew_lease(due[0].task, due[0].fence + 1).await.unwrap();
     let seen = Statement::from_string(raw.get_database_backend(), "SELECT by_limit FROM seen");
     let seen = raw.query_all_raw(seen).await.unwrap();
     let seen: Vec<String> = seen.iter().map(|row| row.try_get("", "by_limit").unwrap()).collect();

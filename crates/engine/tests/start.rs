@@ -1,39 +1,39 @@
-//! Starts of machines, and of the store.
+//! Launching machines, and opening a store.
 #![allow(clippy::unwrap_used)]
 
 use contract::UserId;
 use engine::{
-    broker::embedded::Embedded as Broker,
-    clock::Steered,
+    broker::embedded::EmbeddedBroker,
+    clock::ManualClock,
     engine::{Engine, LaunchError},
-    gate::{Gates, embedded::Embedded as Gate},
-    relay::Bell,
-    store::{MAX_OPEN, MaxOpen, Store},
+    limiter::{Limiters, embedded::EmbeddedLimiter},
+    relay::RelayWaker,
+    store::{DEFAULT_OPEN_LIMITS, OpenLimits, Store},
 };
 use std::sync::Arc;
 
-async fn start(engine: &Engine, user: UserId, count: usize) -> Result<usize, LaunchError> {
-    // Each twice: that is the same machine.
+async fn start_machines(engine: &Engine, user: UserId, count: usize) -> Result<usize, LaunchError> {
+    // Each id twice, which is the same machine.
     let ids: Vec<_> = (0..count * 2).map(|n| format!("i-{}", n % count)).collect();
-    let job = engine.start(user, &ids, None).await?;
+    let job = engine.start_machines(user, &ids, None).await?;
     Ok(job.counts.total as usize)
 }
 
 #[tokio::test]
-async fn machines_count_once_and_more_than_may_be_open_are_refused_before_anything_is_done() {
+async fn duplicate_machines_count_once_and_launches_over_the_limit_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-    let max = MaxOpen { tasks: 3, ..MAX_OPEN };
-    let store = Store::open(&url, Steered::at(0), 1.0).await.unwrap().with_max_open(max);
-    let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-    let gates = Gates::new(Arc::new(Gate::default()), None);
-    let broker = Arc::new(Broker::default());
-    let engine = Engine::new(store, broker, Bell::default(), gates, Vec::new());
-    assert_eq!(start(&engine, user, 3).await.unwrap(), 3);
-    let refused = start(&engine, user, 4).await;
+    let max = OpenLimits { tasks: 3, ..DEFAULT_OPEN_LIMITS };
+    let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap().with_open_limits(max);
+    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
+    let broker = Arc::new(EmbeddedBroker::default());
+    let engine = Engine::new(store, broker, RelayWaker::default(), limiters, Vec::new());
+    assert_eq!(start_machines(&engine, user, 3).await.unwrap(), 3);
+    let result = start_machines(&engine, user, 4).await;
     assert!(
-        matches!(&refused, Err(LaunchError::Invalid(words)) if words.contains("at most 3 machines")),
-        "{refused:?}"
+        matches!(&result, Err(LaunchError::Invalid(message)) if message.contains("at most 3 machines")),
+        "{result:?}"
     );
 }
 
@@ -44,8 +44,8 @@ async fn a_url_that_cannot_be_read_is_not_repeated() {
         "postgresx://ada:hunter2@127.0.0.1/x",
         "ada:hunter2@127.0.0.1/x",
     ] {
-        let Err(error) = Store::open(url, Steered::at(0), 1.0).await else { panic!("{url}") };
-        let words = format!("{error} {error:?}");
-        assert!(!words.contains("hunter2") && words.contains("can't be read"), "{words}");
+        let Err(error) = Store::open(url, ManualClock::at(0), 1.0).await else { panic!("{url}") };
+        let message = format!("{error} {error:?}");
+        assert!(!message.contains("hunter2") && message.contains("can't be read"), "{message}");
     }
 }

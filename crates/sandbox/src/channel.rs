@@ -1,7 +1,7 @@
 //! A sales channel.
 
 mod draft;
-mod shelf;
+mod product_store;
 
 use std::{
     io,
@@ -13,196 +13,237 @@ use axum::http::StatusCode;
 use serde_json::json;
 use tokio::sync::watch;
 
-use draft::Draft;
-use shelf::{Claim, Product, Shelf};
+use draft::ProductDraft;
+use product_store::{KeyClaim, Product, ProductStore};
 
 use crate::{
-    answer::{Answer, Outcome},
     clock::Micros,
-    door::{Arrival, Door},
+    environment::Environment,
     faults::Fault,
-    ledger::hold,
+    ledger::lock,
+    limiter::{RecordedRequest, ServiceLimiter},
+    profiles::ChannelProfile,
+    response::{CallOutcome, ServiceResponse},
     retry_after,
-    spec::ChannelSpec,
-    world::World,
 };
 
 const POST: &str = "POST";
 const GET: &str = "GET";
-const LOOK_UP: Duration = Duration::from_millis(400);
+const FIND_LATENCY: Duration = Duration::from_millis(400);
 
+/// A sales channel with its limiter and its stored products.
 pub struct Channel {
-    spec: &'static ChannelSpec,
-    world: Arc<World>,
-    door: Door,
-    shelf: Mutex<Shelf>,
+    profile: &'static ChannelProfile,
+    environment: Arc<Environment>,
+    limiter: ServiceLimiter,
+    products: Mutex<ProductStore>,
 }
 
 impl Channel {
-    /// Knows again all that an earlier run has written down.
-    pub fn new(spec: &'static ChannelSpec, world: Arc<World>) -> Self {
-        let kept = world.ledger.of(spec.id);
-        let door = Door::new(spec.id, spec.rate, &kept, Arc::clone(&world));
-        Self { spec, world, door, shelf: Mutex::new(Shelf::restored(&kept)) }
+    /// Restores the channel from the ledger of earlier runs.
+    pub fn new(profile: &'static ChannelProfile, environment: Arc<Environment>) -> Self {
+        let history = environment.ledger.service_history(profile.id);
+        let limiter =
+            ServiceLimiter::new(profile.id, profile.rate, &history, Arc::clone(&environment));
+        let products = Mutex::new(ProductStore::restore(&history));
+        Self { profile, environment, limiter, products }
     }
 
+    /// Returns the id in paths and in the ledger.
     pub fn id(&self) -> &'static str {
-        self.spec.id
+        self.profile.id
     }
 
-    /// `POST /products`. The product is stored when the latency is over, just before the answer.
-    pub async fn make(self: Arc<Self>, key: Option<String>, body: impl AsRef<[u8]>) -> Outcome {
-        let made = self.try_make(key.as_deref(), Draft::parse(body.as_ref())).await;
-        made.unwrap_or_else(|error| self.unwritten(&error))
+    /// Handles `POST /products`. Stores the product after the latency, just before the response.
+    pub async fn create_product(
+        self: Arc<Self>,
+        key: Option<String>,
+        body: impl AsRef<[u8]>,
+    ) -> CallOutcome {
+        let created =
+            self.try_create_product(key.as_deref(), ProductDraft::parse(body.as_ref())).await;
+        created.unwrap_or_else(|error| self.ledger_unavailable(&error))
     }
 
-    /// `GET /products?sku=…`.
-    pub async fn find(self: Arc<Self>, sku: Option<String>) -> Outcome {
-        let found = self.try_find(sku.as_deref()).await;
-        found.unwrap_or_else(|error| self.unwritten(&error))
+    /// Handles `GET /products?sku=…`.
+    pub async fn find_products(self: Arc<Self>, sku: Option<String>) -> CallOutcome {
+        let found = self.try_find_products(sku.as_deref()).await;
+        found.unwrap_or_else(|error| self.ledger_unavailable(&error))
     }
 
-    async fn try_make(
+    async fn try_create_product(
         &self,
         key: Option<&str>,
-        draft: Result<Draft, Answer>,
-    ) -> io::Result<Outcome> {
+        draft: Result<ProductDraft, ServiceResponse>,
+    ) -> io::Result<CallOutcome> {
         let sku = draft.as_ref().ok().map(|draft| &*draft.sku);
-        let arrival = self.door.arrive(POST, key, sku)?;
-        if let Some(until) = arrival.refused_until {
-            return self.refuse(&arrival, until);
+        let request = self.limiter.record_request(POST, key, sku)?;
+        if let Some(retry_at) = request.retry_at {
+            return self.respond_too_many_requests(&request, retry_at);
         }
         let draft = match draft {
             Ok(draft) => draft,
-            Err(answer) => return self.answer(&arrival, answer),
+            Err(response) => return self.respond(&request, response),
         };
-        let nth = hold(&self.shelf).count(&draft.sku);
-        let known_key = key.filter(|_| self.spec.idempotency_keys);
-        let first = match known_key.map(|key| hold(&self.shelf).claim(key, draft.fingerprint)) {
+        let nth = lock(&self.products).count_post(&draft.sku);
+        let known_key = key.filter(|_| self.profile.idempotency_keys);
+        let first_response = match known_key
+            .map(|key| lock(&self.products).claim_key(key, draft.fingerprint))
+        {
             None => None,
-            Some(Claim::New(first)) => Some(first),
-            Some(Claim::Known(product)) => {
-                let answer = made(StatusCode::OK, &product.id, &draft.sku);
-                return self.answer(&arrival, answer);
+            Some(KeyClaim::New(sender)) => Some(sender),
+            Some(KeyClaim::Completed(product)) => {
+                let response = product_response(StatusCode::OK, &product.id, &draft.sku);
+                return self.respond(&request, response);
             }
-            Some(Claim::InFlight(answer)) => return self.wait(&arrival, answer).await,
-            Some(Claim::OtherBody) => return self.answer(&arrival, key_reused()),
+            Some(KeyClaim::InFlight(first)) => {
+                return self.wait_for_first_response(&request, first).await;
+            }
+            Some(KeyClaim::BodyMismatch) => return self.respond(&request, key_reused_response()),
         };
-        let dice = &self.world.dice;
-        let fault = dice.fault(self.world.faults(), self.spec.id, &draft.sku, &draft.title, nth);
-        if let Some(Fault::Close(pause)) = fault {
-            let value = self.door.close(arrival.request, pause, self.spec.retry_after)?;
-            return Ok(Outcome::Answer(too_many().retry_after(value)));
+        let rng = &self.environment.rng;
+        let fault = rng.fault(
+            self.environment.faults_enabled(),
+            self.profile.id,
+            &draft.sku,
+            &draft.title,
+            nth,
+        );
+        if let Some(Fault::Cooldown(duration)) = fault {
+            let value = self.limiter.start_cooldown(
+                request.index,
+                duration,
+                self.profile.retry_after_format,
+            )?;
+            return Ok(CallOutcome::Respond(too_many_requests_response().with_retry_after(value)));
         }
-        tokio::time::sleep(self.latency(&draft.sku, nth)).await;
-        let answer = match fault {
-            Some(Fault::Reject(reason)) => rejected(reason),
-            Some(Fault::Fail) => failed(),
-            _ => self.store(key, &draft)?,
+        tokio::time::sleep(self.simulated_latency(&draft.sku, nth)).await;
+        let response = match fault {
+            Some(Fault::Reject(reason)) => rejected_response(reason),
+            Some(Fault::InternalError) => internal_error_response(),
+            _ => self.store_product(key, &draft)?,
         };
-        if let Some(first) = first {
-            first.send_replace(Some(answer.clone()));
+        if let Some(first_response) = first_response {
+            first_response.send_replace(Some(response.clone()));
         }
-        if fault == Some(Fault::Drop) && answer.status == StatusCode::CREATED {
-            self.door.dropped(arrival.request)?;
-            return Ok(Outcome::Dropped);
+        if fault == Some(Fault::DropConnection) && response.status == StatusCode::CREATED {
+            self.limiter.record_dropped(request.index)?;
+            return Ok(CallOutcome::DropConnection);
         }
-        self.answer(&arrival, answer)
+        self.respond(&request, response)
     }
 
-    async fn try_find(&self, sku: Option<&str>) -> io::Result<Outcome> {
-        let arrival = self.door.arrive(GET, None, sku)?;
-        if let Some(until) = arrival.refused_until {
-            return self.refuse(&arrival, until);
+    async fn try_find_products(&self, sku: Option<&str>) -> io::Result<CallOutcome> {
+        let request = self.limiter.record_request(GET, None, sku)?;
+        if let Some(retry_at) = request.retry_at {
+            return self.respond_too_many_requests(&request, retry_at);
         }
         let Some(sku) = sku else {
-            return self.answer(&arrival, malformed("The query parameter sku is missing"));
+            return self
+                .respond(&request, malformed_response("The query parameter sku is missing"));
         };
-        tokio::time::sleep(self.world.scaled(LOOK_UP)).await;
-        let items = hold(&self.shelf).find(sku);
-        self.answer(&arrival, Answer::json(StatusCode::OK, json!({ "items": items })))
+        tokio::time::sleep(self.environment.scale_duration(FIND_LATENCY)).await;
+        let items = lock(&self.products).all_with_sku(sku);
+        self.respond(&request, ServiceResponse::json(StatusCode::OK, json!({ "items": items })))
     }
 
-    /// Stores the product, unless the channel refuses it.
-    fn store(&self, key: Option<&str>, draft: &Draft) -> io::Result<Answer> {
-        let mut shelf = hold(&self.shelf);
-        if self.spec.refuses_duplicate_skus
-            && let Some(there) = shelf.first(&draft.sku)
-        {
-            let body = json!({ "error": "duplicate_sku", "id": there.id });
-            return Ok(Answer::json(StatusCode::CONFLICT, body));
-        }
-        let id = shelf.next_id(self.spec.id);
-        let product = Product::new(&id, draft);
-        let effect = product.effect(POST, self.world.clock.now(), key, draft.fingerprint);
-        self.world.ledger.effect(self.spec.id, effect)?;
-        shelf.add(product, key.map(|key| (key, draft.fingerprint)));
-        Ok(made(StatusCode::CREATED, &id, &draft.sku))
-    }
-
-    /// Waits for the first answer to the same key.
-    async fn wait(
+    /// Stores the product, unless the channel rejects it.
+    fn store_product(
         &self,
-        arrival: &Arrival,
-        mut first: watch::Receiver<Option<Answer>>,
-    ) -> io::Result<Outcome> {
-        let answer = first.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
-        let answer = answer.map_or_else(failed, |answer| match answer.status {
-            StatusCode::CREATED => answer.with_status(StatusCode::OK),
-            _ => answer,
-        });
-        self.answer(arrival, answer)
-    }
-
-    fn latency(&self, sku: &str, nth: u32) -> Duration {
-        if let Some(latency) = self.world.latency {
-            return self.world.scaled(latency);
+        key: Option<&str>,
+        draft: &ProductDraft,
+    ) -> io::Result<ServiceResponse> {
+        let mut products = lock(&self.products);
+        if self.profile.rejects_duplicate_skus
+            && let Some(existing) = products.first_with_sku(&draft.sku)
+        {
+            let body = json!({ "error": "duplicate_sku", "id": existing.id });
+            return Ok(ServiceResponse::json(StatusCode::CONFLICT, body));
         }
-        let fraction = self.world.dice.fraction("latency", self.spec.id, sku, nth);
-        let shortest = self.spec.latency.saturating_sub(self.spec.latency_spread);
-        self.world.scaled(shortest + self.spec.latency_spread.mul_f64(2.0 * fraction))
+        let id = products.next_id(self.profile.id);
+        let product = Product::new(&id, draft);
+        let effect = product.effect_row(POST, self.environment.clock.now(), key, draft.fingerprint);
+        self.environment.ledger.record_effect(self.profile.id, effect)?;
+        products.insert(product, key.map(|key| (key, draft.fingerprint)));
+        Ok(product_response(StatusCode::CREATED, &id, &draft.sku))
     }
 
-    fn refuse(&self, arrival: &Arrival, until: Micros) -> io::Result<Outcome> {
-        let (value, _) = retry_after::word(self.spec.retry_after, arrival.at, until);
-        self.answer(arrival, too_many().retry_after(value))
+    /// Responds like the first request with the same key, once that has its response.
+    async fn wait_for_first_response(
+        &self,
+        request: &RecordedRequest,
+        mut first: watch::Receiver<Option<ServiceResponse>>,
+    ) -> io::Result<CallOutcome> {
+        let response = first.wait_for(Option::is_some).await.ok().and_then(|first| first.clone());
+        let response = response.map_or_else(internal_error_response, |first| match first.status {
+            StatusCode::CREATED => first.with_status(StatusCode::OK),
+            _ => first,
+        });
+        self.respond(request, response)
     }
 
-    fn answer(&self, arrival: &Arrival, answer: Answer) -> io::Result<Outcome> {
-        self.door.answered(arrival.request, answer.status.as_u16())?;
-        Ok(Outcome::Answer(answer))
+    fn simulated_latency(&self, sku: &str, nth: u32) -> Duration {
+        if let Some(latency) = self.environment.latency {
+            return self.environment.scale_duration(latency);
+        }
+        let fraction = self.environment.rng.random_fraction("latency", self.profile.id, sku, nth);
+        let shortest = self.profile.latency.saturating_sub(self.profile.latency_spread);
+        self.environment
+            .scale_duration(shortest + self.profile.latency_spread.mul_f64(2.0 * fraction))
     }
 
-    fn unwritten(&self, error: &io::Error) -> Outcome {
-        tracing::error!(%error, channel = self.spec.id, "the sandbox can't write its ledger");
+    fn respond_too_many_requests(
+        &self,
+        request: &RecordedRequest,
+        retry_at: Micros,
+    ) -> io::Result<CallOutcome> {
+        let (value, _) =
+            retry_after::header_value(self.profile.retry_after_format, request.at, retry_at);
+        self.respond(request, too_many_requests_response().with_retry_after(value))
+    }
+
+    fn respond(
+        &self,
+        request: &RecordedRequest,
+        response: ServiceResponse,
+    ) -> io::Result<CallOutcome> {
+        self.limiter.record_response(request.index, response.status.as_u16())?;
+        Ok(CallOutcome::Respond(response))
+    }
+
+    fn ledger_unavailable(&self, error: &io::Error) -> CallOutcome {
+        tracing::error!(%error, channel = self.profile.id, "the sandbox can't write its ledger");
         let body = json!({ "error": "unavailable", "reason": "The ledger can't be written" });
-        Outcome::Answer(Answer::json(StatusCode::SERVICE_UNAVAILABLE, body))
+        CallOutcome::Respond(ServiceResponse::json(StatusCode::SERVICE_UNAVAILABLE, body))
     }
 }
 
-fn made(status: StatusCode, id: &str, sku: &str) -> Answer {
-    Answer::json(status, json!({ "id": id, "sku": sku }))
+fn product_response(status: StatusCode, id: &str, sku: &str) -> ServiceResponse {
+    ServiceResponse::json(status, json!({ "id": id, "sku": sku }))
 }
 
-fn rejected(reason: &str) -> Answer {
+fn rejected_response(reason: &str) -> ServiceResponse {
     let body = json!({ "error": "rejected", "reason": reason });
-    Answer::json(StatusCode::UNPROCESSABLE_ENTITY, body)
+    ServiceResponse::json(StatusCode::UNPROCESSABLE_ENTITY, body)
 }
 
-fn malformed(reason: &str) -> Answer {
-    Answer::json(StatusCode::BAD_REQUEST, json!({ "error": "malformed", "reason": reason }))
+fn malformed_response(reason: &str) -> ServiceResponse {
+    ServiceResponse::json(
+        StatusCode::BAD_REQUEST,
+        json!({ "error": "malformed", "reason": reason }),
+    )
 }
 
-fn key_reused() -> Answer {
+fn key_reused_response() -> ServiceResponse {
     let reason = "The idempotency key was used for another product";
     let body = json!({ "error": "idempotency_key_reused", "reason": reason });
-    Answer::json(StatusCode::UNPROCESSABLE_ENTITY, body)
+    ServiceResponse::json(StatusCode::UNPROCESSABLE_ENTITY, body)
 }
 
-fn failed() -> Answer {
-    Answer::json(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "internal" }))
+fn internal_error_response() -> ServiceResponse {
+    ServiceResponse::json(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "internal" }))
 }
 
-fn too_many() -> Answer {
-    Answer::json(StatusCode::TOO_MANY_REQUESTS, json!({ "error": "too_many_requests" }))
+fn too_many_requests_response() -> ServiceResponse {
+    ServiceResponse::json(StatusCode::TOO_MANY_REQUESTS, json!({ "error": "too_many_requests" }))
 }

@@ -8,21 +8,21 @@ use std::{
 use axum::http::StatusCode;
 
 use crate::{
-    answer::Answer,
-    aws::Service,
-    ledger::{Effected, Kept, hold},
-    query::{Params, Refusal, document, element, text},
-    spec::{CLOUDWATCH, CLOUDWATCH_RATE, Rate},
-    world::World,
+    aws::AwsService,
+    environment::Environment,
+    ledger::{EffectRow, ServiceHistory, lock},
+    profiles::{CLOUDWATCH, CLOUDWATCH_RATE, RateLimit},
+    query_protocol::{AwsError, QueryParams, element, text_element, xml_document},
+    response::ServiceResponse,
 };
 
-const PUT: &str = "PutMetricAlarm";
-const DESCRIBE: &str = "DescribeAlarms";
+const PUT_METRIC_ALARM: &str = "PutMetricAlarm";
+const DESCRIBE_ALARMS: &str = "DescribeAlarms";
 const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
-const NAME: &str = "AlarmName";
-const REQUIRED: [&str; 3] = [NAME, "ComparisonOperator", "EvaluationPeriods"];
-/// What an alarm's description repeats of its parameters, in AWS's order.
-const SHOWN: [&str; 9] = [
+const ALARM_NAME: &str = "AlarmName";
+const REQUIRED_PARAMETERS: [&str; 3] = [ALARM_NAME, "ComparisonOperator", "EvaluationPeriods"];
+/// Parameters that an alarm's description repeats, in AWS's order.
+const DESCRIBED_PARAMETERS: [&str; 9] = [
     "AlarmDescription",
     "MetricName",
     "Namespace",
@@ -34,104 +34,107 @@ const SHOWN: [&str; 9] = [
     "ComparisonOperator",
 ];
 
+/// CloudWatch with its alarms.
 pub struct CloudWatch {
-    world: Arc<World>,
+    environment: Arc<Environment>,
     alarms: Mutex<BTreeMap<String, Alarm>>,
 }
 
-/// The parameters that an alarm was last put with.
+/// Parameters of the last `PutMetricAlarm` of an alarm.
 type Alarm = BTreeMap<String, String>;
 
-impl Service for CloudWatch {
+impl AwsService for CloudWatch {
     const ID: &'static str = CLOUDWATCH;
     const VERSION: &'static str = "2010-08-01";
-    const RATE: Rate = CLOUDWATCH_RATE;
+    const RATE: RateLimit = CLOUDWATCH_RATE;
 
-    fn restored(kept: &Kept, world: Arc<World>) -> Self {
-        let alarms = kept
+    fn restore(history: &ServiceHistory, environment: Arc<Environment>) -> Self {
+        let alarms = history
             .effects
             .iter()
             .filter_map(|effect| Some((effect.key.as_deref()?.to_owned(), effect.detail.clone())));
-        Self { world, alarms: Mutex::new(alarms.collect()) }
+        Self { environment, alarms: Mutex::new(alarms.collect()) }
     }
 
-    fn subject(params: &Params) -> (Option<String>, Option<String>) {
+    fn ledger_key_and_sku(params: &QueryParams) -> (Option<String>, Option<String>) {
         let names = params.list("AlarmNames.member").join(",");
-        let key = params.get(NAME).map(str::to_owned).or((!names.is_empty()).then_some(names));
-        (key, instance(params).map(str::to_owned))
+        let key =
+            params.get(ALARM_NAME).map(str::to_owned).or((!names.is_empty()).then_some(names));
+        (key, instance_id(params).map(str::to_owned))
     }
 
-    fn act(&self, params: &Params) -> Result<String, Refusal> {
+    fn handle_action(&self, params: &QueryParams) -> Result<String, AwsError> {
         match params.action() {
-            PUT => self.put(params),
-            DESCRIBE => Ok(self.describe(params)),
-            "" => Err(Refusal::missing("Action")),
+            PUT_METRIC_ALARM => self.put_alarm(params),
+            DESCRIBE_ALARMS => Ok(self.describe_alarms(params)),
+            "" => Err(AwsError::missing_parameter("Action")),
             other => {
                 let message = format!("The action {other} is not valid for this web service.");
-                Err(Refusal::bad("InvalidAction", message))
+                Err(AwsError::bad_request("InvalidAction", message))
             }
         }
     }
 
-    fn throttled() -> Refusal {
-        Refusal::bad("Throttling", "Rate exceeded")
+    fn throttling_error() -> AwsError {
+        AwsError::bad_request("Throttling", "Rate exceeded")
     }
 
-    fn success(action: &str, inner: &str, request_id: &str) -> Answer {
-        let metadata = element("ResponseMetadata", &text("RequestId", request_id));
+    fn success_response(action: &str, inner: &str, request_id: &str) -> ServiceResponse {
+        let metadata = element("ResponseMetadata", &text_element("RequestId", request_id));
         let root = format!("{action}Response");
-        document(StatusCode::OK, &root, Some(NAMESPACE), &(inner.to_owned() + &metadata))
+        xml_document(StatusCode::OK, &root, Some(NAMESPACE), &(inner.to_owned() + &metadata))
     }
 
-    fn failure(refusal: &Refusal, request_id: &str) -> Answer {
-        let side = if refusal.status.is_server_error() { "Receiver" } else { "Sender" };
-        let error =
-            text("Type", side) + &text("Code", refusal.code) + &text("Message", &refusal.message);
-        let inner = element("Error", &error) + &text("RequestId", request_id);
-        document(refusal.status, "ErrorResponse", Some(NAMESPACE), &inner)
+    fn error_response(error: &AwsError, request_id: &str) -> ServiceResponse {
+        let side = if error.status.is_server_error() { "Receiver" } else { "Sender" };
+        let detail = text_element("Type", side)
+            + &text_element("Code", error.code)
+            + &text_element("Message", &error.message);
+        let inner = element("Error", &detail) + &text_element("RequestId", request_id);
+        xml_document(error.status, "ErrorResponse", Some(NAMESPACE), &inner)
     }
 }
 
 impl CloudWatch {
-    /// Makes an alarm, or changes the one that has the name.
-    fn put(&self, params: &Params) -> Result<String, Refusal> {
+    /// Creates an alarm, or replaces the one with the same name.
+    fn put_alarm(&self, params: &QueryParams) -> Result<String, AwsError> {
         if let Some(missing) =
-            REQUIRED.iter().find(|name| params.get(name).is_none_or(str::is_empty))
+            REQUIRED_PARAMETERS.iter().find(|name| params.get(name).is_none_or(str::is_empty))
         {
-            return Err(Refusal::missing(missing));
+            return Err(AwsError::missing_parameter(missing));
         }
-        let name = params.get(NAME).unwrap_or_default();
+        let name = params.get(ALARM_NAME).unwrap_or_default();
         let given = params.iter().filter(|(name, _)| !matches!(*name, "Action" | "Version"));
         let alarm: Alarm = given.map(|(name, value)| (name.into(), value.into())).collect();
-        let mut alarms = hold(&self.alarms);
-        let effect = Effected {
-            at_us: self.world.clock.now(),
-            action: PUT.into(),
+        let mut alarms = lock(&self.alarms);
+        let effect = EffectRow {
+            at_us: self.environment.clock.now(),
+            action: PUT_METRIC_ALARM.into(),
             key: Some(name.into()),
-            sku: instance(params).unwrap_or_default().into(),
+            sku: instance_id(params).unwrap_or_default().into(),
             created: !alarms.contains_key(name),
             detail: alarm.clone(),
         };
-        self.world.ledger.effect(CLOUDWATCH, effect)?;
+        self.environment.ledger.record_effect(CLOUDWATCH, effect)?;
         alarms.insert(name.to_owned(), alarm);
         Ok(String::new())
     }
 
-    /// The named alarms that there are, or all.
-    fn describe(&self, params: &Params) -> String {
+    /// Describes the named alarms that exist; all alarms if none is named.
+    fn describe_alarms(&self, params: &QueryParams) -> String {
         let wanted = params.list("AlarmNames.member");
-        let alarms = hold(&self.alarms);
+        let alarms = lock(&self.alarms);
         let members = alarms
             .iter()
             .filter(|(name, _)| wanted.is_empty() || wanted.contains(&name.as_str()))
-            .map(|(name, alarm)| element("member", &described(name, alarm)));
+            .map(|(name, alarm)| element("member", &alarm_description(name, alarm)));
         let alarms = element("MetricAlarms", &members.collect::<String>());
         element("DescribeAlarmsResult", &(alarms + "<CompositeAlarms/>"))
     }
 }
 
-/// The instance that an alarm is about, by its dimensions.
-fn instance(params: &Params) -> Option<&str> {
+/// Returns the instance id among an alarm's dimensions.
+fn instance_id(params: &QueryParams) -> Option<&str> {
     dimensions(|name| params.get(name)).find(|(name, _)| *name == "InstanceId").map(|it| it.1)
 }
 
@@ -144,15 +147,16 @@ fn dimensions<'a>(
     })
 }
 
-fn described(name: &str, alarm: &Alarm) -> String {
+fn alarm_description(name: &str, alarm: &Alarm) -> String {
     let get = |name: &str| alarm.get(name).map(String::as_str);
     let arn = format!("arn:aws:cloudwatch:eu-central-1:123456789012:alarm:{name}");
-    let mut inner = text(NAME, name) + &text("AlarmArn", &arn);
-    for field in SHOWN {
-        inner += &get(field).map(|value| text(field, value)).unwrap_or_default();
+    let mut inner = text_element(ALARM_NAME, name) + &text_element("AlarmArn", &arn);
+    for field in DESCRIBED_PARAMETERS {
+        inner += &get(field).map(|value| text_element(field, value)).unwrap_or_default();
     }
-    let dimensions = dimensions(get)
-        .map(|(name, value)| element("member", &(text("Name", name) + &text("Value", value))));
+    let dimensions = dimensions(get).map(|(name, value)| {
+        element("member", &(text_element("Name", name) + &text_element("Value", value)))
+    });
     inner += &element("Dimensions", &dimensions.collect::<String>());
-    inner + &text("StateValue", "INSUFFICIENT_DATA")
+    inner + &text_element("StateValue", "INSUFFICIENT_DATA")
 }

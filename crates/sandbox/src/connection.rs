@@ -1,4 +1,4 @@
-//! Connections that can be cut: closed without an answer, as a broken network does.
+//! Connections that can be aborted: closed without a response, as by a broken network.
 
 use std::{
     io,
@@ -19,25 +19,26 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Accepts connections that can be cut.
-pub struct CuttableListener(pub TcpListener);
+/// Accepts connections that can be aborted.
+pub struct AbortableListener(pub TcpListener);
 
-pub struct CuttableStream {
+/// A connection that fails once its handle has aborted it.
+pub struct AbortableStream {
     tcp: TcpStream,
-    cut: Cut,
+    abort_handle: ConnectionAbortHandle,
 }
 
-/// Cuts the connection that a request came on.
+/// Aborts the connection that a request arrived on.
 #[derive(Clone, Default)]
-pub struct Cut(Arc<AtomicBool>);
+pub struct ConnectionAbortHandle(Arc<AtomicBool>);
 
-impl Cut {
-    /// From now on nothing is written: what the handler returns ends the connection instead.
-    pub fn cut(&self) {
+impl ConnectionAbortHandle {
+    /// Stops all writing: the handler's response ends the connection instead.
+    pub fn abort(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    fn check(&self) -> io::Result<()> {
+    fn ensure_open(&self) -> io::Result<()> {
         if self.0.load(Ordering::Acquire) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
@@ -45,16 +46,16 @@ impl Cut {
     }
 }
 
-impl Listener for CuttableListener {
-    type Io = CuttableStream;
+impl Listener for AbortableListener {
+    type Io = AbortableStream;
     type Addr = std::net::SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (tcp, address) = Listener::accept(&mut self.0).await;
         if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "a connection of the sandbox stays with Nagle's delay");
+            tracing::debug!(%error, "the sandbox can't disable Nagle's algorithm on a connection");
         }
-        (CuttableStream { tcp, cut: Cut::default() }, address)
+        (AbortableStream { tcp, abort_handle: ConnectionAbortHandle::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -62,35 +63,35 @@ impl Listener for CuttableListener {
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().cut.clone()
+impl Connected<IncomingStream<'_, AbortableListener>> for ConnectionAbortHandle {
+    fn connect_info(stream: IncomingStream<'_, AbortableListener>) -> Self {
+        stream.io().abort_handle.clone()
     }
 }
 
-impl AsyncRead for CuttableStream {
+impl AsyncRead for AbortableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.cut.check()?;
+        self.abort_handle.ensure_open()?;
         Pin::new(&mut self.tcp).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for CuttableStream {
+impl AsyncWrite for AbortableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cut.check()?;
+        self.abort_handle.ensure_open()?;
         Pin::new(&mut self.tcp).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cut.check()?;
+        self.abort_handle.ensure_open()?;
         Pin::new(&mut self.tcp).poll_flush(context)
     }
 

@@ -10,171 +10,185 @@ use std::{
 
 use axum::http::StatusCode;
 
-use description::{reservation, state_element};
-use machine::{MACHINES, Machine, Phase, Quirk, State};
+use description::{reservation_element, state_element};
+use machine::{InstanceState, LastAction, MACHINES, Machine, Quirk};
 
 use crate::{
-    answer::Answer,
-    aws::Service,
+    aws::AwsService,
     clock::Micros,
-    ledger::{Effected, Kept, hold},
-    query::{Params, Refusal, document, element, text},
-    spec::{EC2, EC2_RATE, Rate},
-    world::World,
+    environment::Environment,
+    ledger::{EffectRow, ServiceHistory, lock},
+    profiles::{EC2, EC2_RATE, RateLimit},
+    query_protocol::{AwsError, QueryParams, element, text_element, xml_document},
+    response::ServiceResponse,
 };
 
-const START: &str = "StartInstances";
-const STOP: &str = "StopInstances";
-const ACCOUNT: &str = "123456789012";
+const START_INSTANCES: &str = "StartInstances";
+const STOP_INSTANCES: &str = "StopInstances";
+const ACCOUNT_ID: &str = "123456789012";
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
-const STARTS_WITHOUT_CAPACITY: u32 = 2;
+const FAILED_STARTS_WITHOUT_CAPACITY: u32 = 2;
 
+/// EC2 with eight machines.
 pub struct Ec2 {
-    world: Arc<World>,
+    environment: Arc<Environment>,
     fleet: Mutex<Fleet>,
 }
 
 struct Fleet {
-    phases: HashMap<&'static str, Phase>,
-    /// How often a start was asked for, done or not.
-    starts: HashMap<&'static str, u32>,
+    last_actions: HashMap<&'static str, LastAction>,
+    /// Number of requested starts, successful or not.
+    start_counts: HashMap<&'static str, u32>,
 }
 
-impl Service for Ec2 {
+impl AwsService for Ec2 {
     const ID: &'static str = EC2;
     const VERSION: &'static str = "2016-11-15";
-    const RATE: Rate = EC2_RATE;
+    const RATE: RateLimit = EC2_RATE;
 
-    fn restored(kept: &Kept, world: Arc<World>) -> Self {
-        Self { world, fleet: Mutex::new(Fleet::restored(kept)) }
+    fn restore(history: &ServiceHistory, environment: Arc<Environment>) -> Self {
+        Self { environment, fleet: Mutex::new(Fleet::restore(history)) }
     }
 
-    fn subject(params: &Params) -> (Option<String>, Option<String>) {
+    fn ledger_key_and_sku(params: &QueryParams) -> (Option<String>, Option<String>) {
         let ids = params.list("InstanceId");
         (None, (!ids.is_empty()).then(|| ids.join(",")))
     }
 
-    fn act(&self, params: &Params) -> Result<String, Refusal> {
+    fn handle_action(&self, params: &QueryParams) -> Result<String, AwsError> {
         match params.action() {
-            "DescribeInstances" => self.describe(params),
-            START => self.start(params),
-            STOP => self.stop(params),
-            "" => Err(Refusal::missing("Action")),
+            "DescribeInstances" => self.describe_instances(params),
+            START_INSTANCES => self.start_instances(params),
+            STOP_INSTANCES => self.stop_instances(params),
+            "" => Err(AwsError::missing_parameter("Action")),
             other => {
                 let message = format!("The action {other} is not valid for this web service.");
-                Err(Refusal::bad("InvalidAction", message))
+                Err(AwsError::bad_request("InvalidAction", message))
             }
         }
     }
 
-    fn throttled() -> Refusal {
+    fn throttling_error() -> AwsError {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Refusal::new(status, "RequestLimitExceeded", "Request limit exceeded.")
+        AwsError::new(status, "RequestLimitExceeded", "Request limit exceeded.")
     }
 
-    fn success(action: &str, inner: &str, request_id: &str) -> Answer {
-        let inner = text("requestId", request_id) + inner;
-        document(StatusCode::OK, &format!("{action}Response"), Some(NAMESPACE), &inner)
+    fn success_response(action: &str, inner: &str, request_id: &str) -> ServiceResponse {
+        let inner = text_element("requestId", request_id) + inner;
+        xml_document(StatusCode::OK, &format!("{action}Response"), Some(NAMESPACE), &inner)
     }
 
-    fn failure(refusal: &Refusal, request_id: &str) -> Answer {
-        let error = text("Code", refusal.code) + &text("Message", &refusal.message);
-        let errors = element("Errors", &element("Error", &error));
-        let inner = errors + &text("RequestID", request_id);
-        document(refusal.status, "Response", None, &inner)
+    fn error_response(error: &AwsError, request_id: &str) -> ServiceResponse {
+        let detail = text_element("Code", error.code) + &text_element("Message", &error.message);
+        let errors = element("Errors", &element("Error", &detail));
+        let inner = errors + &text_element("RequestID", request_id);
+        xml_document(error.status, "Response", None, &inner)
     }
 }
 
 impl Ec2 {
-    fn describe(&self, params: &Params) -> Result<String, Refusal> {
+    fn describe_instances(&self, params: &QueryParams) -> Result<String, AwsError> {
         if params.has_any("Filter") {
-            let message = "The sandbox knows no filters; name instances by InstanceId.N";
-            return Err(Refusal::bad("UnsupportedOperation", message));
+            let message = "The sandbox supports no filters; list instances by InstanceId.N";
+            return Err(AwsError::bad_request("UnsupportedOperation", message));
         }
-        let wanted = machines(&params.list("InstanceId"))?;
-        let now = self.world.clock.now();
-        let fleet = hold(&self.fleet);
+        let wanted = find_machines(&params.list("InstanceId"))?;
+        let now = self.environment.clock.now();
+        let fleet = lock(&self.fleet);
         let reservations = MACHINES
             .iter()
             .filter(|machine| wanted.is_empty() || wanted.iter().any(|it| it.id == machine.id))
             .map(|machine| {
-                let phase = fleet.phase(machine);
-                reservation(machine, phase, machine.state(phase, now, &self.world))
+                let last_action = fleet.last_action(machine);
+                reservation_element(
+                    machine,
+                    last_action,
+                    machine.state(last_action, now, &self.environment),
+                )
             });
         Ok(element("reservationSet", &reservations.collect::<String>()))
     }
 
-    /// All of the named machines or, where one can't, none.
-    fn start(&self, params: &Params) -> Result<String, Refusal> {
-        let machines = required(params)?;
-        let now = self.world.clock.now();
-        let mut fleet = hold(&self.fleet);
+    /// Starts all of the named machines, or none if one can't be started.
+    fn start_instances(&self, params: &QueryParams) -> Result<String, AwsError> {
+        let machines = requested_machines(params)?;
+        let now = self.environment.clock.now();
+        let mut fleet = lock(&self.fleet);
         let mut outcome = Ok(());
         for machine in &machines {
-            let before = fleet.count_start(machine.id);
-            let state = machine.state(fleet.phase(machine), now, &self.world);
-            let may = self.may_start(machine, state, before);
-            outcome = outcome.and(may);
+            let earlier_starts = fleet.count_start(machine.id);
+            let state = machine.state(fleet.last_action(machine), now, &self.environment);
+            let checked = self.check_can_start(machine, state, earlier_starts);
+            outcome = outcome.and(checked);
         }
         outcome?;
-        self.change(&mut fleet, &machines, now, START)
+        self.apply_action(&mut fleet, &machines, now, START_INSTANCES)
     }
 
-    fn may_start(&self, machine: &Machine, state: State, before: u32) -> Result<(), Refusal> {
-        allowed(machine, START)?;
+    fn check_can_start(
+        &self,
+        machine: &Machine,
+        state: InstanceState,
+        earlier_starts: u32,
+    ) -> Result<(), AwsError> {
+        check_permission(machine, START_INSTANCES)?;
         match state {
-            State::Stopping => Err(wrong_state(machine, "started")),
-            State::Stopped
+            InstanceState::Stopping => Err(incorrect_state_error(machine, "started")),
+            InstanceState::Stopped
                 if machine.quirk == Some(Quirk::NoCapacityAtFirst)
-                    && self.world.faults()
-                    && before < STARTS_WITHOUT_CAPACITY =>
+                    && self.environment.faults_enabled()
+                    && earlier_starts < FAILED_STARTS_WITHOUT_CAPACITY =>
             {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 let message = format!(
                     "We currently do not have sufficient {} capacity in the Availability Zone \
                      you requested ({}).",
-                    machine.kind, machine.zone,
+                    machine.instance_type, machine.zone,
                 );
-                Err(Refusal::new(status, "InsufficientInstanceCapacity", message))
+                Err(AwsError::new(status, "InsufficientInstanceCapacity", message))
             }
             _ => Ok(()),
         }
     }
 
-    fn stop(&self, params: &Params) -> Result<String, Refusal> {
-        let machines = required(params)?;
-        let now = self.world.clock.now();
-        let mut fleet = hold(&self.fleet);
+    fn stop_instances(&self, params: &QueryParams) -> Result<String, AwsError> {
+        let machines = requested_machines(params)?;
+        let now = self.environment.clock.now();
+        let mut fleet = lock(&self.fleet);
         for machine in &machines {
-            allowed(machine, STOP)?;
-            if machine.state(fleet.phase(machine), now, &self.world) == State::Pending {
-                return Err(wrong_state(machine, "stopped"));
+            check_permission(machine, STOP_INSTANCES)?;
+            if machine.state(fleet.last_action(machine), now, &self.environment)
+                == InstanceState::Pending
+            {
+                return Err(incorrect_state_error(machine, "stopped"));
             }
         }
-        self.change(&mut fleet, &machines, now, STOP)
+        self.apply_action(&mut fleet, &machines, now, STOP_INSTANCES)
     }
 
-    /// Starts or stops each machine, unless it is so already, and writes that down.
-    fn change(
+    /// Starts or stops each machine that is not yet in the desired state, and records the effects.
+    fn apply_action(
         &self,
         fleet: &mut Fleet,
         machines: &[&'static Machine],
         now: Micros,
         action: &str,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, AwsError> {
         let mut items = String::new();
         for machine in machines {
-            let previous = machine.state(fleet.phase(machine), now, &self.world);
+            let previous = machine.state(fleet.last_action(machine), now, &self.environment);
             let created = match previous {
-                State::Pending | State::Running => action == STOP,
-                State::Stopping | State::Stopped => action == START,
+                InstanceState::Pending | InstanceState::Running => action == STOP_INSTANCES,
+                InstanceState::Stopping | InstanceState::Stopped => action == START_INSTANCES,
             };
-            self.world.ledger.effect(EC2, effect(machine, action, now, created))?;
+            self.environment
+                .ledger
+                .record_effect(EC2, effect_row(machine, action, now, created))?;
             if created {
-                fleet.done(machine.id, action, now);
+                fleet.record_action(machine.id, action, now);
             }
-            let current = machine.state(fleet.phase(machine), now, &self.world);
-            let item = text("instanceId", machine.id)
+            let current = machine.state(fleet.last_action(machine), now, &self.environment);
+            let item = text_element("instanceId", machine.id)
                 + &state_element("currentState", current)
                 + &state_element("previousState", previous);
             items += &element("item", &item);
@@ -184,42 +198,47 @@ impl Ec2 {
 }
 
 impl Fleet {
-    fn restored(kept: &Kept) -> Self {
-        let mut fleet = Self { phases: HashMap::new(), starts: HashMap::new() };
-        let starts = kept.requests.iter().map(|(arrived, _)| arrived);
-        for arrived in starts.filter(|row| row.admitted() && &*row.action == START) {
-            let ids = arrived.sku.as_deref().unwrap_or_default().split(',');
-            for machine in ids.filter_map(machine::find) {
+    fn restore(history: &ServiceHistory) -> Self {
+        let mut fleet = Self { last_actions: HashMap::new(), start_counts: HashMap::new() };
+        let starts = history.requests.iter().map(|(request, _)| request);
+        for request in starts.filter(|row| row.is_admitted() && &*row.action == START_INSTANCES) {
+            let ids = request.sku.as_deref().unwrap_or_default().split(',');
+            for machine in ids.filter_map(machine::find_machine) {
                 fleet.count_start(machine.id);
             }
         }
-        for effect in kept.effects.iter().filter(|effect| effect.created) {
-            if let Some(machine) = machine::find(&effect.sku) {
-                fleet.done(machine.id, &effect.action, effect.at_us);
+        for effect in history.effects.iter().filter(|effect| effect.created) {
+            if let Some(machine) = machine::find_machine(&effect.sku) {
+                fleet.record_action(machine.id, &effect.action, effect.at_us);
             }
         }
         fleet
     }
 
-    fn phase(&self, machine: &Machine) -> Phase {
-        self.phases.get(machine.id).copied().unwrap_or_else(|| machine.first_phase())
+    fn last_action(&self, machine: &Machine) -> LastAction {
+        self.last_actions.get(machine.id).copied().unwrap_or_else(|| machine.initial_action())
     }
 
+    /// Counts a requested start and returns the number of earlier ones.
     fn count_start(&mut self, id: &'static str) -> u32 {
-        let starts = self.starts.entry(id).or_default();
+        let starts = self.start_counts.entry(id).or_default();
         let before = *starts;
         *starts += 1;
         before
     }
 
-    fn done(&mut self, id: &'static str, action: &str, at: Micros) {
-        let phase = if action == STOP { Phase::StopCalled(at) } else { Phase::Started(at) };
-        self.phases.insert(id, phase);
+    fn record_action(&mut self, id: &'static str, action: &str, at: Micros) {
+        let last_action = if action == STOP_INSTANCES {
+            LastAction::StopRequested(at)
+        } else {
+            LastAction::Started(at)
+        };
+        self.last_actions.insert(id, last_action);
     }
 }
 
-fn effect(machine: &Machine, action: &str, at: Micros, created: bool) -> Effected {
-    Effected {
+fn effect_row(machine: &Machine, action: &str, at: Micros, created: bool) -> EffectRow {
+    EffectRow {
         at_us: at,
         action: action.into(),
         key: None,
@@ -229,42 +248,45 @@ fn effect(machine: &Machine, action: &str, at: Micros, created: bool) -> Effecte
     }
 }
 
-fn required(params: &Params) -> Result<Vec<&'static Machine>, Refusal> {
+fn requested_machines(params: &QueryParams) -> Result<Vec<&'static Machine>, AwsError> {
     let ids = params.list("InstanceId");
     if ids.is_empty() {
-        return Err(Refusal::missing("InstanceId"));
+        return Err(AwsError::missing_parameter("InstanceId"));
     }
-    machines(&ids)
+    find_machines(&ids)
 }
 
-fn machines(ids: &[&str]) -> Result<Vec<&'static Machine>, Refusal> {
+fn find_machines(ids: &[&str]) -> Result<Vec<&'static Machine>, AwsError> {
     let machine = |id: &&str| {
-        machine::find(id).ok_or_else(|| match id.starts_with("i-") {
+        machine::find_machine(id).ok_or_else(|| match id.starts_with("i-") {
             true => {
                 let message = format!("The instance ID '{id}' does not exist");
-                Refusal::bad("InvalidInstanceID.NotFound", message)
+                AwsError::bad_request("InvalidInstanceID.NotFound", message)
             }
-            false => Refusal::bad("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")),
+            false => AwsError::bad_request(
+                "InvalidInstanceID.Malformed",
+                format!("Invalid id: \"{id}\""),
+            ),
         })
     };
     ids.iter().map(machine).collect()
 }
 
-fn allowed(machine: &Machine, action: &str) -> Result<(), Refusal> {
+fn check_permission(machine: &Machine, action: &str) -> Result<(), AwsError> {
     if machine.quirk != Some(Quirk::NotAllowed) {
         return Ok(());
     }
     let message = format!(
         "You are not authorized to perform this operation. User: \
-         arn:aws:iam::{ACCOUNT}:user/sandbox is not authorized to perform: ec2:{action} on \
-         resource: arn:aws:ec2:eu-central-1:{ACCOUNT}:instance/{}",
+         arn:aws:iam::{ACCOUNT_ID}:user/sandbox is not authorized to perform: ec2:{action} on \
+         resource: arn:aws:ec2:eu-central-1:{ACCOUNT_ID}:instance/{}",
         machine.id,
     );
-    Err(Refusal::new(StatusCode::FORBIDDEN, "UnauthorizedOperation", message))
+    Err(AwsError::new(StatusCode::FORBIDDEN, "UnauthorizedOperation", message))
 }
 
-fn wrong_state(machine: &Machine, verb: &str) -> Refusal {
+fn incorrect_state_error(machine: &Machine, verb: &str) -> AwsError {
     let id = machine.id;
     let message = format!("The instance '{id}' is not in a state from which it can be {verb}.");
-    Refusal::bad("IncorrectInstanceState", message)
+    AwsError::bad_request("IncorrectInstanceState", message)
 }

@@ -1,4 +1,4 @@
-//! The witness: every request and effect, in memory and appended to a file before it is answered.
+//! The ledger: every request and effect, in memory and appended to a file before the response.
 
 mod file;
 mod record;
@@ -13,106 +13,126 @@ use std::{
 };
 
 pub use file::OpenError;
-pub use record::{Effect, Record, Request, Snapshot};
-pub use row::{Answered, Arrived, Effected};
-pub use summary::Summary;
+pub use record::{Effect, Request, ServiceRecord, Snapshot};
+pub use row::{EffectRow, RequestRow, ResponseRow};
+pub use summary::ServiceSummary;
 
 use file::LedgerFile;
-use row::{Body, Row};
+use row::{LedgerRow, RowBody};
 
-use crate::spec::services;
+use crate::profiles::service_ids;
 
-/// Rows go to the file first and to memory after, so that what a reader sees is kept.
+/// Writes rows to the file first and to memory afterwards, so that a row that a reader sees is
+/// persistent.
 pub struct Ledger {
-    /// None once closed.
+    /// `None` once closed.
     file: Mutex<Option<LedgerFile>>,
-    records: BTreeMap<&'static str, Mutex<Kept>>,
+    histories: BTreeMap<&'static str, Mutex<ServiceHistory>>,
 }
 
-/// All that is known of one service, in the order of the file.
+/// Requests and effects of one service, in the order of the file.
 #[derive(Clone, Default)]
-pub struct Kept {
-    pub requests: Vec<(Arrived, Option<Answered>)>,
-    pub effects: Vec<Effected>,
+pub struct ServiceHistory {
+    /// Requests, each with its end if it has one.
+    pub requests: Vec<(RequestRow, Option<ResponseRow>)>,
+    /// Effects of the requests.
+    pub effects: Vec<EffectRow>,
 }
 
 impl Ledger {
-    /// Reads what an earlier run has written and goes on behind it.
+    /// Reads the rows of earlier runs and appends to them.
+    ///
+    /// # Errors
+    /// The file can't be opened, is in use, or has an invalid row.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let mut kept: BTreeMap<&'static str, Kept> =
-            services().map(|service| (service, Kept::default())).collect();
-        let file = LedgerFile::open(path, |row: Row<String>| {
-            kept.get_mut(row.service.as_str()).is_some_and(|kept| kept.add(row.body))
+        let mut histories: BTreeMap<&'static str, ServiceHistory> =
+            service_ids().map(|service| (service, ServiceHistory::default())).collect();
+        let file = LedgerFile::open(path, |row: LedgerRow<String>| {
+            histories.get_mut(row.service.as_str()).is_some_and(|history| history.apply(row.body))
         })?;
-        let records = kept.into_iter().map(|(service, kept)| (service, Mutex::new(kept)));
-        Ok(Self { file: Mutex::new(Some(file)), records: records.collect() })
+        let histories =
+            histories.into_iter().map(|(service, history)| (service, Mutex::new(history)));
+        Ok(Self { file: Mutex::new(Some(file)), histories: histories.collect() })
     }
 
-    /// Writes down a request and gives its number, which [`Ledger::answered`] needs.
-    pub fn arrived(&self, service: &'static str, arrived: Arrived) -> io::Result<usize> {
-        let mut kept = self.kept(service)?;
-        self.append(service, &Body::Arrived(arrived.clone()))?;
-        kept.requests.push((arrived, None));
-        Ok(kept.requests.len() - 1)
+    /// Records a request and returns its index, which [`ResponseRow::request_index`] refers to.
+    ///
+    /// # Errors
+    /// The service is unknown, or the file can't be written.
+    pub fn record_request(&self, service: &'static str, request: RequestRow) -> io::Result<usize> {
+        let mut history = self.lock_history(service)?;
+        self.append(service, &RowBody::Request(request.clone()))?;
+        history.requests.push((request, None));
+        Ok(history.requests.len() - 1)
     }
 
-    pub fn answered(&self, service: &'static str, answered: Answered) -> io::Result<()> {
-        let mut kept = self.kept(service)?;
-        self.append(service, &Body::Answered(answered))?;
-        kept.add(Body::Answered(answered));
+    /// Records the end of a request.
+    ///
+    /// # Errors
+    /// The service is unknown, or the file can't be written.
+    pub fn record_response(&self, service: &'static str, response: ResponseRow) -> io::Result<()> {
+        let mut history = self.lock_history(service)?;
+        self.append(service, &RowBody::Response(response))?;
+        history.apply(RowBody::Response(response));
         Ok(())
     }
 
-    pub fn effect(&self, service: &'static str, effect: Effected) -> io::Result<()> {
-        let mut kept = self.kept(service)?;
-        self.append(service, &Body::Effect(effect.clone()))?;
-        kept.effects.push(effect);
+    /// Records an effect.
+    ///
+    /// # Errors
+    /// The service is unknown, or the file can't be written.
+    pub fn record_effect(&self, service: &'static str, effect: EffectRow) -> io::Result<()> {
+        let mut history = self.lock_history(service)?;
+        self.append(service, &RowBody::Effect(effect.clone()))?;
+        history.effects.push(effect);
         Ok(())
     }
 
-    /// What an earlier run and this one know of a service.
-    pub fn of(&self, service: &str) -> Kept {
-        self.kept(service).map(|kept| kept.clone()).unwrap_or_default()
+    /// Returns the requests and effects of a service, in this run and earlier ones.
+    pub fn service_history(&self, service: &str) -> ServiceHistory {
+        self.lock_history(service).map(|history| history.clone()).unwrap_or_default()
     }
 
+    /// Returns the whole ledger, by service.
     pub fn snapshot(&self) -> Snapshot {
-        self.each(|kept| kept.into())
+        self.map_histories(|history| history.into())
     }
 
-    pub fn summary(&self) -> BTreeMap<&'static str, Summary> {
-        self.each(|kept| kept.into())
+    /// Returns the counts of the ledger, by service.
+    pub fn summary(&self) -> BTreeMap<&'static str, ServiceSummary> {
+        self.map_histories(|history| history.into())
     }
 
-    /// Frees the file for the next sandbox, whoever still holds this one.
+    /// Releases the file for the next sandbox, even while others still share this ledger.
     pub fn close(&self) {
-        hold(&self.file).take();
+        lock(&self.file).take();
     }
 
-    fn each<T>(&self, view: impl Fn(&Kept) -> T) -> BTreeMap<&'static str, T> {
-        let records = self.records.iter();
-        records.map(|(service, kept)| (*service, view(&hold(kept)))).collect()
+    fn map_histories<T>(&self, view: impl Fn(&ServiceHistory) -> T) -> BTreeMap<&'static str, T> {
+        let histories = self.histories.iter();
+        histories.map(|(service, history)| (*service, view(&lock(history)))).collect()
     }
 
-    fn kept(&self, service: &str) -> io::Result<MutexGuard<'_, Kept>> {
-        self.records.get(service).map(hold).ok_or_else(|| io::Error::other("unknown service"))
+    fn lock_history(&self, service: &str) -> io::Result<MutexGuard<'_, ServiceHistory>> {
+        self.histories.get(service).map(lock).ok_or_else(|| io::Error::other("unknown service"))
     }
 
-    fn append(&self, service: &'static str, body: &Body) -> io::Result<()> {
-        match hold(&self.file).as_mut() {
-            Some(file) => file.append(&Row { service, body }),
+    fn append(&self, service: &'static str, body: &RowBody) -> io::Result<()> {
+        match lock(&self.file).as_mut() {
+            Some(file) => file.append(&LedgerRow { service, body }),
             None => Err(io::Error::other("the ledger is closed")),
         }
     }
 }
 
-impl Kept {
-    /// False where the row answers a request that is not there.
-    fn add(&mut self, body: Body) -> bool {
+impl ServiceHistory {
+    /// Adds a row. Returns false for a response to a request that does not exist.
+    fn apply(&mut self, body: RowBody) -> bool {
         match body {
-            Body::Arrived(arrived) => self.requests.push((arrived, None)),
-            Body::Effect(effect) => self.effects.push(effect),
-            Body::Answered(answered) => match self.requests.get_mut(answered.request) {
-                Some((_, answer)) => *answer = Some(answered),
+            RowBody::Request(request) => self.requests.push((request, None)),
+            RowBody::Effect(effect) => self.effects.push(effect),
+            RowBody::Response(row) => match self.requests.get_mut(row.request_index) {
+                Some((_, response)) => *response = Some(row),
                 None => return false,
             },
         }
@@ -120,7 +140,8 @@ impl Kept {
     }
 }
 
-/// A panic of another holder leaves nothing half done here: each section changes one thing last.
-pub fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex, poisoned or not: each critical section makes its only change last, so a panic of
+/// another thread leaves nothing half done.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,24 +1,24 @@
-//! The Retry-After of a 429, which a client may obey to the letter and be safe.
+//! The Retry-After of a 429. A client that obeys it to the letter is safe.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::{clock::Micros, spec::RetryAfter};
+use crate::{clock::Micros, profiles::RetryAfterFormat};
 
 const SECOND: Micros = 1_000_000;
 
-/// What lies between the end of a wait and what the client is told, for clients that round a
-/// millisecond down.
-pub const SLACK: Micros = 20_000;
+/// Time between the end of a wait and the time in the header, for clients that round a millisecond
+/// down.
+pub const SAFETY_MARGIN: Micros = 20_000;
 
-/// The header's value and the time that it names, at or after `until` + [`SLACK`].
-pub fn word(form: RetryAfter, now: Micros, until: Micros) -> (String, Micros) {
-    let until = until.max(now).saturating_add(SLACK);
-    match form {
-        RetryAfter::Seconds => {
+/// Returns the header's value and the time that it names, at or after `until` + [`SAFETY_MARGIN`].
+pub fn header_value(format: RetryAfterFormat, now: Micros, until: Micros) -> (String, Micros) {
+    let until = until.max(now).saturating_add(SAFETY_MARGIN);
+    match format {
+        RetryAfterFormat::Seconds => {
             let seconds = (until - now).div_ceil(SECOND).max(1);
             (seconds.to_string(), now.saturating_add(seconds.saturating_mul(SECOND)))
         }
-        RetryAfter::Date => {
+        RetryAfterFormat::Date => {
             let second = until.div_ceil(SECOND);
             let date = UNIX_EPOCH + Duration::from_secs(second);
             (httpdate::fmt_http_date(date), second.saturating_mul(SECOND))
@@ -34,18 +34,22 @@ mod tests {
     const NOW: Micros = 1_700_000_000 * SECOND;
 
     #[test]
-    fn seconds_are_rounded_up_and_never_none() {
-        assert_eq!(word(RetryAfter::Seconds, NOW, NOW), ("1".into(), NOW + SECOND));
-        let (value, named) = word(RetryAfter::Seconds, NOW, NOW + 3 * SECOND);
-        assert_eq!((value.as_str(), named), ("4", NOW + 4 * SECOND), "slack is added, not cut");
+    fn seconds_are_rounded_up_to_at_least_one() {
+        assert_eq!(header_value(RetryAfterFormat::Seconds, NOW, NOW), ("1".into(), NOW + SECOND));
+        let (value, named) = header_value(RetryAfterFormat::Seconds, NOW, NOW + 3 * SECOND);
+        assert_eq!(
+            (value.as_str(), named),
+            ("4", NOW + 4 * SECOND),
+            "the margin is added, not cut"
+        );
     }
 
     #[test]
     fn a_date_is_rounded_up_to_the_whole_second() {
-        let (value, named) = word(RetryAfter::Date, NOW, NOW + SECOND / 10);
+        let (value, named) = header_value(RetryAfterFormat::Date, NOW, NOW + SECOND / 10);
         assert_eq!(value, "Tue, 14 Nov 2023 22:13:21 GMT");
         assert_eq!(named, NOW + SECOND);
-        let (value, _) = word(RetryAfter::Date, NOW, NOW + SECOND);
-        assert_eq!(value, "Tue, 14 Nov 2023 22:13:22 GMT", "a whole second leaves no slack");
+        let (value, _) = header_value(RetryAfterFormat::Date, NOW, NOW + SECOND);
+        assert_eq!(value, "Tue, 14 Nov 2023 22:13:22 GMT", "a whole second leaves no margin");
     }
 }

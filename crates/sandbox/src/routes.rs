@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! Routes and their handlers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,50 +17,53 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    aws::{Endpoint, Service},
+    aws::{AwsService, Endpoint},
+    call_tracker::CallTracker,
     channel::Channel,
     cloudwatch::CloudWatch,
-    connection::Cut,
+    connection::ConnectionAbortHandle,
     ec2::Ec2,
-    ledger::{Snapshot, Summary},
-    query::Params,
-    spec::channels,
-    work::Work,
-    world::World,
+    environment::Environment,
+    ledger::{ServiceSummary, Snapshot},
+    profiles::channels,
+    query_protocol::QueryParams,
 };
 
-const LARGEST_BODY: usize = 32 << 20;
+const MAX_BODY_BYTES: usize = 32 << 20;
 
-/// What all handlers share.
-pub struct Outside {
-    world: Arc<World>,
-    work: Work,
+/// State that all handlers share.
+pub struct AppState {
+    environment: Arc<Environment>,
+    calls: CallTracker,
     channels: HashMap<&'static str, Arc<Channel>>,
     ec2: Arc<Endpoint<Ec2>>,
     cloudwatch: Arc<Endpoint<CloudWatch>>,
 }
 
-impl Outside {
-    pub fn new(world: Arc<World>, work: Work) -> Self {
-        let channels = channels().iter().map(|spec| Channel::new(spec, Arc::clone(&world)));
+impl AppState {
+    /// Restores all services from the ledger.
+    pub fn new(environment: Arc<Environment>, calls: CallTracker) -> Self {
+        let channels =
+            channels().iter().map(|profile| Channel::new(profile, Arc::clone(&environment)));
         let channels = channels.map(|channel| (channel.id(), Arc::new(channel))).collect();
-        let ec2 = Arc::new(Endpoint::new(Arc::clone(&world)));
-        let cloudwatch = Arc::new(Endpoint::new(Arc::clone(&world)));
-        Self { world, work, channels, ec2, cloudwatch }
+        let ec2 = Arc::new(Endpoint::new(Arc::clone(&environment)));
+        let cloudwatch = Arc::new(Endpoint::new(Arc::clone(&environment)));
+        Self { environment, calls, channels, ec2, cloudwatch }
     }
 }
 
-type Shared = State<Arc<Outside>>;
+type SharedState = State<Arc<AppState>>;
 
-pub fn router(outside: Arc<Outside>) -> Router {
-    let ec2 = |State(outside): Shared, ConnectInfo(cut), form| async move {
-        call(&outside, cut, &outside.ec2, form).await
+/// Returns the router of all routes.
+pub fn router(state: Arc<AppState>) -> Router {
+    let ec2 = |State(state): SharedState, ConnectInfo(abort_handle), form| async move {
+        call_aws(&state, abort_handle, &state.ec2, form).await
     };
-    let cloudwatch = |State(outside): Shared, ConnectInfo(cut), form| async move {
-        call(&outside, cut, &outside.cloudwatch, form).await
+    let cloudwatch = |State(state): SharedState, ConnectInfo(abort_handle), form| async move {
+        call_aws(&state, abort_handle, &state.cloudwatch, form).await
     };
     Router::new()
-        .route("/channels/{id}/products", get(find_products).post(make_product))
+        .route("/channels/{id}/products", get(find_products).post(create_product))
         .route("/ec2", get(ec2).post(ec2))
         .route("/ec2/", get(ec2).post(ec2))
         .route("/cloudwatch", get(cloudwatch).post(cloudwatch))
@@ -69,77 +72,80 @@ pub fn router(outside: Arc<Outside>) -> Router {
         .route("/ledger/summary", get(summary))
         .route("/faults", get(faults).post(set_faults))
         .route("/healthz", get(|| async { "ok" }))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(outside)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(state)
 }
 
-async fn make_product(
-    State(outside): Shared,
+async fn create_product(
+    State(state): SharedState,
     Path(id): Path<String>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    ConnectInfo(abort_handle): ConnectInfo<ConnectionAbortHandle>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(channel) = outside.channels.get(id.as_str()).cloned() else {
-        return no_channel(&id);
+    let Some(channel) = state.channels.get(id.as_str()).cloned() else {
+        return channel_not_found(&id);
     };
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     let key = key.map(str::to_owned);
-    outside.work.carry(cut, channel.make(key, body)).await
+    state.calls.run_detached(abort_handle, channel.create_product(key, body)).await
 }
 
 #[derive(Deserialize)]
-struct Find {
+struct FindQuery {
     sku: Option<String>,
 }
 
 async fn find_products(
-    State(outside): Shared,
+    State(state): SharedState,
     Path(id): Path<String>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
-    Query(find): Query<Find>,
+    ConnectInfo(abort_handle): ConnectInfo<ConnectionAbortHandle>,
+    Query(query): Query<FindQuery>,
 ) -> Response {
-    let Some(channel) = outside.channels.get(id.as_str()).cloned() else {
-        return no_channel(&id);
+    let Some(channel) = state.channels.get(id.as_str()).cloned() else {
+        return channel_not_found(&id);
     };
-    outside.work.carry(cut, channel.find(find.sku)).await
+    state.calls.run_detached(abort_handle, channel.find_products(query.sku)).await
 }
 
-fn no_channel(id: &str) -> Response {
+fn channel_not_found(id: &str) -> Response {
     let body = json!({ "error": "no_such_channel", "reason": format!("No channel {id}") });
     (StatusCode::NOT_FOUND, Json(body)).into_response()
 }
 
-type Pairs = Result<Form<Vec<(String, String)>>, FormRejection>;
+type FormResult = Result<Form<Vec<(String, String)>>, FormRejection>;
 
-async fn call<S: Service>(
-    outside: &Outside,
-    cut: Cut,
+async fn call_aws<S: AwsService>(
+    state: &AppState,
+    abort_handle: ConnectionAbortHandle,
     endpoint: &Arc<Endpoint<S>>,
-    form: Pairs,
+    form: FormResult,
 ) -> Response {
-    let params = form.ok().map(|Form(pairs)| pairs.into_iter().collect::<Params>());
-    outside.work.carry(cut, Arc::clone(endpoint).call(params)).await
+    let params = form.ok().map(|Form(pairs)| pairs.into_iter().collect::<QueryParams>());
+    state.calls.run_detached(abort_handle, Arc::clone(endpoint).call(params)).await
 }
 
-async fn ledger(State(outside): Shared) -> Json<Snapshot> {
-    Json(outside.world.ledger.snapshot())
+async fn ledger(State(state): SharedState) -> Json<Snapshot> {
+    Json(state.environment.ledger.snapshot())
 }
 
-async fn summary(State(outside): Shared) -> Json<BTreeMap<&'static str, Summary>> {
-    Json(outside.world.ledger.summary())
+async fn summary(State(state): SharedState) -> Json<BTreeMap<&'static str, ServiceSummary>> {
+    Json(state.environment.ledger.summary())
 }
 
 #[derive(Serialize, Deserialize)]
-struct Faults {
-    on: bool,
+struct FaultSwitch {
+    enabled: bool,
 }
 
-async fn faults(State(outside): Shared) -> Json<Faults> {
-    Json(Faults { on: outside.world.faults() })
+async fn faults(State(state): SharedState) -> Json<FaultSwitch> {
+    Json(FaultSwitch { enabled: state.environment.faults_enabled() })
 }
 
-async fn set_faults(State(outside): Shared, Json(faults): Json<Faults>) -> Json<Faults> {
-    outside.world.set_faults(faults.on);
+async fn set_faults(
+    State(state): SharedState,
+    Json(faults): Json<FaultSwitch>,
+) -> Json<FaultSwitch> {
+    state.environment.set_faults_enabled(faults.enabled);
     Json(faults)
 }

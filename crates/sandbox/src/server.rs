@@ -1,112 +1,124 @@
-//! Starting and stopping.
+//! Starts and stops the sandbox.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    connection::{Cut, CuttableListener},
-    ledger::{Ledger, OpenError, Snapshot, Summary},
-    routes::{Outside, router},
-    work::Work,
-    world::World,
+    call_tracker::CallTracker,
+    connection::{AbortableListener, ConnectionAbortHandle},
+    environment::Environment,
+    ledger::{Ledger, OpenError, ServiceSummary, Snapshot},
+    routes::{AppState, router},
 };
 
-/// How a sandbox is to be.
+/// Options of a sandbox.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Port 0 is a free one. Nothing here asks who calls: keep to loopback.
+    /// Address to listen on; port 0 picks a free one. Nothing here authenticates: use loopback.
     pub listen: SocketAddr,
-    /// A folder, or a file with an extension. What is there already is gone on with.
+    /// Folder of the ledger, or a file with an extension. An existing ledger is continued.
     pub ledger: PathBuf,
-    /// Divides latencies and multiplies limits; above 0.
+    /// Speed: divides latencies and multiplies rates; above 0.
     pub speed: f64,
-    /// Decides latencies and faults.
+    /// Seed of latencies and faults.
     pub seed: u64,
-    /// Whether things go wrong now and then.
+    /// Whether random faults occur.
     pub faults: bool,
-    /// Of every product call at speed 1, instead of each channel's own.
+    /// Latency of every product call at speed 1, instead of each channel's own.
     pub latency: Option<Duration>,
 }
 
-/// Why a sandbox does not start.
+/// Reason for which a sandbox does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the sandbox's speed is {0}; it has to be a number above 0")]
+    /// The speed is not a number above 0.
+    #[error("the sandbox's speed is {0}; it must be a number above 0")]
     Speed(f64),
+    /// The ledger can't be opened or read.
     #[error(transparent)]
     Ledger(#[from] OpenError),
-    #[error("the sandbox can't listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+    /// The sandbox can't listen on its address.
+    #[error("the sandbox can't listen on {address}: {source}; free it or choose another one")]
+    Listen {
+        /// Address that was tried.
+        address: SocketAddr,
+        /// Error of the operating system.
+        source: io::Error,
+    },
 }
 
-/// A running sandbox. Dropped, it ends as [`Sandbox::stop`] ends it, without waiting.
+/// A running sandbox. Dropping it has the effect of [`Sandbox::stop`], without waiting.
 pub struct Sandbox {
     address: SocketAddr,
-    world: Arc<World>,
-    work: Work,
+    environment: Arc<Environment>,
+    calls: CallTracker,
     server: JoinHandle<()>,
 }
 
 impl Sandbox {
     /// Reads the ledger, then listens.
+    ///
+    /// # Errors
+    /// The speed is not above 0, the ledger can't be used, or the address can't be listened on.
     pub async fn start(options: Options) -> Result<Self, Error> {
         if !(options.speed.is_finite() && options.speed > 0.0) {
             return Err(Error::Speed(options.speed));
         }
         let ledger = Ledger::open(&options.ledger)?;
-        let refused = |source| Error::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        let listen_error = |source| Error::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
 
-        let world = World::new(ledger, &options);
-        let world = Arc::new(world);
-        let work = Work::default();
-        let outside = Arc::new(Outside::new(Arc::clone(&world), work.clone()));
-        let service = router(outside).into_make_service_with_connect_info::<Cut>();
-        let serving = axum::serve(CuttableListener(listener), service)
-            .with_graceful_shutdown(work.end().clone().cancelled_owned());
+        let environment = Environment::new(ledger, &options);
+        let environment = Arc::new(environment);
+        let calls = CallTracker::default();
+        let state = Arc::new(AppState::new(Arc::clone(&environment), calls.clone()));
+        let service = router(state).into_make_service_with_connect_info::<ConnectionAbortHandle>();
+        let serving = axum::serve(AbortableListener(listener), service)
+            .with_graceful_shutdown(calls.shutdown_token().clone().cancelled_owned());
         let server = tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the sandbox has stopped serving");
             }
         });
-        Ok(Self { address, world, work, server })
+        Ok(Self { address, environment, calls, server })
     }
 
+    /// Returns the address that the sandbox listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Such as `http://127.0.0.1:4000`, without a slash at its end.
+    /// Returns a URL such as `http://127.0.0.1:4000`, without a trailing slash.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Every request and effect so far, those of earlier runs included.
+    /// Returns every request and effect so far, including those of earlier runs.
     #[must_use]
     pub fn ledger(&self) -> Snapshot {
-        self.world.ledger.snapshot()
+        self.environment.ledger.snapshot()
     }
 
-    /// The ledger's counts by service.
+    /// Returns the ledger's counts by service.
     #[must_use]
-    pub fn summary(&self) -> BTreeMap<&'static str, Summary> {
-        self.world.ledger.summary()
+    pub fn summary(&self) -> BTreeMap<&'static str, ServiceSummary> {
+        self.environment.ledger.summary()
     }
 
-    /// Switches the faults; those that a SKU forces stay.
-    pub fn set_faults(&self, on: bool) {
-        self.world.set_faults(on);
+    /// Switches random faults on or off; faults that a SKU forces still occur.
+    pub fn set_faults_enabled(&self, enabled: bool) {
+        self.environment.set_faults_enabled(enabled);
     }
 
-    /// Ends at once, as a kill would: calls in flight stay undone and their clients unanswered.
+    /// Stops at once, as a kill would: calls in flight have no effect and get no response.
     pub async fn stop(mut self) {
         const GRACE: Duration = Duration::from_secs(2);
-        self.work.stop().await;
-        // A client that has sent half a request would be waited for.
+        self.calls.stop().await;
+        // The graceful shutdown would wait for a client that has sent half a request.
         if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
             self.server.abort();
         }
@@ -115,8 +127,8 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.work.end().cancel();
-        // Connections that linger hold the world, and would hold the file with it.
-        self.world.ledger.close();
+        self.calls.shutdown_token().cancel();
+        // Lingering connections share the environment, and would keep the file locked.
+        self.environment.ledger.close();
     }
 }

@@ -1,114 +1,124 @@
-//! The outside, over HTTP: the same connectors for sandbox and real services.
+//! HTTP clients of external services: the same for the sandbox and the real ones.
 
 pub mod channel;
 pub mod ec2;
 
-use crate::handler::{Answer, outcome};
+use crate::handler::{HandlerOutcome, new_outcome};
 use std::time::{Duration, SystemTime};
 
-/// How long an account is closed that was called too often, and did not say.
-pub(crate) const UNTOLD: Duration = Duration::from_secs(5);
+/// Cooldown of an upstream that answers 429 without a wait that can be read.
+pub(crate) const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
 
-/// The HTTP client that all connectors share. `limit`: of one call, well less
-/// than a lease.
+/// Builds the HTTP client that all connectors share. `timeout` limits one call, and is
+/// well below the lease.
 ///
 /// # Errors
 /// The platform has no entropy or no sockets.
-pub fn client(limit: Duration) -> Result<reqwest::Client, reqwest::Error> {
+pub fn build_client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
-        .timeout(limit)
-        .connect_timeout(limit.min(Duration::from_secs(5)))
+        .timeout(timeout)
+        .connect_timeout(timeout.min(Duration::from_secs(5)))
         .user_agent(concat!("meanwhile/", env!("CARGO_PKG_VERSION")))
         .build()
 }
 
-/// [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3):
-/// seconds, or a date, which is meant by the service's own clock: its `Date`
-/// says what that shows, and `now` serves where there is none. `None`: no wait
-/// that can be read.
-pub(crate) fn retry_after(
+/// Parses `Retry-After`
+/// ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)): seconds,
+/// or a date. A date is relative to the service's own clock, which its `Date` header
+/// shows; without that header it is relative to `now`. Returns at most one hour, and
+/// `None` if no wait can be read.
+pub(crate) fn parse_retry_after(
     headers: &reqwest::header::HeaderMap,
     now: SystemTime,
 ) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let wait = text(reqwest::header::RETRY_AFTER).and_then(|said| {
-        said.parse().map(Duration::from_secs).ok().or_else(|| {
+    let wait = text(reqwest::header::RETRY_AFTER).and_then(|value| {
+        value.parse().map(Duration::from_secs).ok().or_else(|| {
             let sent = text(reqwest::header::DATE).and_then(date).unwrap_or(now);
-            Some(date(said)?.duration_since(sent).unwrap_or_default())
+            Some(date(value)?.duration_since(sent).unwrap_or_default())
         })
     });
     wait.map(|wait| wait.min(Duration::from_secs(3600)))
 }
 
-/// What an error status asks for: 429, and 503 that says how long, close the
-/// account; other 4xx than 408, 409, 425 fail at once; the rest is worth
-/// another try. A bare 503 may be about this one request, and costs an
-/// attempt: for nothing it could go on for ever, and hold up everyone.
-pub(crate) fn refused(
+/// Returns the outcome for an error status. 429, and 503 with `Retry-After`, start a
+/// cooldown; other 4xx than 408, 409 and 425 fail at once; the rest is retried. A 503
+/// without `Retry-After` may concern only this request, and costs an attempt: a retry
+/// for free could repeat for ever and block everyone.
+pub(crate) fn outcome_for_status(
     service: &str,
     status: u16,
     headers: &reqwest::header::HeaderMap,
-    said: &str,
-) -> Answer {
+    reason: &str,
+) -> HandlerOutcome {
     let code = format!("http_{status}");
     let wait = match status {
-        429 => Some(retry_after(headers, SystemTime::now()).unwrap_or(UNTOLD)),
-        503 => retry_after(headers, SystemTime::now()),
+        429 => Some(parse_retry_after(headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN)),
+        503 => parse_retry_after(headers, SystemTime::now()),
         _ => None,
     };
     match (status, wait) {
         (_, Some(wait)) => {
             let message = format!("{service} is busy and asked us to wait ({status}).");
-            Answer::Closed { outcome: outcome(code, message), wait }
+            HandlerOutcome::Cooldown { outcome: new_outcome(code, message), wait }
         }
         (408 | 409 | 425 | 500.., None) => {
             let message = format!("{service} answered {status}.");
-            Answer::Retry { outcome: outcome(code, message), unsure: false }
+            HandlerOutcome::Retry { outcome: new_outcome(code, message), outcome_unknown: false }
         }
-        _ => Answer::Failed(outcome(code, format!("{service} refused it: {said}"))),
+        _ => HandlerOutcome::Failed(new_outcome(code, format!("{service} refused it: {reason}"))),
     }
 }
 
-/// Reads the body of an answer, of which at most `limit` bytes are borne.
+/// Reads the body of a response, up to `limit` bytes.
 ///
 /// # Errors
-/// The answer to give where the service sends more, or does not send it whole:
-/// the call may have had its effect.
-pub(crate) async fn body(
+/// The handler's outcome if the service sends more, or not all of it: the call may
+/// have had its effect.
+pub(crate) async fn read_body(
     service: &str,
     mut response: reqwest::Response,
     limit: usize,
-) -> Result<Vec<u8>, Answer> {
+) -> Result<Vec<u8>, HandlerOutcome> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| no_answer(service, &error))? {
-        if body.len() + part.len() > limit {
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| outcome_for_request_error(service, &error))?
+    {
+        if body.len() + chunk.len() > limit {
             let message = format!("{service} answered with more than {limit} bytes.");
-            return Err(Answer::Retry { outcome: outcome("large_answer", message), unsure: true });
+            return Err(HandlerOutcome::Retry {
+                outcome: new_outcome("response_too_large", message),
+                outcome_unknown: true,
+            });
         }
-        body.extend_from_slice(&part);
+        body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// An answer that says nothing: the call may have had its effect.
-pub(crate) fn unreadable(service: &str) -> Answer {
-    let message = format!("{service} answered with what can't be read.");
-    Answer::Retry { outcome: outcome("unreadable_answer", message), unsure: true }
+/// Returns the outcome for a response that can't be read: the call may have had its
+/// effect.
+pub(crate) fn unreadable_response(service: &str) -> HandlerOutcome {
+    let message = format!("{service}'s response can't be read.");
+    HandlerOutcome::Retry {
+        outcome: new_outcome("unreadable_response", message),
+        outcome_unknown: true,
+    }
 }
 
-/// A call without an answer: unless it was never sent, it may have had its
-/// effect.
-pub(crate) fn no_answer(service: &str, error: &reqwest::Error) -> Answer {
-    let unsure = !error.is_connect();
+/// Returns the outcome for a call without a response: unless it was never sent, it may
+/// have had its effect.
+pub(crate) fn outcome_for_request_error(service: &str, error: &reqwest::Error) -> HandlerOutcome {
+    let outcome_unknown = !error.is_connect();
     let (code, message) = if error.is_timeout() {
         ("timeout", format!("{service} did not answer in time."))
-    } else if unsure {
-        ("dropped", format!("{service} closed the connection before it answered."))
+    } else if outcome_unknown {
+        ("connection_dropped", format!("{service} closed the connection before it answered."))
     } else {
         ("unreachable", format!("{service} can't be reached."))
     };
-    Answer::Retry { outcome: outcome(code, message), unsure }
+    HandlerOutcome::Retry { outcome: new_outcome(code, message), outcome_unknown }
 }
 
 #[cfg(test)]
@@ -117,7 +127,7 @@ mod tests {
     use super::*;
     use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
-    fn asks_for(wait: &'static str) -> HeaderMap {
+    fn retry_after_headers(wait: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(wait))])
     }
 
@@ -132,21 +142,21 @@ mod tests {
             ("999999", Some(3600)),
         ] {
             let expected = expected.map(Duration::from_secs);
-            assert_eq!(retry_after(&asks_for(text), now), expected, "{text}");
+            assert_eq!(parse_retry_after(&retry_after_headers(text), now), expected, "{text}");
         }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+        assert_eq!(parse_retry_after(&HeaderMap::new(), now), None);
     }
 
     #[test]
-    fn a_date_is_meant_by_the_clock_of_whoever_says_it() {
-        let mut headers = asks_for("Sun, 06 Nov 1994 08:49:47 GMT");
+    fn a_retry_after_date_is_relative_to_the_date_header() {
+        let mut headers = retry_after_headers("Sun, 06 Nov 1994 08:49:47 GMT");
         headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:40 GMT"));
-        // This machine's own clock is years ahead.
-        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_secs(7)));
+        // The clock of this machine is years ahead.
+        assert_eq!(parse_retry_after(&headers, SystemTime::now()), Some(Duration::from_secs(7)));
     }
 
-    /// The answer to a request of which the service sends `bytes` for a body.
-    async fn answered(bytes: usize) -> Result<usize, Answer> {
+    /// Reads the response of a service that sends a body of `bytes` bytes.
+    async fn read_body_of_size(bytes: usize) -> Result<usize, HandlerOutcome> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -157,15 +167,17 @@ mod tests {
             let _ = stream.write_all(head.as_bytes()).await;
             let _ = stream.write_all(&vec![b'x'; bytes]).await;
         });
-        let client = client(Duration::from_secs(30)).unwrap();
-        body("Acme", client.get(url).send().await.unwrap(), 100_000).await.map(|body| body.len())
+        let client = build_client(Duration::from_secs(30)).unwrap();
+        read_body("Acme", client.get(url).send().await.unwrap(), 100_000)
+            .await
+            .map(|body| body.len())
     }
 
     #[tokio::test]
-    async fn an_answer_is_read_up_to_its_bound() {
-        assert_eq!(answered(100_000).await, Ok(100_000));
-        match answered(50_000_000).await {
-            Err(Answer::Retry { outcome, unsure: true }) => {
+    async fn a_response_body_is_read_up_to_the_size_limit() {
+        assert_eq!(read_body_of_size(100_000).await, Ok(100_000));
+        match read_body_of_size(50_000_000).await {
+            Err(HandlerOutcome::Retry { outcome, outcome_unknown: true }) => {
                 assert_eq!(outcome.message, "Acme answered with more than 100000 bytes.")
             }
             other => panic!("{other:?}"),
@@ -173,31 +185,31 @@ mod tests {
     }
 
     #[test]
-    fn a_status_says_what_to_do() {
+    fn error_statuses_are_retried_or_failed() {
         let headers = HeaderMap::new();
         for (status, retried) in [(400, false), (404, false), (408, true), (409, true), (500, true)]
         {
-            let answer = refused("Acme", status, &headers, "no");
-            assert_eq!(matches!(answer, Answer::Retry { .. }), retried, "{status}");
+            let outcome = outcome_for_status("Acme", status, &headers, "no");
+            assert_eq!(matches!(outcome, HandlerOutcome::Retry { .. }), retried, "{status}");
         }
     }
 
     #[test]
-    fn an_account_closes_for_429_and_for_503_that_says_how_long() {
-        let untold = HeaderMap::new();
+    fn a_cooldown_starts_on_429_and_on_503_with_retry_after() {
+        let no_headers = HeaderMap::new();
         for (status, headers, expected) in [
-            (429, asks_for("7"), Some(7)),
-            (429, asks_for("soon"), Some(5)),
-            (429, untold.clone(), Some(5)),
-            (503, asks_for("7"), Some(7)),
-            (503, asks_for("soon"), None),
-            (503, untold, None),
+            (429, retry_after_headers("7"), Some(7)),
+            (429, retry_after_headers("soon"), Some(5)),
+            (429, no_headers.clone(), Some(5)),
+            (503, retry_after_headers("7"), Some(7)),
+            (503, retry_after_headers("soon"), None),
+            (503, no_headers, None),
         ] {
-            match (refused("Acme", status, &headers, ""), expected) {
-                (Answer::Closed { wait, .. }, Some(seconds)) => {
+            match (outcome_for_status("Acme", status, &headers, ""), expected) {
+                (HandlerOutcome::Cooldown { wait, .. }, Some(seconds)) => {
                     assert_eq!(wait, Duration::from_secs(seconds), "{status} {headers:?}");
                 }
-                (Answer::Retry { outcome, unsure: false }, None) => {
+                (HandlerOutcome::Retry { outcome, outcome_unknown: false }, None) => {
                     assert_eq!(outcome.message, "Acme answered 503.");
                 }
                 (other, _) => panic!("{status} {headers:?}: {other:?}"),

@@ -1,4 +1,4 @@
-//! What a command's handler is given and what it may answer.
+//! Port to the handler of a command: its context, and the outcomes that it reports.
 
 use async_trait::async_trait;
 use contract::{
@@ -6,163 +6,200 @@ use contract::{
     command::Command,
 };
 use engine::{
-    gate::{self, Permit, Refused},
-    store::{Claimed, Ending, NewTask},
+    limiter::{self, AcquireError, Permit},
+    store::{AttemptOutcome, ClaimedTask, NewTask},
 };
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A handler of one command. It makes its calls, and says how they ended;
-/// state, retries, locks and news are the runner's.
+/// Handler of one command. It makes the calls and reports their outcome; the
+/// runner sees to state, retries, locks and notifications.
 #[async_trait]
 pub trait Handler<C: Command>: Send + Sync + 'static {
-    async fn run(&self, command: C, call: &mut Call<'_>) -> Answer;
+    /// Runs one attempt. Call [`AttemptContext::acquire_rate_permit`] before each
+    /// request. The runner stops a handler that takes longer than five sixths of
+    /// the lease.
+    async fn run(&self, command: C, context: &mut AttemptContext<'_>) -> HandlerOutcome;
 }
 
-/// How a handler's attempt ended.
+/// Outcome of an attempt, as a handler reports it.
 #[derive(Debug, PartialEq)]
-pub enum Answer {
-    Done {
+pub enum HandlerOutcome {
+    /// The task is done.
+    Succeeded {
+        /// Shown to people.
         outcome: Outcome,
+        /// Next tasks of the chain.
         follow_ups: Vec<NewTask>,
     },
-    /// Another try would end the same.
+    /// Permanent failure: a retry would end the same way.
     Failed(Outcome),
-    /// Worth another try. `unsure`: the call may have had its effect.
+    /// Transient failure: the task is retried, and the attempt counts.
     Retry {
+        /// Shown to people.
         outcome: Outcome,
-        unsure: bool,
+        /// Whether the call may have had its effect.
+        outcome_unknown: bool,
     },
-    /// The service said: nobody before `wait`.
-    Closed {
+    /// The service asked its callers to wait: nobody calls it before then.
+    Cooldown {
+        /// Shown to people.
         outcome: Outcome,
+        /// Duration of the cooldown.
         wait: Duration,
     },
-    /// No slot for a further call: the gate said so, not the service.
-    Paced {
-        waiting: WaitReason,
-        wait: Duration,
-    },
-    /// Something takes its time and needs no slot meanwhile.
-    Wait {
-        outcome: Outcome,
+    /// No rate permit for a further request: a limit of the rate limiter, not an
+    /// answer of the service.
+    NoRatePermit {
+        /// Why there is none.
         reason: WaitReason,
+        /// Time until the task is due again.
         wait: Duration,
-        memo: Value,
-        quiet: bool,
     },
-    /// Can't tell whether the effect happened.
-    NeedsPerson(Outcome),
+    /// The task waits for something that takes time and needs no concurrency slot.
+    Wait {
+        /// Shown to people.
+        outcome: Outcome,
+        /// Kind of thing that is waited for.
+        reason: WaitReason,
+        /// Time until the task is due again.
+        wait: Duration,
+        /// Value that the next claim receives.
+        checkpoint: Value,
+        /// Whether the attempt appears in the history of the task.
+        record_attempt: bool,
+    },
+    /// Nobody can tell whether the effect happened: a person has to decide.
+    NeedsReview(Outcome),
 }
 
-impl Answer {
-    /// As the store takes it. `now` is UTC ms.
-    pub(crate) fn ending(self, now: i64) -> Ending {
+impl HandlerOutcome {
+    /// Converts the outcome to the store's type. `now` is in UTC ms.
+    pub(crate) fn into_attempt_outcome(self, now: i64) -> AttemptOutcome {
         let until = |wait: Duration| now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         match self {
-            Self::Done { outcome, follow_ups } => Ending::Succeeded { outcome, follow_ups },
-            Self::Failed(outcome) => Ending::Failed { outcome },
-            Self::Retry { outcome, unsure } => Ending::Retry { outcome, unsure },
-            Self::NeedsPerson(outcome) => Ending::NeedsPerson { outcome },
-            Self::Closed { outcome, wait } => Ending::Wait {
+            Self::Succeeded { outcome, follow_ups } => {
+                AttemptOutcome::Succeeded { outcome, follow_ups }
+            }
+            Self::Failed(outcome) => AttemptOutcome::Failed { outcome },
+            Self::Retry { outcome, outcome_unknown } => {
+                AttemptOutcome::Retry { outcome, outcome_unknown }
+            }
+            Self::NeedsReview(outcome) => AttemptOutcome::NeedsReview { outcome },
+            Self::Cooldown { outcome, wait } => AttemptOutcome::Wait {
                 waiting_for: WaitingFor {
-                    reason: WaitReason::Closed,
+                    reason: WaitReason::Cooldown,
                     until: Some(until(wait)),
                     detail: Some(outcome.message.clone()),
                 },
                 outcome,
                 until: until(wait),
-                memo: None,
-                quiet: false,
+                checkpoint: None,
+                record_attempt: true,
             },
-            Self::Paced { waiting, wait } => Ending::Wait {
-                waiting_for: WaitingFor { reason: waiting, until: Some(until(wait)), detail: None },
-                outcome: outcome("paced", "The account's next turn is waited for."),
+            Self::NoRatePermit { reason, wait } => AttemptOutcome::Wait {
+                waiting_for: WaitingFor { reason, until: Some(until(wait)), detail: None },
+                outcome: new_outcome("no_rate_permit", "Waiting for the next rate permit."),
                 until: until(wait),
-                memo: None,
-                quiet: true,
+                checkpoint: None,
+                record_attempt: false,
             },
-            Self::Wait { outcome, reason, wait, memo, quiet } => Ending::Wait {
-                waiting_for: WaitingFor {
-                    reason,
-                    until: None,
-                    detail: Some(outcome.message.clone()),
-                },
-                outcome,
-                until: until(wait),
-                memo: Some(memo),
-                quiet,
-            },
+            Self::Wait { outcome, reason, wait, checkpoint, record_attempt } => {
+                AttemptOutcome::Wait {
+                    waiting_for: WaitingFor {
+                        reason,
+                        until: None,
+                        detail: Some(outcome.message.clone()),
+                    },
+                    outcome,
+                    until: until(wait),
+                    checkpoint: Some(checkpoint),
+                    record_attempt,
+                }
+            }
         }
     }
 }
 
-/// One claimed task, and the slot of its account that the runner holds.
-pub struct Call<'a> {
-    pub task: &'a Claimed,
-    /// None where no account is called.
+/// Context of one attempt: the claimed task, and the permit of its upstream that the
+/// runner holds.
+pub struct AttemptContext<'a> {
+    /// The task.
+    pub task: &'a ClaimedTask,
+    /// `None` if no upstream is called.
     pub(crate) permit: Option<&'a mut Permit>,
-    pub(crate) used: bool,
-    /// A request that began later could be cut off in the middle.
-    pub(crate) latest: Instant,
+    pub(crate) has_used_permit: bool,
+    /// The handler timeout could cut off a request that starts later.
+    pub(crate) latest_request_start: Instant,
 }
 
-impl Call<'_> {
-    /// Leave for one request. The first is the slot that the runner took;
-    /// each further one is waited for, as long as a request can still follow.
+impl AttemptContext<'_> {
+    /// Acquires a rate permit for one request. The first call confirms the permit that
+    /// the runner acquired before the claim. Each further call waits for the next permit,
+    /// as long as there is time left for a request. Without an upstream it returns at once.
     ///
     /// # Errors
-    /// The account is closed, its slots are too far ahead, the gates can't be
-    /// reached, or the requests before took all the time: answer with it.
-    pub async fn slot(&mut self) -> Result<(), Answer> {
-        let (latest, used) = (self.latest, std::mem::replace(&mut self.used, true));
-        let slot = match self.permit.as_deref_mut() {
+    /// The upstream is in a cooldown, its next permit is too far ahead, the rate
+    /// limiter can't be used, or earlier requests took all the time. The handler
+    /// returns the error as its outcome.
+    pub async fn acquire_rate_permit(&mut self) -> Result<(), HandlerOutcome> {
+        let latest = self.latest_request_start;
+        let had_used_permit = std::mem::replace(&mut self.has_used_permit, true);
+        let acquired = match self.permit.as_deref_mut() {
             None => return Ok(()),
-            Some(permit) if !used => permit.fresh(latest).await,
-            Some(_) if Instant::now() > latest => return Err(self.slow()),
-            Some(permit) => permit.again(latest).await,
+            Some(permit) if !had_used_permit => permit.confirm(latest).await,
+            Some(_) if Instant::now() > latest => return Err(self.too_slow_outcome()),
+            Some(permit) => permit.acquire_next(latest).await,
         };
-        // What the task has done so far must be asked again.
-        slot.map_err(|refused| Answer::Paced {
-            waiting: waiting_for(&refused),
-            wait: after(&refused),
+        // The task is deferred, and its next attempt has to find out again what this one
+        // has already done.
+        acquired.map_err(|error| HandlerOutcome::NoRatePermit {
+            reason: wait_reason(&error),
+            wait: retry_delay(&error),
         })
     }
 
-    /// Costs an attempt: put off for nothing it would begin anew for ever.
-    fn slow(&self) -> Answer {
+    /// Returns the outcome of a handler that has no time left for a further request. It
+    /// counts as a failed attempt: a task that is deferred without cost could start over
+    /// for ever.
+    fn too_slow_outcome(&self) -> HandlerOutcome {
         let message = "The service answered too slowly to go on.";
-        Answer::Retry { outcome: outcome("timeout", message), unsure: self.task.unsure }
+        HandlerOutcome::Retry {
+            outcome: new_outcome("timeout", message),
+            outcome_unknown: self.task.outcome_unknown,
+        }
     }
 }
 
-/// How long a task is put off that was not let in.
-pub(crate) fn after(refused: &Refused) -> Duration {
-    match refused {
-        Refused::Later { wait, .. } => *wait,
-        Refused::Unreachable(_) => Duration::from_secs(2),
+/// Returns the delay of a task that got no permit.
+pub(crate) fn retry_delay(error: &AcquireError) -> Duration {
+    match error {
+        AcquireError::RetryAfter { wait, .. } => *wait,
+        AcquireError::Limiter(_) => Duration::from_secs(2),
     }
 }
 
-/// What a person has to do before a task can be let in, if anything.
-pub(crate) fn what_to_do(refused: &Refused) -> Option<String> {
-    match refused {
-        Refused::Unreachable(gate::Error::Unusable(what_to_do)) => Some(what_to_do.clone()),
-        Refused::Unreachable(gate::Error::Unreachable(_)) | Refused::Later { .. } => None,
+/// Returns what an operator has to do before a permit can be acquired, if anything.
+pub(crate) fn operator_action(error: &AcquireError) -> Option<String> {
+    match error {
+        AcquireError::Limiter(limiter::Error::Misconfigured(action)) => Some(action.clone()),
+        AcquireError::Limiter(limiter::Error::Unreachable(_)) | AcquireError::RetryAfter { .. } => {
+            None
+        }
     }
 }
 
-/// What a task waits for that was not let in.
-pub(crate) fn waiting_for(refused: &Refused) -> WaitReason {
-    match refused {
-        Refused::Later { closed: true, .. } => WaitReason::Closed,
-        Refused::Later { closed: false, .. } => WaitReason::Pace,
-        Refused::Unreachable(_) => WaitReason::Gate,
+/// Returns what a task waits for that got no permit.
+pub(crate) fn wait_reason(error: &AcquireError) -> WaitReason {
+    match error {
+        AcquireError::RetryAfter { in_cooldown: true, .. } => WaitReason::Cooldown,
+        AcquireError::RetryAfter { in_cooldown: false, .. } => WaitReason::RateLimit,
+        AcquireError::Limiter(_) => WaitReason::LimiterUnavailable,
     }
 }
 
-/// An outcome in one line.
-pub fn outcome(code: impl Into<String>, message: impl Into<String>) -> Outcome {
+/// Creates an outcome with a code and a message of one line.
+pub fn new_outcome(code: impl Into<String>, message: impl Into<String>) -> Outcome {
     Outcome { code: code.into(), message: message.into(), reference: None }
 }

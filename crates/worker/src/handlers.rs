@@ -1,4 +1,4 @@
-//! One file a command.
+//! Handlers of the commands, one file per command.
 
 pub mod alarm_create;
 pub mod ec2_start;

@@ -1,20 +1,21 @@
-//! Consumers: one file a command, chains, connectors to the outside.
+//! Task queue consumers, command handlers and clients of external services.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`handler`] | the port of a command's handler, and what it may answer |
-//! | [`registry`] | which commands are consumed, with what limits |
-//! | [`runner`] | takes deliveries, passes the gate, claims, calls, finishes |
-//! | [`handlers`] | one file a command |
-//! | [`connector`] | the outside, over HTTP |
+//! | [`handler`] | port to the handler of a command, and the outcomes that it reports |
+//! | [`registry`] | commands that are consumed, with the limits of their upstreams |
+//! | [`runner`] | receives deliveries, acquires permits, claims, runs handlers, saves outcomes |
+//! | [`handlers`] | handlers, one file per command |
+//! | [`connector`] | HTTP clients of external services |
+#![warn(missing_docs)]
 
+mod batcher;
 pub mod connector;
 pub mod handler;
 pub mod handlers;
-mod measure;
+mod metrics;
 pub mod registry;
 pub mod runner;
-mod together;
 
 pub use registry::Registry;
-pub use runner::{Options, call_limit, run};
+pub use runner::{Options, request_timeout, run};

@@ -1,99 +1,113 @@
-//! Which commands are consumed. Adding one is a handler's file and a line
-//! where the registry is made.
+//! Registry of the commands that a worker consumes. A new command takes a file for
+//! its handler, and a line where the registry is built.
 
-use crate::handler::{Answer, Call, Handler, outcome};
+use crate::handler::{AttemptContext, Handler, HandlerOutcome, new_outcome};
 use async_trait::async_trait;
 use contract::command::{Command, queue_name};
 use engine::{
-    gate::{Gates, Limits},
-    relay::Queue,
+    limiter::{Limiters, UpstreamLimits},
+    relay::QueueConfig,
 };
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
-/// A handler whose command type is erased.
+/// [`Handler`] without the type of its command.
 #[async_trait]
-pub(crate) trait AnyHandler: Send + Sync {
-    async fn run(&self, call: &mut Call<'_>) -> Answer;
+pub(crate) trait ErasedHandler: Send + Sync {
+    async fn run(&self, context: &mut AttemptContext<'_>) -> HandlerOutcome;
 }
 
-struct Typed<C, H>(H, PhantomData<fn(C)>);
+struct HandlerAdapter<C, H>(H, PhantomData<fn(C)>);
 
 #[async_trait]
-impl<C: Command, H: Handler<C>> AnyHandler for Typed<C, H> {
-    async fn run(&self, call: &mut Call<'_>) -> Answer {
-        match serde_json::from_value(call.task.body.clone()) {
-            Ok(command) => self.0.run(command, call).await,
-            Err(error) => Answer::Failed(outcome(
-                "unreadable",
+impl<C: Command, H: Handler<C>> ErasedHandler for HandlerAdapter<C, H> {
+    async fn run(&self, context: &mut AttemptContext<'_>) -> HandlerOutcome {
+        match serde_json::from_value(context.task.body.clone()) {
+            Ok(command) => self.0.run(command, context).await,
+            Err(error) => HandlerOutcome::Failed(new_outcome(
+                "unreadable_command",
                 format!("The command's body can't be read: {error}."),
             )),
         }
     }
 }
 
-/// One queue with its handler, and the account whose gate its calls pass.
-pub(crate) struct Consumer {
-    pub queue: Queue,
-    pub account: Option<String>,
-    pub handler: Arc<dyn AnyHandler>,
+/// Queue with its handler, and the upstream that limits its calls.
+pub(crate) struct Registration {
+    pub queue: QueueConfig,
+    pub upstream: Option<String>,
+    pub handler: Arc<dyn ErasedHandler>,
 }
 
-/// The commands that a worker consumes.
+/// Commands that a worker consumes.
 #[derive(Default)]
 pub struct Registry {
-    pub(crate) consumers: Vec<Consumer>,
-    pub(crate) accounts: HashMap<String, Limits>,
+    pub(crate) registrations: Vec<Registration>,
+    pub(crate) upstream_limits: HashMap<String, UpstreamLimits>,
 }
 
 impl Registry {
-    /// Consumes `C`. `part` names one of several queues (a channel);
-    /// `account` is the gate that its calls pass.
+    /// Registers the handler of `C`, whose calls share the rate limiter of `upstream`.
+    /// `queue_suffix` names one of several queues of the command, such as a channel.
     #[must_use]
-    pub fn on<C: Command>(
+    pub fn register<C: Command>(
         mut self,
-        part: Option<&str>,
-        account: &str,
-        limits: Limits,
+        queue_suffix: Option<&str>,
+        upstream: &str,
+        limits: UpstreamLimits,
         handler: impl Handler<C>,
     ) -> Self {
         let rate = Some(limits.rate);
-        self.add::<C>(part, Some(account.into()), limits.concurrency, rate, handler);
-        self.accounts.insert(account.into(), limits);
+        self.add_registration::<C>(
+            queue_suffix,
+            Some(upstream.into()),
+            limits.concurrency,
+            rate,
+            handler,
+        );
+        self.upstream_limits.insert(upstream.into(), limits);
         self
     }
 
-    /// Consumes `C`, which calls nobody: no gate is passed, and `slots` of
-    /// each worker run at once.
+    /// Registers the handler of `C`, which calls no upstream: no rate limiter applies,
+    /// and each worker runs up to `concurrency` tasks at once.
     #[must_use]
-    pub fn on_ungated<C: Command>(mut self, slots: u16, handler: impl Handler<C>) -> Self {
-        self.add::<C>(None, None, slots, None, handler);
+    pub fn register_unlimited<C: Command>(
+        mut self,
+        concurrency: u16,
+        handler: impl Handler<C>,
+    ) -> Self {
+        self.add_registration::<C>(None, None, concurrency, None, handler);
         self
     }
 
-    fn add<C: Command>(
+    fn add_registration<C: Command>(
         &mut self,
-        part: Option<&str>,
-        account: Option<String>,
+        queue_suffix: Option<&str>,
+        upstream: Option<String>,
         concurrency: u16,
         rate: Option<f64>,
         handler: impl Handler<C>,
     ) {
-        self.consumers.push(Consumer {
-            queue: Queue { name: queue_name(C::KIND, part, C::VERSION), concurrency, rate },
-            account,
-            handler: Arc::new(Typed(handler, PhantomData)),
+        self.registrations.push(Registration {
+            queue: QueueConfig {
+                name: queue_name(C::KIND, queue_suffix, C::VERSION),
+                concurrency,
+                rate,
+            },
+            upstream,
+            handler: Arc::new(HandlerAdapter(handler, PhantomData)),
         });
     }
 
-    /// Makes the accounts known to the gates of this process.
-    pub fn open(&self, gates: &Gates) {
-        for (account, limits) in &self.accounts {
-            gates.add(account, limits.clone());
+    /// Adds the upstreams to the rate limiters of this process.
+    pub fn register_upstreams(&self, limiters: &Limiters) {
+        for (upstream, limits) in &self.upstream_limits {
+            limiters.add_upstream(upstream, limits.clone());
         }
     }
 
-    /// The queues, for the relay and the reaper.
-    pub fn queues(&self) -> Vec<Queue> {
-        self.consumers.iter().map(|consumer| consumer.queue.clone()).collect()
+    /// Returns the queues, for the relay and the reaper.
+    pub fn queues(&self) -> Vec<QueueConfig> {
+        self.registrations.iter().map(|registration| registration.queue.clone()).collect()
     }
 }

@@ -1,173 +1,198 @@
-//! Takes deliveries, passes the gate, claims, calls, finishes, acknowledges.
+//! Receives deliveries, acquires permits, claims tasks, runs handlers, saves outcomes,
+//! acknowledges.
 
-mod call;
-mod deliver;
+mod attempt;
+mod delivery;
 
 use crate::{
-    registry::{AnyHandler, Registry},
-    together::{Claims, Ends, Together},
+    batcher::{Batcher, ClaimOp, FinishOp},
+    registry::{ErasedHandler, Registry},
 };
 use engine::{
     broker::Broker,
-    gate::Gates,
-    relay::{self, Bell},
+    limiter::Limiters,
+    relay::{self, RelayWaker},
     store::{QueueGeneration, Store},
 };
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What a runner works with.
+/// Options of [`run`].
 pub struct Options {
+    /// Store of the tasks.
     pub store: Store,
+    /// Broker whose queues are consumed.
     pub broker: Arc<dyn Broker>,
-    pub gates: Gates,
-    pub bell: Bell,
+    /// Rate limiters of the upstreams.
+    pub limiters: Limiters,
+    /// Wakes the relay when tasks have become due.
+    pub relay_waker: RelayWaker,
+    /// Commands that are consumed.
     pub registry: Registry,
-    /// This worker's name, as attempts tell it.
-    pub name: String,
+    /// Name of this worker in the history of attempts.
+    pub worker_name: String,
 }
 
-/// The limit of one request: this part of a lease.
-const CALL: f64 = 1.0 / 2.0;
-/// From the first pause to the longest, each twice the one before.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
-/// A consumer looks this often whether messages of its queue were found lost.
-const LOOK: Duration = Duration::from_secs(2);
+/// Maximum duration of one request, as a fraction of the lease.
+const REQUEST_SHARE_OF_LEASE: f64 = 1.0 / 2.0;
+/// First and longest delay before an internal operation (consume, claim, save) is
+/// repeated; each delay is twice the one before.
+const BACKOFF_RANGE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+/// Interval at which a consumer checks the generation of its queue, which changes when
+/// messages of the queue are found to be lost.
+const MESSAGE_LOSS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-struct Shared {
+struct RunnerShared {
     store: Store,
-    claims: Together<Claims>,
-    ends: Together<Ends>,
+    claim_batcher: Batcher<ClaimOp>,
+    finish_batcher: Batcher<FinishOp>,
     broker: Arc<dyn Broker>,
-    gates: Gates,
-    bell: Bell,
-    name: String,
-    lease: Duration,
+    limiters: Limiters,
+    relay_waker: RelayWaker,
+    worker_name: String,
+    lease_duration: Duration,
 }
 
-/// How long one request may take under a lease of that length. A handler
-/// begins none that could not take so long before the handler is stopped.
-pub fn call_limit(lease: Duration) -> Duration {
-    lease.mul_f64(CALL)
+/// Returns the maximum duration of one request under a lease of this duration. A
+/// handler starts no request that could outlast the handler timeout.
+pub fn request_timeout(lease: Duration) -> Duration {
+    lease.mul_f64(REQUEST_SHARE_OF_LEASE)
 }
 
-/// Runs until `stop`, then drains: calls under way finish, nothing new is
-/// claimed.
+/// Consumes the queues until `stop` is cancelled, then drains: attempts in progress
+/// finish, and nothing new is claimed.
 pub async fn run(options: Options, stop: CancellationToken) {
-    let Options { store, broker, gates, bell, registry, name } = options;
+    let Options { store, broker, limiters, relay_waker, registry, worker_name } = options;
     let tracker = TaskTracker::new();
-    // Places are kept until the last call has drained.
+    // Concurrency slots are renewed until the last attempt has ended.
     let drained = CancellationToken::new();
-    let (kept, end) = (gates.clone(), drained.clone());
-    let keeper = tokio::spawn(async move { kept.keep(end).await });
-    let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
-    let claims = Together::new(Claims { store: store.clone(), worker: name.clone() });
-    let ends = Together::new(Ends { store: store.clone(), broker: Arc::clone(&broker) });
-    let shared = Arc::new(Shared { store, claims, ends, broker, gates, bell, name, lease });
-    for consumer in registry.consumers {
+    let (renewing_limiters, stop_renewal) = (limiters.clone(), drained.clone());
+    let renewal_task = tokio::spawn(async move {
+        renewing_limiters.renew_slots_until_stopped(stop_renewal).await;
+    });
+    let lease_duration = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
+    let claim_batcher = Batcher::new(ClaimOp { store: store.clone(), worker: worker_name.clone() });
+    let finish_batcher =
+        Batcher::new(FinishOp { store: store.clone(), broker: Arc::clone(&broker) });
+    let shared = Arc::new(RunnerShared {
+        store,
+        claim_batcher,
+        finish_batcher,
+        broker,
+        limiters,
+        relay_waker,
+        worker_name,
+        lease_duration,
+    });
+    for registration in registry.registrations {
         let shared = Arc::clone(&shared);
         let (stop, calls) = (stop.clone(), tracker.clone());
         tracker.spawn(async move {
-            let consume = Consume {
-                queue: consumer.queue.name,
-                slots: consumer.queue.concurrency,
-                account: consumer.account.map(Into::into),
-                handler: consumer.handler,
+            let consumer = Consumer {
+                queue: registration.queue.name,
+                prefetch: registration.queue.concurrency,
+                upstream: registration.upstream.map(Into::into),
+                handler: registration.handler,
             };
-            consume.run(shared, calls, stop).await;
+            consumer.run(shared, calls, stop).await;
         });
     }
     tracker.close();
     tracker.wait().await;
     drained.cancel();
-    let _ = keeper.await;
+    let _ = renewal_task.await;
 }
 
-struct Consume {
+struct Consumer {
     queue: String,
-    slots: u16,
-    account: Option<Arc<str>>,
-    handler: Arc<dyn AnyHandler>,
+    prefetch: u16,
+    upstream: Option<Arc<str>>,
+    handler: Arc<dyn ErasedHandler>,
 }
 
-impl Consume {
-    async fn run(self, shared: Arc<Shared>, calls: TaskTracker, stop: CancellationToken) {
-        let mut pause = BACK_OFF[0];
+impl Consumer {
+    async fn run(self, shared: Arc<RunnerShared>, calls: TaskTracker, stop: CancellationToken) {
+        let mut backoff = BACKOFF_RANGE[0];
         while !stop.is_cancelled() {
-            let consumed = async {
+            let start_consuming = async {
                 let queues = std::slice::from_ref(&self.queue);
-                if relay::declare(&shared.store, shared.broker.as_ref(), queues).await? > 0 {
-                    shared.bell.ring();
+                if relay::declare_queues(&shared.store, shared.broker.as_ref(), queues).await? > 0 {
+                    shared.relay_waker.wake();
                 }
-                // Before it consumes: what is found lost from here on may be lost
-                // to this consumer.
+                // Read before consuming, because messages that are found to be lost from
+                // now on may never reach this consumer.
                 let generation = shared.store.queue_generation(&self.queue).await?;
-                let deliveries = shared.broker.consume(&self.queue, self.slots).await?;
+                let deliveries = shared.broker.consume(&self.queue, self.prefetch).await?;
                 Ok::<_, relay::Error>((deliveries, generation))
             };
-            match consumed.await {
+            match start_consuming.await {
                 Ok((mut deliveries, generation)) => {
-                    pause = BACK_OFF[0];
-                    // What waits here when the stream ends comes to whoever
-                    // consumes next.
-                    let over = stop.child_token();
-                    let _over = over.clone().drop_guard();
-                    let mut lost = pin!(self.messages_lost(&shared.store, &generation));
+                    backoff = BACKOFF_RANGE[0];
+                    // Cancelled when the stream ends: deliveries that have not been
+                    // claimed by then are left to the broker, which redelivers them to
+                    // the next consumer.
+                    let consumer_ended = stop.child_token();
+                    let _consumer_guard = consumer_ended.clone().drop_guard();
+                    let mut message_loss =
+                        pin!(self.wait_until_messages_lost(&shared.store, &generation));
                     loop {
                         let delivery = tokio::select! {
                             () = stop.cancelled() => return,
                             delivery = deliveries.recv() => delivery,
-                            () = &mut lost => break,
+                            () = &mut message_loss => break,
                         };
-                        // A stream that ends is a cancel, such as that of a
-                        // queue that was deleted: declare and consume again.
+                        // A stream ends when the broker cancels the consumer, for
+                        // example of a deleted queue: declare and consume again.
                         let Some(delivery) = delivery else { break };
-                        let worker = Worker {
+                        let processor = DeliveryProcessor {
                             shared: Arc::clone(&shared),
-                            account: self.account.clone(),
+                            upstream: self.upstream.clone(),
                             handler: Arc::clone(&self.handler),
                         };
-                        let (queue, over) = (self.queue.clone(), over.clone());
-                        calls.spawn(async move { worker.deliver(&queue, delivery, &over).await });
+                        let (queue, consumer_ended) = (self.queue.clone(), consumer_ended.clone());
+                        calls.spawn(async move {
+                            processor.process_delivery(&queue, delivery, &consumer_ended).await;
+                        });
                     }
                 }
                 Err(error) => {
                     tracing::warn!(queue = self.queue, %error, "could not consume");
-                    pause = (pause * 2).min(BACK_OFF[1]);
+                    backoff = (backoff * 2).min(BACKOFF_RANGE[1]);
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(pause) => {}
+                () = sleep(backoff) => {}
             }
         }
     }
 
-    /// Waits until messages of the queue were found lost. A stream that was there
-    /// before may not have ended and bring nothing: where a queue is deleted and
-    /// declared again at once, RabbitMQ has its consumer go over to the new one
-    /// instead of cancelling it (`handle_consuming_queue_down_or_eol` in its
-    /// `rabbit_channel.erl`), and 3.10 counts messages as delivered to it that it
-    /// never sends.
-    async fn messages_lost(&self, store: &Store, known: &QueueGeneration) {
+    /// Waits until messages of the queue are found to be lost. The stream may not have
+    /// ended then, and yet deliver nothing: if a queue is deleted and declared again
+    /// at once, RabbitMQ moves its consumer to the new queue instead of cancelling it
+    /// (`handle_consuming_queue_down_or_eol` in its `rabbit_channel.erl`), and 3.10
+    /// counts messages as delivered to it that it never sends.
+    async fn wait_until_messages_lost(&self, store: &Store, known: &QueueGeneration) {
         loop {
-            sleep(LOOK).await;
+            sleep(MESSAGE_LOSS_CHECK_INTERVAL).await;
             match store.queue_generation(&self.queue).await {
                 Ok(generation) if generation == *known => {}
                 Ok(_) => {
-                    tracing::info!(self.queue, "messages were lost; the consumer starts again");
+                    tracing::info!(self.queue, "messages were lost; restarting the consumer");
                     return;
                 }
-                Err(error) => tracing::debug!(self.queue, %error, "can't see what was lost"),
+                Err(error) => {
+                    tracing::debug!(self.queue, %error, "could not check for lost messages")
+                }
             }
         }
     }
 }
 
-/// Works at one delivery.
-struct Worker {
-    shared: Arc<Shared>,
-    account: Option<Arc<str>>,
-    handler: Arc<dyn AnyHandler>,
+/// Processes one delivery.
+struct DeliveryProcessor {
+    shared: Arc<RunnerShared>,
+    upstream: Option<Arc<str>>,
+    handler: Arc<dyn ErasedHandler>,
 }

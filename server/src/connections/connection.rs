@@ -1,4 +1,4 @@
-//! What one connection is doing, as limits and admission ask for it.
+//! State of one connection, for connection limits and admission control.
 
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::{
@@ -12,58 +12,60 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A client that sends or takes nothing for this long in the middle of a
-/// request may lose its connection to somebody else.
-const STALLED: Duration = Duration::from_millis(500);
-/// So may one whose request or answer has been on its way for this long.
-const SLOW: Duration = Duration::from_secs(10);
+/// Time after which a client that sends or reads nothing in the middle of a
+/// request may be evicted in favour of another client.
+const STALLED_AFTER: Duration = Duration::from_millis(500);
+/// Time after which a client may be evicted whose request or response is still
+/// being transferred.
+const SLOW_AFTER: Duration = Duration::from_secs(10);
 
 /// State of one connection, shared by its stream, its requests and the limits.
 pub struct Connection {
-    state: Mutex<State>,
-    end: CancellationToken,
+    state: Mutex<ConnectionState>,
+    termination: CancellationToken,
 }
 
+/// What the connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// No request is under way; a part of its head may have come.
+    /// No request is in progress; a part of its head may have arrived.
     Idle,
-    /// The body of a request is coming.
+    /// The body of a request is being received.
     Receiving,
     /// A request is being handled.
     Handling,
-    /// An answer is being sent.
+    /// A response is being sent.
     Sending,
     /// The connection became a WebSocket.
     Upgraded,
 }
 
-struct State {
+struct ConnectionState {
     phase: Phase,
-    since: Instant,
-    /// Since when the client has sent nothing of the body that is waited for.
+    phase_since: Instant,
+    /// Start of the current wait for more of the request body.
     silent_since: Option<Instant>,
-    /// Since when the client has taken nothing of what is there to send.
+    /// Start of the current wait for the client to read what is ready to be sent.
     blocked_since: Option<Instant>,
     signed_in: bool,
-    /// The answer's body has ended; what is left is in the write buffer.
-    answered: bool,
-    /// Released when the write buffer is empty after the answer.
-    held: Vec<Box<dyn Any + Send>>,
+    /// Whether the response body has ended, so that the rest is in the write buffer.
+    response_ended: bool,
+    /// Released when the write buffer is empty after the response.
+    permits: Vec<Box<dyn Any + Send>>,
 }
 
 impl Default for Connection {
     fn default() -> Self {
-        let state = State {
+        let state = ConnectionState {
             phase: Phase::Idle,
-            since: Instant::now(),
+            phase_since: Instant::now(),
             silent_since: None,
             blocked_since: None,
             signed_in: false,
-            answered: false,
-            held: Vec::new(),
+            response_ended: false,
+            permits: Vec::new(),
         };
-        Self { state: Mutex::new(state), end: CancellationToken::new() }
+        Self { state: Mutex::new(state), termination: CancellationToken::new() }
     }
 }
 
@@ -74,19 +76,21 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The head of a request has come; `has_body`: its body has not. A client
-    /// that sends it before it took the answer before keeps both places.
-    pub fn request_began(&self, has_body: bool) {
+    /// Records that the head of a request has arrived, and whether a body follows.
+    /// A client that sends it before it has read the previous response occupies
+    /// the permits of both.
+    pub fn request_started(&self, has_body: bool) {
         let mut state = self.state();
         state.enter(if has_body { Phase::Receiving } else { Phase::Handling });
-        state.answered = false;
+        state.response_ended = false;
     }
 
-    /// The body of the request has come, or nobody waits for the rest of it.
+    /// Records that the body of the request has arrived, or that nobody waits for
+    /// the rest of it.
     pub fn request_received(&self) {
         let mut state = self.state();
         if state.phase == Phase::Receiving {
@@ -94,87 +98,87 @@ impl Connection {
         }
     }
 
-    /// Whether the client is silent while a body is waited for.
+    /// Records whether the client is silent while a body is being received.
     pub fn set_silent(&self, silent: bool) {
         let mut state = self.state();
         state.silent_since = silent.then(|| state.silent_since.unwrap_or_else(Instant::now));
     }
 
-    /// Whether the client takes nothing of what is there to send.
+    /// Records whether the client reads nothing of what is ready to be sent.
     pub fn set_blocked(&self, blocked: bool) {
         let mut state = self.state();
         state.blocked_since = blocked.then(|| state.blocked_since.unwrap_or_else(Instant::now));
     }
 
-    /// The answer begins.
-    pub fn answer_began(&self) {
+    /// Records that the response begins.
+    pub fn response_started(&self) {
         self.state().enter(Phase::Sending);
     }
 
-    /// The connection is a WebSocket from now on, and no request any more.
+    /// Records that the connection has become a WebSocket, and releases the permits
+    /// of its request.
     pub fn upgraded(&self) {
-        let held = {
+        let permits = {
             let mut state = self.state();
             state.enter(Phase::Upgraded);
-            std::mem::take(&mut state.held)
+            std::mem::take(&mut state.permits)
         };
-        drop(held);
+        drop(permits);
     }
 
-    /// The answer's body has ended, or is not wanted any more.
-    fn answer_ended(&self) {
+    /// Records that the response body has ended or was dropped.
+    fn response_ended(&self) {
         let mut state = self.state();
         if state.phase == Phase::Sending {
-            state.answered = true;
+            state.response_ended = true;
         }
     }
 
-    /// Everything that was to be sent is with the kernel. Returns whether that
-    /// was the end of an answer, or a frame of a WebSocket.
+    /// Records that everything was passed to the kernel. Returns whether that was
+    /// the end of a response, or a frame of a WebSocket.
     pub fn flushed(&self) -> bool {
-        let held = {
+        let permits = {
             let mut state = self.state();
             if state.phase == Phase::Upgraded {
                 return true;
             }
-            if !state.answered {
+            if !state.response_ended {
                 return false;
             }
             state.enter(Phase::Idle);
-            state.answered = false;
-            std::mem::take(&mut state.held)
+            state.response_ended = false;
+            std::mem::take(&mut state.permits)
         };
-        drop(held);
+        drop(permits);
         true
     }
 
-    /// Keeps `held` until the answer has been sent, or the connection has
-    /// ended.
-    pub fn hold(&self, held: impl Any + Send) {
-        self.state().held.push(Box::new(held));
+    /// Holds `permit` until the response has been sent or the connection has ended.
+    pub fn hold_until_sent(&self, permit: impl Any + Send) {
+        self.state().permits.push(Box::new(permit));
     }
 
-    /// The connection is gone: whatever its requests hold is given back.
-    pub fn closed(&self) {
-        let held = std::mem::take(&mut self.state().held);
-        drop(held);
+    /// Releases the permits of all requests, when the connection has ended.
+    pub fn release_permits(&self) {
+        let permits = std::mem::take(&mut self.state().permits);
+        drop(permits);
     }
 
-    /// Whether the last request was of somebody who is signed in.
+    /// Records whether the last request was made by a signed-in user.
     pub fn set_signed_in(&self, signed_in: bool) {
         self.state().signed_in = signed_in;
     }
 
+    /// Whether the last request was made by a signed-in user.
     pub fn is_signed_in(&self) -> bool {
         self.state().signed_in
     }
 
-    /// Returns for how long the connection has waited for its client, where it
-    /// may be ended for somebody else's sake: without a request, or in the
-    /// middle of one that does not get on.
-    pub fn waits_for_client(&self, now: Instant) -> Option<Duration> {
+    /// Returns how long the connection has waited for its client, if it may be
+    /// evicted: it has no request, or one whose transfer makes no progress.
+    pub fn time_waiting_for_client(&self, now: Instant) -> Option<Duration> {
         let state = self.state();
-        let since = now.saturating_duration_since(state.since);
+        let since = now.saturating_duration_since(state.phase_since);
         let stalled = match state.phase {
             Phase::Idle => return (!self.is_ended()).then_some(since),
             Phase::Handling | Phase::Upgraded => return None,
@@ -182,53 +186,56 @@ impl Connection {
             Phase::Sending => state.blocked_since,
         };
         let stalled = stalled.map(|stalled| now.saturating_duration_since(stalled));
-        let is_slow = stalled.is_some_and(|stalled| stalled >= STALLED) || since >= SLOW;
+        let is_slow =
+            stalled.is_some_and(|stalled| stalled >= STALLED_AFTER) || since >= SLOW_AFTER;
         (is_slow && !self.is_ended()).then_some(since)
     }
 
-    /// Ends the connection, whatever is under way.
+    /// Ends the connection, whatever is in progress.
     pub fn end(&self) {
-        self.end.cancel();
+        self.termination.cancel();
     }
 
+    /// Whether the connection is to end.
     pub fn is_ended(&self) -> bool {
-        self.end.is_cancelled()
+        self.termination.is_cancelled()
     }
 
-    /// Returns when the connection is to end.
+    /// Waits until the connection is to end.
     pub async fn ended(&self) {
-        self.end.cancelled().await;
+        self.termination.cancelled().await;
     }
 }
 
-impl State {
+impl ConnectionState {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.since = Instant::now();
+        self.phase_since = Instant::now();
         self.silent_since = None;
         self.blocked_since = None;
     }
 }
 
-/// The body of an answer, whose connection learns when it has ended.
-pub struct AnswerBody<B> {
+/// Response body that records its end in the state of its connection.
+pub struct TrackedResponseBody<B> {
     body: B,
     connection: Arc<Connection>,
 }
 
-impl<B> AnswerBody<B> {
+impl<B> TrackedResponseBody<B> {
+    /// Wraps `body`, a response on `connection`.
     pub fn new(body: B, connection: Arc<Connection>) -> Self {
         Self { body, connection }
     }
 }
 
-impl<B> Drop for AnswerBody<B> {
+impl<B> Drop for TrackedResponseBody<B> {
     fn drop(&mut self) {
-        self.connection.answer_ended();
+        self.connection.response_ended();
     }
 }
 
-impl<B: HttpBody + Unpin> HttpBody for AnswerBody<B> {
+impl<B: HttpBody + Unpin> HttpBody for TrackedResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

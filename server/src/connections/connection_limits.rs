@@ -1,11 +1,11 @@
-//! Limits on the number of open connections, of all clients and of one network.
+//! Limits on the number of open connections, in total and per network.
 //!
-//! At a limit a new connection takes the place of one that waits for its
-//! client, in the network that has the most: whoever opens many connections
-//! and does nothing with them shuts out nobody but themselves.
+//! At a limit, a new connection evicts one that waits for its client, in the
+//! network that has the most: a client that opens many idle connections shuts out
+//! only itself.
 
-use super::{Bounds, Connection};
-use crate::{client::Proxies, overload::network};
+use super::{Connection, ConnectionOptions};
+use crate::{admission::network_of, client::TrustedProxies};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{
     cmp::Reverse,
@@ -15,17 +15,16 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Least number of files that are left for what is no client's connection:
-/// database, broker, outside services, bundle. One eighth of all, if that is
-/// more.
-const OTHER_FILES: u64 = 128;
-/// Largest number of connections that one process is meant to serve.
-const MOST: u64 = 20_000;
-/// Number of networks that are searched for a connection to end.
-const SEARCHED: usize = 8;
+/// Minimum number of files that are reserved for everything except clients:
+/// database, broker, external services, bundle. One eighth of all files is
+/// reserved if that is more.
+const RESERVED_FILES: u64 = 128;
+/// Maximum number of connections that one process is designed to serve.
+const MAX_CONNECTIONS: u64 = 20_000;
+/// Maximum number of networks that are searched for a connection to evict.
+const MAX_SEARCHED_NETWORKS: usize = 8;
 
-/// Raises the number of files that this process may have open to what the
-/// kernel allows it.
+/// Raises the soft limit of open files to the hard limit.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
@@ -37,140 +36,143 @@ pub fn raise_file_limit() {
     }
 }
 
-/// Returns for how many connections this process has files.
+/// Returns how many connections this process has files for.
 pub fn max_connections() -> usize {
-    connections_of(getrlimit(Resource::Nofile).current)
+    max_connections_for(getrlimit(Resource::Nofile).current)
 }
 
-/// `files`: how many may be open; `None` without a limit.
-fn connections_of(files: Option<u64>) -> usize {
+/// Returns the number of connections for a limit of `files` open files; `None` is
+/// unlimited.
+fn max_connections_for(files: Option<u64>) -> usize {
     let files = files.unwrap_or(u64::MAX);
-    let others = (files / 8).max(OTHER_FILES);
-    let connections = files.saturating_sub(others).clamp(OTHER_FILES, MOST);
+    let others = (files / 8).max(RESERVED_FILES);
+    let connections = files.saturating_sub(others).clamp(RESERVED_FILES, MAX_CONNECTIONS);
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
 /// The limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReached {
-    All,
+    Total,
     Network,
 }
 
-/// Counts connections and chooses which one is ended at a limit.
+/// Counts connections and chooses which one is evicted at a limit.
 pub struct ConnectionLimits {
-    all: usize,
-    own: usize,
-    proxies: Proxies,
-    open: Arc<Mutex<Open>>,
+    max_connections: usize,
+    max_connections_per_network: usize,
+    proxies: TrustedProxies,
+    open: Arc<Mutex<OpenConnections>>,
 }
 
-/// Connections that are open.
+/// Open connections by network.
 #[derive(Default)]
-struct Open {
-    all: usize,
-    /// Number that the next connection gets.
-    next: u64,
-    networks: HashMap<IpAddr, Network>,
+struct OpenConnections {
+    count: usize,
+    /// Id of the next connection.
+    next_id: u64,
+    networks: HashMap<IpAddr, NetworkConnections>,
 }
 
 #[derive(Default)]
-struct Network {
+struct NetworkConnections {
     connections: HashMap<u64, Arc<Connection>>,
-    /// A trusted proxy's connections are those of many clients: none is ended
-    /// for another's sake.
+    /// Whether this is a trusted proxy. Its connections belong to many clients and
+    /// are never evicted.
     is_proxy: bool,
 }
 
 impl ConnectionLimits {
-    pub fn new(bounds: &Bounds, proxies: Proxies) -> Self {
-        let Bounds { all, own, .. } = *bounds;
-        Self { all, own, proxies, open: Arc::default() }
+    /// Applies the limits of `options`; `proxies` are exempt from the network limit.
+    pub fn new(options: &ConnectionOptions, proxies: TrustedProxies) -> Self {
+        let ConnectionOptions { max_connections, max_connections_per_network, .. } = *options;
+        Self { max_connections, max_connections_per_network, proxies, open: Arc::default() }
     }
 
-    /// Counts a new connection from `address`. At a limit it ends another
+    /// Counts a new connection from `address`. At a limit, evicts another
     /// connection that waits for its client.
     ///
     /// # Errors
-    /// The limit that was reached, where no connection can be ended for it.
-    pub fn take(
+    /// The limit that was reached, if no connection can be evicted.
+    pub fn acquire(
         &self,
         address: IpAddr,
         connection: Arc<Connection>,
     ) -> Result<ConnectionSlot, LimitReached> {
-        let is_proxy = self.proxies.trust(address);
-        let own = if is_proxy { usize::MAX } else { self.own };
-        let network = network(address);
+        let is_proxy = self.proxies.contains(address);
+        let max_per_network = if is_proxy { usize::MAX } else { self.max_connections_per_network };
+        let network = network_of(address);
         let mut open = lock(&self.open);
         let count = open.networks.get(&network).map_or(0, |own| own.connections.len());
-        if count >= own && !open.end_one_of(network) {
+        if count >= max_per_network && !open.evict_from(network) {
             return Err(LimitReached::Network);
         }
-        if open.all >= self.all && !open.end_one_for(network) {
-            return Err(LimitReached::All);
+        if open.count >= self.max_connections && !open.evict_for(network) {
+            return Err(LimitReached::Total);
         }
-        let number = open.next;
-        open.next += 1;
-        open.all += 1;
+        let id = open.next_id;
+        open.next_id += 1;
+        open.count += 1;
         let own = open.networks.entry(network).or_default();
         own.is_proxy = is_proxy;
-        own.connections.insert(number, connection);
-        Ok(ConnectionSlot { network, number, open: Arc::clone(&self.open) })
+        own.connections.insert(id, connection);
+        Ok(ConnectionSlot { network, id, open: Arc::clone(&self.open) })
     }
 
-    /// Ends up to `count` connections that wait for their clients.
-    pub fn relieve(&self, count: usize) {
+    /// Evicts up to `count` connections that wait for their clients.
+    pub fn shed(&self, count: usize) {
         let mut open = lock(&self.open);
         for _ in 0..count {
-            let Some(largest) = open.largest(0).first().copied() else { return };
-            if !open.end_one_of(largest) {
+            let Some(largest) = open.largest_networks(0).first().copied() else { return };
+            if !open.evict_from(largest) {
                 return;
             }
         }
     }
 }
 
-impl Open {
-    /// Networks with more than `count` connections, the largest first.
-    fn largest(&self, count: usize) -> Vec<IpAddr> {
+impl OpenConnections {
+    /// Returns the networks with more than `count` connections, the largest first.
+    fn largest_networks(&self, count: usize) -> Vec<IpAddr> {
         let networks = self.networks.iter().filter(|(_, network)| !network.is_proxy);
         let sizes = networks.map(|(address, network)| (network.connections.len(), *address));
         let mut larger: Vec<_> = sizes.filter(|(size, _)| *size > count).collect();
         larger.sort_unstable_by_key(|(size, _)| Reverse(*size));
-        larger.into_iter().take(SEARCHED).map(|(_, address)| address).collect()
+        larger.into_iter().take(MAX_SEARCHED_NETWORKS).map(|(_, address)| address).collect()
     }
 
-    /// Ends a connection in favour of a new one of `network`: in the network
-    /// that has the most, and more than that one.
-    fn end_one_for(&mut self, network: IpAddr) -> bool {
+    /// Evicts a connection in favour of a new one of `network`: in the network that
+    /// has the most connections, and more than `network`; otherwise in `network`
+    /// itself. Returns whether one was evicted.
+    fn evict_for(&mut self, network: IpAddr) -> bool {
         let count = self.networks.get(&network).map_or(0, |own| own.connections.len());
-        let larger = self.largest(count);
-        larger.into_iter().any(|larger| self.end_one_of(larger)) || self.end_one_of(network)
+        let larger = self.largest_networks(count);
+        larger.into_iter().any(|larger| self.evict_from(larger)) || self.evict_from(network)
     }
 
-    /// Ends the connection of `address` that can best be spared: of a client
-    /// who is not signed in, and the one that has waited longest.
-    fn end_one_of(&mut self, address: IpAddr) -> bool {
+    /// Evicts the connection of `address` that has waited longest for its client,
+    /// anonymous clients first. Returns whether one was evicted.
+    fn evict_from(&mut self, address: IpAddr) -> bool {
         let now = Instant::now();
         let Some(network) = self.networks.get(&address).filter(|network| !network.is_proxy) else {
             return false;
         };
-        let spared = network.connections.iter().filter_map(|(number, connection)| {
-            let waited = connection.waits_for_client(now)?;
-            Some(((connection.is_signed_in(), Reverse(waited)), *number))
+        let candidates = network.connections.iter().filter_map(|(id, connection)| {
+            let waited = connection.time_waiting_for_client(now)?;
+            Some(((connection.is_signed_in(), Reverse(waited)), *id))
         });
-        let Some((_, number)) = spared.min() else { return false };
-        if let Some(connection) = self.remove(address, number) {
+        let Some((_, id)) = candidates.min() else { return false };
+        if let Some(connection) = self.remove(address, id) {
             connection.end();
-            metrics::counter!("meanwhile_connections_displaced_total").increment(1);
+            metrics::counter!("meanwhile_connections_evicted_total").increment(1);
         }
         true
     }
 
-    fn remove(&mut self, address: IpAddr, number: u64) -> Option<Arc<Connection>> {
+    fn remove(&mut self, address: IpAddr, id: u64) -> Option<Arc<Connection>> {
         let network = self.networks.get_mut(&address)?;
-        let connection = network.connections.remove(&number)?;
-        self.all -= 1;
+        let connection = network.connections.remove(&id)?;
+        self.count -= 1;
         if network.connections.is_empty() {
             self.networks.remove(&address);
         }
@@ -178,21 +180,21 @@ impl Open {
     }
 }
 
-/// The count of one connection; given back when this is dropped.
+/// Counts one open connection until it is dropped.
 pub struct ConnectionSlot {
     network: IpAddr,
-    number: u64,
-    open: Arc<Mutex<Open>>,
+    id: u64,
+    open: Arc<Mutex<OpenConnections>>,
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        // One that was ended for another's sake is not counted any more.
-        lock(&self.open).remove(self.network, self.number);
+        // An evicted connection was already removed, which makes this a no-op.
+        lock(&self.open).remove(self.network, self.id);
     }
 }
 
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+fn lock(open: &Mutex<OpenConnections>) -> MutexGuard<'_, OpenConnections> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -202,16 +204,20 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn limits(all: usize, own: usize, trusted: &[&str]) -> ConnectionLimits {
+    fn limits(total: usize, per_network: usize, trusted: &[&str]) -> ConnectionLimits {
         let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        let bounds = Bounds { all, own, ..Bounds::default() };
-        ConnectionLimits::new(&bounds, Proxies::new(&trusted))
+        let options = ConnectionOptions {
+            max_connections: total,
+            max_connections_per_network: per_network,
+            ..ConnectionOptions::default()
+        };
+        ConnectionLimits::new(&options, TrustedProxies::new(&trusted))
     }
 
     /// A connection whose request is being handled.
     fn busy() -> Arc<Connection> {
         let connection = Arc::new(Connection::default());
-        connection.request_began(false);
+        connection.request_started(false);
         connection
     }
 
@@ -220,79 +226,83 @@ mod tests {
     }
 
     #[test]
-    fn a_network_has_its_share_and_gives_it_back() {
+    fn network_limit_is_released_with_the_slot() {
         let limits = limits(4, 2, &[]);
-        let take = |address: &str| limits.take(address.parse().unwrap(), busy());
-        let first = take("192.0.2.1").ok().unwrap();
-        // The same address, as a listener for both families reports it.
-        let _second = take("::ffff:192.0.2.1").ok().unwrap();
-        assert_eq!(take("192.0.2.1").err(), Some(LimitReached::Network));
-        let _other = take("2001:db8::1").ok().unwrap();
-        let _same_network = take("2001:db8::2").ok().unwrap();
-        assert_eq!(take("192.0.2.9").err(), Some(LimitReached::All));
+        let acquire = |address: &str| limits.acquire(address.parse().unwrap(), busy());
+        let first = acquire("192.0.2.1").ok().unwrap();
+        // The same address, as a dual-stack listener reports it.
+        let _second = acquire("::ffff:192.0.2.1").ok().unwrap();
+        assert_eq!(acquire("192.0.2.1").err(), Some(LimitReached::Network));
+        let _other = acquire("2001:db8::1").ok().unwrap();
+        let _same_network = acquire("2001:db8::2").ok().unwrap();
+        assert_eq!(acquire("192.0.2.9").err(), Some(LimitReached::Total));
         drop(first);
-        assert!(take("192.0.2.1").is_ok());
+        assert!(acquire("192.0.2.1").is_ok());
     }
 
     #[test]
-    fn a_trusted_proxy_brings_many_and_none_is_ended() {
+    fn trusted_proxy_is_exempt_from_the_network_limit() {
         let limits = limits(6, 1, &["10.0.0.0/8"]);
-        let proxied = || limits.take("10.1.2.3".parse().unwrap(), idle());
+        let proxied = || limits.acquire("10.1.2.3".parse().unwrap(), idle());
         let many: Vec<_> = (0..6).map(|_| proxied().ok().unwrap()).collect();
         assert_eq!(
-            limits.take("192.0.2.1".parse().unwrap(), idle()).err(),
-            Some(LimitReached::All)
+            limits.acquire("192.0.2.1".parse().unwrap(), idle()).err(),
+            Some(LimitReached::Total)
         );
         drop(many);
-        assert_eq!(lock(&limits.open).networks.len(), 0, "no network is kept that has gone");
+        assert_eq!(
+            lock(&limits.open).networks.len(),
+            0,
+            "networks without connections are removed"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_all_is_taken_the_largest_network_loses_what_waited_longest() {
+    async fn total_limit_evicts_the_longest_idle_of_the_largest_network() {
         let limits = limits(6, 3, &[]);
-        let take = |address: &str, connection: &Arc<Connection>| {
-            limits.take(address.parse().unwrap(), Arc::clone(connection))
+        let acquire = |address: &str, connection: &Arc<Connection>| {
+            limits.acquire(address.parse().unwrap(), Arc::clone(connection))
         };
         let (first, second) = ([idle(), idle(), idle()], [idle(), idle(), idle()]);
         let mut slots = Vec::new();
-        // One of them is of somebody who is signed in, and has waited longest.
+        // The one that has waited longest belongs to a signed-in user.
         first[0].set_signed_in(true);
         for (address, connections) in [("192.0.2.1", &first), ("192.0.2.2", &second)] {
             for connection in connections {
-                slots.push(take(address, connection).ok().unwrap());
+                slots.push(acquire(address, connection).ok().unwrap());
                 tokio::time::advance(Duration::from_millis(10)).await;
             }
         }
-        second.iter().for_each(|connection| connection.request_began(false));
+        second.iter().for_each(|connection| connection.request_started(false));
         for n in 0..2 {
             let newcomer = idle();
-            slots.push(take(&format!("198.51.100.{n}"), &newcomer).ok().unwrap());
+            slots.push(acquire(&format!("198.51.100.{n}"), &newcomer).ok().unwrap());
             assert!(!newcomer.is_ended());
         }
         let ended = first.iter().chain(&second).map(|connection| connection.is_ended());
         assert_eq!(ended.collect::<Vec<_>>(), [false, true, true, false, false, false]);
         drop(slots);
-        assert_eq!(lock(&limits.open).all, 0);
+        assert_eq!(lock(&limits.open).count, 0);
     }
 
     #[test]
-    fn at_its_own_limit_a_network_replaces_its_own() {
+    fn network_limit_evicts_within_the_network() {
         let limits = limits(10, 2, &[]);
         let (old, new) = (idle(), idle());
-        let take = |connection: &Arc<Connection>| {
-            limits.take("192.0.2.1".parse().unwrap(), Arc::clone(connection))
+        let acquire = |connection: &Arc<Connection>| {
+            limits.acquire("192.0.2.1".parse().unwrap(), Arc::clone(connection))
         };
-        let _first = take(&old).ok().unwrap();
-        let _busy = take(&busy()).ok().unwrap();
-        let _second = take(&new).ok().unwrap();
+        let _first = acquire(&old).ok().unwrap();
+        let _busy = acquire(&busy()).ok().unwrap();
+        let _second = acquire(&new).ok().unwrap();
         assert!(old.is_ended() && !new.is_ended());
     }
 
     #[test]
-    fn some_files_are_left_for_others() {
-        assert_eq!(connections_of(Some(1_024)), 896);
-        assert_eq!(connections_of(Some(16_000)), 14_000);
-        assert_eq!(connections_of(Some(100)), 128);
-        assert_eq!(connections_of(None), 20_000);
+    fn files_are_reserved_for_other_uses() {
+        assert_eq!(max_connections_for(Some(1_024)), 896);
+        assert_eq!(max_connections_for(Some(16_000)), 14_000);
+        assert_eq!(max_connections_for(Some(100)), 128);
+        assert_eq!(max_connections_for(None), 20_000);
     }
 }

@@ -1,8 +1,8 @@
-//! The stream of one connection, with a time-out of its own for writing.
+//! TCP stream with a write timeout.
 //!
-//! A client that takes nothing of an answer would keep the answer in memory,
-//! and its request's place, for as long as it likes. So a write has a time-out
-//! as a read has one, and the kernel is told the same for what it keeps.
+//! A client that does not read a response would occupy its memory and the permit
+//! of its request for as long as it likes. So writes time out as reads do, and
+//! the kernel gets the same timeout for what it has buffered.
 
 use super::{Connection, connection_limits::ConnectionSlot};
 use futures_util::FutureExt;
@@ -20,16 +20,16 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Least mean speed at which an answer is taken once its client makes it wait,
-/// bytes a second.
-const PACE: f64 = 4096.0;
-/// Bytes that the kernel keeps of what was not sent yet. A larger buffer
-/// would hide for long that nothing is taken. See `TCP_NOTSENT_LOWAT` in
+/// Minimum mean speed at which a client must read a response once it has made the
+/// response wait, in bytes per second.
+const MIN_BYTES_PER_SECOND: f64 = 4096.0;
+/// Maximum number of unsent bytes that the kernel buffers. A larger buffer would
+/// hide for long that the client reads nothing. See `TCP_NOTSENT_LOWAT` in
 /// [tcp(7)](https://man7.org/linux/man-pages/man7/tcp.7.html).
-const UNSENT: u32 = 64 * 1024;
+const MAX_UNSENT_BYTES: u32 = 64 * 1024;
 
-/// A TCP stream that counts among the open connections, also when it becomes a
-/// WebSocket.
+/// TCP stream with a write timeout. It counts as an open connection until it is
+/// dropped, also after it has become a WebSocket.
 pub struct MonitoredStream {
     stream: TcpStream,
     connection: Arc<Connection>,
@@ -38,50 +38,51 @@ pub struct MonitoredStream {
 }
 
 impl MonitoredStream {
-    /// `silence`: how long the client may take nothing of what is there to
-    /// send.
+    /// Wraps `stream`; `idle_timeout` is how long the client may read nothing of
+    /// what is ready to be sent.
     pub fn new(
         stream: TcpStream,
         connection: Arc<Connection>,
         slot: ConnectionSlot,
-        silence: Duration,
+        idle_timeout: Duration,
     ) -> Self {
         // Facts are small and follow each other closely: Nagle's algorithm would
-        // hold each back until the one before is acknowledged, up to 40 ms.
+        // delay each until the one before is acknowledged, up to 40 ms.
         let set = stream.set_nodelay(true).and_then(|()| {
             let socket = SockRef::from(&stream);
-            socket.set_tcp_notsent_lowat(UNSENT)?;
-            // What hyper has handed over and the client does not take: the
-            // kernel would keep it, and the connection, for ever.
-            socket.set_tcp_user_timeout(Some(silence))
+            socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
+            // Without this, the kernel would keep the connection and everything that
+            // the client does not read for ever.
+            socket.set_tcp_user_timeout(Some(idle_timeout))
         });
         if let Err(error) = set {
-            tracing::debug!(%error, "a connection keeps the kernel's own settings");
+            tracing::debug!(%error, "a connection keeps the default socket options");
         }
-        Self { stream, connection, timeout: WriteTimeout::new(silence), _slot: slot }
+        Self { stream, connection, timeout: WriteTimeout::new(idle_timeout), _slot: slot }
     }
 
-    /// Passes on what became of a write, and keeps the time that it waits.
-    fn wrote(
+    /// Records the result of a write and returns it; a write that waits too long
+    /// fails.
+    fn after_write(
         &mut self,
         cx: &mut Context<'_>,
-        wrote: Poll<io::Result<usize>>,
+        result: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        match wrote {
-            Poll::Ready(wrote) => {
+        match result {
+            Poll::Ready(result) => {
                 if self.timeout.is_waiting() {
                     self.connection.set_blocked(false);
                 }
-                self.timeout.wrote(*wrote.as_ref().unwrap_or(&0));
-                Poll::Ready(wrote)
+                self.timeout.record_write(*result.as_ref().unwrap_or(&0));
+                Poll::Ready(result)
             }
             Poll::Pending => {
                 if !self.timeout.is_waiting() {
                     self.connection.set_blocked(true);
                 }
                 ready!(self.timeout.poll_expired(cx));
-                metrics::counter!("meanwhile_unread_answers_total").increment(1);
-                let error = "the client takes nothing of what is sent to it";
+                metrics::counter!("meanwhile_response_write_timeouts_total").increment(1);
+                let error = "the client reads nothing of what is sent to it";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
             }
         }
@@ -90,11 +91,11 @@ impl MonitoredStream {
 
 impl Drop for MonitoredStream {
     fn drop(&mut self) {
-        // What the client did not take in time is given up, in the kernel too.
+        // Discards unread data in the kernel, too.
         if self.timeout.is_waiting() {
             let _ = self.stream.set_zero_linger();
         }
-        self.connection.closed();
+        self.connection.release_permits();
     }
 }
 
@@ -114,8 +115,8 @@ impl AsyncWrite for MonitoredStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(cx, wrote)
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.after_write(cx, result)
     }
 
     fn poll_write_vectored(
@@ -123,15 +124,15 @@ impl AsyncWrite for MonitoredStream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.wrote(cx, wrote)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.after_write(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    /// Called when nothing is left in the buffer of whoever writes.
+    /// Hyper calls this when its write buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         if self.connection.flushed() {
@@ -145,46 +146,46 @@ impl AsyncWrite for MonitoredStream {
     }
 }
 
-/// How long a client may make one answer wait.
+/// Limits how long a client may make one response wait.
 struct WriteTimeout {
-    silence: Duration,
-    /// Bytes that were taken since the client first made this answer wait.
-    taken: u64,
-    /// Time that this answer has waited before the present wait.
+    idle_timeout: Duration,
+    /// Bytes that were read since the client first made this response wait.
+    bytes_taken: u64,
+    /// Time that this response has waited before the current wait.
     waited: Duration,
-    /// Start and end of the present wait.
-    wait: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Start and timer of the current wait.
+    current_wait: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl WriteTimeout {
-    fn new(silence: Duration) -> Self {
-        Self { silence, taken: 0, waited: Duration::ZERO, wait: None }
+    fn new(idle_timeout: Duration) -> Self {
+        Self { idle_timeout, bytes_taken: 0, waited: Duration::ZERO, current_wait: None }
     }
 
     fn is_waiting(&self) -> bool {
-        self.wait.is_some()
+        self.current_wait.is_some()
     }
 
-    fn wrote(&mut self, bytes: usize) {
-        if let Some((since, _)) = self.wait.take() {
+    fn record_write(&mut self, bytes: usize) {
+        if let Some((since, _)) = self.current_wait.take() {
             self.waited += since.elapsed();
         }
-        // What fits into the kernel's buffers at once shows no speed.
+        // Bytes that fit into the kernel's buffers at once prove no speed.
         if self.waited > Duration::ZERO {
-            self.taken += bytes as u64;
+            self.bytes_taken += bytes as u64;
         }
     }
 
-    /// The next answer begins without debts and without credit.
+    /// Starts over for the next response.
     fn reset(&mut self) {
-        *self = Self::new(self.silence);
+        *self = Self::new(self.idle_timeout);
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let earned = Duration::from_secs_f64(self.taken as f64 / PACE);
-        let left = (self.silence + earned).saturating_sub(self.waited).min(self.silence);
-        let (_, wait) = self.wait.get_or_insert_with(|| {
+        let earned = Duration::from_secs_f64(self.bytes_taken as f64 / MIN_BYTES_PER_SECOND);
+        let left = (self.idle_timeout + earned).saturating_sub(self.waited).min(self.idle_timeout);
+        let (_, wait) = self.current_wait.get_or_insert_with(|| {
             let now = Instant::now();
             (now, Box::pin(sleep_until(now + left)))
         });
@@ -200,42 +201,43 @@ mod tests {
 
     const SILENCE: Duration = Duration::from_secs(20);
 
-    /// Takes `bytes` after each `pause` until the time is over, `times` at most.
-    async fn takes(bytes: usize, pause: Duration, times: usize) -> Option<Duration> {
+    /// Records a write of `bytes` after each `pause`, at most `times`. Returns the
+    /// time until the timeout, if it expires.
+    async fn write_until_timeout(bytes: usize, pause: Duration, times: usize) -> Option<Duration> {
         let (start, mut write) = (Instant::now(), WriteTimeout::new(SILENCE));
         for _ in 0..times {
             if timeout(pause, poll_fn(|cx| write.poll_expired(cx))).await.is_ok() {
                 return Some(start.elapsed());
             }
-            write.wrote(bytes);
+            write.record_write(bytes);
         }
         None
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
-        assert_eq!(takes(0, Duration::from_secs(3600), 1).await, Some(SILENCE));
-        assert_eq!(takes(100_000, SILENCE / 2, 100).await, None);
+    async fn client_that_reads_nothing_times_out_and_slow_one_does_not() {
+        assert_eq!(write_until_timeout(0, Duration::from_secs(3600), 1).await, Some(SILENCE));
+        assert_eq!(write_until_timeout(100_000, SILENCE / 2, 100).await, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_single_bytes_is_given_up_soon() {
-        let ended = takes(1, SILENCE / 20, 1_000).await;
+    async fn trickling_client_times_out() {
+        let ended = write_until_timeout(1, SILENCE / 20, 1_000).await;
         assert!(ended.is_some_and(|ended| ended < SILENCE * 2), "{ended:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_fits_into_buffers_at_once_earns_no_time() {
+    async fn buffered_bytes_do_not_extend_the_timeout() {
         let mut write = WriteTimeout::new(SILENCE);
-        write.wrote(100_000_000);
+        write.record_write(100_000_000);
         for _ in 0..39 {
             let expired = poll_fn(|cx| Poll::Ready(write.poll_expired(cx))).await;
             if expired.is_ready() {
                 return;
             }
             advance(SILENCE / 20).await;
-            write.wrote(1);
+            write.record_write(1);
         }
-        panic!("it waits on");
+        panic!("the write does not time out");
     }
 }

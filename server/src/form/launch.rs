@@ -1,236 +1,264 @@
-//! Forms that launch. A file that can't be launched as it is comes back as the
-//! launch page, with what was understood of it; the server keeps nothing.
+//! Handlers of the launch forms. A file that can't be launched as it is gets the
+//! launch page with the result of the check; the server stores nothing.
 
 mod fields;
 mod sample;
 
-use super::told::{back, back_with};
+use super::flash::{redirect_with_problem, redirect_with_problem_and_key};
 use crate::{
-    page::{self, Context},
-    problem::{Problem, come_again},
-    session::SignedIn,
-    state::State,
+    page::{self, PageContext},
+    problem::{Problem, insert_retry_after},
+    session::CurrentUser,
+    state::AppState,
 };
-use app::data::launch::{Answered, Sent, Understood};
+use app::page_data::launch::{CheckedFile, FileCheckResult, SubmittedForm};
 use axum::{
     Extension, Form, Json,
-    extract::{Request, State as Extract},
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use engine::{
-    engine::{LaunchError, Upload, new_key},
+    engine::{LaunchError, Upload, new_idempotency_key},
     store,
 };
-use fields::Fields;
+use fields::LaunchFields;
 
-/// A larger file is not carried along by the page that answers: it has to be
-/// chosen again. Bytes.
-const CARRIED: usize = 512 * 1024;
+/// Maximum size of a file that the page in the response carries, in bytes. The
+/// user has to choose a larger file again.
+const MAX_CARRIED_FILE_BYTES: usize = 512 * 1024;
 
 /// Why a form launched nothing.
-enum Refusal {
-    /// The form itself.
+enum LaunchFailure {
+    /// The form is invalid.
     Form(Problem),
+    /// The engine rejected the launch, or failed.
     Launch(LaunchError),
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for LaunchFailure {
     fn from(problem: Problem) -> Self {
         Self::Form(problem)
     }
 }
 
-impl From<LaunchError> for Refusal {
+impl From<LaunchError> for LaunchFailure {
     fn from(error: LaunchError) -> Self {
         Self::Launch(error)
     }
 }
 
-/// Shows what a file is understood as: to a script as data, else as a page.
-/// That it can't be read is an answer too, not an error.
-pub async fn check(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    Extension(context): Extension<Context>,
+/// Checks a file without launching it, and returns the result as JSON to scripts,
+/// otherwise as a page. An unreadable file is a result, not an error.
+pub async fn preview(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Extension(context): Extension<PageContext>,
     request: Request,
 ) -> Response {
-    let data = wants_data(request.headers());
-    let fields = match Fields::read(request).await {
+    let wants_json = accepts_json(request.headers());
+    let fields = match LaunchFields::read(request).await {
         Ok(fields) => fields,
-        Err(problem) if data => {
-            let refused = Understood::Refused(problem.detail.clone());
-            return (problem.status, Json(refused)).into_response();
+        Err(problem) if wants_json => {
+            let rejected = FileCheckResult::Rejected(problem.detail.clone());
+            return (problem.status, Json(rejected)).into_response();
         }
         Err(problem) => {
-            return refuse(&state, context, CHECK, Fields::default(), problem.into()).await;
+            return failure_page(
+                &state,
+                context,
+                CHECK_PATH,
+                LaunchFields::default(),
+                problem.into(),
+            )
+            .await;
         }
     };
-    let _turn = state.room.turn(who.identity.user).await;
-    if data {
-        return Json(understand(&state, &fields).await).into_response();
+    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    if wants_json {
+        return Json(parse_preview(&state, &fields).await).into_response();
     }
-    if fields.name.is_empty() {
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE);
-        return refuse(&state, context, CHECK, fields, problem.into()).await;
+    if fields.file_name.is_empty() {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE_FILE_MESSAGE);
+        return failure_page(&state, context, CHECK_PATH, fields, problem.into()).await;
     }
-    let answered = answered(&state, fields, None).await;
-    page::answer(context, CHECK, StatusCode::OK, answered).await
+    let form = page_data(&state, fields, None).await;
+    page::launch_page(context, CHECK_PATH, StatusCode::OK, form).await
 }
 
-const CHECK: &str = "/launch/check";
-const UPLOAD: &str = "/launch/upload";
-const MACHINES: &str = "/machines";
-const CHOOSE: &str = "Choose a CSV file first.";
+const CHECK_PATH: &str = "/launch/check";
+const UPLOAD_PATH: &str = "/launch/upload";
+const MACHINES_PATH: &str = "/machines";
+const CHOOSE_FILE_MESSAGE: &str = "Choose a CSV file first.";
 
-fn wants_data(headers: &HeaderMap) -> bool {
+fn accepts_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("application/json"))
 }
 
 pub async fn upload(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    Extension(context): Extension<Context>,
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Extension(context): Extension<PageContext>,
     request: Request,
 ) -> Response {
-    launch(&state, &who, context, request, |fields| fields).await
+    launch(&state, &user, context, request, |fields| fields).await
 }
 
-/// The sample of 150 products, for a first try.
-pub async fn sample(
-    Extract(state): Extract<State>,
-    who: SignedIn,
-    Extension(context): Extension<Context>,
+/// Launches the sample of 150 products, for a first try.
+pub async fn upload_sample(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Extension(context): Extension<PageContext>,
     request: Request,
 ) -> Response {
-    launch(&state, &who, context, request, Fields::with_sample).await
+    launch(&state, &user, context, request, LaunchFields::with_sample).await
 }
 
 async fn launch(
-    state: &State,
-    who: &SignedIn,
-    context: Context,
+    state: &AppState,
+    user: &CurrentUser,
+    context: PageContext,
     request: Request,
-    complete: fn(Fields) -> Fields,
+    complete: fn(LaunchFields) -> LaunchFields,
 ) -> Response {
-    let fields = match Fields::read(request).await {
+    let fields = match LaunchFields::read(request).await {
         Ok(fields) => complete(fields),
         Err(problem) => {
-            return refuse(state, context, UPLOAD, Fields::default(), problem.into()).await;
+            return failure_page(
+                state,
+                context,
+                UPLOAD_PATH,
+                LaunchFields::default(),
+                problem.into(),
+            )
+            .await;
         }
     };
-    let _turn = state.room.turn(who.identity.user).await;
-    match accept(state, who, &fields).await {
+    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    match start_upload(state, user, &fields).await {
         Ok(response) => response,
-        Err(refusal) => refuse(state, context, UPLOAD, fields, refusal).await,
+        Err(failure) => failure_page(state, context, UPLOAD_PATH, fields, failure).await,
     }
 }
 
-async fn accept(state: &State, who: &SignedIn, fields: &Fields) -> Result<Response, Refusal> {
-    if fields.name.is_empty() {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE).into());
+async fn start_upload(
+    state: &AppState,
+    user: &CurrentUser,
+    fields: &LaunchFields,
+) -> Result<Response, LaunchFailure> {
+    if fields.file_name.is_empty() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE_FILE_MESSAGE).into());
     }
     let job = state
         .engine
-        .upload(Upload {
-            actor: who.actor(),
-            file: &fields.name,
-            bytes: fields.bytes.clone(),
-            channels: &fields.channels,
+        .upload_products(Upload {
+            actor: user.actor(),
+            file_name: &fields.file_name,
+            bytes: fields.file_bytes.clone(),
+            channels: &fields.channel_ids,
             skip_bad: fields.skip_bad,
-            idempotency_key: fields.key.clone(),
+            idempotency_key: fields.idempotency_key.clone(),
         })
         .await?;
     Ok(Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response())
 }
 
-/// The launch page with what went wrong, and the file where there is one.
-async fn refuse(
-    state: &State,
-    context: Context,
+/// Renders the launch page with the problem, and with the file if there is one.
+async fn failure_page(
+    state: &AppState,
+    context: PageContext,
     path: &str,
-    mut fields: Fields,
-    refusal: Refusal,
+    mut fields: LaunchFields,
+    failure: LaunchFailure,
 ) -> Response {
-    let mut told = match refusal {
-        // The rows themselves are on the page.
-        Refusal::Launch(LaunchError::BadRows { .. } | LaunchError::Unreadable(_)) => None,
-        Refusal::Launch(LaunchError::Store(store::Error::KeyReused)) => {
-            fields.key = None;
-            let words = "This form was sent before, with another file or other channels. What it \
-                         launched then is among your jobs. Send it again to launch this one.";
-            Some(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
+    let mut problem = match failure {
+        // The page shows these errors in the result of the check.
+        LaunchFailure::Launch(LaunchError::BadRows { .. } | LaunchError::UnreadableFile(_)) => None,
+        LaunchFailure::Launch(LaunchError::Store(store::Error::KeyReused)) => {
+            fields.idempotency_key = None;
+            let detail = "This form was already sent with a different file or different channels. \
+                         Your jobs include what it launched. Send it again to launch this file.";
+            Some(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
         }
-        Refusal::Launch(error) => Some(error.into()),
-        Refusal::Form(problem) => Some(problem),
+        LaunchFailure::Launch(error) => Some(error.into()),
+        LaunchFailure::Form(problem) => Some(problem),
     };
-    if let Some(problem) = told.take_if(|told| told.status == StatusCode::UNAUTHORIZED) {
-        // There is nobody to show a page to.
+    if let Some(problem) = problem.take_if(|problem| problem.status == StatusCode::UNAUTHORIZED) {
+        // A signed-out user can't see the page.
         return problem.into_response();
     }
-    let status = told.as_ref().map_or(StatusCode::UNPROCESSABLE_ENTITY, |told| told.status);
-    let answered = answered(state, fields, told.map(|told| told.detail)).await;
-    let mut response = page::answer(context, path, status, answered).await;
-    come_again(status, response.headers_mut());
+    let status =
+        problem.as_ref().map_or(StatusCode::UNPROCESSABLE_ENTITY, |problem| problem.status);
+    let form = page_data(state, fields, problem.map(|problem| problem.detail)).await;
+    let mut response = page::launch_page(context, path, status, form).await;
+    insert_retry_after(status, response.headers_mut());
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        // Not all of the body may have been read, so the connection ends here.
+        // The rest of the body may be unread, so the connection can't be used again.
         let close = header::HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
     response
 }
 
-async fn answered(state: &State, fields: Fields, problem: Option<String>) -> Answered {
-    let kept = fields.bytes.len() <= CARRIED;
-    let content = if kept { hex::encode(&fields.bytes) } else { String::new() };
-    let sent = if fields.name.is_empty() {
+async fn page_data(
+    state: &AppState,
+    fields: LaunchFields,
+    problem: Option<String>,
+) -> SubmittedForm {
+    let is_embedded = fields.file_bytes.len() <= MAX_CARRIED_FILE_BYTES;
+    let file_hex = if is_embedded { hex::encode(&fields.file_bytes) } else { String::new() };
+    let checked_file = if fields.file_name.is_empty() {
         None
     } else {
-        let understood = understand(state, &fields).await;
-        Some(Sent { understood, name: fields.name, kept })
+        let result = parse_preview(state, &fields).await;
+        Some(CheckedFile { result, name: fields.file_name, is_embedded })
     };
-    let ticked = match sent {
-        Some(_) => fields.channels,
+    let ticked = match checked_file {
+        Some(_) => fields.channel_ids,
         None => state.engine.channels().iter().map(|channel| channel.id.clone()).collect(),
     };
-    Answered { key: fields.key.unwrap_or_else(new_key), ticked, sent, content, problem }
+    let idempotency_key = fields.idempotency_key.unwrap_or_else(new_idempotency_key);
+    SubmittedForm { idempotency_key, ticked, checked_file, file_hex, problem }
 }
 
-async fn understand(state: &State, fields: &Fields) -> Understood {
-    match state.engine.dry_run(&fields.name, fields.bytes.clone(), &[]).await {
-        Ok(run) => Understood::read(run),
-        Err(error) => Understood::Refused(Problem::from(error).detail),
+async fn parse_preview(state: &AppState, fields: &LaunchFields) -> FileCheckResult {
+    match state.engine.dry_run(&fields.file_name, fields.file_bytes.clone(), &[]).await {
+        Ok(run) => FileCheckResult::from_dry_run(run),
+        Err(error) => FileCheckResult::Rejected(Problem::from(error).detail),
     }
 }
 
-/// Starts machines; each gets its alarm once it runs.
-pub async fn start(
-    Extract(state): Extract<State>,
-    who: SignedIn,
+/// Starts machines. Each gets an alarm once it runs.
+pub async fn start_machines(
+    State(state): State<AppState>,
+    user: CurrentUser,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Response {
-    let of = |wanted: &'static str| {
-        let named = pairs.iter().filter(move |(name, _)| name == wanted);
-        named.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    let values_of = |wanted: &'static str| {
+        let matching = pairs.iter().filter(move |(name, _)| name == wanted);
+        matching.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
     };
-    let (key, ids) = (of("key").next(), of("ids").collect::<Vec<_>>());
-    let _turn = state.room.turn(who.identity.user).await;
-    match state.engine.start(who.actor(), &ids, key.clone()).await {
+    let (key, ids) = (values_of("key").next(), values_of("ids").collect::<Vec<_>>());
+    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    match state.engine.start_machines(user.actor(), &ids, key.clone()).await {
         Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
         Err(LaunchError::Store(store::Error::KeyReused)) => {
-            let words = "This form was sent before, with other machines. What it started then is \
-                         among your jobs. Send it again to start these.";
-            back(MACHINES, &Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
+            let detail = "This form was already sent with different machines. Your jobs include what \
+                         it started. Send it again to start these.";
+            redirect_with_problem(
+                MACHINES_PATH,
+                &Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
+            )
         }
         Err(error) => {
             let problem = Problem::from(error);
             match key {
-                // It may have been done: sent again, it is still the same form.
+                // The launch may have been committed, so the form uses the same key again.
                 Some(key) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
-                    back_with(&key, MACHINES, &problem)
+                    redirect_with_problem_and_key(&key, MACHINES_PATH, &problem)
                 }
-                _ => back(MACHINES, &problem),
+                _ => redirect_with_problem(MACHINES_PATH, &problem),
             }
         }
     }

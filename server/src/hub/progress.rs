@@ -1,76 +1,80 @@
-//! What moves between facts: time left, calls under way, how channels stand.
-//! Conflated: the latest figures, once a second, and only what changed.
+//! Values that change between facts: remaining time, calls in flight, state of the
+//! channels. They are conflated: once a second, only the latest values that have
+//! changed are sent.
 
-use super::{Hub, Live, encode};
+use super::{Hub, SocketMessage, encode};
 use contract::{
     JobId,
     api::{Channel, Job},
-    live::{Progress, ServerFrame},
+    websocket::{JobProgress, ServerFrame},
 };
-use engine::engine::Left;
+use engine::engine::JobForecast;
 use std::{collections::HashMap, time::Duration};
 
-/// Well under the ten a second of one job that the protocol allows.
-pub const EVERY: Duration = Duration::from_secs(1);
-/// Jobs of one user whose figures are told.
-const JOBS: u32 = 50;
+/// Interval between two updates. The protocol allows ten per second for a job.
+pub const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum number of jobs of one user whose progress is sent.
+const MAX_JOBS_PER_USER: u32 = 50;
 
-/// What was told last.
+/// Publishes progress, and remembers the values that it sent last.
 #[derive(Default)]
-pub struct Told {
-    jobs: HashMap<JobId, Left>,
-    channels: Vec<Channel>,
+pub struct ProgressPublisher {
+    last_jobs: HashMap<JobId, JobForecast>,
+    last_channels: Vec<Channel>,
 }
 
-impl Told {
-    /// Tells everyone who has a page open what has changed.
-    pub async fn tell(&mut self, hub: &Hub) {
-        let users = hub.users();
+impl ProgressPublisher {
+    /// Sends what has changed to all users who have an open socket.
+    pub async fn publish_changes(&mut self, hub: &Hub) {
+        let users = hub.connected_users();
         if users.is_empty() {
-            self.jobs.clear();
+            self.last_jobs.clear();
             return;
         }
-        if let Err(error) = self.tell_all(hub, users).await {
-            tracing::debug!(%error, "no figures this time");
+        if let Err(error) = self.try_publish(hub, users).await {
+            tracing::debug!(%error, "progress could not be published");
         }
     }
 
-    async fn tell_all(
+    async fn try_publish(
         &mut self,
         hub: &Hub,
         users: Vec<contract::UserId>,
     ) -> Result<(), engine::store::Error> {
         let forecast = hub.engine.forecast().await?;
         for channel in &forecast.channels {
-            if !self.channels.contains(channel)
+            if !self.last_channels.contains(channel)
                 && let Some(text) = encode(&ServerFrame::Channel(channel.clone()))
             {
-                hub.to_all(&Live::Other(text));
+                hub.send_to_all(&SocketMessage::Ephemeral(text));
             }
         }
-        self.channels.clone_from(&forecast.channels);
-        let mut told = HashMap::new();
+        self.last_channels.clone_from(&forecast.channels);
+        let mut published = HashMap::new();
         for user in users {
-            let jobs = hub.store.running_jobs(user, JOBS).await?;
-            let left = hub.engine.time_left(&jobs, user).await?;
+            let jobs = hub.store.running_jobs(user, MAX_JOBS_PER_USER).await?;
+            let forecasts = hub.engine.job_forecasts(&jobs, user).await?;
             for job in jobs {
-                let Some(left) = left.get(&job.id) else { continue };
-                if self.jobs.get(&job.id) != Some(left) {
-                    hub.to_user(user, &ServerFrame::Progress(progress(job.clone(), left)));
+                let Some(forecast) = forecasts.get(&job.id) else { continue };
+                if self.last_jobs.get(&job.id) != Some(forecast) {
+                    hub.send_to_user(
+                        user,
+                        &ServerFrame::Progress(job_progress(job.clone(), forecast)),
+                    );
                 }
-                told.insert(job.id, left.clone());
+                published.insert(job.id, forecast.clone());
             }
         }
-        self.jobs = told;
+        self.last_jobs = published;
         Ok(())
     }
 }
 
-fn progress(job: Job, left: &Left) -> Progress {
-    Progress {
+fn job_progress(job: Job, forecast: &JobForecast) -> JobProgress {
+    JobProgress {
         job: job.id,
-        status: Job { eta_ms: left.eta_ms, ..job },
-        running: left.running,
-        limited_by: left.limited_by.clone(),
+        status: Job { eta_ms: forecast.eta_ms, ..job },
+        running: forecast.running,
+        limited_by: forecast.limited_by.clone(),
     }
 }

@@ -1,276 +1,307 @@
-//! One socket, from hello to close.
+//! One WebSocket, from the hello to the close.
 
-use super::{Hub, Live, encode};
-use crate::session::{By, SignedIn};
+use super::{Hub, SocketMessage, encode};
+use crate::session::{AuthMethod, CurrentUser};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use contract::live::{ClientFrame, Close, HELLO_TIMEOUT_MS, MAX_GAP, PING_S, ServerFrame, VERSION};
+use contract::websocket::{
+    ClientFrame, CloseCode, HELLO_TIMEOUT_MS, MAX_REPLAY_FACTS, PING_INTERVAL_S, PROTOCOL_VERSION,
+    ServerFrame,
+};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::{Instant, interval_at, sleep, sleep_until, timeout},
 };
 
-/// A client that takes longer to read a frame is too slow.
-const WRITE: Duration = Duration::from_secs(10);
-/// Facts of one page from the store.
-const PAGE: i64 = 500;
-/// A node waits so long before it treats disorder as a gap.
-const DISORDER: Duration = Duration::from_millis(50);
-/// Facts that may come early; more are a gap.
-const EARLY: usize = 64;
-/// Between two looks at the end of the store's journal.
-const TAIL: Duration = Duration::from_secs(20);
-/// Sockets of a node that stops are closed within this time at the most.
-const SPREAD: Duration = Duration::from_secs(5);
-const PER_SOCKET: Duration = Duration::from_millis(2);
+/// Maximum time for sending a frame. A client that needs longer is too slow.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Number of facts that are read from the store at once.
+const FACTS_PER_READ: i64 = 500;
+/// Time after which a missing fact counts as a gap, not as one that arrives out of
+/// order.
+const REORDER_TIMEOUT: Duration = Duration::from_millis(50);
+/// Maximum number of facts that wait for an earlier one; more count as a gap.
+const MAX_EARLY_FACTS: usize = 64;
+/// Interval at which the head of the journal is compared with the store.
+const TAIL_CHECK_INTERVAL: Duration = Duration::from_secs(20);
+/// Maximum time over which a stopping node spreads the closing of its sockets.
+const MAX_CLOSE_DELAY: Duration = Duration::from_secs(5);
+/// Time that each open socket adds to the spread.
+const CLOSE_DELAY_PER_SOCKET: Duration = Duration::from_millis(2);
 
-pub(super) struct Connection {
+/// State of one connected client.
+pub(super) struct SocketSession {
     hub: Hub,
-    who: SignedIn,
+    current_user: CurrentUser,
     socket: WebSocket,
-    live: broadcast::Receiver<Live>,
-    /// The last `seq` that the client has.
-    sent: i64,
-    /// Facts that came before one of a lower `seq`: nodes tell in no order.
-    early: BTreeMap<i64, Utf8Bytes>,
-    /// When their disorder counts as a gap.
-    gap_at: Option<Instant>,
+    messages: broadcast::Receiver<SocketMessage>,
+    /// Sequence number of the last fact that was sent.
+    last_sent_seq: i64,
+    /// Facts that arrived before one with a lower `seq`, since events of several nodes
+    /// are not ordered.
+    early_facts: BTreeMap<i64, Utf8Bytes>,
+    /// Time at which the missing facts count as a gap.
+    gap_deadline: Option<Instant>,
 }
 
-/// Why a connection ends; `None` where there is nobody to tell.
-type End = Option<Close>;
+/// Why a socket closes; `None` if the client is already gone.
+type Closing = Option<CloseCode>;
 
-impl Connection {
-    pub(super) async fn run(hub: Hub, who: SignedIn, mut socket: WebSocket) {
-        let Some(live) = hub.subscribe(who.identity.user) else {
-            close(&mut socket, Close::Limit).await;
+impl SocketSession {
+    pub(super) async fn run(hub: Hub, current_user: CurrentUser, mut socket: WebSocket) {
+        let Some(messages) = hub.subscribe(current_user.identity.user) else {
+            close(&mut socket, CloseCode::TooManyConnections).await;
             return;
         };
-        let mut connection =
-            Self { hub, who, socket, live, sent: 0, early: BTreeMap::new(), gap_at: None };
-        let Err(end) = connection.serve().await;
-        if let Some(code) = end {
-            close(&mut connection.socket, code).await;
+        let mut session = Self {
+            hub,
+            current_user,
+            socket,
+            messages,
+            last_sent_seq: 0,
+            early_facts: BTreeMap::new(),
+            gap_deadline: None,
+        };
+        let Err(closing) = session.serve().await;
+        if let Some(code) = closing {
+            close(&mut session.socket, code).await;
         }
     }
 
-    async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
-        let (epoch, after) = self.hello().await?;
-        // It may have ended before this socket listened.
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Closing> {
+        let (epoch, after) = self.receive_hello().await?;
+        // The session may have ended before this socket subscribed.
         self.check_session().await?;
-        self.welcome(epoch, after).await?;
-        let every = Duration::from_secs(PING_S.into());
+        self.send_welcome(epoch, after).await?;
+        let every = Duration::from_secs(PING_INTERVAL_S.into());
         let mut ping = interval_at(Instant::now() + every, every);
-        // Sockets that opened together do not ask together.
-        let first = TAIL.mul_f64(rand::random_range(0.5..1.0));
-        let mut tail = interval_at(Instant::now() + first, TAIL);
+        // Sockets that were opened together must not query the store together.
+        let first = TAIL_CHECK_INTERVAL.mul_f64(rand::random_range(0.5..1.0));
+        let mut tail = interval_at(Instant::now() + first, TAIL_CHECK_INTERVAL);
         let stop = self.hub.stop.clone();
         loop {
-            let gap = self.gap_at.unwrap_or_else(|| Instant::now() + TAIL);
+            let gap = self.gap_deadline.unwrap_or_else(|| Instant::now() + TAIL_CHECK_INTERVAL);
             tokio::select! {
                 () = stop.cancelled() => {
-                    go_away(self.hub.sockets()).await;
-                    return Err(Some(Close::GoingAway));
+                    spread_close(self.hub.socket_count()).await;
+                    return Err(Some(CloseCode::GoingAway));
                 }
-                live = self.live.recv() => self.hand(live).await?,
-                message = self.socket.recv() => self.hear(message)?,
-                () = sleep_until(gap), if self.gap_at.is_some() => self.resync("gap").await?,
+                received = self.messages.recv() => self.handle_message(received).await?,
+                message = self.socket.recv() => self.handle_frame(message)?,
+                () = sleep_until(gap), if self.gap_deadline.is_some() => self.resync("gap").await?,
                 _ = tail.tick() => {
-                    // News may be lost: the store has the last word.
+                    // Events may be lost, so the store decides.
                     self.check_session().await?;
-                    if self.head().await? > self.sent {
+                    if self.store_head().await? > self.last_sent_seq {
                         self.resync("tail").await?;
                     }
                 }
                 _ = ping.tick() => {
-                    self.send_frame(&ServerFrame::Ping { seq: self.sent }).await?;
+                    self.send_frame(&ServerFrame::Ping { seq: self.last_sent_seq }).await?;
                 }
             }
         }
     }
 
-    async fn hello(&mut self) -> Result<(Option<String>, Option<i64>), End> {
+    async fn receive_hello(&mut self) -> Result<(Option<String>, Option<i64>), Closing> {
         let limit = Duration::from_millis(HELLO_TIMEOUT_MS);
         let stop = self.hub.stop.clone();
         let message = tokio::select! {
-            () = stop.cancelled() => return Err(Some(Close::GoingAway)),
+            () = stop.cancelled() => return Err(Some(CloseCode::GoingAway)),
             message = timeout(limit, self.socket.recv()) => message,
         };
-        let Ok(message) = message else { return Err(Some(Close::Protocol)) };
+        let Ok(message) = message else { return Err(Some(CloseCode::ProtocolError)) };
         let Some(Ok(Message::Text(text))) = message else {
-            return Err(Some(Close::Protocol));
+            return Err(Some(CloseCode::ProtocolError));
         };
         match serde_json::from_str(&text) {
-            Ok(ClientFrame::Hello { v: VERSION, epoch, after }) => Ok((epoch, after)),
-            _ => Err(Some(Close::Protocol)),
+            Ok(ClientFrame::Hello { v: PROTOCOL_VERSION, epoch, after }) => Ok((epoch, after)),
+            _ => Err(Some(CloseCode::ProtocolError)),
         }
     }
 
-    async fn welcome(&mut self, epoch: Option<String>, after: Option<i64>) -> Result<(), End> {
-        let user = self.who.identity.user;
-        let kept = self.hub.store.span(user).await.map_err(overloaded)?;
-        let head = *kept.end();
+    async fn send_welcome(
+        &mut self,
+        epoch: Option<String>,
+        after: Option<i64>,
+    ) -> Result<(), Closing> {
+        let user = self.current_user.identity.user;
+        let retained = self.hub.store.replayable_range(user).await.map_err(store_failure)?;
+        let head = *retained.end();
         let own = self.hub.store.epoch().to_owned();
         let recovered = match after {
             None => true,
             Some(after) => {
                 epoch.as_ref().is_none_or(|epoch| *epoch == own)
-                    && kept.contains(&after)
-                    && head - after <= MAX_GAP
+                    && retained.contains(&after)
+                    && head - after <= MAX_REPLAY_FACTS
             }
         };
-        let running = self.hub.store.running(user).await.map_err(overloaded)?;
-        self.sent = if recovered { after.unwrap_or(head) } else { head };
+        let running = self.hub.store.running_task_ids(user).await.map_err(store_failure)?;
+        self.last_sent_seq = if recovered { after.unwrap_or(head) } else { head };
         self.send_frame(&ServerFrame::Welcome {
             epoch: own,
             seq: head,
             recovered,
-            ping_s: PING_S,
+            ping_s: PING_INTERVAL_S,
             running,
         })
         .await?;
         self.catch_up().await
     }
 
-    async fn hand(&mut self, live: Result<Live, RecvError>) -> Result<(), End> {
-        match live {
-            Ok(Live::Fact { seq, .. }) if seq <= self.sent => Ok(()),
-            Ok(Live::Fact { seq, text }) if seq == self.sent + 1 => {
+    async fn handle_message(
+        &mut self,
+        received: Result<SocketMessage, RecvError>,
+    ) -> Result<(), Closing> {
+        match received {
+            Ok(SocketMessage::Fact { seq, .. }) if seq <= self.last_sent_seq => Ok(()),
+            Ok(SocketMessage::Fact { seq, text }) if seq == self.last_sent_seq + 1 => {
                 self.send(text).await?;
-                self.sent = seq;
-                self.send_early().await
+                self.last_sent_seq = seq;
+                self.send_early_facts().await
             }
-            Ok(Live::Fact { seq, text }) if self.early.len() < EARLY => {
-                self.early.insert(seq, text);
-                self.gap_at.get_or_insert_with(|| Instant::now() + DISORDER);
+            Ok(SocketMessage::Fact { seq, text }) if self.early_facts.len() < MAX_EARLY_FACTS => {
+                self.early_facts.insert(seq, text);
+                self.gap_deadline.get_or_insert_with(|| Instant::now() + REORDER_TIMEOUT);
                 Ok(())
             }
-            Ok(Live::Fact { .. }) => self.resync("gap").await,
-            Ok(Live::Resync) => self.resync("missed").await,
+            Ok(SocketMessage::Fact { .. }) => self.resync("gap").await,
+            Ok(SocketMessage::Resync) => self.resync("missed").await,
             Err(RecvError::Lagged(_)) => self.resync("behind").await,
-            Ok(Live::Other(text)) => self.send(text).await,
-            Ok(Live::SignedOut(session)) => match session {
-                Some(session) if session != self.who.session => Ok(()),
-                _ => Err(Some(Close::SignIn)),
+            Ok(SocketMessage::Ephemeral(text)) => self.send(text).await,
+            Ok(SocketMessage::SignedOut(session)) => match session {
+                Some(session) if session != self.current_user.credential_hash => Ok(()),
+                _ => Err(Some(CloseCode::SignInRequired)),
             },
-            Err(RecvError::Closed) => Err(Some(Close::GoingAway)),
+            Err(RecvError::Closed) => Err(Some(CloseCode::GoingAway)),
         }
     }
 
-    /// Sends what came early and is next by now.
-    async fn send_early(&mut self) -> Result<(), End> {
-        while let Some(text) = self.early.remove(&(self.sent + 1)) {
+    /// Sends early facts that are next in order by now.
+    async fn send_early_facts(&mut self) -> Result<(), Closing> {
+        while let Some(text) = self.early_facts.remove(&(self.last_sent_seq + 1)) {
             self.send(text).await?;
-            self.sent += 1;
+            self.last_sent_seq += 1;
         }
-        if self.early.is_empty() {
-            self.gap_at = None;
+        if self.early_facts.is_empty() {
+            self.gap_deadline = None;
         }
         Ok(())
     }
 
-    fn hear(&self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+    fn handle_frame(&self, message: Option<Result<Message, axum::Error>>) -> Result<(), Closing> {
         match message {
             None | Some(Ok(Message::Close(_))) => Err(None),
-            Some(Err(_)) => Err(Some(Close::Protocol)),
+            Some(Err(_)) => Err(Some(CloseCode::ProtocolError)),
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
                 Ok(ClientFrame::Pong) => Ok(()),
-                _ => Err(Some(Close::Protocol)),
+                _ => Err(Some(CloseCode::ProtocolError)),
             },
-            Some(Ok(Message::Binary(_))) => Err(Some(Close::Protocol)),
+            Some(Ok(Message::Binary(_))) => Err(Some(CloseCode::ProtocolError)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
         }
     }
 
-    /// What came live was not all.
-    async fn resync(&mut self, why: &'static str) -> Result<(), End> {
-        metrics::counter!("meanwhile_resyncs_total", "why" => why).increment(1);
-        // Its sign-out may be among what was missed.
+    /// Reads from the store, because messages were missed; `reason` is a metric label.
+    async fn resync(&mut self, reason: &'static str) -> Result<(), Closing> {
+        metrics::counter!("meanwhile_websocket_resyncs_total", "reason" => reason).increment(1);
+        // A sign-out may be among the missed messages.
         self.check_session().await?;
         self.catch_up().await
     }
 
-    /// Reads from the store what lies behind `sent`, page by page as the
-    /// socket drains.
-    async fn catch_up(&mut self) -> Result<(), End> {
-        let user = self.who.identity.user;
+    /// Sends the facts after `last_sent_seq` from the store, page by page as the
+    /// client reads them.
+    async fn catch_up(&mut self) -> Result<(), Closing> {
+        let user = self.current_user.identity.user;
         loop {
-            let facts =
-                self.hub.store.facts_after(user, self.sent, PAGE).await.map_err(overloaded)?;
-            let full = i64::try_from(facts.len()).is_ok_and(|len| len == PAGE);
+            let facts = self
+                .hub
+                .store
+                .facts_after(user, self.last_sent_seq, FACTS_PER_READ)
+                .await
+                .map_err(store_failure)?;
+            let full = i64::try_from(facts.len()).is_ok_and(|len| len == FACTS_PER_READ);
             for fact in facts {
                 let seq = fact.seq;
-                if seq != self.sent + 1 {
-                    // What lies between is not kept any more: whoever comes
-                    // again is told so.
-                    return Err(Some(Close::GoingAway));
+                if seq != self.last_sent_seq + 1 {
+                    // The facts in between have been pruned. The client learns that
+                    // when it connects again.
+                    return Err(Some(CloseCode::GoingAway));
                 }
                 self.send_frame(&ServerFrame::Fact(fact)).await?;
-                self.sent = seq;
+                self.last_sent_seq = seq;
             }
             if !full {
-                self.early.retain(|seq, _| *seq > self.sent);
-                self.send_early().await?;
-                self.gap_at = (!self.early.is_empty()).then(|| Instant::now() + DISORDER);
+                self.early_facts.retain(|seq, _| *seq > self.last_sent_seq);
+                self.send_early_facts().await?;
+                self.gap_deadline =
+                    (!self.early_facts.is_empty()).then(|| Instant::now() + REORDER_TIMEOUT);
                 return Ok(());
             }
-            // A slow reader of many pages is under way for long.
+            // A slow client may take long to read many pages.
             if self.hub.stop.is_cancelled() {
-                return Err(Some(Close::GoingAway));
+                return Err(Some(CloseCode::GoingAway));
             }
             self.check_session().await?;
         }
     }
 
-    async fn check_session(&mut self) -> Result<(), End> {
-        let found = match self.who.by {
-            By::Cookie => self.hub.store.session(&self.who.session).await,
-            By::Token => self.hub.store.token(&self.who.session).await,
+    async fn check_session(&mut self) -> Result<(), Closing> {
+        let found = match self.current_user.auth_method {
+            AuthMethod::Cookie => {
+                self.hub.store.authenticate_session(&self.current_user.credential_hash).await
+            }
+            AuthMethod::Token => {
+                self.hub.store.authenticate_token(&self.current_user.credential_hash).await
+            }
         };
-        match found.map_err(overloaded)? {
+        match found.map_err(store_failure)? {
             Some(_) => Ok(()),
-            None => Err(Some(Close::SignIn)),
+            None => Err(Some(CloseCode::SignInRequired)),
         }
     }
 
-    async fn head(&mut self) -> Result<i64, End> {
-        self.hub.store.head(self.who.identity.user).await.map_err(overloaded)
+    async fn store_head(&mut self) -> Result<i64, Closing> {
+        self.hub.store.journal_head(self.current_user.identity.user).await.map_err(store_failure)
     }
 
-    async fn send_frame(&mut self, frame: &ServerFrame) -> Result<(), End> {
+    async fn send_frame(&mut self, frame: &ServerFrame) -> Result<(), Closing> {
         match encode(frame) {
             Some(text) => self.send(text).await,
             None => Ok(()),
         }
     }
 
-    async fn send(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        match timeout(WRITE, self.socket.send(Message::Text(text))).await {
+    async fn send(&mut self, text: Utf8Bytes) -> Result<(), Closing> {
+        match timeout(WRITE_TIMEOUT, self.socket.send(Message::Text(text))).await {
             Ok(Ok(())) => {
-                metrics::counter!("meanwhile_frames_sent_total").increment(1);
+                metrics::counter!("meanwhile_websocket_frames_sent_total").increment(1);
                 Ok(())
             }
             Ok(Err(_)) => Err(None),
-            Err(_) => Err(Some(Close::TooSlow)),
+            Err(_) => Err(Some(CloseCode::TooSlow)),
         }
     }
 }
 
-/// A stop that many pages see is spread out, so that they don't all come to the
-/// next node at once.
-async fn go_away(sockets: usize) {
-    let spread = PER_SOCKET * u32::try_from(sockets).unwrap_or(u32::MAX);
-    sleep(spread.min(SPREAD).mul_f64(rand::random_range(0.0..1.0))).await;
+/// Waits a random time, so that the clients of a stopping node don't all connect to
+/// another node at once.
+async fn spread_close(sockets: usize) {
+    let spread = CLOSE_DELAY_PER_SOCKET * u32::try_from(sockets).unwrap_or(u32::MAX);
+    sleep(spread.min(MAX_CLOSE_DELAY).mul_f64(rand::random_range(0.0..1.0))).await;
 }
 
-fn overloaded(error: engine::store::Error) -> End {
+fn store_failure(error: engine::store::Error) -> Closing {
     tracing::warn!(%error, "a socket can't read from the store");
-    Some(Close::Overloaded)
+    Some(CloseCode::Overloaded)
 }
 
-pub(super) async fn close(socket: &mut WebSocket, code: Close) {
-    let told = code.code().to_string();
-    metrics::counter!("meanwhile_sockets_closed_total", "code" => told).increment(1);
+/// Closes `socket` with `code`.
+pub(super) async fn close(socket: &mut WebSocket, code: CloseCode) {
+    let label = code.code().to_string();
+    metrics::counter!("meanwhile_websockets_closed_total", "code" => label).increment(1);
     let frame = CloseFrame { code: code.code(), reason: Utf8Bytes::from_static("") };
-    let _ = timeout(WRITE, socket.send(Message::Close(Some(frame)))).await;
+    let _ = timeout(WRITE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
 }

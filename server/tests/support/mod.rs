@@ -1,4 +1,4 @@
-//! The binary as a process of a test's own.
+//! Starts the server binary as a process for one test.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod seed;
@@ -7,37 +7,33 @@ use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
 use std::{
     fs::OpenOptions,
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+pub use testbed::free_port;
 
-/// A server with its sandbox; killed when it is dropped.
-pub struct Meanwhile {
+/// A server with its sandbox. Dropping it kills the process.
+pub struct ServerProcess {
     pub child: Option<Child>,
     pub port: u16,
-    pub sandbox: u16,
-    /// Address that is listened on.
+    pub sandbox_port: u16,
+    /// IP address on which the server listens.
     pub listen: &'static str,
-    pub folder: TempDir,
+    pub data_dir: TempDir,
     pub client: Client,
     pub cookie: String,
-    /// Further variables of its environment.
+    /// Additional environment variables.
     pub env: Vec<(&'static str, String)>,
 }
 
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Meanwhile {
-    /// One that Ada is signed in to.
+impl ServerProcess {
+    /// Starts a server and signs Ada in.
     pub async fn start() -> Self {
         let mut meanwhile = Self::new("127.0.0.1");
         meanwhile.spawn(true).await;
-        let who = json!({ "email": "ada@example.com", "password": "correct-horse" });
-        let response = meanwhile.post("/api/v1/session").json(&who).send().await.unwrap();
+        let credentials = json!({ "email": "ada@example.com", "password": "correct-horse" });
+        let response = meanwhile.post("/api/v1/session").json(&credentials).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
         meanwhile.cookie = cookie.split(';').next().unwrap().to_owned();
@@ -49,26 +45,28 @@ impl Meanwhile {
             listen,
             child: None,
             port: free_port(),
-            sandbox: free_port(),
-            folder: tempfile::tempdir().unwrap(),
+            sandbox_port: free_port(),
+            data_dir: tempfile::tempdir().unwrap(),
             client: Client::new(),
             cookie: String::new(),
             env: Vec::new(),
         }
     }
 
-    pub async fn spawn(&mut self, account: bool) {
+    /// Starts the process and waits until it is ready. `with_account` configures
+    /// Ada's account.
+    pub async fn spawn(&mut self, with_account: bool) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meanwhile"));
         command
             .env("MEANWHILE_LISTEN", format!("{}:{}", self.listen, self.port))
-            .env("MEANWHILE_DATA", self.folder.path())
-            .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.sandbox))
+            .env("MEANWHILE_DATA", self.data_dir.path())
+            .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", self.sandbox_port))
             .env("MEANWHILE_SANDBOX_SPEED", "20")
             .env("MEANWHILE_SANDBOX_SEED", "7")
             .env("RUST_LOG", "warn")
             .envs(self.env.iter().cloned())
             .stderr(self.log_file());
-        if account {
+        if with_account {
             command
                 .env("MEANWHILE_ADMIN_EMAIL", "ada@example.com")
                 .env("MEANWHILE_ADMIN_PASSWORD", "correct-horse");
@@ -83,13 +81,13 @@ impl Meanwhile {
     }
 
     fn log_file(&self) -> Stdio {
-        let path = self.folder.path().join("log");
+        let path = self.data_dir.path().join("log");
         OpenOptions::new().create(true).append(true).open(path).unwrap().into()
     }
 
-    /// What the server has logged.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    /// Returns what the server has logged so far.
+    pub fn read_log(&self) -> String {
+        std::fs::read_to_string(self.data_dir.path().join("log")).unwrap_or_default()
     }
 
     pub fn kill(&mut self) {
@@ -109,20 +107,29 @@ impl Meanwhile {
             .header(header::COOKIE, &self.cookie)
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub async fn get_json(&self, path: &str) -> Value {
         let request = self.client.get(self.url(path)).header(header::COOKIE, &self.cookie);
         request.send().await.unwrap().json().await.unwrap()
     }
 }
 
-impl Drop for Meanwhile {
+/// Waits up to a minute until `holds` returns true. `what` describes the condition.
+pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("{}", self.log());
+            eprintln!("{}", self.read_log());
         }
     }
 }

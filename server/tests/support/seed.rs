@@ -1,40 +1,44 @@
-//! What is in a store before its server starts.
+//! Fills a store before its server starts.
 
-use super::Meanwhile;
+use super::ServerProcess;
 use contract::{
-    TokenId, UserId,
+    JobId, TokenId, UserId,
     api::Outcome,
     command::ProductUpload,
+    envelope::Dispatch,
     product::{Price, Product},
     state::JobKind,
 };
 use engine::{
-    clock::System,
-    store::{Accept, Claim, Ending, Finish, NewTask, Store, Turns},
+    clock::SystemClock,
+    store::{AttemptOutcome, Claim, FinishAttempt, NewJob, NewTask, RoundRobin, Store},
 };
 use sea_orm::{ConnectionTrait, Database, Statement};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use uuid::Uuid;
 
-fn url(meanwhile: &Meanwhile) -> String {
-    format!("sqlite://{}", meanwhile.folder.path().join("meanwhile.sqlite").display())
+/// Channels of [`create_failed_job`].
+pub const CHANNELS: [&str; 2] = ["acme", "bazaar"];
+
+fn database_url(meanwhile: &ServerProcess) -> String {
+    format!("sqlite://{}", meanwhile.data_dir.path().join("meanwhile.sqlite").display())
 }
 
-pub async fn store(meanwhile: &Meanwhile) -> Store {
-    store_at(&url(meanwhile)).await
+pub async fn open_store(meanwhile: &ServerProcess) -> Store {
+    open_store_at(&database_url(meanwhile)).await
 }
 
-pub async fn store_at(url: &str) -> Store {
-    Store::open(url, Arc::new(System), 1.0).await.unwrap()
+pub async fn open_store_at(url: &str) -> Store {
+    Store::open(url, Arc::new(SystemClock), 1.0).await.unwrap()
 }
 
-/// Makes an account that has no password.
-pub async fn user(meanwhile: &Meanwhile, email: &str) -> UserId {
-    user_at(&url(meanwhile), email).await
+/// Creates a user without a password.
+pub async fn create_user(meanwhile: &ServerProcess, email: &str) -> UserId {
+    create_user_at(&database_url(meanwhile), email).await
 }
 
-pub async fn user_at(url: &str, email: &str) -> UserId {
+pub async fn create_user_at(url: &str, email: &str) -> UserId {
     let user = UserId(Uuid::now_v7());
     let db = Database::connect(url).await.unwrap();
     let insert = "INSERT INTO users (id, email, role, created_at) VALUES ($1, $2, 'user', 0)";
@@ -45,23 +49,24 @@ pub async fn user_at(url: &str, email: &str) -> UserId {
     user
 }
 
-pub fn cookie(token: &str) -> String {
+pub fn session_cookie(token: &str) -> String {
     format!("meanwhile_session={token}")
 }
 
-/// Makes a session of that token.
-pub async fn sign_in(store: &Store, user: UserId, token: &str) {
+/// Creates a session with this token, valid for an hour.
+pub async fn create_session(store: &Store, user: UserId, token: &str) {
     let expires_at = store.now_ms() + 3_600_000;
     store.add_session(&hex::encode(Sha256::digest(token)), user, expires_at).await.unwrap();
 }
 
-/// Makes a program's token of that secret, named after it.
-pub async fn token(store: &Store, user: UserId, secret: &str) -> TokenId {
+/// Creates an API token with this secret, which is also its name.
+pub async fn create_token(store: &Store, user: UserId, secret: &str) -> TokenId {
     store.add_token(user, secret, &hex::encode(Sha256::digest(secret))).await.unwrap().id
 }
 
-/// Two products, `{name}-0` and `{name}-1`.
-pub fn upload(user: UserId, name: &str, channels: &[&str]) -> Accept {
+/// Returns a job that uploads two products, `{name}-0` and `{name}-1`, to each
+/// channel.
+pub fn new_upload_job(user: UserId, name: &str, channels: &[&str]) -> NewJob {
     let task = |(row, channel): (u32, &&str)| {
         let sku = format!("{name}-{row}");
         let product = Product {
@@ -77,7 +82,7 @@ pub fn upload(user: UserId, name: &str, channels: &[&str]) -> Accept {
         let command = ProductUpload { channel: channel.clone(), product };
         NewTask::new(&command, Some(channel), sku.clone(), sku, row).unwrap()
     };
-    Accept {
+    NewJob {
         actor: user.into(),
         kind: JobKind::ProductUploads,
         title: format!("{name}.csv"),
@@ -87,23 +92,66 @@ pub fn upload(user: UserId, name: &str, channels: &[&str]) -> Accept {
     }
 }
 
-/// Ends two of what is queued for Acme: one fails, one needs a person, both
-/// with these words.
-pub async fn end(store: &Store, words: &str) {
-    for ending in [|outcome| Ending::Failed { outcome }, |outcome| Ending::NeedsPerson { outcome }]
-    {
+/// Claims a task and finishes it with this outcome.
+async fn finish_task(store: &Store, due: &Dispatch, outcome: AttemptOutcome) {
+    let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap() else {
+        panic!("not claimed");
+    };
+    let finish =
+        FinishAttempt { task: due.task, fence: claimed.fence, worker: "w".into(), outcome };
+    store.finish(vec![finish]).await.remove(0).unwrap();
+}
+
+/// Finishes two tasks that are queued for Acme, both with this message: the
+/// first fails, the second needs review.
+pub async fn finish_two_tasks(store: &Store, message: &str) {
+    let outcome = Outcome { code: "x".into(), message: message.into(), reference: None };
+    for outcome in [
+        AttemptOutcome::Failed { outcome: outcome.clone() },
+        AttemptOutcome::NeedsReview { outcome },
+    ] {
         let due = store
-            .due("meanwhile.q.product.upload.acme.v1", 1, &Turns::default())
+            .due_tasks("meanwhile.q.product.upload.acme.v1", 1, &RoundRobin::default())
             .await
-            .unwrap()
-            .tasks;
-        let (task, fence) = (due[0].task, due[0].fence);
-        let Claim::Claimed(claimed) = store.claim(task, fence, "w").await.unwrap() else {
-            panic!("not claimed");
-        };
-        let outcome = Outcome { code: "x".into(), message: words.into(), reference: None };
-        let finish =
-            Finish { task, fence: claimed.fence, worker: "w".into(), ending: ending(outcome) };
-        store.finish(vec![finish]).await.remove(0).unwrap();
+            .unwrap();
+        finish_task(store, &due.tasks[0], outcome).await;
     }
+}
+
+/// Creates a job of `rows` products on two channels and lets every task fail.
+/// `text` is the description of each product.
+pub async fn create_failed_job(store: &Store, user: UserId, rows: u32, text: &str) -> JobId {
+    let task = |row: u32, channel: &str| {
+        let product = Product {
+            sku: format!("F-{row:04}"),
+            title: format!("Lamp {row} {}", "x".repeat(200)),
+            price: Price(1990),
+            description: Some(text.to_owned()),
+            vendor: None,
+            image: None,
+            variants: Vec::new(),
+        };
+        let (sku, title) = (product.sku.clone(), product.title.clone());
+        let command = ProductUpload { channel: channel.to_owned(), product };
+        NewTask::new(&command, Some(channel.to_owned()), sku, title, row).unwrap()
+    };
+    let launch = NewJob {
+        actor: user.into(),
+        kind: JobKind::ProductUploads,
+        title: "failed.csv".into(),
+        channels: CHANNELS.map(str::to_owned).to_vec(),
+        tasks: (0..rows).flat_map(|row| CHANNELS.map(|channel| task(row, channel))).collect(),
+        idempotency: None,
+    };
+    let job = store.accept(launch).await.unwrap().job.id;
+    for channel in CHANNELS {
+        let queue = format!("meanwhile.q.product.upload.{channel}.v1");
+        let due = store.due_tasks(&queue, rows as usize, &RoundRobin::default()).await.unwrap();
+        for task in &due.tasks {
+            let message = format!("{channel} says no.");
+            let outcome = Outcome { code: "x".into(), message, reference: None };
+            finish_task(store, task, AttemptOutcome::Failed { outcome }).await;
+        }
+    }
+    job
 }

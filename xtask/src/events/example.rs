@@ -1,5 +1,5 @@
-//! One example of each event, made by the code that makes real ones. A new
-//! event without one stops `cargo xtask events`.
+//! One example of each event, created by the code that creates real ones. Without
+//! an example for every event, `cargo xtask events` fails.
 
 use anyhow::bail;
 use contract::{
@@ -15,50 +15,56 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
 use uuid::Uuid;
 
-const JOB: JobId = JobId(id(0x11));
-const TASK: TaskId = TaskId(id(0x12));
-const AT: i64 = 1_795_487_628_823;
+const JOB_ID: JobId = JobId(id(0x11));
+const TASK_ID: TaskId = TaskId(id(0x12));
+const CREATED_AT: i64 = 1_795_487_628_823;
 
-/// UUIDv7s that look like those of one launch.
+/// Returns a UUIDv7; the ids look like those of one launch.
 const fn id(n: u128) -> Uuid {
     Uuid::from_u128(0x01a2_0b3c_4d5e_7f60_8a1b_2c3d_4e5f_6000 + n)
 }
 
-/// A command as it lies in its queue.
-pub struct Sample {
+/// A command, its queue and its message.
+pub struct CommandExample {
     pub queue: String,
     pub body: Schema,
     pub message: Value,
 }
 
-pub fn command(kind: &str) -> anyhow::Result<Sample> {
+pub fn command(kind: &str) -> anyhow::Result<CommandExample> {
     match kind {
         ProductUpload::KIND => {
             let any = ProductUpload { channel: "<channel>".into(), product: product() };
-            sample(any.queue(), &ProductUpload { channel: "acme".into(), product: product() })
+            command_example(
+                any.queue(),
+                &ProductUpload { channel: "acme".into(), product: product() },
+            )
         }
         Ec2Start::KIND => {
-            let start = Ec2Start { instance_id: MACHINE.into(), name: "render-1".into() };
-            sample(start.queue(), &start)
+            let start = Ec2Start { instance_id: INSTANCE_ID.into(), name: "render-1".into() };
+            command_example(start.queue(), &start)
         }
         AlarmCreate::KIND => {
-            let alarm = AlarmCreate { instance_id: MACHINE.into(), name: "render-1".into() };
-            sample(alarm.queue(), &alarm)
+            let alarm = AlarmCreate { instance_id: INSTANCE_ID.into(), name: "render-1".into() };
+            command_example(alarm.queue(), &alarm)
         }
         NoopRun::KIND => {
             let noop = NoopRun { launch: id(0x1a), number: 1 };
-            sample(noop.queue(), &noop)
+            command_example(noop.queue(), &noop)
         }
-        other => bail!("{other} has no example: give it one in xtask/src/events/example.rs"),
+        other => bail!("{other} has no example: add one in xtask/src/events/example.rs"),
     }
 }
 
-const MACHINE: &str = "i-0a1b2c3d4e5f60001";
+const INSTANCE_ID: &str = "i-0a1b2c3d4e5f60001";
 
-fn sample<C: Command + JsonSchema>(queue: String, command: &C) -> anyhow::Result<Sample> {
+fn command_example<C: Command + JsonSchema>(
+    queue: String,
+    command: &C,
+) -> anyhow::Result<CommandExample> {
     let dispatch = Dispatch {
-        task: TASK,
-        job: JOB,
+        task: TASK_ID,
+        job: JOB_ID,
         user: UserId(id(0x01)),
         fence: 1,
         kind: C::KIND.into(),
@@ -67,8 +73,8 @@ fn sample<C: Command + JsonSchema>(queue: String, command: &C) -> anyhow::Result
         traceparent: None,
         body: serde_json::to_value(command)?,
     };
-    let message = serde_json::from_slice(&dispatch.encode(AT)?)?;
-    Ok(Sample { queue, body: schema_for!(C), message })
+    let message = serde_json::from_slice(&dispatch.encode(CREATED_AT)?)?;
+    Ok(CommandExample { queue, body: schema_for!(C), message })
 }
 
 fn product() -> Product {
@@ -87,75 +93,79 @@ fn product() -> Product {
     }
 }
 
-/// A fact as the journal keeps it and the WebSocket sends it.
+/// Returns a fact as the journal stores it and the WebSocket sends it.
 pub fn fact(kind: FactKind) -> Fact {
     use FactKind as F;
-    let of_job = |job| FactData { job: Some(job), ..FactData::default() };
-    let of_task = |state, more: fn(&mut Task)| {
+    let job_data = |job| FactData { job: Some(job), ..FactData::default() };
+    let task_data = |state, change: fn(&mut Task)| {
         let mut task = task(state);
-        more(&mut task);
+        change(&mut task);
         FactData { job: Some(job(JobState::Running)), task: Some(task), ..FactData::default() }
     };
     let data = match kind {
         F::JobAccepted => {
             let counts = Counts { total: 3, open: 3, ..Counts::default() };
-            of_job(Job { counts, ..job(JobState::Running) })
+            job_data(Job { counts, ..job(JobState::Running) })
         }
-        F::JobPaused => of_job(Job { paused: true, ..job(JobState::Running) }),
-        F::JobResumed => of_job(job(JobState::Running)),
+        F::JobPaused => job_data(Job { paused: true, ..job(JobState::Running) }),
+        F::JobResumed => job_data(job(JobState::Running)),
         F::JobCancelling => {
             let counts =
                 Counts { total: 3, open: 1, succeeded: 1, cancelled: 1, ..Counts::default() };
             let job = Job { counts, cancel_requested: true, ..job(JobState::Running) };
-            FactData { count: Some(1), ..of_job(job) }
+            FactData { count: Some(1), ..job_data(job) }
         }
-        F::JobReopened => FactData { count: Some(1), ..of_job(job(JobState::Running)) },
+        F::JobReopened => FactData { count: Some(1), ..job_data(job(JobState::Running)) },
         F::JobFinished => {
             let counts = Counts { total: 3, succeeded: 2, failed: 1, ..Counts::default() };
-            let job = Job { counts, finished_at: Some(AT + 9_000), ..job(JobState::PartlyFailed) };
+            let job = Job {
+                counts,
+                finished_at: Some(CREATED_AT + 9_000),
+                ..job(JobState::PartlyFailed)
+            };
             let notification = Notification {
                 seq: 42,
-                job: JOB,
+                job: JOB_ID,
                 kind: "finished".into(),
                 title: "lamps.csv partly failed".into(),
                 text: "2 of 3 uploads succeeded, 1 failed.".into(),
-                at: AT + 9_000,
+                at: CREATED_AT + 9_000,
                 read: false,
             };
-            FactData { notification: Some(notification), ..of_job(job) }
+            FactData { notification: Some(notification), ..job_data(job) }
         }
-        F::TaskCreated => of_task(TaskState::Queued, |task| {
+        F::TaskCreated => task_data(TaskState::Queued, |task| {
             task.id = TaskId(id(0x13));
             task.kind = AlarmCreate::KIND.into();
-            task.key = format!("alarm/{MACHINE}");
+            task.key = format!("alarm/{INSTANCE_ID}");
             task.channel = None;
-            task.sku = MACHINE.into();
+            task.sku = INSTANCE_ID.into();
             task.title = "render-1".into();
             task.attempt = 0;
-            task.cause = Some(TASK);
+            task.cause = Some(TASK_ID);
         }),
-        F::TaskRequeued => of_task(TaskState::Queued, |task| {
+        F::TaskRequeued => task_data(TaskState::Queued, |task| {
             task.waiting_for = Some(WaitingFor {
-                reason: WaitReason::Closed,
-                until: Some(AT + 30_000),
+                reason: WaitReason::Cooldown,
+                until: Some(CREATED_AT + 30_000),
                 detail: Some("acme answered 429 and asked to wait.".into()),
             });
         }),
-        F::TaskSucceeded => of_task(TaskState::Succeeded, |task| {
+        F::TaskSucceeded => task_data(TaskState::Succeeded, |task| {
             task.outcome = outcome("created", "acme stored it.", Some("p-1001"));
         }),
-        F::TaskFailed => of_task(TaskState::Failed, |task| {
+        F::TaskFailed => task_data(TaskState::Failed, |task| {
             task.outcome =
                 outcome("rejected", "acme refused it: the title is too long. Shorten it.", None);
         }),
-        F::TaskCancelled => of_task(TaskState::Cancelled, |task| {
+        F::TaskCancelled => task_data(TaskState::Cancelled, |task| {
             task.outcome = outcome("superseded", "A newer upload of this SKU succeeded.", None);
         }),
-        F::TaskNeedsPerson => of_task(TaskState::NeedsPerson, |task| {
-            task.unsure = true;
+        F::TaskNeedsReview => task_data(TaskState::NeedsReview, |task| {
+            task.outcome_unknown = true;
             task.outcome = outcome(
-                "unsure",
-                "The connection broke and corner can't tell whether it has it. Look there, then say done or again.",
+                "outcome_unknown",
+                "The connection broke and corner can't tell whether it has it. Look there, then mark it as done or retry it.",
                 None,
             );
         }),
@@ -163,12 +173,12 @@ pub fn fact(kind: FactKind) -> Fact {
     };
     let job = data.job.as_ref().map(|job| job.id);
     let task = data.task.as_ref().map(|task| task.id);
-    Fact { seq: 42, id: id(0x42), kind, job, task, at: AT + 9_000, data }
+    Fact { seq: 42, id: id(0x42), kind, job, task, at: CREATED_AT + 9_000, data }
 }
 
 fn job(state: JobState) -> Job {
     Job {
-        id: JOB,
+        id: JOB_ID,
         kind: JobKind::ProductUploads,
         title: "lamps.csv".into(),
         state,
@@ -176,7 +186,7 @@ fn job(state: JobState) -> Job {
         cancel_requested: false,
         counts: Counts { total: 3, open: 2, succeeded: 1, ..Counts::default() },
         channels: vec!["acme".into()],
-        created_at: AT,
+        created_at: CREATED_AT,
         finished_at: None,
         eta_ms: None,
     }
@@ -184,8 +194,8 @@ fn job(state: JobState) -> Job {
 
 fn task(state: TaskState) -> Task {
     Task {
-        id: TASK,
-        job: JOB,
+        id: TASK_ID,
+        job: JOB_ID,
         kind: ProductUpload::KIND.into(),
         key: "acme/LAMP-1".into(),
         row: 0,
@@ -194,11 +204,11 @@ fn task(state: TaskState) -> Task {
         sku: "LAMP-1".into(),
         state,
         attempt: 1,
-        unsure: false,
+        outcome_unknown: false,
         cause: None,
         outcome: None,
         waiting_for: None,
-        updated_at: AT + 9_000,
+        updated_at: CREATED_AT + 9_000,
     }
 }
 

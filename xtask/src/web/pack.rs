@@ -1,32 +1,38 @@
-//! Names with a hash, compressed copies, and the manifest.
+//! Adds hashes to file names, compresses the files and writes the manifest.
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 use std::{fs, io::Write, path::Path};
 
-/// Packs what lies in `raw` into `site`; returns the wasm's size in brotli
-/// where it was compressed.
+/// Packs the files of `raw` into `site`; returns the wasm's size in brotli if
+/// `release` compressed it.
 pub fn run(root: &Path, raw: &Path, site: &Path, release: bool) -> anyhow::Result<Option<usize>> {
-    let js = put(site, "meanwhile.js", read(&raw.join("meanwhile.js"))?, release)?;
-    let wasm = put(site, "meanwhile_bg.wasm", read(&raw.join("meanwhile_bg.wasm"))?, release)?;
-    let css = put(site, "main.css", sheet(&root.join("style"))?.into_bytes(), release)?;
+    let js = write_asset(site, "meanwhile.js", read_file(&raw.join("meanwhile.js"))?, release)?;
+    let wasm = write_asset(
+        site,
+        "meanwhile_bg.wasm",
+        read_file(&raw.join("meanwhile_bg.wasm"))?,
+        release,
+    )?;
+    let css =
+        write_asset(site, "main.css", inline_imports(&root.join("style"))?.into_bytes(), release)?;
     let snippets = raw.join("snippets");
     if snippets.exists() {
-        copy(&snippets, &site.join("pkg/snippets"))?;
+        copy_dir(&snippets, &site.join("pkg/snippets"))?;
     }
     let manifest = serde_json::json!({ "js": js.0, "wasm": wasm.0, "css": css.0 });
     fs::write(site.join("manifest.json"), serde_json::to_vec_pretty(&manifest)?)?;
     Ok(wasm.1)
 }
 
-/// `main.css` with each sheet that it imports in the import's place: one
-/// request, and no tool but this for what the sheets use.
-fn sheet(folder: &Path) -> anyhow::Result<String> {
+/// Returns `main.css` with its imports replaced by the imported sheets: the
+/// browser sends one request, and the build needs no CSS tool.
+fn inline_imports(folder: &Path) -> anyhow::Result<String> {
     let mut sheet = String::new();
-    for line in String::from_utf8(read(&folder.join("main.css"))?)?.lines() {
+    for line in String::from_utf8(read_file(&folder.join("main.css"))?)?.lines() {
         let import = line.strip_prefix("@import \"").and_then(|rest| rest.strip_suffix("\";"));
         match import {
-            Some(name) => sheet.push_str(&String::from_utf8(read(&folder.join(name))?)?),
+            Some(name) => sheet.push_str(&String::from_utf8(read_file(&folder.join(name))?)?),
             None => sheet.push_str(line),
         }
         sheet.push('\n');
@@ -34,19 +40,19 @@ fn sheet(folder: &Path) -> anyhow::Result<String> {
     Ok(sheet)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("can't read {}", path.display()))
 }
 
-fn put(
+fn write_asset(
     site: &Path,
     name: &str,
     bytes: Vec<u8>,
     release: bool,
 ) -> anyhow::Result<(String, Option<usize>)> {
     let hash = hex::encode(&Sha256::digest(&bytes)[..8]);
-    let (stem, ending) = name.split_once('.').context("a name without an ending")?;
-    let path = format!("pkg/{stem}.{hash}.{ending}");
+    let (stem, extension) = name.split_once('.').context("a file name without an extension")?;
+    let path = format!("pkg/{stem}.{hash}.{extension}");
     fs::write(site.join(&path), &bytes)?;
     if !release {
         return Ok((path, None));
@@ -61,13 +67,13 @@ fn put(
     Ok((path, Some(brotli.len())))
 }
 
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
+            copy_dir(&entry.path(), &target)?;
         } else {
             fs::copy(entry.path(), target)?;
         }

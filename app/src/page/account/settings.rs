@@ -1,11 +1,11 @@
-//! What can be set and ended in one's own account. Rendered on the server alone.
+//! Settings, sessions and API tokens of the user's own account, rendered on the server only.
 
-use crate::{data::people::Theme, fragment::Fragment, words};
+use crate::{fragment::Fragment, labels, page_data::people::Theme};
 use contract::api::{Session, Token, User};
 use leptos::prelude::*;
 
-/// Returns the settings of `user`. `secret` is the one of a token that was just
-/// made; it is shown this once.
+/// Renders the settings of `user`. `secret` is that of a token that was just created; it is
+/// shown once.
 pub fn fragment(
     user: &User,
     sessions: Vec<Session>,
@@ -13,26 +13,27 @@ pub fn fragment(
     secret: Option<String>,
     theme: Theme,
 ) -> Fragment {
-    let facts = format!("{}, since {}", words::role(user.role), words::day(user.created_at));
+    let facts =
+        format!("{}, since {}", labels::role_name(user.role), labels::date(user.created_at));
     let email = user.email.clone();
-    Fragment::of(view! {
+    Fragment::from_view(view! {
         {secret.map(new_token)}
         <p><strong>{email.clone()}</strong> " " <small>{facts}</small></p>
-        <div class="pair">
-            {password(email.clone())}
-            {themes(theme)}
+        <div class="two-columns">
+            {password_form(email.clone())}
+            {theme_form(theme)}
         </div>
-        {list(sessions)}
-        {programs(email, tokens)}
+        {session_list(sessions)}
+        {api_tokens(email, tokens)}
     })
 }
 
-fn themes(current: Theme) -> AnyView {
+fn theme_form(current: Theme) -> AnyView {
     let choices = Theme::ALL
         .into_iter()
         .map(|theme| {
             let name = match theme {
-                Theme::System => "As the device",
+                Theme::System => "Same as the device",
                 Theme::Light => "Light",
                 Theme::Dark => "Dark",
             };
@@ -43,19 +44,19 @@ fn themes(current: Theme) -> AnyView {
     view! {
         <section class="panel" aria-labelledby="theme">
             <h2 id="theme">"Theme"</h2>
-            <form class="segments" method="post" action="/account/theme">{choices}</form>
-            <p><small>"Kept in this browser."</small></p>
+            <form class="segmented-control" method="post" action="/account/theme">{choices}</form>
+            <p><small>"Saved in this browser."</small></p>
         </section>
     }
     .into_any()
 }
 
-fn password(email: String) -> AnyView {
+fn password_form(email: String) -> AnyView {
     view! {
         <section class="panel" aria-labelledby="password">
             <h2 id="password">"Change password"</h2>
             <form method="post" action="/account/password">
-                // Password managers ask whose it is.
+                // Password managers look for the user name.
                 <input type="email" value=email autocomplete="username" hidden readonly/>
                 <label>
                     "Current password"
@@ -71,11 +72,11 @@ fn password(email: String) -> AnyView {
                         autocomplete="new-password"
                     />
                 </label>
-                <label class="choice">
+                <label class="checkbox-label">
                     <input type="checkbox" name="tokens" value="revoke"/>
                     "Revoke my API tokens too"
                 </label>
-                <button class="main">"Change it"</button>
+                <button class="primary">"Change password"</button>
             </form>
             <p><small>"Your other sessions are signed out."</small></p>
         </section>
@@ -83,24 +84,24 @@ fn password(email: String) -> AnyView {
     .into_any()
 }
 
-fn list(sessions: Vec<Session>) -> AnyView {
-    let others = sessions.iter().any(|session| !session.own);
+fn session_list(sessions: Vec<Session>) -> AnyView {
+    let others = sessions.iter().any(|session| !session.is_current);
     let lines = sessions
         .into_iter()
         .map(|session| {
-            let name = if session.own { "This browser" } else { "Another browser" };
+            let name = if session.is_current { "This browser" } else { "Another browser" };
             view! {
                 <li data-testid="session">
                     <strong>{name}</strong>
-                    <small>"signed in " {words::minute(session.created_at)}</small>
-                    <small>"last seen " {words::minute(session.seen_at)}</small>
+                    <small>"signed in " {labels::date_and_minute(session.created_at)}</small>
+                    <small>"last seen " {labels::date_and_minute(session.seen_at)}</small>
                 </li>
             }
         })
         .collect_view();
     view! {
         <h2 id="sessions">"Where you are signed in"</h2>
-        <ul class="people sessions" aria-labelledby="sessions">{lines}</ul>
+        <ul class="account-list sessions" aria-labelledby="sessions">{lines}</ul>
         <div class="buttons">
             {others
                 .then(|| {
@@ -120,9 +121,9 @@ fn list(sessions: Vec<Session>) -> AnyView {
 
 fn new_token(secret: String) -> AnyView {
     view! {
-        <section class="panel new-link" aria-labelledby="new-token">
+        <section class="panel one-time-secret" aria-labelledby="new-token">
             <h2 id="new-token">"New API token"</h2>
-            <p>"Copy this token now: it is shown only this once."</p>
+            <p>"Copy this token now: it is shown only once."</p>
             <input readonly value=secret aria-label="API token" data-testid="new-token"/>
             <p><small>"Click into it, then Ctrl+A and Ctrl+C (⌘ on a Mac)."</small></p>
         </section>
@@ -130,13 +131,13 @@ fn new_token(secret: String) -> AnyView {
     .into_any()
 }
 
-/// The API tokens, and the form that makes one.
-fn programs(email: String, tokens: Vec<Token>) -> AnyView {
+/// API tokens, and the form that creates one.
+fn api_tokens(email: String, tokens: Vec<Token>) -> AnyView {
     let lines = tokens
         .into_iter()
         .map(|token| {
             let used = match token.last_used_at {
-                Some(at) => format!("last used {}", words::minute(at)),
+                Some(at) => format!("last used {}", labels::date_and_minute(at)),
                 None => "never used".into(),
             };
             let action = format!("/account/tokens/{}/revoke", token.id);
@@ -144,10 +145,10 @@ fn programs(email: String, tokens: Vec<Token>) -> AnyView {
             view! {
                 <li data-testid="token">
                     <strong>{token.name}</strong>
-                    <small>"made " {words::minute(token.created_at)}</small>
+                    <small>"created " {labels::date_and_minute(token.created_at)}</small>
                     <small>{used}</small>
                     <form method="post" action=action>
-                        <button class="quiet" aria-label=label>
+                        <button class="subtle" aria-label=label>
                             "Revoke"
                         </button>
                     </form>
@@ -158,11 +159,11 @@ fn programs(email: String, tokens: Vec<Token>) -> AnyView {
     view! {
         <h2 id="tokens">"API tokens"</h2>
         <p>
-            "A program that has a token can do what you can do with jobs. A token ends when you revoke it, when your password is reset, and when your account is disabled."
+            "A program that has a token can do what you can do with jobs. A token stops working when you revoke it, when your password is reset, and when your account is disabled."
         </p>
-        <ul class="people sessions tokens" aria-labelledby="tokens">{lines}</ul>
-        <form class="row" method="post" action="/account/tokens">
-            // Password managers ask whose it is.
+        <ul class="account-list sessions tokens" aria-labelledby="tokens">{lines}</ul>
+        <form class="form-row" method="post" action="/account/tokens">
+            // Password managers look for the user name.
             <input type="email" value=email autocomplete="username" hidden readonly/>
             <label>
                 "What it is for"
@@ -172,7 +173,7 @@ fn programs(email: String, tokens: Vec<Token>) -> AnyView {
                 "Your password"
                 <input type="password" name="password" required autocomplete="current-password"/>
             </label>
-            <button>"Make a token"</button>
+            <button>"Create a token"</button>
         </form>
     }
     .into_any()

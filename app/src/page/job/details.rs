@@ -1,7 +1,7 @@
-//! One task: every attempt, and what a person can do about it.
+//! Details of one task: its attempts, and the actions on it.
 
-use super::asked::Asked;
-use crate::{load::Loaded, page::problem::problem, words};
+use super::route_state::JobRoute;
+use crate::{labels, page::load_error::section_error, resource::PageResource};
 use contract::{
     JobId,
     api::{Attempt, Task, TaskDetail},
@@ -9,27 +9,31 @@ use contract::{
 };
 use leptos::{html, prelude::*};
 
-/// Beside the grid, while the address names a task.
+/// Panel beside the grid, shown while the URL names a task.
 #[component]
-pub fn Details(job: JobId, detail: Loaded<Option<TaskDetail>>, asked: Asked) -> impl IntoView {
-    // Taken once a task, not at each piece of news about it.
+pub fn Details(
+    job: JobId,
+    detail: PageResource<Option<TaskDetail>>,
+    route: JobRoute,
+) -> impl IntoView {
+    // The heading takes the focus once per task, not at each update.
     let focused = StoredValue::new(None);
     let show = move |found: Option<_>| {
-        // A task that nobody asks for any more is not shown meanwhile.
-        let open = asked.task.get().is_some();
+        // A closed task is not shown while the resource still has it.
+        let open = route.task.get().is_some();
         match found {
-            Some(found) if open => panel(job, found, focused, asked).into_any(),
+            Some(found) if open => details_panel(job, found, focused, route).into_any(),
             _ => ().into_any(),
         }
     };
-    detail.view("", show, problem)
+    detail.view("", show, section_error)
 }
 
-fn panel(
+fn details_panel(
     job: JobId,
     found: TaskDetail,
     focused: StoredValue<Option<String>>,
-    asked: Asked,
+    route: JobRoute,
 ) -> impl IntoView {
     let TaskDetail { task, attempts, .. } = found;
     let heading = NodeRef::<html::H2>::new();
@@ -41,20 +45,20 @@ fn panel(
         }
     });
     let none = attempts.is_empty();
-    let tries = attempts.iter().map(attempt).collect_view();
+    let tries = attempts.iter().map(attempt_item).collect_view();
     let made = task.outcome.as_ref().and_then(|outcome| outcome.reference.clone());
     view! {
         <aside class="details" data-testid="details" aria-labelledby="details">
-            <a class="close" href=move || asked.closed() data-noscroll="">"Close"</a>
-            <h2 id="details" tabindex="-1" node_ref=heading>{words::about(&task)}</h2>
+            <a class="close" href=move || route.url_without_details() data-noscroll="">"Close"</a>
+            <h2 id="details" tabindex="-1" node_ref=heading>{labels::task_subject(&task)}</h2>
             <p>{task.title.clone()}</p>
             <p>
-                <strong data-state=task.state.as_str()>{words::task(&task)}</strong>
+                <strong data-state=task.state.as_str()>{labels::task_status(&task)}</strong>
                 " "
-                {words::reason(&task)}
+                {labels::task_reason(&task)}
             </p>
-            {made.map(|made| view! { <p>"The service calls it " <code>{made}</code></p> })}
-            <div class="buttons">{actions(job, &task, asked)}</div>
+            {made.map(|made| view! { <p>"Reference of the service: " <code>{made}</code></p> })}
+            <div class="buttons">{task_actions(job, &task, route)}</div>
             <h3>"Attempts"</h3>
             {none.then(|| view! { <p>"None has ended yet."</p> })}
             <ol class="attempts">{tries}</ol>
@@ -62,9 +66,10 @@ fn panel(
     }
 }
 
-fn actions(job: JobId, task: &Task, asked: Asked) -> AnyView {
+fn task_actions(job: JobId, task: &Task, route: JobRoute) -> AnyView {
     let id = task.id.to_string();
-    let shown = move || view! { <input type="hidden" name="shown" value=move || asked.shown()/> };
+    let shown =
+        move || view! { <input type="hidden" name="shown" value=move || route.return_query()/> };
     match task.state {
         TaskState::Failed => view! {
             <form method="post" action=format!("/jobs/{job}/retry")>
@@ -74,11 +79,11 @@ fn actions(job: JobId, task: &Task, asked: Asked) -> AnyView {
             </form>
         }
         .into_any(),
-        TaskState::NeedsPerson => view! {
+        TaskState::NeedsReview => view! {
             <form class="buttons" method="post" action=format!("/tasks/{id}/resolve")>
                 {shown()}
-                <button name="as" value="done">"It is done"</button>
-                <button name="as" value="again">"Do it again"</button>
+                <button name="as" value="succeeded">"It is done"</button>
+                <button name="as" value="retry">"Do it again"</button>
             </form>
         }
         .into_any(),
@@ -86,9 +91,9 @@ fn actions(job: JobId, task: &Task, asked: Asked) -> AnyView {
     }
 }
 
-fn attempt(attempt: &Attempt) -> impl IntoView + use<> {
-    let took = words::duration(attempt.ended_at - attempt.started_at);
-    let when = words::time(attempt.started_at);
+fn attempt_item(attempt: &Attempt) -> impl IntoView + use<> {
+    let took = labels::duration(attempt.ended_at - attempt.started_at);
+    let when = labels::timestamp(attempt.started_at);
     view! {
         <li data-testid="attempt">
             <strong>{format!("Attempt {}", attempt.number)}</strong>

@@ -1,10 +1,10 @@
-//! What a job is, how far it is, and what can be done about it.
+//! Header of a job: title, progress and actions.
 
 use super::{
-    asked::Asked,
-    bar::{Bar, Parts},
+    progress_bar::{BarSegments, ProgressBar},
+    route_state::JobRoute,
 };
-use crate::{data::job::JobPage, live::Live, words};
+use crate::{labels, live::LiveState, page_data::job::JobPage};
 use contract::{
     api::Job,
     state::{JobState, TaskState},
@@ -12,103 +12,111 @@ use contract::{
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// The job as it is now.
+/// Current state of the job.
 #[derive(Clone, Copy)]
-pub struct Now {
+pub struct LiveJob {
     pub page: RwSignal<JobPage>,
     pub job: Memo<Job>,
-    /// Calls under way.
+    /// Number of calls in progress.
     pub running: Memo<u32>,
 }
 
-impl Now {
-    pub fn of(page: RwSignal<JobPage>, live: Live) -> Self {
-        let job = Memo::new(move |_| page.with(|page| live.job(&page.job, page.since.seq)));
+impl LiveJob {
+    pub fn from_page(page: RwSignal<JobPage>, live: LiveState) -> Self {
+        let job =
+            Memo::new(move |_| page.with(|page| live.current_job(&page.job, page.context.seq)));
         let running = Memo::new(move |_| {
-            let heard = live.progress(job.read().id).map(|progress| progress.running);
-            heard.unwrap_or_else(|| page.read().running).min(job.read().counts.open)
+            let progress = live.job_progress(job.read().id).map(|progress| progress.running);
+            progress.unwrap_or_else(|| page.read().running_calls).min(job.read().counts.open)
         });
         Self { page, job, running }
     }
 
-    fn runs(self) -> bool {
+    fn is_running(self) -> bool {
         self.job.with(|job| job.state == JobState::Running)
     }
 }
 
-pub fn header(now: Now, asked: Asked) -> impl IntoView {
-    let page = now.page.read_untracked();
-    let (title, at) = (page.job.title.clone(), words::time(page.job.created_at));
-    let who = page.since.email.clone();
+pub fn header(live_job: LiveJob, route: JobRoute) -> impl IntoView {
+    let page = live_job.page.read_untracked();
+    let (title, at) = (page.job.title.clone(), labels::timestamp(page.job.created_at));
+    let who = page.context.email.clone();
     let parts = Signal::derive(move || {
-        let counts = now.job.read().counts;
+        let counts = live_job.job.read().counts;
         [
             (TaskState::Succeeded, counts.succeeded),
             (TaskState::Failed, counts.failed),
-            (TaskState::NeedsPerson, counts.needs_person),
+            (TaskState::NeedsReview, counts.needs_review),
             (TaskState::Cancelled, counts.cancelled),
-            (TaskState::Running, now.running.get()),
-        ] as Parts
+            (TaskState::Running, live_job.running.get()),
+        ] as BarSegments
     });
-    let total = Signal::derive(move || now.job.read().counts.total);
+    let total = Signal::derive(move || live_job.job.read().counts.total);
     view! {
         <h1>{title}</h1>
-        <p class="facts">"Launched by " {who} " at " {at}</p>
+        <p class="meta">"Launched by " {who} " at " {at}</p>
         <p class="progress">
-            <strong data-testid="job-state" data-state=move || now.job.read().state.as_str()>
-                {move || words::job(&now.job.read())}
+            <strong data-testid="job-state" data-state=move || live_job.job.read().state.as_str()>
+                {move || labels::job_status(&live_job.job.read())}
             </strong>
             " "
-            <span data-testid="counts">{move || words::counts(&now.job.read())}</span>
+            <span data-testid="counts">{move || labels::job_progress(&live_job.job.read())}</span>
             " "
-            <span class="facts" data-testid="left">{move || left(now)}</span>
+            <span class="meta" data-testid="time-left">{move || time_left(live_job)}</span>
         </p>
-        <Bar parts=parts total=total/>
-        {closed(now)}
-        {buttons(now, asked)}
+        <ProgressBar parts=parts total=total/>
+        {cooldowns(live_job)}
+        {job_actions(live_job, route)}
     }
 }
 
-/// The time left with its reason; nothing where it can't be told.
-fn left(now: Now) -> String {
-    let live = expect_context::<Live>();
-    let job = now.job.read();
-    if !now.runs() || job.paused || job.cancel_requested {
+/// Returns the time left and what limits it, or an empty string if it is unknown.
+fn time_left(live_job: LiveJob) -> String {
+    let live = expect_context::<LiveState>();
+    let job = live_job.job.read();
+    if !live_job.is_running() || job.paused || job.cancel_requested {
         return String::new();
     }
-    let heard = live.progress(job.id);
-    let eta = heard.as_ref().map_or_else(|| now.page.read().job.eta_ms, |told| told.status.eta_ms);
-    let limit = heard.map_or_else(|| now.page.read().limited_by.clone(), |told| told.limited_by);
+    let progress = live.job_progress(job.id);
+    let eta = progress
+        .as_ref()
+        .map_or_else(|| live_job.page.read().job.eta_ms, |progress| progress.status.eta_ms);
+    let limit = progress
+        .map_or_else(|| live_job.page.read().limited_by.clone(), |progress| progress.limited_by);
     match (eta, limit) {
-        (Some(ms), Some(by)) => format!("{} left, limited by {by}", words::roughly(ms)),
-        (Some(ms), None) => format!("{} left", words::roughly(ms)),
+        (Some(ms), Some(by)) => {
+            format!("{} left, limited by {by}", labels::approximate_duration(ms))
+        }
+        (Some(ms), None) => format!("{} left", labels::approximate_duration(ms)),
         (None, _) => String::new(),
     }
 }
 
-/// Which of the job's channels asked for a break, and until when.
-fn closed(now: Now) -> impl IntoView {
-    let live = expect_context::<Live>();
-    // A break is over by itself: nobody sends word of that.
-    let over = RwSignal::new(0);
-    let breaks = Memo::new(move |_| {
-        if !now.runs() {
+/// Lists the job's channels that are in cooldown, and until when.
+fn cooldowns(live_job: LiveJob) -> impl IntoView {
+    let live = expect_context::<LiveState>();
+    // No message announces the end of a cooldown, so a timer does.
+    let ended_at = RwSignal::new(0);
+    let active = Memo::new(move |_| {
+        if !live_job.is_running() {
             return Vec::new();
         }
-        let page = now.page.read();
-        let channels = page.channels.iter().map(|channel| live.channel(channel));
+        let page = live_job.page.read();
+        let channels = page.channels.iter().map(|channel| live.current_channel(channel));
         channels
-            .filter_map(|channel| Some((channel.closed_until?, words::pause(&channel)?)))
-            .filter(|(until, _)| *until > over.get())
+            .filter_map(|channel| {
+                Some((channel.cooldown_until?, labels::channel_cooldown(&channel)?))
+            })
+            .filter(|(until, _)| *until > ended_at.get())
             .collect::<Vec<_>>()
     });
     Effect::new(move |_| {
-        let Some(next) = breaks.read().iter().map(|(until, _)| *until).min() else { return };
+        let Some(next) = active.read().iter().map(|(until, _)| *until).min() else { return };
         #[allow(clippy::cast_precision_loss)]
         let wait = (next as f64 - js_sys::Date::now()).clamp(0.0, 86_400_000.0);
         let timer = set_timeout_with_handle(
             move || {
-                let _ = over.try_set(next);
+                let _ = ended_at.try_set(next);
             },
             Duration::from_secs_f64(wait / 1000.0),
         );
@@ -119,26 +127,27 @@ fn closed(now: Now) -> impl IntoView {
         });
     });
     view! {
-        <ul class="breaks" aria-live="polite">
+        <ul class="cooldowns" aria-live="polite">
             {move || {
-                breaks
+                active
                     .get()
                     .into_iter()
-                    .map(|(_, words)| view! { <li data-testid="break">{words}</li> })
+                    .map(|(_, words)| view! { <li data-testid="cooldown">{words}</li> })
                     .collect_view()
             }}
         </ul>
     }
 }
 
-fn buttons(now: Now, asked: Asked) -> impl IntoView {
-    let id = now.page.read_untracked().job.id;
-    let channels = now.page.read_untracked().channels.clone();
+fn job_actions(live_job: LiveJob, route: JobRoute) -> impl IntoView {
+    let id = live_job.page.read_untracked().job.id;
+    let channels = live_job.page.read_untracked().channels.clone();
     let action = move |what: &str| format!("/jobs/{id}/{what}");
-    let failed = move || now.job.read().counts.failed;
-    let stays = move || now.runs() && !now.job.read().cancel_requested;
-    let paused = move || now.job.read().paused;
-    let shown = move || view! { <input type="hidden" name="shown" value=move || asked.shown()/> };
+    let failed = move || live_job.job.read().counts.failed;
+    let stays = move || live_job.is_running() && !live_job.job.read().cancel_requested;
+    let paused = move || live_job.job.read().paused;
+    let shown =
+        move || view! { <input type="hidden" name="shown" value=move || route.return_query()/> };
     let which = (channels.len() > 1).then(|| {
         let choices = channels
             .iter()
@@ -177,14 +186,14 @@ fn buttons(now: Now, asked: Asked) -> impl IntoView {
             </form>
             <form method="post" action=action("resume") hidden=move || !stays() || !paused()>
                 {shown()}
-                <button class="main">"Resume"</button>
+                <button class="primary">"Resume"</button>
             </form>
-            <details class="confirm" hidden=move || !stays()>
+            <details class="confirm-popover" hidden=move || !stays()>
                 <summary class="button">"Cancel"</summary>
                 <form method="post" action=action("cancel")>
                     <p>
-                        "What waits is not done any more. Calls under way still finish, and \
-                        what is done stays done."
+                        "Waiting items are cancelled. Calls in progress still finish, and finished items \
+                        stay as they are."
                     </p>
                     {shown()}
                     <button class="danger">"Cancel this job"</button>
@@ -194,10 +203,10 @@ fn buttons(now: Now, asked: Asked) -> impl IntoView {
                 class="buttons"
                 method="post"
                 action=action("retry")
-                hidden=move || failed() == 0 || now.job.read().cancel_requested && now.runs()
+                hidden=move || failed() == 0 || live_job.job.read().cancel_requested && live_job.is_running()
             >
                 {shown()}
-                <button>{move || format!("Retry failed ({})", words::thousands(failed().into()))}</button>
+                <button>{move || format!("Retry failed ({})", labels::group_thousands(failed().into()))}</button>
                 {which}
             </form>
             {file}

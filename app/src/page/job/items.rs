@@ -1,22 +1,22 @@
-//! The grid: a row a product or machine, a cell a task, all of them live. The
-//! server filters and searches; the browser draws the rows that are seen.
+//! The grid: one row per product or machine, one cell per task, all of them live. The
+//! server filters and searches; the browser draws the visible rows.
 
 mod cell;
 mod controls;
-mod keys;
+mod keyboard;
 mod window;
 
-use super::{asked::Asked, header::Now};
-use crate::{data::job::FIRST, words};
+use super::{header::LiveJob, route_state::JobRoute};
+use crate::{labels, page_data::job::INITIAL_ROWS};
 use contract::{
-    api::{Filter, Grid, GridRow, Task},
+    api::{Grid, GridFilter, GridRow, Task},
     state::JobKind,
 };
 use leptos::{ev, prelude::*};
 use std::sync::Arc;
-use window::{Reading, Window};
+use window::{GridWindow, ReadState};
 
-/// Which task of a row stands in a column.
+/// Column of the grid, and which task of a row it shows.
 #[derive(Clone, Debug, PartialEq)]
 struct Column {
     heading: String,
@@ -25,7 +25,7 @@ struct Column {
 }
 
 impl Column {
-    fn holds(&self, task: &Task) -> bool {
+    fn contains(&self, task: &Task) -> bool {
         match &self.channel {
             Some(_) => task.channel == self.channel,
             None => task.kind == self.kind,
@@ -33,8 +33,8 @@ impl Column {
     }
 }
 
-fn columns(now: Now) -> Vec<Column> {
-    let page = now.page.read_untracked();
+fn columns(live_job: LiveJob) -> Vec<Column> {
+    let page = live_job.page.read_untracked();
     match page.job.kind {
         JobKind::ProductUploads => page
             .job
@@ -57,58 +57,58 @@ fn columns(now: Now) -> Vec<Column> {
 }
 
 #[component]
-pub fn Items(now: Now, asked: Asked, first: Grid) -> impl IntoView {
-    let columns: Arc<[Column]> = columns(now).into();
+pub fn Items(live_job: LiveJob, route: JobRoute, first: Grid) -> impl IntoView {
+    let columns: Arc<[Column]> = columns(live_job).into();
     let width = columns.len();
     let offset = first.offset;
-    let window = Window::new(now, asked, width, first);
-    window.follow();
+    let window = GridWindow::new(live_job, route, width, first);
+    window.track_changes();
     let heads = columns
         .iter()
         .map(|column| view! { <th scope="col">{column.heading.clone()}</th> })
         .collect_view();
-    let subject = match now.page.read_untracked().job.kind {
+    let subject = match live_job.page.read_untracked().job.kind {
         JobKind::ProductUploads => "Product",
         JobKind::Ec2Starts => "Machine",
         JobKind::Noops => "No-op",
     };
     let gap = move |height: Signal<f64>| {
         view! {
-            <tr class="gap" aria-hidden="true" hidden=move || height.get() < 1.0>
+            <tr class="spacer-row" aria-hidden="true" hidden=move || height.get() < 1.0>
                 <td colspan=width + 1>
                     <svg width="1" height=move || height.get().round().to_string()></svg>
                 </td>
             </tr>
         }
     };
-    let above = Signal::derive(move || window.height_of(window.span.get().0));
+    let above = Signal::derive(move || window.height_of(window.drawn_range.get().0));
     let below = Signal::derive(move || {
-        window.height_of(window.matching().saturating_sub(window.span.get().1))
+        window.height_of(window.matching().saturating_sub(window.drawn_range.get().1))
     });
     let rows = view! {
         <ForEnumerate
-            each=move || window.drawn()
+            each=move || window.rows_to_draw()
             key=|(_, row)| row.row
-            children=move |index, (seq, row)| line(window, &columns, index, seq, &row)
+            children=move |index, (seq, row)| grid_row(window, &columns, index, seq, &row)
         />
     };
     view! {
-        {controls::controls(now, asked)}
-        <p class="facts" role="status" data-testid="matching">{move || matching(window)}</p>
-        <p class="problem" role="alert" hidden=move || window.reading.get() != Reading::Failed>
-            "These rows could not be read. "
-            <button class="quiet" on:click=move |_| window.again()>"Try again"</button>
+        {controls::controls(live_job, route)}
+        <p class="meta" role="status" data-testid="matching-count">{move || matching_summary(window)}</p>
+        <p class="problem" role="alert" hidden=move || window.read_state.get() != ReadState::Failed>
+            "These rows could not be loaded. "
+            <button class="subtle" on:click=move |_| window.reload()>"Try again"</button>
         </p>
         <div
-            class="scroll"
+            class="scroll-area"
             tabindex="0"
             role="region"
             aria-label="Items"
-            aria-busy=move || (window.reading.get() == Reading::Asked).then_some("true")
+            aria-busy=move || (window.read_state.get() == ReadState::Pending).then_some("true")
             node_ref=window.region
-            on:scroll=move |_| window.look()
-            on:keydown=move |event: ev::KeyboardEvent| keys::pressed(window, &event)
-            on:focusin=move |event: ev::FocusEvent| keys::focused(window, &event)
+            on:scroll=move |_| window.update_window()
+            on:keydown=move |event: ev::KeyboardEvent| keyboard::handle_keydown(window, &event)
+            on:focusin=move |event: ev::FocusEvent| keyboard::handle_focus(window, &event)
         >
             <table class="grid" aria-rowcount=move || window.matching() + 1>
                 <thead>
@@ -117,47 +117,47 @@ pub fn Items(now: Now, asked: Asked, first: Grid) -> impl IntoView {
                 <tbody>{gap(above)} {rows.into_any()} {gap(below)}</tbody>
             </table>
         </div>
-        <p class="facts told" data-testid="told">{move || window.told.get()}</p>
-        {pages(window, asked, offset)}
+        <p class="meta announcement" data-testid="announcement">{move || window.announcement.get()}</p>
+        {page_links(window, route, offset)}
     }
 }
 
-/// How many rows match, and what to do where none does.
-fn matching(window: Window) -> String {
-    let (filter, words) = window.answered();
-    let all = filter == Filter::All && words.is_empty();
-    let rows = words::many(window.matching().into(), "row");
+/// Returns how many rows match, and what to do if none does.
+fn matching_summary(window: GridWindow) -> String {
+    let (filter, words) = window.loaded_query();
+    let all = filter == GridFilter::All && words.is_empty();
+    let rows = labels::count_noun(window.matching().into(), "row");
     let found = match (window.matching(), all) {
         (0, true) => "There are no items.".to_owned(),
-        (0, false) => "No item matches. Choose All and clear the search.".to_owned(),
+        (0, false) => "No items match. Choose All and clear the search.".to_owned(),
         (_, true) => rows,
         (1, false) => format!("{rows} matches"),
         (_, false) => format!("{rows} match"),
     };
-    match window.reading.get() {
-        Reading::Asked => format!("{found} · reading …"),
-        Reading::Idle | Reading::Failed => found,
+    match window.read_state.get() {
+        ReadState::Pending => format!("{found} · loading …"),
+        ReadState::Idle | ReadState::Failed => found,
     }
 }
 
-fn line(
-    window: Window,
+fn grid_row(
+    window: GridWindow,
     columns: &[Column],
     index: ReadSignal<usize>,
     seq: i64,
     row: &Arc<GridRow>,
 ) -> AnyView {
-    let place = Signal::derive(move || {
-        window.span.get().0 + u32::try_from(index.get()).unwrap_or(u32::MAX)
+    let row_index = Signal::derive(move || {
+        window.drawn_range.get().0 + u32::try_from(index.get()).unwrap_or(u32::MAX)
     });
     let cells = columns
         .iter()
         .enumerate()
-        .map(|(number, column)| cell::cell(window, column, place, number, seq, row))
+        .map(|(number, column)| cell::cell(window, column, row_index, number, seq, row))
         .collect_view();
     let (sku, title) = (row.sku.clone(), row.title.clone());
     view! {
-        <tr aria-rowindex=move || place.get() + 2>
+        <tr aria-rowindex=move || row_index.get() + 2>
             <th scope="row">{sku} " " <small>{title}</small></th>
             {cells}
         </tr>
@@ -165,16 +165,16 @@ fn line(
     .into_any()
 }
 
-/// Ways to the rows before and after, for whoever has no scripts.
-fn pages(window: Window, asked: Asked, offset: u32) -> impl IntoView {
+/// Links to the previous and next rows, for use without scripts.
+fn page_links(window: GridWindow, route: JobRoute, offset: u32) -> impl IntoView {
     let to = move |from: u32| {
-        let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
-        untrack(move || asked.rows(filter, &words, from))
+        let (filter, words) = (route.filter.get_untracked(), route.search.get_untracked());
+        untrack(move || route.rows_url(filter, &words, from))
     };
     let before = (offset > 0).then(|| {
-        view! { <a href=to(offset.saturating_sub(FIRST))>"Rows before"</a> }
+        view! { <a href=to(offset.saturating_sub(INITIAL_ROWS))>"Previous rows"</a> }
     });
-    let more = untrack(|| window.matching()) > offset + FIRST;
-    let after = more.then(|| view! { <a href=to(offset + FIRST)>"Rows after"</a> });
-    view! { <nav class="pages unscripted" aria-label="Of rows">{before} " " {after}</nav> }
+    let more = untrack(|| window.matching()) > offset + INITIAL_ROWS;
+    let after = more.then(|| view! { <a href=to(offset + INITIAL_ROWS)>"Next rows"</a> });
+    view! { <nav class="pages no-script" aria-label="Pages of rows">{before} " " {after}</nav> }
 }

@@ -1,12 +1,12 @@
-//! The journal of a job in words, newest first.
+//! Journal of a job as sentences, newest first.
 
-use super::asked::{Asked, View};
+use super::route_state::{JobRoute, JobTab};
 use crate::{
-    data::job::{self, FACTS},
-    live::Live,
-    load::Loaded,
-    page::problem::problem,
-    words,
+    labels,
+    live::LiveState,
+    page::load_error::section_error,
+    page_data::job::{self, TIMELINE_PAGE_FACTS},
+    resource::PageResource,
 };
 use contract::{JobId, fact::Fact};
 use leptos::prelude::*;
@@ -14,38 +14,38 @@ use leptos::prelude::*;
 #[component]
 pub fn Timeline(
     job: JobId,
-    timeline: Loaded<Option<job::Timeline>>,
-    asked: Asked,
+    timeline: PageResource<Option<job::TimelinePage>>,
+    route: JobRoute,
 ) -> impl IntoView {
     let show = move |page: Option<_>| {
-        page.map_or_else(|| ().into_any(), |page| content(job, page, asked).into_any())
+        page.map_or_else(|| ().into_any(), |page| content(job, page, route).into_any())
     };
-    timeline.view("Reading …", show, problem)
+    timeline.view("Loading …", show, section_error)
 }
 
-fn content(job: JobId, page: job::Timeline, asked: Asked) -> impl IntoView {
-    let live = expect_context::<Live>();
-    let job::Timeline { seq, facts, more } = page;
+fn content(job: JobId, page: job::TimelinePage, route: JobRoute) -> impl IntoView {
+    let live = expect_context::<LiveState>();
+    let job::TimelinePage { seq, facts, has_more: more } = page;
     let end = facts.last().map_or(0, |fact| fact.seq);
-    // Older facts make room for new ones, so that the list stays short; the
-    // way to them begins where it ends.
+    // New facts replace the oldest ones, so that the list stays short. The link to
+    // older facts starts where the list ends.
     let shown = Memo::new(move |_| {
-        let mut shown = match asked.before.get() {
-            None => live.news(job, seq, FACTS),
+        let mut shown = match route.before.get() {
+            None => live.facts_after(job, seq, TIMELINE_PAGE_FACTS),
             Some(_) => Vec::new(),
         };
-        shown.extend(facts.iter().take(FACTS - shown.len()).cloned());
+        shown.extend(facts.iter().take(TIMELINE_PAGE_FACTS - shown.len()).cloned());
         shown
     });
     let last = Memo::new(move |_| shown.read().last().map_or(0, |fact| fact.seq));
-    let newest = asked.tab(View::Timeline);
+    let newest = route.tab_url(JobTab::Timeline);
     let older = format!("{newest}&before=");
     view! {
         <ol class="timeline" data-testid="timeline">
-            <For each=move || shown.get() key=|fact| fact.seq children=|fact| moment(&fact)/>
+            <For each=move || shown.get() key=|fact| fact.seq children=|fact| fact_item(&fact)/>
         </ol>
-        <nav class="pages" aria-label="Of the timeline">
-            <a href=newest hidden=move || asked.before.get().is_none()>"Newest"</a>
+        <nav class="pages" aria-label="Pages of the timeline">
+            <a href=newest hidden=move || route.before.get().is_none()>"Newest"</a>
             " "
             <a href=move || format!("{older}{}", last.get()) hidden=move || !more && last.get() <= end>
                 "Older"
@@ -54,17 +54,17 @@ fn content(job: JobId, page: job::Timeline, asked: Asked) -> impl IntoView {
     }
 }
 
-fn moment(fact: &Fact) -> impl IntoView + use<> {
+fn fact_item(fact: &Fact) -> impl IntoView + use<> {
     let task = fact.data.task.as_ref();
     let state = task.map_or_else(
         || fact.data.job.as_ref().map(|job| job.state.as_str()),
         |task| Some(task.state.as_str()),
     );
     view! {
-        <li data-state=state data-job=task.is_none().then_some("")>
-            <time>{words::time(fact.at)}</time>
+        <li data-state=state data-job-fact=task.is_none().then_some("")>
+            <time>{labels::timestamp(fact.at)}</time>
             " "
-            {words::fact(fact)}
+            {labels::fact_sentence(fact)}
         </li>
     }
 }

@@ -1,9 +1,9 @@
-//! The accounts, and what can be done to them.
+//! List of the accounts and the actions on them.
 
 use crate::{
-    data::people::{MOST, NewLink},
     fragment::Fragment,
-    words,
+    labels,
+    page_data::people::{MAX_ACCOUNTS, NewLink},
 };
 use contract::{
     UserId,
@@ -11,53 +11,54 @@ use contract::{
 };
 use leptos::prelude::*;
 
-pub struct People {
-    /// Whoever looks.
-    pub own: UserId,
-    /// The first [`MOST`], by address.
+/// Data of the list of accounts.
+pub struct AccountList {
+    /// The user who views the page.
+    pub current_user: UserId,
+    /// The first [`MAX_ACCOUNTS`] accounts, by email address.
     pub users: Vec<User>,
     pub invitations: Vec<Invitation>,
     pub link: Option<NewLink>,
 }
 
-pub fn fragment(people: People) -> Fragment {
-    let People { own, users, invitations, link } = people;
-    let more = (users.len() >= MOST).then(
-        || view! { <p><small>{format!("The first {MOST} accounts by address.")}</small></p> },
+pub fn fragment(people: AccountList) -> Fragment {
+    let AccountList { current_user: own, users, invitations, link } = people;
+    let more = (users.len() >= MAX_ACCOUNTS).then(
+        || view! { <p><small>{format!("The first {MAX_ACCOUNTS} accounts by address.")}</small></p> },
     );
-    let accounts = users.into_iter().map(|user| account(user.id == own, user)).collect_view();
-    Fragment::of(view! {
-        {link.map(new_link)}
-        {invite()}
-        {(!invitations.is_empty()).then(|| pending(invitations))}
+    let accounts = users.into_iter().map(|user| account_row(user.id == own, user)).collect_view();
+    Fragment::from_view(view! {
+        {link.map(new_link_panel)}
+        {invite_form()}
+        {(!invitations.is_empty()).then(|| pending_invitations(invitations))}
         <h2 id="accounts">"Accounts"</h2>
-        <ul class="people" aria-labelledby="accounts">{accounts}</ul>
+        <ul class="account-list" aria-labelledby="accounts">{accounts}</ul>
         {more}
     })
 }
 
-fn new_link(link: NewLink) -> AnyView {
-    let NewLink { url, email, invitation, expires_at } = link;
+fn new_link_panel(link: NewLink) -> AnyView {
+    let NewLink { url, email, is_invitation: invitation, expires_at } = link;
     let title = if invitation { "Invitation for " } else { "New password for " };
     view! {
-        <section class="panel new-link" aria-labelledby="new-link">
+        <section class="panel one-time-secret" aria-labelledby="new-link">
             <h2 id="new-link">{title} {email}</h2>
             <p>
-                "Copy this link now and send it yourself: it is shown only this once. It works once, until "
-                {words::minute(expires_at)} "."
+                "Copy this link now and send it yourself: it is shown only once. It works once, until "
+                {labels::date_and_minute(expires_at)} "."
             </p>
-            <input readonly value=url aria-label="One-time link" data-testid="new-link"/>
+            <input readonly value=url aria-label="One-time link" data-testid="one-time-link"/>
             <p><small>"Click into it, then Ctrl+A and Ctrl+C (⌘ on a Mac)."</small></p>
         </section>
     }
     .into_any()
 }
 
-fn invite() -> AnyView {
+fn invite_form() -> AnyView {
     view! {
         <section class="panel" aria-labelledby="invite">
             <h2 id="invite">"Invite someone"</h2>
-            <form class="row" method="post" action="/people">
+            <form class="form-row" method="post" action="/people">
                 <label>
                     "Email"
                     <input type="email" name="email" required autocomplete="off"/>
@@ -69,15 +70,15 @@ fn invite() -> AnyView {
                         <option value="admin">"Admin: manages people"</option>
                     </select>
                 </label>
-                <button class="main">"Make the link"</button>
+                <button class="primary">"Create the link"</button>
             </form>
-            <small>"You get a link to send them. It works once, within 7 days."</small>
+            <small>"You get a link to send to them. It works once, within 7 days."</small>
         </section>
     }
     .into_any()
 }
 
-fn pending(invitations: Vec<Invitation>) -> AnyView {
+fn pending_invitations(invitations: Vec<Invitation>) -> AnyView {
     let lines = invitations
         .into_iter()
         .map(|invitation| {
@@ -86,10 +87,10 @@ fn pending(invitations: Vec<Invitation>) -> AnyView {
             view! {
                 <li data-testid="invitation">
                     <strong>{email.clone()}</strong>
-                    <span>{words::role(invitation.role)}</span>
-                    <small>"link works until " {words::minute(invitation.expires_at)}</small>
+                    <span>{labels::role_name(invitation.role)}</span>
+                    <small>"link works until " {labels::date_and_minute(invitation.expires_at)}</small>
                     <form method="post" action=action>
-                        <button class="quiet" aria-label=format!("Revoke the invitation of {email}")>
+                        <button class="subtle" aria-label=format!("Revoke the invitation of {email}")>
                             "Revoke"
                         </button>
                     </form>
@@ -98,18 +99,18 @@ fn pending(invitations: Vec<Invitation>) -> AnyView {
         })
         .collect_view();
     view! {
-        <h2 id="invited">"Invited"</h2>
-        <ul class="people" aria-labelledby="invited">{lines}</ul>
+        <h2 id="invitations">"Invited"</h2>
+        <ul class="account-list" aria-labelledby="invitations">{lines}</ul>
     }
     .into_any()
 }
 
-fn account(own: bool, user: User) -> AnyView {
+fn account_row(own: bool, user: User) -> AnyView {
     let seen = match user.seen_at {
-        Some(at) => format!("last seen {}", words::minute(at)),
+        Some(at) => format!("last seen {}", labels::date_and_minute(at)),
         None => "never seen".into(),
     };
-    let since = format!("since {}", words::day(user.created_at));
+    let since = format!("since {}", labels::date(user.created_at));
     let mark = if own {
         Some("you")
     } else if user.disabled {
@@ -118,22 +119,22 @@ fn account(own: bool, user: User) -> AnyView {
         None
     };
     view! {
-        <li data-testid="person" class:off=user.disabled>
+        <li data-testid="account" class:is-disabled=user.disabled>
             <strong>
                 {user.email.clone()}
                 {mark.map(|mark| view! { " " <span class="tag">{mark}</span> })}
             </strong>
-            <span>{words::role(user.role)}</span>
+            <span>{labels::role_name(user.role)}</span>
             <small>{since}</small>
             <small>{seen}</small>
-            {(!own).then(|| actions(&user))}
+            {(!own).then(|| account_actions(&user))}
         </li>
     }
     .into_any()
 }
 
-/// What can be done to an account; each is confirmed by opening it.
-fn actions(user: &User) -> AnyView {
+/// Actions on an account. Each has to be opened before it can be confirmed.
+fn account_actions(user: &User) -> AnyView {
     let act = |name: &str, what: &str, role: Option<Role>, words: String| {
         let email = &user.email;
         let action = format!("/people/{}/{what}", user.id);
@@ -152,28 +153,31 @@ fn actions(user: &User) -> AnyView {
     let email = &user.email;
     if user.disabled {
         let words = format!("{email} can sign in again with the password they had.");
-        return view! { <div class="acts">{act("Enable", "enable", None, words)}</div> }.into_any();
+        return view! { <div class="account-actions">{act("Enable", "enable", None, words)}</div> }
+            .into_any();
     }
     let (name, role, words) = match user.role {
         Role::User => (
             "Make admin",
             Role::Admin,
-            format!("{email} can then invite, reset and disable people, you too."),
+            format!(
+                "{email} can then invite people, reset passwords and disable accounts, including yours."
+            ),
         ),
         Role::Admin => (
             "Make user",
             Role::User,
-            format!("{email} keeps their jobs and can't manage people any more."),
+            format!("{email} keeps their jobs, but can no longer manage people."),
         ),
     };
     let reset = format!(
-        "You get a link to send to {email}. Until it is used, the old password works; then they are signed out everywhere, and their API tokens end."
+        "You get a link to send to {email}. Until it is used, the old password works; then they are signed out everywhere, and their API tokens stop working."
     );
     let disable = format!(
-        "{email} is signed out everywhere at once and can't sign in, and their API tokens end. Their jobs go on, and nothing is deleted."
+        "{email} is signed out everywhere at once and can't sign in, and their API tokens stop working. Their jobs continue, and nothing is deleted."
     );
     view! {
-        <div class="acts">
+        <div class="account-actions">
             {act(name, "role", Some(role), words)}
             {act("Reset password", "reset", None, reset)}
             {act("Disable", "disable", None, disable)}

@@ -1,4 +1,4 @@
-//! What may fail, and what is required meanwhile and afterwards.
+//! The faults, and what is required during and after each.
 
 use anyhow::Context;
 use rand::{SeedableRng, rngs::StdRng};
@@ -15,7 +15,7 @@ pub enum Fault {
     BrokerRestarted,
     BrokerWiped,
     BrokerSilent,
-    BrokerAlarm,
+    BrokerMemoryAlarm,
     ConfirmsLost,
     RedisKilled,
     RedisFlushed,
@@ -24,11 +24,11 @@ pub enum Fault {
     PostgresSilent,
     DiskFull,
     DiskFullEmbedded,
-    ClockOff,
-    Storm,
-    AlwaysFails,
+    ClockSkew,
+    RateLimitStorm,
+    PermanentFailure,
     RollingRestart,
-    Poison,
+    PoisonMessages,
 }
 
 impl Fault {
@@ -42,7 +42,7 @@ impl Fault {
         Self::BrokerRestarted,
         Self::BrokerWiped,
         Self::BrokerSilent,
-        Self::BrokerAlarm,
+        Self::BrokerMemoryAlarm,
         Self::ConfirmsLost,
         Self::RedisKilled,
         Self::RedisFlushed,
@@ -51,14 +51,14 @@ impl Fault {
         Self::PostgresSilent,
         Self::DiskFull,
         Self::DiskFullEmbedded,
-        Self::ClockOff,
-        Self::Storm,
-        Self::AlwaysFails,
+        Self::ClockSkew,
+        Self::RateLimitStorm,
+        Self::PermanentFailure,
         Self::RollingRestart,
-        Self::Poison,
+        Self::PoisonMessages,
     ];
 
-    /// As `--only` takes it.
+    /// Returns the name that `--only` takes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -70,7 +70,7 @@ impl Fault {
             Self::BrokerRestarted => "broker-restarted",
             Self::BrokerWiped => "broker-wiped",
             Self::BrokerSilent => "broker-silent",
-            Self::BrokerAlarm => "broker-alarm",
+            Self::BrokerMemoryAlarm => "broker-memory-alarm",
             Self::ConfirmsLost => "confirms-lost",
             Self::RedisKilled => "redis-killed",
             Self::RedisFlushed => "redis-flushed",
@@ -79,106 +79,109 @@ impl Fault {
             Self::PostgresSilent => "postgres-silent",
             Self::DiskFull => "disk-full",
             Self::DiskFullEmbedded => "disk-full-embedded",
-            Self::ClockOff => "clock-off",
-            Self::Storm => "storm",
-            Self::AlwaysFails => "always-fails",
+            Self::ClockSkew => "clock-skew",
+            Self::RateLimitStorm => "rate-limit-storm",
+            Self::PermanentFailure => "permanent-failure",
             Self::RollingRestart => "rolling-restart",
-            Self::Poison => "poison",
+            Self::PoisonMessages => "poison-messages",
         }
     }
 
-    pub const fn required(self) -> &'static str {
+    /// Returns what is required, as it appears in `docs/FAULTS.md`.
+    pub const fn requirement(self) -> &'static str {
         match self {
-            Self::None => "Nothing fails, and sockets are cut as in every round.",
+            Self::None => "Nothing fails, but sockets are cut as in every round.",
             Self::WebKilledAfter202 => {
-                "`kill -9` of both web nodes with a 202, before anything is published: the job runs."
+                "`kill -9` of both web nodes after a 202, before anything is published: the job runs."
             }
             Self::WebKilledBefore202 => {
                 "`kill -9` of a web node that leaves a launch without an answer; the client repeats \
                  it with the same key: one job."
             }
             Self::WorkerKilled => {
-                "`kill -9` of a worker in the middle of calls: reconciled, and run again within 15 s \
-                 of the end of its leases and places."
+                "`kill -9` of a worker during calls: its tasks are reconciled and run again within \
+                 15 s of the end of its leases and concurrency slots."
             }
             Self::WorkerFrozen => {
-                "SIGSTOP of a worker past its lease: its late result is discarded."
+                "SIGSTOP of a worker until its leases have expired: its late results are discarded."
             }
             Self::BrokerKilled => {
-                "`kill -9` of RabbitMQ, and it comes back: the backlog drains; meanwhile launches \
-                 get their 202."
+                "`kill -9` of RabbitMQ, which comes back later: the backlog drains; launches get \
+                 their 202 in the meantime."
             }
             Self::BrokerRestarted => "RabbitMQ is restarted: the backlog drains.",
-            Self::BrokerWiped => "RabbitMQ is killed and its data wiped: the backlog drains.",
+            Self::BrokerWiped => "RabbitMQ is killed and its data deleted: the backlog drains.",
             Self::BrokerSilent => {
                 "Connections to RabbitMQ, old and new, stay open and carry nothing, not even a \
-                 close: they are found dead and made anew."
+                 close: they are detected as dead and opened again."
             }
-            Self::BrokerAlarm => {
+            Self::BrokerMemoryAlarm => {
                 "RabbitMQ's memory alarm blocks publishers until confirms are overdue: launches get \
                  their 202."
             }
             Self::ConfirmsLost => {
-                "What RabbitMQ answers is lost: what was published twice is done once."
+                "RabbitMQ's answers are lost: tasks that are published twice run once."
             }
             Self::RedisKilled => {
-                "`kill -9` of Redis with all it held, and it comes back: no request over a limit."
+                "`kill -9` of Redis, which comes back without its data: no request over a limit."
             }
             Self::RedisFlushed => "Redis is flushed: no request over a limit.",
             Self::RedisSilent => {
-                "Connections to Redis stay open and carry nothing, twice; what was said arrives late, \
-                 then never: no request over a limit."
+                "Connections to Redis stay open and carry nothing, twice; what was sent arrives late \
+                 the first time and never the second: no request over a limit."
             }
             Self::PostgresKilled => {
-                "`kill -9` of PostgreSQL: 503 and never a false 202; goes on by itself."
+                "`kill -9` of PostgreSQL: 503 and never a false 202; work resumes without help."
             }
             Self::PostgresSilent => {
                 "Connections to PostgreSQL stay open and carry nothing, the old ones for ever: 503 \
-                 and never a false 202; goes on by itself, with connections made anew."
+                 and never a false 202; work resumes without help, on new connections."
             }
             Self::DiskFull => {
-                "PostgreSQL's disk is full: 503 that says so, never a false 202, nothing half \
-                 stored; goes on by itself when there is room."
+                "PostgreSQL's disk is full: 503 that says so, never a false 202, nothing partly \
+                 stored; work resumes without help when there is room."
             }
             Self::DiskFullEmbedded => {
-                "The disk of one process with SQLite is full when launches, claims and ends of calls \
-                 meet it, at three moments each: 503 that says so, never a false 202; goes on by \
-                 itself when there is room, and a restart knows every job that was accepted."
+                "The disk of one process with SQLite is full during launches, claims and finishes, \
+                 at three moments each: 503 that says so, never a false 202; work resumes without \
+                 help when there is room, and every accepted job survives a restart."
             }
-            Self::ClockOff => {
-                "The clocks of a worker and of a web node are an hour off, the one ahead and the other \
-                 behind: nothing is early or late."
+            Self::ClockSkew => {
+                "The clocks of a worker and of a web node are an hour off, one ahead and the other \
+                 behind: nothing happens early or late."
             }
-            Self::Storm => "A channel answers 429 out of the blue: no attempts spent, and obeyed.",
-            Self::AlwaysFails => {
-                "A product that always fails: kept with every attempt, its neighbours finish, and it \
-                 can be retried."
+            Self::RateLimitStorm => {
+                "A channel answers 429 unexpectedly: this costs no attempts, and its cooldown is obeyed."
+            }
+            Self::PermanentFailure => {
+                "A product that always fails: every attempt is recorded, the other products finish, \
+                 and it can be retried."
             }
             Self::RollingRestart => {
-                "SIGTERM of every node in turn: all drains, no call is cut, and each socket of a web \
-                 node is told 4200."
+                "SIGTERM of every node in turn: each drains, no call is cut off, and each socket of \
+                 a web node is closed with 4200."
             }
-            Self::Poison => {
-                "Messages in the command queues that nobody can read: each is kept once, and its \
-                 neighbours are done."
+            Self::PoisonMessages => {
+                "Unreadable messages in the command queues: each is saved once as rejected, and \
+                 the tasks around it finish."
             }
         }
     }
 
-    /// Of a round's moments: the same for the same seed, whichever other
-    /// rounds there are.
-    pub fn dice(self, seed: u64, round: u64) -> StdRng {
+    /// Returns the random generator of a round's moments: the same for the same
+    /// seed, whichever other rounds run.
+    pub fn round_rng(self, seed: u64, round: u64) -> StdRng {
         let id = Uuid::new_v5(&Uuid::from_u64_pair(seed, round), self.name().as_bytes());
         StdRng::seed_from_u64(id.as_u64_pair().0)
     }
 
-    /// Of the SKUs, so that no two rounds share one.
-    pub fn prefix(self) -> String {
-        let place = Self::ALL.iter().position(|fault| *fault == self).unwrap_or_default();
-        format!("F{place:02}R")
+    /// Returns the prefix of the SKUs, so that no two faults share one.
+    pub fn sku_prefix(self) -> String {
+        let index = Self::ALL.iter().position(|fault| *fault == self).unwrap_or_default();
+        format!("F{index:02}R")
     }
 
-    pub fn named(name: &str) -> anyhow::Result<Self> {
+    pub fn from_name(name: &str) -> anyhow::Result<Self> {
         let found = Self::ALL.into_iter().find(|fault| fault.name() == name);
         found.with_context(|| {
             let names: Vec<_> = Self::ALL.iter().map(|fault| fault.name()).collect();
@@ -186,13 +189,15 @@ impl Fault {
         })
     }
 
-    /// Further rows of the first batch, for what depends on the product.
-    pub fn rows(self, prefix: &str) -> String {
+    /// Returns more rows of the first batch, for faults that a product causes.
+    pub fn extra_rows(self, prefix: &str) -> String {
         let row = |word: &str, n: usize| format!("{prefix}-{word}-{n},Lamp,19.90,\n");
         match self {
-            // A Retry-After that is a date must not be read by a clock that is off.
-            Self::Storm | Self::ClockOff => (0..5).map(|n| row("SBX-429ONCE", n)).collect(),
-            Self::AlwaysFails => row("SBX-500ALWAYS", 0),
+            // A Retry-After that is a date must not be compared with a wrong clock.
+            Self::RateLimitStorm | Self::ClockSkew => {
+                (0..5).map(|n| row("SBX-429ONCE", n)).collect()
+            }
+            Self::PermanentFailure => row("SBX-500ALWAYS", 0),
             _ => String::new(),
         }
     }

@@ -1,127 +1,148 @@
-//! The first batch, in whose launch web nodes may be killed.
+//! The first batch, during whose launch web nodes may be killed.
 
 use super::{
+    context::{AcceptedJob, FaultContext},
     fault::Fault,
-    scene::{Scene, Told},
 };
-use crate::api::{Api, csv_of};
+use crate::api::{ApiClient, product_csv_with_prefix};
 use anyhow::bail;
 use contract::api::Job;
 use rand::RngExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::sleep;
 
-/// A launch that nobody takes for so long is not taken.
-const NEVER: Duration = Duration::from_secs(180);
-/// Kills until one comes at the right moment.
-const TRIES: usize = 10;
-/// Of the launches that are tried, products.
-const FEW: usize = 2;
+/// Maximum time until a launch is accepted.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(180);
+/// Maximum number of kills until one comes at the right moment.
+const MAX_KILLS: usize = 10;
+/// Products of each trial launch.
+const TRIAL_PRODUCTS: usize = 2;
 
-/// The batch, and jobs that were tried before it.
-pub async fn first(scene: &mut Scene<'_>, fault: Fault, file: String) -> anyhow::Result<Job> {
+/// Launches the first batch, after the trial launches of faults that kill web nodes.
+pub async fn launch_first_batch(
+    context: &mut FaultContext<'_>,
+    fault: Fault,
+    file: String,
+) -> anyhow::Result<Job> {
     match fault {
-        Fault::WebKilledAfter202 => killed_after(scene).await?,
-        Fault::WebKilledBefore202 => killed_before(scene).await?,
+        Fault::WebKilledAfter202 => kill_web_nodes_after_202(context).await?,
+        Fault::WebKilledBefore202 => kill_web_node_before_202(context).await?,
         _ => {}
     }
-    let key = format!("{}A", scene.name);
-    launch(scene.apis, file, &key).await
+    let key = format!("{}A", context.name);
+    launch_with_retries(context.apis, file, &key).await
 }
 
-/// A client that repeats its launch with the same key until it is accepted.
-pub async fn launch(apis: &[Api], file: String, key: &str) -> anyhow::Result<Job> {
-    let ask = |api: Api| {
+/// Launches an upload, and repeats it with the same key until it is accepted.
+pub async fn launch_with_retries(
+    apis: &[ApiClient],
+    file: String,
+    key: &str,
+) -> anyhow::Result<Job> {
+    let send_launch = |api: ApiClient| {
         let file = file.clone();
         async move { api.upload(file, key).await }
     };
-    repeated(apis, ask).await
+    retry_across_nodes(apis, send_launch).await
 }
 
-/// Asks one node after the other until one accepts.
-pub async fn repeated<F: Future<Output = anyhow::Result<Job>>>(
-    apis: &[Api],
-    ask: impl Fn(Api) -> F,
+/// Sends a launch to one node after the other until one accepts it.
+pub async fn retry_across_nodes<F: Future<Output = anyhow::Result<Job>>>(
+    apis: &[ApiClient],
+    send_launch: impl Fn(ApiClient) -> F,
 ) -> anyhow::Result<Job> {
     let start = Instant::now();
     for api in apis.iter().cycle() {
-        match ask(api.clone()).await {
+        match send_launch(api.clone()).await {
             Ok(job) => return Ok(job),
-            Err(error) if start.elapsed() > NEVER => return Err(error),
+            Err(error) if start.elapsed() > LAUNCH_TIMEOUT => return Err(error),
             Err(_) => sleep(Duration::from_millis(200)).await,
         }
     }
     bail!("there is no web node")
 }
 
-/// Kills both web nodes with a 202, until nothing of its job was published.
-async fn killed_after(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+/// Kills both web nodes right after a 202, until one time nothing of the job was
+/// published.
+async fn kill_web_nodes_after_202(context: &mut FaultContext<'_>) -> anyhow::Result<()> {
     let mut published = Vec::new();
-    while published.len() < TRIES && !published.contains(&0) {
-        let name = format!("{}T{}", scene.name, published.len());
-        let job = scene.apis[0].upload(csv_of(&name, FEW), &name).await?;
-        for node in &mut scene.cluster.web {
+    while published.len() < MAX_KILLS && !published.contains(&0) {
+        let name = format!("{}T{}", context.name, published.len());
+        let job =
+            context.apis[0].upload(product_csv_with_prefix(&name, TRIAL_PRODUCTS), &name).await?;
+        for node in &mut context.cluster.web {
             node.kill();
         }
-        // PostgreSQL's clock is this machine's.
+        // PostgreSQL uses the same clock.
         let killed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-        scene.told.push(Told::new(job.id, FEW));
+        context.accepted_jobs.push(AcceptedJob::new(job.id, TRIAL_PRODUCTS));
         let sql = format!(
             "SELECT count(*) FROM tasks WHERE job_id = '{}' AND published_at <= {killed}",
             job.id
         );
-        published.push(scene.cluster.database.count(&sql).await?);
-        sleep(Duration::from_millis(scene.dice.random_range(200..1_500))).await;
-        for node in &mut scene.cluster.web {
+        published.push(context.cluster.database.query_count(&sql).await?);
+        sleep(Duration::from_millis(context.rng.random_range(200..1_500))).await;
+        for node in &mut context.cluster.web {
             node.spawn().await?;
         }
     }
     let detail = format!("items published by then: {published:?}");
-    scene.report.check("killed between commit and publish", published.contains(&0), &*detail);
-    scene.report.figure("kills with a 202", detail, None);
+    context.report.add_check("killed between commit and publish", published.contains(&0), &*detail);
+    context.report.add_figure("kills after a 202", detail, None);
     Ok(())
 }
 
-/// Kills a web node during a launch, until one is left without an answer; its
-/// client asks the other node again.
-async fn killed_before(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+/// Kills a web node during a launch, until one launch gets no response; the client
+/// repeats each at the other node.
+async fn kill_web_node_before_202(context: &mut FaultContext<'_>) -> anyhow::Result<()> {
     let mut longest = 60_000;
-    for n in 1..=TRIES {
-        let name = format!("{}T{n}", scene.name);
-        let (api, key) = (scene.apis[0].clone(), name.clone());
-        let asked = tokio::spawn(async move { api.upload(csv_of(&key, FEW), &key).await });
-        let moment = scene.dice.random_range(0..longest);
+    for n in 1..=MAX_KILLS {
+        let name = format!("{}T{n}", context.name);
+        let (api, key) = (context.apis[0].clone(), name.clone());
+        let request = tokio::spawn(async move {
+            api.upload(product_csv_with_prefix(&key, TRIAL_PRODUCTS), &key).await
+        });
+        let moment = context.rng.random_range(0..longest);
         sleep(Duration::from_micros(moment)).await;
-        scene.cluster.web[0].kill();
-        let answered = asked.await?;
-        let again = launch(&scene.apis[1..], csv_of(&name, FEW), &name).await?;
-        scene.told.push(Told::new(again.id, FEW));
-        scene.cluster.web[0].spawn().await?;
+        context.cluster.web[0].kill();
+        let answered = request.await?;
+        let again = launch_with_retries(
+            &context.apis[1..],
+            product_csv_with_prefix(&name, TRIAL_PRODUCTS),
+            &name,
+        )
+        .await?;
+        context.accepted_jobs.push(AcceptedJob::new(again.id, TRIAL_PRODUCTS));
+        context.cluster.web[0].spawn().await?;
         match answered {
             Ok(first) => {
                 let same = first.id == again.id;
-                scene.report.check("one key, one job", same, format!("{name}: {same}"));
-                // Too late.
+                context.report.add_check("one key, one job", same, format!("{name}: {same}"));
+                // The kill came too late.
                 longest = moment.max(2_000);
             }
             Err(error) if was_sent(&error) => {
-                let detail = format!("the {n}. kill, {:.1} ms after it began", ms(moment));
-                scene.report.figure("a launch without an answer", detail, None);
+                let detail = format!("kill {n}, {:.1} ms after the launch began", millis(moment));
+                context.report.add_figure("a launch without an answer", detail, None);
                 return Ok(());
             }
-            // Too early: nobody was asked.
+            // The kill came too early: the request was not sent.
             Err(_) => {}
         }
     }
-    scene.report.check("a launch without an answer", false, format!("none by {TRIES} kills"));
+    context.report.add_check(
+        "a launch without an answer",
+        false,
+        format!("none in {MAX_KILLS} kills"),
+    );
     Ok(())
 }
 
-/// Whether the node may have heard it.
+/// Returns whether the node may have received the request.
 fn was_sent(error: &anyhow::Error) -> bool {
     error.downcast_ref::<reqwest::Error>().is_some_and(|error| !error.is_connect())
 }
 
-fn ms(micros: u64) -> f64 {
+fn millis(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64() * 1e3
 }

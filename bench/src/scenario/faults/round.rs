@@ -1,190 +1,205 @@
-//! One round: launch, fault, end, and what must hold.
+//! One round: launch, fault, recovery and checks.
 
 use super::{
+    context::{AcceptedJob, FaultContext},
     fault::Fault,
-    happen,
-    kept::{self, kept},
+    fault_checks::{self, check_fault},
+    inject,
+    instances::{self, InstanceStarts},
     launch,
-    listen::{self, CUTS, Heard, listen},
-    machines::{self, Machines},
-    scene::{Scene, Told},
+    listener::{self, ListenerResult, MIN_CUTS, follow_job},
 };
 use crate::{
     api::{
-        Api, WIDTH,
-        account::{CLOUDWATCH, EC2},
-        csv_of,
+        ApiClient, CHANNEL_COUNT,
+        aws::{CLOUDWATCH, EC2},
+        product_csv_with_prefix,
     },
-    audit::{self, over::Limit},
+    audit::{self, rate_limit::AllowedRate},
     cluster::Cluster,
-    machine::Machine,
+    host::HostInfo,
     report::Report,
-    stream::Stream,
+    websocket::WebSocketClient,
 };
 use anyhow::{Context, ensure};
 use contract::{JobId, state::JobState};
 use rand::{RngExt, rngs::StdRng};
-use sandbox::Rate;
+use sandbox::RateLimit;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
 
-/// A round that makes no progress for this long has lost something.
-const STUCK: Duration = Duration::from_secs(180);
-/// The longest pause between two attempts, at speed 1: nothing else may be
-/// left to do meanwhile.
-const BACK_OFF: Duration = Duration::from_secs(600);
+/// A round without progress for this long has lost something.
+const STUCK_TIMEOUT: Duration = Duration::from_secs(180);
+/// Longest backoff between two attempts at speed 1, during which there may be no
+/// other work.
+const MAX_BACKOFF: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug)]
-pub struct Setting {
+pub struct RoundConfig {
     pub products: usize,
     pub lease: Duration,
     pub speed: f64,
-    /// What a request may be held up on its way.
-    pub held_up: Duration,
+    /// Maximum delay of a request on its way to a channel.
+    pub max_request_delay: Duration,
 }
 
-impl Setting {
-    /// None where the services' own count is the measure.
-    fn limits(&self) -> BTreeMap<String, Limit> {
+impl RoundConfig {
+    /// Returns the limits by service; empty if the services' own counts decide.
+    fn rate_limits(&self) -> BTreeMap<String, AllowedRate> {
         let channels = sandbox::channels().iter().map(|spec| (spec.id, spec.rate));
         let account = [(EC2, sandbox::EC2_RATE), (CLOUDWATCH, sandbox::CLOUDWATCH_RATE)];
-        let all = channels.chain(account).filter(|_| !self.held_up.is_zero());
-        all.map(|(id, Rate { per_second, bucket })| {
-            let limit = Limit { rate: per_second * self.speed, bucket, held_up: self.held_up };
+        let all = channels.chain(account).filter(|_| !self.max_request_delay.is_zero());
+        all.map(|(id, RateLimit { per_second, burst })| {
+            let rate = per_second * self.speed;
+            let limit = AllowedRate { rate, burst, max_delay: self.max_request_delay };
             (id.to_owned(), limit)
         })
         .collect()
     }
 
-    fn stuck(&self) -> Duration {
-        STUCK + BACK_OFF.div_f64(self.speed)
+    fn stuck_timeout(&self) -> Duration {
+        STUCK_TIMEOUT + MAX_BACKOFF.div_f64(self.speed)
     }
 }
 
-pub struct Round {
+pub struct FaultRound {
     pub fault: Fault,
-    /// Of the SKUs.
+    /// Prefix of the SKUs.
     pub name: String,
-    pub setting: Setting,
+    pub config: RoundConfig,
 }
 
-/// What a round found.
-pub struct Found {
+/// Result of a round.
+pub struct FaultRoundResult {
     pub items: usize,
-    pub need_person: u32,
-    /// From the fault's end to the end of all jobs.
-    pub recovered: Duration,
-    /// What was measured besides, in words.
+    pub needs_review: u32,
+    /// Time from the end of the fault to the end of all jobs.
+    pub recovery_time: Duration,
+    /// Texts of the figures.
     pub figures: Vec<String>,
-    /// What did not hold, in words.
-    pub broken: Vec<String>,
+    /// Texts of the failed checks.
+    pub failed_checks: Vec<String>,
 }
 
-impl Found {
-    /// The round did not come to its end.
-    pub fn stopped(why: String) -> Self {
-        let (recovered, figures, broken) = (Duration::ZERO, Vec::new(), vec![why]);
-        Self { items: 0, need_person: 0, recovered, figures, broken }
+impl FaultRoundResult {
+    /// Returns the result of a round that was aborted.
+    pub fn aborted(why: String) -> Self {
+        let (recovery_time, figures, failed_checks) = (Duration::ZERO, Vec::new(), vec![why]);
+        Self { items: 0, needs_review: 0, recovery_time, figures, failed_checks }
     }
 }
 
-impl Round {
-    pub async fn run(&self, cluster: &mut Cluster, dice: &mut StdRng) -> anyhow::Result<Found> {
-        let apis = cluster.apis().await?;
-        let stopped = machines::stopped(&apis[0]).await?;
-        let (before, known) = (apis[0].ledger_summary().await?, jobs(&apis[0]).await?);
-        let (_, since) = Stream::at_head(&apis[0]).await?;
+impl FaultRound {
+    pub async fn run(
+        &self,
+        cluster: &mut Cluster,
+        rng: &mut StdRng,
+    ) -> anyhow::Result<FaultRoundResult> {
+        let apis = cluster.signed_in_clients().await?;
+        let stopped = instances::stop_all(&apis[0]).await?;
+        let (before, known) = (apis[0].ledger_summary().await?, listed_job_ids(&apis[0]).await?);
+        let (_, position) = WebSocketClient::open_at_head(&apis[0]).await?;
         let names = ["A", "B"].map(|batch| format!("{}{batch}", self.name));
-        let mut files = names.clone().map(|name| csv_of(&name, self.setting.products));
-        let more = self.fault.rows(&names[0]);
-        let counts = [self.setting.products + more.lines().count(), self.setting.products];
+        let mut files =
+            names.clone().map(|name| product_csv_with_prefix(&name, self.config.products));
+        let more = self.fault.extra_rows(&names[0]);
+        let counts = [self.config.products + more.lines().count(), self.config.products];
         files[0].push_str(&more);
         let [first, second] = files;
-        let report = Report::new("", Machine::of(cluster.folder()));
-        let mut scene = Scene {
+        let report = Report::new("", HostInfo::collect(cluster.folder()));
+        let mut context = FaultContext {
             cluster,
             apis: &apis,
             name: &self.name,
-            lease: self.setting.lease,
-            dice,
-            must_try: Vec::new(),
-            told: Vec::new(),
+            lease: self.config.lease,
+            rng,
+            required_workers: Vec::new(),
+            accepted_jobs: Vec::new(),
             report,
         };
-        let lead = Machines::lead(scene.dice, self.setting.speed);
-        let wait = Duration::from_millis(scene.dice.random_range(300..2_500));
-        // On its own: whatever holds its launch up holds up nothing else.
-        let machines = {
+        let lead = InstanceStarts::lead_time(context.rng, self.config.speed);
+        let wait = Duration::from_millis(context.rng.random_range(300..2_500));
+        // In a task of its own, so that a delayed launch delays nothing else.
+        let instance_starts = {
             let (apis, key) = (apis.clone(), format!("{}M", self.name));
             tokio::spawn(async move {
                 sleep(wait.saturating_sub(lead)).await;
-                Machines::launch(&apis, &key, stopped).await
+                InstanceStarts::launch(&apis, &key, stopped).await
             })
         };
         sleep(lead.saturating_sub(wait)).await;
         let batches = [
-            launch::first(&mut scene, self.fault, first).await?,
-            launch::launch(&apis, second, &names[1]).await?,
+            launch::launch_first_batch(&mut context, self.fault, first).await?,
+            launch::launch_with_retries(&apis, second, &names[1]).await?,
         ];
         let clients = batches.each_ref().map(|job| {
-            let (apis, since, job) = (apis.clone(), since.clone(), job.clone());
-            let (first, lives) = (scene.dice.random_range(0..2), listen::lives(scene.dice));
-            tokio::spawn(async move { listen(&apis, since, job, first, lives).await })
+            let (apis, position, job) = (apis.clone(), position.clone(), job.clone());
+            let (first, lifetimes) =
+                (context.rng.random_range(0..2), listener::connection_lifetimes(context.rng));
+            tokio::spawn(async move { follow_job(&apis, position, job, first, lifetimes).await })
         });
         sleep(wait).await;
-        happen::happen(self.fault, &mut scene).await?;
-        let mended = Instant::now();
-        let machines = machines.await??;
-        let Scene { cluster, must_try, told: more, mut report, .. } = scene;
-        let told: Vec<_> = batches
+        inject::inject(self.fault, &mut context).await?;
+        let restored_at = Instant::now();
+        let instance_starts = instance_starts.await??;
+        let FaultContext { cluster, required_workers, accepted_jobs: more, mut report, .. } =
+            context;
+        let accepted_jobs: Vec<_> = batches
             .iter()
             .zip(counts)
-            .map(|(job, products)| Told::new(job.id, products))
+            .map(|(job, products)| AcceptedJob::new(job.id, products))
             .chain(more)
             .collect();
-        let ids: Vec<_> = told.iter().map(|told| told.job).chain([machines.job]).collect();
+        let ids: Vec<_> = accepted_jobs
+            .iter()
+            .map(|accepted| accepted.job)
+            .chain([instance_starts.job])
+            .collect();
         for &job in &ids {
-            self.until_ended(&apis, job).await?;
+            self.wait_until_finished(&apis, job).await?;
         }
-        let recovered = mended.elapsed();
-        happen::mend(cluster).await?;
+        let recovery_time = restored_at.elapsed();
+        inject::restore_nodes(cluster).await?;
 
-        let mut need_person = 0;
-        for job in &told {
-            audit::items(&apis[0], job.job, job.products, job.allowed, &mut report).await?;
+        let mut needs_review = 0;
+        for job in &accepted_jobs {
+            audit::check_items(&apis[0], job.job, job.products, job.allowed, &mut report).await?;
         }
-        machines.check(&apis[0], &mut report).await?;
+        instance_starts.check(&apis[0], &mut report).await?;
         for &job in &ids {
-            need_person += apis[0].job(job).await?.counts.needs_person;
+            needs_review += apis[0].job(job).await?.counts.needs_review;
         }
-        report.figure("need a person", need_person.to_string(), None);
-        listed(&apis[0], &known, &ids, &mut report).await?;
+        report.add_figure("need review", needs_review.to_string(), None);
+        check_job_list(&apis[0], &known, &ids, &mut report).await?;
         let mut cuts = Vec::new();
         for client in clients {
-            let Heard { page, cuts: cut } =
-                timeout(STUCK, client).await.context("a client hears no end")???;
-            page.compare(&apis[1], &mut report).await?;
+            let ListenerResult { page, cuts: cut } =
+                timeout(STUCK_TIMEOUT, client).await.context("a client received no end")???;
+            page.compare_with_store(&apis[1], &mut report).await?;
             cuts.push(cut);
         }
-        let enough = cuts.iter().all(|cut| *cut >= CUTS);
-        report.check("each client is cut off twice or more", enough, format!("{cuts:?} times"));
-        report.figure("cuts", format!("{cuts:?}"), None);
-        let launched = [batches[0].id, batches[1].id, machines.job];
-        let tried = kept::tried(&apis[0], &launched).await?;
-        kept::took_part(&must_try, &tried, &mut report);
-        kept(self.fault, &apis[0], batches[0].id, &tried, &mut report).await?;
-        audit::ledger_since(&apis[0], &before, &ids, &self.setting.limits(), &mut report).await?;
-        let items: usize = told.iter().map(|told| told.products * WIDTH).sum();
-        let items = items + Machines::steps();
-        let (figures, broken) = (report.figures().collect(), report.broken().collect());
-        Ok(Found { items, need_person, recovered, figures, broken })
+        let enough = cuts.iter().all(|cut| *cut >= MIN_CUTS);
+        report.add_check("each client is cut off twice or more", enough, format!("{cuts:?} times"));
+        report.add_figure("cuts", format!("{cuts:?}"), None);
+        let launched = [batches[0].id, batches[1].id, instance_starts.job];
+        let tasks = fault_checks::tasks_with_attempts(&apis[0], &launched).await?;
+        fault_checks::check_workers_took_part(&required_workers, &tasks, &mut report);
+        check_fault(self.fault, &apis[0], batches[0].id, &tasks, &mut report).await?;
+        audit::check_ledger_since(&apis[0], &before, &ids, &self.config.rate_limits(), &mut report)
+            .await?;
+        let items: usize =
+            accepted_jobs.iter().map(|accepted| accepted.products * CHANNEL_COUNT).sum();
+        let items = items + InstanceStarts::expected_task_count();
+        let (figures, failed_checks) =
+            (report.figures().collect(), report.failed_checks().collect());
+        Ok(FaultRoundResult { items, needs_review, recovery_time, figures, failed_checks })
     }
 
-    /// Waits for the job's end as long as it gets on.
-    async fn until_ended(&self, apis: &[Api], job: JobId) -> anyhow::Result<()> {
+    /// Waits until the job has finished, as long as it makes progress.
+    async fn wait_until_finished(&self, apis: &[ApiClient], job: JobId) -> anyhow::Result<()> {
         let mut progress = (Instant::now(), u32::MAX);
         for api in apis.iter().cycle() {
             if let Ok(found) = api.job(job).await {
@@ -195,33 +210,33 @@ impl Round {
                     progress = (Instant::now(), found.counts.open);
                 }
             }
-            let stuck = progress.0.elapsed() > self.setting.stuck();
-            ensure!(!stuck, "{} items don't come to an end", progress.1);
+            let stuck = progress.0.elapsed() > self.config.stuck_timeout();
+            ensure!(!stuck, "{} items don't finish", progress.1);
             sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 }
 
-/// The newest jobs in the user's list.
-async fn jobs(api: &Api) -> anyhow::Result<BTreeSet<JobId>> {
+/// Returns the newest jobs in the user's list.
+async fn listed_job_ids(api: &ApiClient) -> anyhow::Result<BTreeSet<JobId>> {
     Ok(api.jobs().await?.items.into_iter().map(|job| job.id).collect())
 }
 
-/// Whatever is new in the user's list a client was told of: no key has made
-/// two jobs, and nothing that was refused is there.
-async fn listed(
-    api: &Api,
+/// Checks that the new jobs in the user's list are those that clients got a 202
+/// for: no key has made two jobs, and no refused launch is listed.
+async fn check_job_list(
+    api: &ApiClient,
     known: &BTreeSet<JobId>,
-    told: &[JobId],
+    accepted_jobs: &[JobId],
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let told: BTreeSet<_> = told.iter().copied().collect();
-    let new: BTreeSet<_> = jobs(api).await?.difference(known).copied().collect();
-    report.check(
-        "jobs in the list = jobs told",
-        new == told,
-        format!("{} there, {} told", new.len(), told.len()),
+    let accepted_jobs: BTreeSet<_> = accepted_jobs.iter().copied().collect();
+    let new: BTreeSet<_> = listed_job_ids(api).await?.difference(known).copied().collect();
+    report.add_check(
+        "listed jobs are the accepted jobs",
+        new == accepted_jobs,
+        format!("{} listed, {} accepted", new.len(), accepted_jobs.len()),
     );
     Ok(())
 }

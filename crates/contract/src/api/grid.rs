@@ -1,37 +1,49 @@
 //! A job's tasks as rows and as a graph.
 
 use super::Task;
-use crate::state::words;
+use crate::state::string_enum;
 use serde::{Deserialize, Serialize};
 
 /// One row of the grid: a product (or a machine) and its tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridRow {
+    /// Number of the row in the job, from 0.
     pub row: u32,
+    /// SKU of the product, or id of the machine.
     pub sku: String,
+    /// Title of the product, or name of the machine.
     pub title: String,
-    /// In the order of the job's channels (uploads), or of the chain.
+    /// Tasks in the order of the job's channels (uploads), or of the chain.
     pub cells: Vec<Task>,
 }
 
-/// A window into the grid, by place among the rows that match a filter.
+/// A window into the grid, by position among the rows that match a filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
-    /// How many rows match in all.
+    /// Number of all matching rows.
     pub matching: u32,
+    /// Position of the first row of the window, from 0.
     pub offset: u32,
+    /// Rows of the window.
     pub rows: Vec<GridRow>,
 }
 
-words!(
-    /// Which rows of the grid are shown: those with at least one such task.
-    Filter {
+string_enum!(
+    /// Filter of the grid's rows: shows rows with at least one such task.
+    GridFilter {
+        /// All rows.
         All = "all",
+        /// Rows with a failed task.
         Failed = "failed",
+        /// Rows with a running task.
         Running = "running",
+        /// Rows with a queued task.
         Waiting = "waiting",
-        NeedsPerson = "needs_person",
+        /// Rows with a task that needs review.
+        NeedsReview = "needs_review",
+        /// Rows with a task that succeeded.
         Succeeded = "succeeded",
+        /// Rows with a cancelled task.
         Cancelled = "cancelled",
     }
 );
@@ -39,43 +51,55 @@ words!(
 /// The chain of a job as a graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
-    /// Causes before what they cause.
+    /// Nodes, each after those that cause it.
     pub nodes: Vec<FlowNode>,
+    /// Edges from causes to effects.
     pub edges: Vec<FlowEdge>,
 }
 
 /// Tasks of one kind, and of one channel where the kind has channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowNode {
+    /// Kind of the tasks' command.
     pub kind: String,
+    /// Channel of the tasks.
     #[serde(default)]
     pub channel: Option<String>,
-    /// Causes between a launch and these tasks: 0 for what was launched.
+    /// Number of causes between the launch and these tasks: 0 for launched tasks.
     pub depth: u32,
+    /// Number of queued tasks.
     pub queued: u32,
+    /// Number of running tasks.
     pub running: u32,
+    /// Number of tasks that succeeded.
     pub succeeded: u32,
+    /// Number of failed tasks.
     pub failed: u32,
+    /// Number of cancelled tasks.
     pub cancelled: u32,
-    pub needs_person: u32,
+    /// Number of tasks that need review.
+    pub needs_review: u32,
 }
 
 impl FlowNode {
+    /// Returns the number of all tasks of the node.
     pub const fn total(&self) -> u32 {
         self.queued
             + self.running
             + self.succeeded
             + self.failed
             + self.cancelled
-            + self.needs_person
+            + self.needs_review
     }
 }
 
-/// How many tasks of one node were caused by those of another.
+/// Number of tasks of one node that those of another caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowEdge {
-    /// Places in [`Flow::nodes`].
+    /// Index of the causing node in [`Flow::nodes`].
     pub from: u32,
+    /// Index of the caused node in [`Flow::nodes`].
     pub to: u32,
+    /// Number of tasks.
     pub count: u32,
 }

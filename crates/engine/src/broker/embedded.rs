@@ -1,7 +1,7 @@
-//! Queues in this process. What they hold is lost with it, and published
-//! again from the task table at the next start.
+//! Queues in the memory of this process. Messages are lost with it, and published again
+//! from the task table at the next start.
 
-use super::{Broker, Deliveries, Delivery, Depth, Error, News};
+use super::{Broker, Deliveries, Delivery, Error, HubEvent, QueueDepth};
 use async_trait::async_trait;
 use contract::envelope::Dispatch;
 use std::{
@@ -14,69 +14,69 @@ use std::{
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// News that a slow hub may be behind before it has to resync.
-const NEWS: usize = 4_096;
+/// Number of events that a slow hub may lag behind before it has to resync.
+const EVENT_BUFFER: usize = 4_096;
 
 #[derive(Default)]
-struct Queue {
+struct InMemoryQueue {
     ready: Mutex<VecDeque<Dispatch>>,
-    filled: Notify,
+    message_added: Notify,
     consumers: AtomicU64,
 }
 
-impl Queue {
-    fn push(&self, dispatch: Dispatch, in_front: bool) {
+impl InMemoryQueue {
+    fn push(&self, dispatch: Dispatch, at_front: bool) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_front {
+        if at_front {
             ready.push_front(dispatch);
         } else {
             ready.push_back(dispatch);
         }
-        self.filled.notify_one();
+        self.message_added.notify_one();
     }
 
     async fn pop(&self) -> Dispatch {
         loop {
-            let filled = self.filled.notified();
+            let message_added = self.message_added.notified();
             if let Some(next) =
                 self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
             {
                 return next;
             }
-            filled.await;
+            message_added.await;
         }
     }
 }
 
 /// Counts a consumer until it ends.
-struct Consumer(Arc<Queue>);
+struct ConsumerGuard(Arc<InMemoryQueue>);
 
-impl Consumer {
-    fn new(queue: Arc<Queue>) -> Self {
+impl ConsumerGuard {
+    fn new(queue: Arc<InMemoryQueue>) -> Self {
         queue.consumers.fetch_add(1, Ordering::SeqCst);
         Self(queue)
     }
 }
 
-impl Drop for Consumer {
+impl Drop for ConsumerGuard {
     fn drop(&mut self) {
         self.0.consumers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Puts a message back that was dropped without an acknowledgement.
-struct Held {
-    queue: Arc<Queue>,
+/// Returns a message to its queue if it is dropped without an acknowledgement.
+struct UnackedMessage {
+    queue: Arc<InMemoryQueue>,
     dispatch: Option<Dispatch>,
 }
 
-impl Held {
-    fn settle(mut self) {
+impl UnackedMessage {
+    fn acknowledge(mut self) {
         self.dispatch = None;
     }
 }
 
-impl Drop for Held {
+impl Drop for UnackedMessage {
     fn drop(&mut self) {
         if let Some(dispatch) = self.dispatch.take() {
             self.queue.push(dispatch, true);
@@ -85,31 +85,31 @@ impl Drop for Held {
 }
 
 /// The broker of a single process.
-pub struct Embedded {
-    queues: Mutex<HashMap<String, Arc<Queue>>>,
-    news: broadcast::Sender<Arc<News>>,
+pub struct EmbeddedBroker {
+    queues: Mutex<HashMap<String, Arc<InMemoryQueue>>>,
+    events: broadcast::Sender<Arc<HubEvent>>,
 }
 
-impl Default for Embedded {
+impl Default for EmbeddedBroker {
     fn default() -> Self {
-        Self { queues: Mutex::default(), news: broadcast::channel(NEWS).0 }
+        Self { queues: Mutex::default(), events: broadcast::channel(EVENT_BUFFER).0 }
     }
 }
 
-impl Embedded {
-    fn queue(&self, name: &str) -> Arc<Queue> {
+impl EmbeddedBroker {
+    fn get_or_create_queue(&self, name: &str) -> Arc<InMemoryQueue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(queues.entry(name.to_owned()).or_default())
     }
 }
 
 #[async_trait]
-impl Broker for Embedded {
-    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error> {
+impl Broker for EmbeddedBroker {
+    async fn declare_queues(&self, queues: &[String]) -> Result<Vec<String>, Error> {
         for queue in queues {
-            self.queue(queue);
+            self.get_or_create_queue(queue);
         }
-        // Nobody deletes one. Whoever starts with new ones knows it.
+        // Queues are never deleted, and a process that starts with new ones knows it.
         Ok(Vec::new())
     }
 
@@ -117,32 +117,36 @@ impl Broker for Embedded {
         batch
             .iter()
             .map(|dispatch| {
-                self.queue(&dispatch.queue).push(dispatch.clone(), false);
+                self.get_or_create_queue(&dispatch.queue).push(dispatch.clone(), false);
                 Ok(())
             })
             .collect()
     }
 
-    async fn consume(&self, queue: &str, slots: u16) -> Result<Deliveries, Error> {
-        let queue = self.queue(queue);
+    async fn consume(&self, queue: &str, prefetch: u16) -> Result<Deliveries, Error> {
+        let queue = self.get_or_create_queue(queue);
         let (sender, deliveries) = mpsc::channel(1);
-        let slots = Arc::new(Semaphore::new(slots.into()));
-        let consumer = Consumer::new(Arc::clone(&queue));
+        let prefetch_permits = Arc::new(Semaphore::new(prefetch.into()));
+        let consumer = ConsumerGuard::new(Arc::clone(&queue));
         tokio::spawn(async move {
             let _consumer = consumer;
             loop {
-                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+                let Ok(prefetch_permit) = Arc::clone(&prefetch_permits).acquire_owned().await
+                else {
+                    return;
+                };
                 let dispatch = tokio::select! {
                     dispatch = queue.pop() => dispatch,
                     () = sender.closed() => return,
                 };
-                let held = Held { queue: Arc::clone(&queue), dispatch: Some(dispatch.clone()) };
+                let unacked =
+                    UnackedMessage { queue: Arc::clone(&queue), dispatch: Some(dispatch.clone()) };
                 let delivery = Delivery {
                     content: Ok(dispatch),
-                    acknowledge: Some(Box::new(move || {
+                    ack_fn: Some(Box::new(move || {
                         Box::pin(async move {
-                            held.settle();
-                            drop(slot);
+                            unacked.acknowledge();
+                            drop(prefetch_permit);
                         })
                     })),
                 };
@@ -154,23 +158,23 @@ impl Broker for Embedded {
         Ok(deliveries)
     }
 
-    async fn depth(&self, queue: &str) -> Result<Depth, Error> {
-        let queue = self.queue(queue);
+    async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, Error> {
+        let queue = self.get_or_create_queue(queue);
         let ready = queue.ready.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Ok(Depth {
+        Ok(QueueDepth {
             ready: u64::try_from(ready).unwrap_or(u64::MAX),
             consumers: queue.consumers.load(Ordering::SeqCst),
         })
     }
 
-    fn announce(&self, news: News) {
-        crate::measure::announced(&news);
-        // An error says that no hub listens.
-        let _ = self.news.send(Arc::new(news));
+    fn broadcast(&self, event: HubEvent) {
+        crate::metrics::record_event(&event);
+        // Fails only if no hub is subscribed.
+        let _ = self.events.send(Arc::new(event));
     }
 
-    fn news(&self) -> broadcast::Receiver<Arc<News>> {
-        self.news.subscribe()
+    fn subscribe(&self) -> broadcast::Receiver<Arc<HubEvent>> {
+        self.events.subscribe()
     }
 
     async fn run(&self, _stop: CancellationToken) {
@@ -183,7 +187,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn keeps_the_suite() {
-        super::super::suite::run(&Embedded::default()).await;
+    async fn passes_the_port_suite() {
+        super::super::suite::run(&EmbeddedBroker::default()).await;
     }
 }

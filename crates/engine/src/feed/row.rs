@@ -1,24 +1,24 @@
-//! One row, and what its cells may hold.
+//! The cells of one row, and rules for their content.
 
 use super::{
     Delimiter,
-    cell::clean,
+    cell_text::trim_and_unescape,
     findings::Findings,
     header::{Column, Header},
     sku,
 };
 use contract::{
     product::{Price, PriceError},
-    text::{self, CELL_BYTES, PRODUCT_TITLE},
+    text::{self, MAX_CELL_BYTES, PRODUCT_TITLE},
 };
 use csv::StringRecord;
 
-/// Marks what could not be read; [`Findings`] has the reason.
+/// Marks a value that could not be read; [`Findings`] has the reason.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Faulty;
+pub(super) struct ErrorReported;
 
 pub(super) struct Row<'r> {
-    /// The line in which the row starts, from 1.
+    /// Line in which the row starts, from 1.
     pub line: u64,
     pub cells: &'r StringRecord,
     pub header: &'r Header,
@@ -26,33 +26,38 @@ pub(super) struct Row<'r> {
 }
 
 impl<'r> Row<'r> {
-    /// The cell's text; empty where there is no such cell.
+    /// Returns the text of a cell; empty if there is no such cell.
     pub(super) fn cell(&self, column: &Column) -> &'r str {
-        self.cells.get(column.index).map(clean).unwrap_or_default()
+        self.cells.get(column.index).map(trim_and_unescape).unwrap_or_default()
     }
 
-    pub(super) fn text(&self, column: Option<&Column>) -> Option<String> {
+    pub(super) fn optional_text(&self, column: Option<&Column>) -> Option<String> {
         column.map(|column| self.cell(column)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    pub(super) fn fault(&self, column: &Column, reason: &str, findings: &mut Findings) -> Faulty {
-        findings.fault(self.line, Some(&column.name), reason);
-        Faulty
+    pub(super) fn report_error(
+        &self,
+        column: &Column,
+        reason: &str,
+        findings: &mut Findings,
+    ) -> ErrorReported {
+        findings.report_error(self.line, Some(&column.name), reason);
+        ErrorReported
     }
 
-    /// Whether there is a cell for each column, and no more but blank ones
-    /// where the header has blank ones too. A blank one more may be the last
-    /// of a row that a stray delimiter shifts.
-    pub(super) fn is_whole(&self) -> bool {
-        let widths = self.header.widths();
+    /// Returns whether there is a cell for each column, and no more except blank ones
+    /// where the header has blank ones too. Any further blank cell may be the last one of
+    /// a row that a stray delimiter has shifted.
+    pub(super) fn has_expected_width(&self) -> bool {
+        let widths = self.header.allowed_widths();
         let mut surplus = self.cells.iter().skip(*widths.start());
-        widths.contains(&self.cells.len()) && surplus.all(|cell| clean(cell).is_empty())
+        widths.contains(&self.cells.len()) && surplus.all(|cell| trim_and_unescape(cell).is_empty())
     }
 
-    /// Whether every cell stands under its column and is fit to be read.
-    pub(super) fn check(&self, findings: &mut Findings) -> Result<(), Faulty> {
-        if !self.is_whole() {
-            let (cells, width) = (self.cells.len(), *self.header.widths().start());
+    /// Checks that every cell is in its column and has valid content.
+    pub(super) fn validate(&self, findings: &mut Findings) -> Result<(), ErrorReported> {
+        if !self.has_expected_width() {
+            let (cells, width) = (self.cells.len(), *self.header.allowed_widths().start());
             let hint = match cells > width {
                 true => {
                     format!(": put quotes around a text that holds a {}", self.delimiter.name())
@@ -60,83 +65,96 @@ impl<'r> Row<'r> {
                 false => String::new(),
             };
             let reason = format!("the row has {cells} cells where the header has {width}{hint}");
-            findings.fault(self.line, None, &reason);
-            return Err(Faulty);
+            findings.report_error(self.line, None, &reason);
+            return Err(ErrorReported);
         }
-        let unfit = self.cells.iter().map(clean).enumerate().find_map(|(index, cell)| {
-            if cell.len() > CELL_BYTES {
-                let bytes = cell.len();
-                let reason = format!("the cell holds {bytes} bytes; at most {CELL_BYTES} are read");
-                return Some((index, reason));
-            }
-            let code = u32::from(text::control_character(cell)?);
-            Some((index, format!("the cell holds a control character (U+{code:04X}): remove it")))
-        });
-        match unfit {
+        let invalid_cell =
+            self.cells.iter().map(trim_and_unescape).enumerate().find_map(|(index, cell)| {
+                if cell.len() > MAX_CELL_BYTES {
+                    let bytes = cell.len();
+                    let reason =
+                        format!("the cell holds {bytes} bytes; at most {MAX_CELL_BYTES} are read");
+                    return Some((index, reason));
+                }
+                let code = u32::from(text::find_control_character(cell)?);
+                Some((
+                    index,
+                    format!("the cell holds a control character (U+{code:04X}): remove it"),
+                ))
+            });
+        match invalid_cell {
             Some((index, reason)) => {
-                findings.fault(self.line, self.header.name(index), &reason);
-                Err(Faulty)
+                findings.report_error(self.line, self.header.column_name(index), &reason);
+                Err(ErrorReported)
             }
             None => Ok(()),
         }
     }
 
-    /// A SKU, if there is one.
+    /// Returns the SKU, if the cell has one.
     pub(super) fn sku(
         &self,
         column: Option<&Column>,
         findings: &mut Findings,
-    ) -> Result<Option<String>, Faulty> {
-        let Some((column, text)) = column.zip(self.text(column)) else { return Ok(None) };
-        match sku::check(&text) {
+    ) -> Result<Option<String>, ErrorReported> {
+        let Some((column, text)) = column.zip(self.optional_text(column)) else { return Ok(None) };
+        match sku::validate(&text) {
             Ok(()) => Ok(Some(text)),
-            Err(reason) => Err(self.fault(column, reason, findings)),
+            Err(reason) => Err(self.report_error(column, reason, findings)),
         }
     }
 
-    pub(super) fn needed_sku(
+    pub(super) fn required_sku(
         &self,
         column: &Column,
         findings: &mut Findings,
-    ) -> Result<String, Faulty> {
+    ) -> Result<String, ErrorReported> {
         self.sku(Some(column), findings)?
-            .ok_or_else(|| self.fault(column, "the SKU is missing", findings))
+            .ok_or_else(|| self.report_error(column, "the SKU is missing", findings))
     }
 
-    pub(super) fn title(&self, column: &Column, findings: &mut Findings) -> Result<String, Faulty> {
+    pub(super) fn title(
+        &self,
+        column: &Column,
+        findings: &mut Findings,
+    ) -> Result<String, ErrorReported> {
         let title = self.cell(column);
         if title.is_empty() {
-            return Err(self.fault(column, "the title is missing", findings));
+            return Err(self.report_error(column, "the title is missing", findings));
         }
-        self.check_title(title, column, findings)?;
+        self.validate_title(title, column, findings)?;
         Ok(title.to_owned())
     }
 
-    pub(super) fn check_title(
+    pub(super) fn validate_title(
         &self,
         title: &str,
         column: &Column,
         findings: &mut Findings,
-    ) -> Result<(), Faulty> {
-        // A text has no more characters than bytes.
+    ) -> Result<(), ErrorReported> {
+        // Counting characters is needed only if there are more bytes than allowed.
         let max = PRODUCT_TITLE.max_chars();
         if title.len() > max && title.chars().count() > max {
             let reason = format!("the title has more than {max} characters");
-            return Err(self.fault(column, &reason, findings));
+            return Err(self.report_error(column, &reason, findings));
         }
         Ok(())
     }
 
-    pub(super) fn price(&self, column: &Column, findings: &mut Findings) -> Result<Price, Faulty> {
-        price(self.cell(column), self.delimiter)
-            .map_err(|reason| self.fault(column, &reason, findings))
+    pub(super) fn price(
+        &self,
+        column: &Column,
+        findings: &mut Findings,
+    ) -> Result<Price, ErrorReported> {
+        parse_price(self.cell(column), self.delimiter)
+            .map_err(|reason| self.report_error(column, &reason, findings))
     }
 }
 
-/// Where semicolons part the cells, a comma may part the decimals: that is how
-/// spreadsheets write CSV in such countries. There `1.500` is one and a half
-/// to one reader and fifteen hundred to the other, so it is refused.
-fn price(text: &str, delimiter: Delimiter) -> Result<Price, String> {
+/// Parses a price. In files with semicolons, a comma may separate the decimals, because
+/// spreadsheets write CSV so in countries with decimal commas. There `1.500` is ambiguous,
+/// one and a half or fifteen hundred, and therefore rejected.
+fn parse_price(text: &str, delimiter: Delimiter) -> Result<Price, String> {
     let decimal_comma = delimiter == Delimiter::Semicolon;
     let parts = text.split_once(['.', ',']).filter(|_| decimal_comma);
     if parts.is_some_and(|(_, part)| part.len() == 3 && part.bytes().all(|b| b.is_ascii_digit())) {
@@ -154,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comma_parts_decimals_only_where_semicolons_part_cells() {
+    fn decimal_commas_are_accepted_only_in_semicolon_files() {
         for (text, comma, semicolon) in [
             ("19.90", Some(1990), Some(1990)),
             ("19,90", None, Some(1990)),
@@ -166,11 +184,11 @@ mod tests {
             ("-1,50", None, None),
             ("20", Some(2000), Some(2000)),
         ] {
-            let read = |delimiter| price(text, delimiter).ok().map(|price| price.0);
+            let read = |delimiter| parse_price(text, delimiter).ok().map(|price| price.0);
             assert_eq!(read(Delimiter::Comma), comma, "{text} between commas");
             assert_eq!(read(Delimiter::Tab), comma, "{text} between tabs");
             assert_eq!(read(Delimiter::Semicolon), semicolon, "{text} between semicolons");
         }
-        assert_eq!(price("-1,50", Delimiter::Semicolon), Err("the price is negative".into()));
+        assert_eq!(parse_price("-1,50", Delimiter::Semicolon), Err("the price is negative".into()));
     }
 }

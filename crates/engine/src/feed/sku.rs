@@ -1,45 +1,44 @@
-//! What a SKU may be, and SKUs for variants that a file gives none.
+//! Rules for SKUs, and SKUs derived for variants without one.
 
 use super::findings::Findings;
 use contract::text;
 use sha2::{Digest, Sha256};
 
 /// Maximum length of a SKU, in characters.
-const MAX: usize = text::SKU.max_chars();
-/// How many variants of one product may come to the same derived SKU.
-const MAX_ALIKE: usize = 9;
+const MAX_CHARS: usize = text::SKU.max_chars();
+/// Maximum number of variants of one product with the same derived SKU.
+const MAX_DERIVED_DUPLICATES: usize = 9;
 
-/// Whether a text may be a SKU, or why not.
-pub(super) fn check(text: &str) -> Result<(), &'static str> {
+/// Checks that a text may be a SKU.
+pub(super) fn validate(text: &str) -> Result<(), &'static str> {
     if text.chars().any(char::is_control) {
         return Err("the SKU has control characters, such as a line break: remove them");
     }
-    if text.chars().count() > MAX {
+    if text.chars().count() > MAX_CHARS {
         return Err("the SKU has more than 64 characters");
     }
     Ok(())
 }
 
-/// A text as a SKU: one that is too long keeps its beginning and ends in a
-/// digest of the whole, so that the same text is the same SKU in every upload.
-pub(super) fn shortened(text: &str) -> String {
-    if text.chars().count() <= MAX {
+/// Shortens a text to a SKU: one that is too long keeps its beginning and ends in a digest
+/// of the whole, so that the same text gives the same SKU in every upload.
+pub(super) fn shorten(text: &str) -> String {
+    if text.chars().count() <= MAX_CHARS {
         return text.to_owned();
     }
     let digest = hex::encode(Sha256::digest(text));
     let mark = digest.get(..8).unwrap_or_default();
-    let beginning: String = text.chars().take(MAX - 1 - mark.len()).collect();
+    let beginning: String = text.chars().take(MAX_CHARS - 1 - mark.len()).collect();
     format!("{beginning}-{mark}")
 }
 
-/// Takes a SKU for a variant from what its product is called and which options
-/// it is, such as `mug-dark-blue-large`. Names that come to the same are
-/// numbered.
+/// Derives the SKU of a variant from its product's SKU and its options, such as
+/// `mug-dark-blue-large`, and claims it. Duplicates are numbered.
 ///
 /// # Errors
 ///
-/// The SKU that is taken and the line that has it.
-pub(super) fn derive_variant(
+/// The last SKU that was tried, and the line that uses it.
+pub(super) fn derive_variant_sku(
     product: &str,
     options: &str,
     line: u64,
@@ -48,24 +47,24 @@ pub(super) fn derive_variant(
 ) -> Result<String, (String, u64)> {
     let slug = slug(options);
     let base = if slug.is_empty() { product.to_owned() } else { format!("{product}-{slug}") };
-    let mut taken = (base.clone(), line);
-    for number in 1..=MAX_ALIKE {
-        let sku = shortened(&match number {
+    let mut last_conflict = (base.clone(), line);
+    for number in 1..=MAX_DERIVED_DUPLICATES {
+        let sku = shorten(&match number {
             1 => base.clone(),
             _ => format!("{base}-{number}"),
         });
-        match findings.claim_variant(&sku, line, group) {
+        match findings.claim_variant_sku(&sku, line, group) {
             Ok(()) => {
-                findings.note(line, format!("no SKU is given: “{sku}” is used"));
+                findings.add_note(line, format!("no SKU is given: “{sku}” is used"));
                 return Ok(sku);
             }
-            Err(first) => taken = (sku, first),
+            Err(first) => last_conflict = (sku, first),
         }
     }
-    Err(taken)
+    Err(last_conflict)
 }
 
-/// Letters and digits in lower case, with a `-` for all between them.
+/// Returns the words of a text in lower case, joined by `-`.
 fn slug(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
@@ -78,9 +77,9 @@ mod tests {
     #[test]
     fn a_long_name_makes_a_short_sku_that_tells_it_apart() {
         let (one, other) = ("x".repeat(70), "x".repeat(71));
-        assert_eq!(shortened(&one).chars().count(), 64);
-        assert_ne!(shortened(&one), shortened(&other));
-        assert_eq!(shortened(&"ä".repeat(64)), "ä".repeat(64));
+        assert_eq!(shorten(&one).chars().count(), 64);
+        assert_ne!(shorten(&one), shorten(&other));
+        assert_eq!(shorten(&"ä".repeat(64)), "ä".repeat(64));
     }
 
     #[test]

@@ -1,43 +1,43 @@
-//! From text to a header and rows, each with the line it starts in.
+//! Splits text into a header and rows, each with the line in which it starts.
 
 use super::{
-    Delimiter, Unreadable,
-    cell::clean,
+    Delimiter, ReadError,
+    cell_text::trim_and_unescape,
     header::Header,
     row::Row,
-    scan::{line_ends, scan},
+    scanner::{count_line_ends, scan},
 };
 use csv::StringRecord;
 
-/// The most cells that a row may have; exports have about a hundred.
+/// Maximum number of cells of a row; exports have about a hundred.
 const MAX_CELLS: usize = 1_000;
 
 pub(super) struct Table<'t> {
-    rows: Rows<'t>,
+    records: RecordReader<'t>,
     header: Header,
     delimiter: Delimiter,
 }
 
 impl<'t> Table<'t> {
-    pub(super) fn open(text: &'t str) -> Result<Self, Unreadable> {
+    pub(super) fn open(text: &'t str) -> Result<Self, ReadError> {
         let delimiter = detect_delimiter(text.as_bytes());
-        let scan = scan(text.as_bytes(), delimiter.byte());
-        if let Some(place) = scan.open_quote {
-            let column = Header::column_at(text, delimiter, place);
-            return Err(Unreadable::UnclosedQuote { line: place.line, column });
+        let scan = scan(text.as_bytes(), delimiter.as_byte());
+        if let Some(position) = scan.unclosed_quote {
+            let column = Header::column_name_at(text, delimiter, position);
+            return Err(ReadError::UnclosedQuote { line: position.line, column });
         }
-        if scan.widest.0 > MAX_CELLS {
-            return Err(Unreadable::TooManyCells { line: scan.widest.1 });
+        if scan.widest_row.0 > MAX_CELLS {
+            return Err(ReadError::TooManyCells { line: scan.widest_row.1 });
         }
-        let mut rows = Rows::new(text, delimiter);
-        if !rows.advance()? {
-            return Err(Unreadable::Empty);
+        let mut rows = RecordReader::new(text, delimiter);
+        if !rows.read_next()? {
+            return Err(ReadError::Empty);
         }
         if rows.record.as_slice().contains('\0') {
-            return Err(Unreadable::Nul { line: rows.line });
+            return Err(ReadError::Nul { line: rows.line });
         }
         let header = Header::new(&rows.record, rows.line);
-        Ok(Self { rows, header, delimiter })
+        Ok(Self { records: rows, header, delimiter })
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -48,64 +48,69 @@ impl<'t> Table<'t> {
         self.delimiter
     }
 
-    /// The next row that is not blank.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, Unreadable> {
-        Ok(self.rows.advance()?.then_some(Row {
-            line: self.rows.line,
-            cells: &self.rows.record,
+    /// Returns the next row that is not blank.
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, ReadError> {
+        Ok(self.records.read_next()?.then_some(Row {
+            line: self.records.line,
+            cells: &self.records.record,
             header: &self.header,
             delimiter: self.delimiter,
         }))
     }
 }
 
-/// The csv crate's records, with lines as an editor counts them.
-pub(super) struct Rows<'t> {
+/// Reads records of the csv crate, and counts lines as an editor does.
+pub(super) struct RecordReader<'t> {
     text: &'t [u8],
     reader: csv::Reader<&'t [u8]>,
     pub(super) record: StringRecord,
-    /// The line in which [`record`](Self::record) starts, from 1.
+    /// Line in which [`record`](Self::record) starts, from 1.
     pub(super) line: u64,
-    /// The byte at which it starts.
-    start: usize,
+    /// Offset of the byte at which it starts.
+    record_start: usize,
 }
 
-impl<'t> Rows<'t> {
+impl<'t> RecordReader<'t> {
     pub(super) fn new(text: &'t str, delimiter: Delimiter) -> Self {
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
-            .delimiter(delimiter.byte())
+            .delimiter(delimiter.as_byte())
             .from_reader(text.as_bytes());
-        Self { text: text.as_bytes(), reader, record: StringRecord::new(), line: 1, start: 0 }
+        Self {
+            text: text.as_bytes(),
+            reader,
+            record: StringRecord::new(),
+            line: 1,
+            record_start: 0,
+        }
     }
 
-    /// Reads on to the next row with a cell that is not blank, and tells
-    /// whether there was one.
-    pub(super) fn advance(&mut self) -> Result<bool, Unreadable> {
+    /// Reads the next row with a cell that is not blank, and returns whether there was one.
+    pub(super) fn read_next(&mut self) -> Result<bool, ReadError> {
         loop {
             let read = self.reader.read_record(&mut self.record);
             let position = self.record.position().map_or(0, csv::Position::byte);
             match read {
                 Ok(false) => return Ok(false),
-                Ok(true) => self.move_to(usize::try_from(position).unwrap_or(usize::MAX)),
+                Ok(true) => self.update_line(usize::try_from(position).unwrap_or(usize::MAX)),
                 Err(error) => {
                     let cause = error.to_string();
-                    return Err(Unreadable::Malformed { line: self.line, cause });
+                    return Err(ReadError::Malformed { line: self.line, cause });
                 }
             }
-            if self.record.iter().any(|cell| !clean(cell).is_empty()) {
+            if self.record.iter().any(|cell| !trim_and_unescape(cell).is_empty()) {
                 return Ok(true);
             }
         }
     }
 
-    /// A record's position stands before the line ends that csv skips.
-    fn move_to(&mut self, position: usize) {
+    /// Updates the line. A record's position is before the line ends that csv skips.
+    fn update_line(&mut self, position: usize) {
         let skipped = self.text.iter().skip(position).take_while(|&&byte| is_line_end(byte));
         let start = position.saturating_add(skipped.count());
-        self.line += line_ends(self.text.get(self.start..start).unwrap_or_default());
-        self.start = start;
+        self.line += count_line_ends(self.text.get(self.record_start..start).unwrap_or_default());
+        self.record_start = start;
     }
 }
 
@@ -113,8 +118,8 @@ fn is_line_end(byte: u8) -> bool {
     byte == b'\r' || byte == b'\n'
 }
 
-/// The delimiter that the header line has most of outside quotes; a comma when
-/// it has none.
+/// Returns the most frequent delimiter outside quotes in the header line; a comma if there
+/// is none.
 pub(super) fn detect_delimiter(text: &[u8]) -> Delimiter {
     let mut counts = [(Delimiter::Tab, 0), (Delimiter::Semicolon, 0), (Delimiter::Comma, 0)];
     let mut quoted = false;
@@ -125,7 +130,7 @@ pub(super) fn detect_delimiter(text: &[u8]) -> Delimiter {
             _ if quoted => {}
             b'\r' | b'\n' => break,
             _ => counts.iter_mut().for_each(|(delimiter, count)| {
-                *count += u32::from(byte == delimiter.byte());
+                *count += u32::from(byte == delimiter.as_byte());
             }),
         }
     }

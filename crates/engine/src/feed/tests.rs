@@ -1,24 +1,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_rows;
+mod cells_and_delimiters;
 mod formats;
 mod never_panics;
-mod reading;
+mod read_errors;
 mod round_trip;
 mod shopify;
-mod unreadable;
 mod woocommerce;
 
 use super::{Feed, read};
 use contract::product::{Price, Product, Variant};
 
-fn feed(text: &str) -> Feed {
+fn read_text(text: &str) -> Feed {
     read(text.as_bytes()).expect("a readable file")
 }
 
-/// Bad rows as `line column: reason`.
-fn bad(feed: &Feed) -> Vec<String> {
-    let rows = feed.bad.iter();
+/// Returns the bad rows as `line column: reason`.
+fn bad_row_messages(feed: &Feed) -> Vec<String> {
+    let rows = feed.bad_rows.iter();
     rows.map(|row| format!("{} {}: {}", row.line, row.column.as_deref().unwrap_or("-"), row.reason))
         .collect()
 }
@@ -27,7 +27,7 @@ fn skus(feed: &Feed) -> Vec<&str> {
     feed.products.iter().map(|product| product.sku.as_str()).collect()
 }
 
-fn notes(feed: &Feed) -> Vec<String> {
+fn note_messages(feed: &Feed) -> Vec<String> {
     feed.notes.iter().map(|note| format!("{} {}", note.line, note.text)).collect()
 }
 

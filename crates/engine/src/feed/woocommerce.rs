@@ -1,22 +1,22 @@
-//! A WooCommerce product export. A `variable` row has its variations in rows
-//! of their own, whose `Parent` is `id:` and the row's `ID`, or its SKU.
+//! WooCommerce product exports. The variations of a `variable` row have rows of their own,
+//! whose `Parent` is its SKU, or `id:` and its `ID`.
 //! Source: <https://woocommerce.com/document/product-csv-importer-exporter/>.
 
 use super::{
-    Unreadable,
-    family::{Families, Member, Role},
+    ReadError,
     findings::Findings,
+    format_reader::FormatReader,
     header::{Column, Header},
-    layout::Layout,
-    row::{Faulty, Row},
+    row::{ErrorReported, Row},
+    variants::{ProductRow, RowKind, VariantGrouper},
 };
 use contract::product::{Price, Product};
 
 pub(super) fn is_header(header: &Header) -> bool {
-    header.has("regular price") && (header.has("sku") || header.has("name"))
+    header.has_column("regular price") && (header.has_column("sku") || header.has_column("name"))
 }
 
-pub(super) struct WooCommerce {
+pub(super) struct WooCommerceReader {
     id: Option<Column>,
     kind: Option<Column>,
     sku: Column,
@@ -28,102 +28,110 @@ pub(super) struct WooCommerce {
     images: Option<Column>,
     parent: Option<Column>,
     attributes: Vec<Column>,
-    families: Families,
+    grouper: VariantGrouper,
 }
 
-impl WooCommerce {
-    pub(super) fn new(header: &Header) -> Result<Self, Unreadable> {
-        let sku = header.need(&["sku"])?;
+impl WooCommerceReader {
+    pub(super) fn new(header: &Header) -> Result<Self, ReadError> {
+        let sku = header.require_column(&["sku"])?;
         Ok(Self {
-            id: header.find(&["id"])?,
-            kind: header.find(&["type"])?,
-            name: header.need(&["name"])?,
-            price: header.need(&["regular price"])?,
-            description: header.find(&["description"])?,
-            short_description: header.find(&["short description"])?,
-            vendor: header.find(&["brands", "brand", "vendor"])?,
-            images: header.find(&["images"])?,
-            parent: header.find(&["parent"])?,
+            id: header.find_column(&["id"])?,
+            kind: header.find_column(&["type"])?,
+            name: header.require_column(&["name"])?,
+            price: header.require_column(&["regular price"])?,
+            description: header.find_column(&["description"])?,
+            short_description: header.find_column(&["short description"])?,
+            vendor: header.find_column(&["brands", "brand", "vendor"])?,
+            images: header.find_column(&["images"])?,
+            parent: header.find_column(&["parent"])?,
             attributes: header
-                .all(|key| key.starts_with("attribute ") && key.ends_with(" value(s)")),
-            families: Families::new(sku.clone()),
+                .columns_where(|key| key.starts_with("attribute ") && key.ends_with(" value(s)")),
+            grouper: VariantGrouper::new(sku.clone()),
             sku,
         })
     }
 
-    fn role(&self, row: &Row<'_>) -> Role {
-        let parent = row.text(self.parent.as_ref());
+    fn row_kind(&self, row: &Row<'_>) -> RowKind {
+        let parent = row.optional_text(self.parent.as_ref());
         let Some(kind) = &self.kind else {
-            return parent.map_or(Role::Product, Role::VariantOf);
+            return parent.map_or(RowKind::Product, RowKind::VariantOf);
         };
         // Such as `variable`, `simple, downloadable` or `subscription_variation`.
         let kind = row.cell(kind).split(',').next().unwrap_or_default().trim().to_lowercase();
         if kind.ends_with("variation") {
-            Role::VariantOf(parent.unwrap_or_default())
+            RowKind::VariantOf(parent.unwrap_or_default())
         } else if kind.starts_with("variable") {
-            Role::PricedByVariants
+            RowKind::PricedByVariants
         } else {
-            Role::Product
+            RowKind::Product
         }
     }
 
     fn price(
         &self,
         row: &Row<'_>,
-        role: &Role,
+        kind: &RowKind,
         findings: &mut Findings,
-    ) -> Result<Option<Price>, Faulty> {
-        if *role == Role::PricedByVariants && row.cell(&self.price).is_empty() {
+    ) -> Result<Option<Price>, ErrorReported> {
+        if *kind == RowKind::PricedByVariants && row.cell(&self.price).is_empty() {
             return Ok(None);
         }
         row.price(&self.price, findings).map(Some)
     }
 
-    /// A variation is called by its options; its name repeats the product's.
-    fn title(&self, row: &Row<'_>, role: &Role, findings: &mut Findings) -> Result<String, Faulty> {
-        if let Role::VariantOf(_) = role {
+    /// Returns the title. That of a variation consists of its options, because its name
+    /// repeats that of the product.
+    fn title(
+        &self,
+        row: &Row<'_>,
+        kind: &RowKind,
+        findings: &mut Findings,
+    ) -> Result<String, ErrorReported> {
+        if let RowKind::VariantOf(_) = kind {
             let options = self.attributes.iter().map(|column| row.cell(column));
             let options: Vec<_> = options.filter(|option| !option.is_empty()).collect();
             if let (Some(column), false) = (self.attributes.first(), options.is_empty()) {
                 let title = options.join(" / ");
-                return row.check_title(&title, column, findings).map(|()| title);
+                return row.validate_title(&title, column, findings).map(|()| title);
             }
         }
         row.title(&self.name, findings)
     }
 }
 
-impl Layout for WooCommerce {
-    fn row(&mut self, row: &Row<'_>, findings: &mut Findings) {
-        if row.check(findings).is_err() {
-            return self.families.torn(row.line, row.text(self.parent.as_ref()));
+impl FormatReader for WooCommerceReader {
+    fn add_row(&mut self, row: &Row<'_>, findings: &mut Findings) {
+        if row.validate(findings).is_err() {
+            return self
+                .grouper
+                .add_malformed_row(row.line, row.optional_text(self.parent.as_ref()));
         }
-        let role = self.role(row);
-        let sku = match role {
-            Role::VariantOf(_) => row.sku(Some(&self.sku), findings),
-            _ => row.needed_sku(&self.sku, findings).map(Some),
+        let kind = self.row_kind(row);
+        let sku = match kind {
+            RowKind::VariantOf(_) => row.sku(Some(&self.sku), findings),
+            _ => row.required_sku(&self.sku, findings).map(Some),
         };
-        let title = self.title(row, &role, findings);
-        let price = self.price(row, &role, findings);
-        let images = row.text(self.images.as_ref()).unwrap_or_default();
+        let title = self.title(row, &kind, findings);
+        let price = self.price(row, &kind, findings);
+        let images = row.optional_text(self.images.as_ref()).unwrap_or_default();
         let image = images.split(',').next().unwrap_or_default().trim();
-        self.families.add(Member {
+        self.grouper.add_row(ProductRow {
             line: row.line,
-            id: row.text(self.id.as_ref()).map(|id| format!("id:{id}")),
-            role,
-            faulty: sku.is_err() || title.is_err() || price.is_err(),
+            id: row.optional_text(self.id.as_ref()).map(|id| format!("id:{id}")),
+            kind,
+            is_invalid: sku.is_err() || title.is_err() || price.is_err(),
             sku: sku.ok().flatten(),
             title: title.unwrap_or_default(),
             price: price.ok().flatten(),
             description: row
-                .text(self.description.as_ref())
-                .or_else(|| row.text(self.short_description.as_ref())),
-            vendor: row.text(self.vendor.as_ref()),
+                .optional_text(self.description.as_ref())
+                .or_else(|| row.optional_text(self.short_description.as_ref())),
+            vendor: row.optional_text(self.vendor.as_ref()),
             image: Some(image.to_owned()).filter(|image| !image.is_empty()),
         });
     }
 
     fn finish(self: Box<Self>, findings: &mut Findings) -> Vec<Product> {
-        self.families.finish(&self.price, self.parent.as_ref(), findings)
+        self.grouper.finish(&self.price, self.parent.as_ref(), findings)
     }
 }

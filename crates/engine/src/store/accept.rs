@@ -1,10 +1,11 @@
-//! Accept: job, tasks and journal fact in one commit, then 202.
+//! Accepting a job. The job, its tasks and a journal fact are stored in one commit;
+//! the server then answers 202.
 
 use super::{
     Actor, Error, Store, commit, execute,
-    job_queues::{self, QueueChange, QueueChanges},
-    journal::{self, Draft},
-    one, parts, persist, row, tuples,
+    job_queues::{self, JobQueueChange, JobQueueChanges},
+    journal::{self, FactDraft},
+    placeholder_rows, power_of_two_chunks, query_one, retry_on_contention, row,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -18,23 +19,34 @@ use sea_orm::{ConnectionTrait, DbBackend, Value};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-/// One task to be made.
+/// A task to be inserted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewTask {
+    /// Kind of its command, such as `product.upload`.
     pub kind: &'static str,
+    /// Version of its command.
     pub version: u16,
+    /// Queue of the broker that it is published to.
     pub queue: String,
+    /// Lock key: of all tasks of a kind and key, at most one runs at a time.
     pub key: String,
+    /// Sales channel, where it has one.
     pub channel: Option<String>,
+    /// SKU or instance id, which people see.
     pub sku: String,
+    /// Title that people see.
     pub title: String,
     /// Row of the grid, from 0.
     pub row: u32,
+    /// The command.
     pub body: Json,
 }
 
 impl NewTask {
-    /// From a command; `sku` and `title` are what people see.
+    /// Creates a task from a command; people see `sku` and `title`.
+    ///
+    /// # Errors
+    /// The command can't be serialized.
     pub fn new<C: Command>(
         command: &C,
         channel: Option<String>,
@@ -56,31 +68,38 @@ impl NewTask {
     }
 }
 
-/// What one user may have open at once.
+/// Maximum of what one user may have open at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MaxOpen {
+pub struct OpenLimits {
+    /// Maximum number of open tasks.
     pub tasks: i64,
+    /// Maximum number of open jobs.
     pub jobs: i64,
 }
 
-/// What a user launches.
+/// A job to be accepted.
 #[derive(Clone, Debug)]
-pub struct Accept {
+pub struct NewJob {
+    /// The user who starts it.
     pub actor: Actor,
+    /// Kind of the job.
     pub kind: JobKind,
+    /// Title that people see.
     pub title: String,
+    /// Ids of its sales channels, in the order of the grid's columns.
     pub channels: Vec<String>,
+    /// Its first tasks.
     pub tasks: Vec<NewTask>,
-    /// The client's key, and a hash of what it asked with it.
+    /// The client's idempotency key, and a hash of the request that came with it.
     pub idempotency: Option<(String, String)>,
 }
 
-impl Accept {
-    /// Checks the texts that every fact and every message will carry.
+impl NewJob {
+    /// Checks the texts that go into every fact and message.
     ///
     /// # Errors
-    /// The first text that is too long, or holds a control character.
-    fn check(&self) -> Result<(), TextError> {
+    /// The first text that is too long or contains a control character.
+    fn check_texts(&self) -> Result<(), TextError> {
         text::TITLE.check(&self.title)?;
         if let Some((key, _)) = &self.idempotency {
             text::IDEMPOTENCY_KEY.check(key)?;
@@ -93,61 +112,69 @@ impl Accept {
     }
 }
 
-/// The job, and what to tell about it. No facts: it was accepted before,
+/// The job, and the facts to publish. Without facts, the job was accepted before,
 /// under the same key.
 #[derive(Clone, Debug)]
-pub struct Accepted {
+pub struct AcceptedJob {
+    /// The stored job.
     pub job: Job,
+    /// Facts of the commit.
     pub facts: Vec<Fact>,
 }
 
-/// Rows of one INSERT, 17 values each. SQLite finds a `$n` by looking through
-/// all names before it, so a statement's cost grows with the square of this.
-const ROWS: usize = 16;
-/// Of PostgreSQL, to which each statement is a way there and back: of 600 items
+/// Maximum number of rows of one INSERT, of 17 values each. SQLite finds a `$n` by
+/// a search through all names before it, so a statement's cost grows with the
+/// square of this number.
+const MAX_ROWS_PER_STATEMENT: usize = 16;
+/// The same for PostgreSQL, where each statement costs a round trip: for 600 items,
 /// the 202 comes after 31 ms instead of 42 (p50, `bench shared`).
-const MANY_ROWS: usize = 128;
-/// A key is remembered this long, ms.
-pub(super) const KEY_LIFE_MS: i64 = 24 * 3_600_000;
+const MAX_ROWS_PER_POSTGRES_STATEMENT: usize = 128;
+/// How long an idempotency key is stored, in milliseconds.
+pub(super) const IDEMPOTENCY_KEY_LIFETIME_MS: i64 = 24 * 3_600_000;
 
 impl Store {
-    /// Stores the job with all its tasks, or answers with the job that was
-    /// accepted under the same key within the last 24 h.
+    /// Stores the job with all its tasks, or returns the job that was accepted
+    /// under the same key within the last 24 h.
     ///
     /// # Errors
     /// [`Error::Text`], [`Error::KeyReused`], [`Error::TooManyOpen`],
-    /// [`Error::SignedOut`],
-    /// [`Error::Database`]: nothing is stored then.
-    pub async fn accept(&self, mut launch: Accept) -> Result<Accepted, Error> {
-        launch.check()?;
-        let tasks = std::mem::take(&mut launch.tasks);
+    /// [`Error::SignedOut`], [`Error::Database`]: nothing was stored.
+    /// [`Error::CommitUnknown`]: it may have been.
+    pub async fn accept(&self, mut new_job: NewJob) -> Result<AcceptedJob, Error> {
+        new_job.check_texts()?;
+        let tasks = std::mem::take(&mut new_job.tasks);
         let tasks: Vec<_> =
             tasks.into_iter().map(|task| (TaskId(Uuid::now_v7()), None, task)).collect();
-        // One that stores many tasks keeps the next one of its user waiting.
-        persist!(self.try_accept(&launch, &tasks))
+        // A transaction that stores many tasks blocks the next one of the same
+        // user.
+        retry_on_contention!(self.try_accept(&new_job, &tasks))
     }
 
-    async fn try_accept(&self, launch: &Accept, tasks: &[New]) -> Result<Accepted, Error> {
+    async fn try_accept(
+        &self,
+        new_job: &NewJob,
+        tasks: &[NewTaskRow],
+    ) -> Result<AcceptedJob, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let user = launch.actor.user;
+        let user = new_job.actor.user;
         let id = JobId(Uuid::now_v7());
-        if let Some((name, hash)) = &launch.idempotency
-            && let Some(first) = claim_key(&tx, user, name, hash, id, now).await?
+        if let Some((name, hash)) = &new_job.idempotency
+            && let Some(first) = claim_idempotency_key(&tx, user, name, hash, id, now).await?
         {
-            let sql = format!("SELECT {} FROM jobs WHERE id = $1", row::JOB);
-            let first = one(&tx, &sql, [first.0.into()]).await?.ok_or(Error::NotFound)?;
+            let sql = format!("SELECT {} FROM jobs WHERE id = $1", row::JOB_COLUMNS);
+            let first = query_one(&tx, &sql, [first.0.into()]).await?.ok_or(Error::NotFound)?;
             let job = row::job(&first)?;
-            self.authorize(&tx, &launch.actor).await?;
+            self.authorize(&tx, &new_job.actor).await?;
             tx.rollback().await?;
-            return Ok(Accepted { job, facts: Vec::new() });
+            return Ok(AcceptedJob { job, facts: Vec::new() });
         }
         let total = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
-        self.check_open(&tx, user, total, 1).await?;
+        self.check_open_limits(&tx, user, total, 1).await?;
         let job = Job {
             id,
-            kind: launch.kind,
-            title: launch.title.clone(),
+            kind: new_job.kind,
+            title: new_job.title.clone(),
             state: JobState::Running,
             paused: false,
             cancel_requested: false,
@@ -156,7 +183,7 @@ impl Store {
                 open: u32::try_from(total).unwrap_or(u32::MAX),
                 ..Counts::default()
             },
-            channels: launch.channels.clone(),
+            channels: new_job.channels.clone(),
             created_at: now,
             finished_at: None,
             eta_ms: None,
@@ -170,36 +197,38 @@ impl Store {
                 user.0.into(),
                 job.kind.as_str().into(),
                 job.title.as_str().into(),
-                row::text("channels", &job.channels)?.into(),
+                row::to_json_text("channels", &job.channels)?.into(),
                 total.into(),
                 now.into(),
             ],
         )
         .await?;
         insert_tasks(&tx, id, user, now, "queued", tasks).await?;
-        let mut queues = QueueChanges::new();
+        let mut queues = JobQueueChanges::new();
         for (_, _, task) in tasks {
-            let queue = queues.entry((id, task.queue.clone())).or_insert_with(|| QueueChange {
+            let queue = queues.entry((id, task.queue.clone())).or_insert_with(|| JobQueueChange {
                 user: Some(user),
                 channel: task.channel.clone(),
                 ready_at: Some(now),
-                ..QueueChange::default()
+                ..JobQueueChange::default()
             });
             queue.open += 1;
         }
-        let counters = job_queues::save(&tx, &queues, now).await?;
-        let draft = Draft::of_job(FactKind::JobAccepted, job.clone());
-        let facts = journal::append(&tx, user, now, vec![draft]).await?;
-        job_queues::save_users(&tx, counters).await?;
-        self.authorize(&tx, &launch.actor).await?;
+        let counters = job_queues::save_job_queues(&tx, &queues, now).await?;
+        let draft = FactDraft::for_job(FactKind::JobAccepted, job.clone());
+        let facts = journal::append_facts(&tx, user, now, vec![draft]).await?;
+        job_queues::save_user_queues(&tx, counters).await?;
+        self.authorize(&tx, &new_job.actor).await?;
         commit(tx).await?;
-        Ok(Accepted { job, facts })
+        Ok(AcceptedJob { job, facts })
     }
 
-    /// Launches and retries of one user are counted one after the other: of two
-    /// at once that fit only singly, one is refused. Nobody else waits for it, as they
-    /// would for the user's row, which every fact of theirs needs.
-    pub(super) async fn check_open<C: ConnectionTrait>(
+    /// Checks that the user may open that many more items and jobs.
+    ///
+    /// New jobs and retries of one user are counted one after the other. If two are
+    /// concurrent and only one fits, the second is rejected. They wait for a lock of
+    /// their own, not for the user's row, which every fact of the user needs.
+    pub(super) async fn check_open_limits<C: ConnectionTrait>(
         &self,
         tx: &C,
         user: UserId,
@@ -207,11 +236,11 @@ impl Store {
         more_jobs: i64,
     ) -> Result<(), Error> {
         if !self.is_sqlite() {
-            let alone = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-            one(tx, alone, [format!("launches of {user}").into()]).await?;
+            let lock_sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+            query_one(tx, lock_sql, [format!("launches of {user}").into()]).await?;
         }
-        let limits = self.max_open;
-        let (tasks, jobs) = self.open_of(tx, user, limits.jobs).await?;
+        let limits = self.open_limits;
+        let (tasks, jobs) = self.count_open(tx, user, limits.jobs).await?;
         for (what, open, more, limit) in
             [("items", tasks, more_items, limits.tasks), ("jobs", jobs, more_jobs, limits.jobs)]
         {
@@ -223,8 +252,9 @@ impl Store {
     }
 }
 
-/// The job of an earlier request with this key, or the key is ours now.
-async fn claim_key<C: ConnectionTrait>(
+/// Returns the job of an earlier request with this key; `None` if the key now
+/// belongs to `job`.
+async fn claim_idempotency_key<C: ConnectionTrait>(
     c: &C,
     user: UserId,
     name: &str,
@@ -235,20 +265,20 @@ async fn claim_key<C: ConnectionTrait>(
     execute(
         c,
         "DELETE FROM idempotency_keys WHERE user_id = $1 AND name = $2 AND created_at < $3",
-        [user.0.into(), name.into(), (now - KEY_LIFE_MS).into()],
+        [user.0.into(), name.into(), (now - IDEMPOTENCY_KEY_LIFETIME_MS).into()],
     )
     .await?;
-    let ours = execute(
+    let inserted = execute(
         c,
         "INSERT INTO idempotency_keys (user_id, name, body_hash, job_id, created_at) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         [user.0.into(), name.into(), hash.into(), job.0.into(), now.into()],
     )
     .await?;
-    if ours == 1 {
+    if inserted == 1 {
         return Ok(None);
     }
-    let first = one(
+    let first = query_one(
         c,
         "SELECT body_hash, job_id FROM idempotency_keys WHERE user_id = $1 AND name = $2",
         [user.0.into(), name.into()],
@@ -261,30 +291,30 @@ async fn claim_key<C: ConnectionTrait>(
     Ok(Some(JobId(first.try_get("", "job_id")?)))
 }
 
-/// A task with its id and its cause.
-pub(super) type New = (TaskId, Option<TaskId>, NewTask);
+/// A task with its id and the id of the task that caused it.
+pub(super) type NewTaskRow = (TaskId, Option<TaskId>, NewTask);
 
-/// Inserts tasks once: a follow-up that is there already stays as it is.
-/// Returns how many are new.
+/// Inserts the tasks that don't exist yet: an existing follow-up stays unchanged.
+/// Returns the number of new ones.
 pub(super) async fn insert_tasks<C: ConnectionTrait>(
     c: &C,
     job: JobId,
     user: UserId,
     now: i64,
     state: &'static str,
-    tasks: &[New],
+    tasks: &[NewTaskRow],
 ) -> Result<u64, Error> {
     let mut inserted = 0;
-    let most = match c.get_database_backend() {
-        DbBackend::Postgres => MANY_ROWS,
-        _ => ROWS,
+    let max_rows = match c.get_database_backend() {
+        DbBackend::Postgres => MAX_ROWS_PER_POSTGRES_STATEMENT,
+        _ => MAX_ROWS_PER_STATEMENT,
     };
-    for part in parts(tasks, most) {
+    for part in power_of_two_chunks(tasks, max_rows) {
         let sql = format!(
             "INSERT INTO tasks (id, job_id, user_id, cause_id, kind, version, queue, key, channel, \
              sku, title, row_no, body, state, run_after, created_at, updated_at) VALUES {} \
              ON CONFLICT (id) DO NOTHING",
-            tuples(part.len(), 17)
+            placeholder_rows(part.len(), 17)
         );
         let mut values: Vec<Value> = Vec::with_capacity(part.len() * 17);
         for (id, cause, task) in part {

@@ -1,9 +1,10 @@
-//! Finish: the end of a claim, told by its worker or by its lease.
+//! Finishing: a claim ends when its worker reports an outcome or when its lease
+//! expires.
 
 use super::{
-    Error, MAX_ATTEMPTS, MAX_LOST, NewTask, News, Store, all,
-    apply::{self, Change, Held},
-    commit, persist,
+    Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, NewTask, Store, UserFacts, commit, query_all,
+    retry_on_contention,
+    transition::{self, LockedTask, Transition},
 };
 use contract::{
     TaskId,
@@ -13,196 +14,241 @@ use contract::{
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
-/// How an attempt ended.
+/// Outcome of an attempt, as its worker reports it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ending {
+pub enum AttemptOutcome {
+    /// The effect happened.
     Succeeded {
+        /// Result for people and the journal.
         outcome: Outcome,
+        /// Tasks that this one causes.
         follow_ups: Vec<NewTask>,
     },
-    /// For good: another try would end the same.
+    /// Failed for good: another attempt would end the same way.
     Failed {
+        /// Reason for people and the journal.
         outcome: Outcome,
     },
-    /// Worth another try, until the attempts are spent. `unsure`: the call
-    /// may have had its effect.
+    /// Failed, and worth another attempt until all are used.
     Retry {
+        /// Reason for people and the journal.
         outcome: Outcome,
-        unsure: bool,
+        /// Whether the call may have had its effect.
+        outcome_unknown: bool,
     },
-    /// Nobody's fault and no attempt: the account is closed, a machine
-    /// starts. `quiet`: not worth an entry among the attempts.
+    /// Waits, which is nobody's fault and costs no attempt: the upstream is in
+    /// cooldown, or a machine is starting.
     Wait {
+        /// Reason for people and the journal.
         outcome: Outcome,
+        /// What the task waits for.
         waiting_for: WaitingFor,
+        /// End of the wait, UTC ms.
         until: i64,
-        memo: Option<Json>,
-        quiet: bool,
+        /// Value that the next claim receives; `None` keeps the last one.
+        checkpoint: Option<Json>,
+        /// Whether the attempt is worth an entry among the attempts.
+        record_attempt: bool,
     },
-    /// It can't be told whether the effect happened.
-    NeedsPerson {
+    /// Nothing can determine whether the effect happened.
+    NeedsReview {
+        /// Reason for people and the journal.
         outcome: Outcome,
     },
 }
 
-impl Ending {
-    /// Makes texts of outside services fit to be kept.
+impl AttemptOutcome {
+    /// Sanitizes texts of external services for storage.
     fn clean(self) -> Self {
         match self {
             Self::Succeeded { outcome, follow_ups } => {
                 Self::Succeeded { outcome: outcome.clean(), follow_ups }
             }
             Self::Failed { outcome } => Self::Failed { outcome: outcome.clean() },
-            Self::Retry { outcome, unsure } => Self::Retry { outcome: outcome.clean(), unsure },
-            Self::Wait { outcome, waiting_for, until, memo, quiet } => Self::Wait {
+            Self::Retry { outcome, outcome_unknown } => {
+                Self::Retry { outcome: outcome.clean(), outcome_unknown }
+            }
+            Self::Wait { outcome, waiting_for, until, checkpoint, record_attempt } => Self::Wait {
                 outcome: outcome.clean(),
                 waiting_for: waiting_for.clean(),
                 until,
-                memo,
-                quiet,
+                checkpoint,
+                record_attempt,
             },
-            Self::NeedsPerson { outcome } => Self::NeedsPerson { outcome: outcome.clean() },
+            Self::NeedsReview { outcome } => Self::NeedsReview { outcome: outcome.clean() },
         }
     }
 }
 
-/// The end of one claim.
+/// A worker's report that an attempt has ended, which also ends the claim.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finish {
+pub struct FinishAttempt {
+    /// The task.
     pub task: TaskId,
+    /// Fence of the claim.
     pub fence: i64,
+    /// Name of the worker.
     pub worker: String,
-    pub ending: Ending,
+    /// Outcome of the attempt.
+    pub outcome: AttemptOutcome,
 }
 
-/// What became of a [`Finish`].
-pub type Finished = Result<Option<News>, Error>;
+/// Result of a [`FinishAttempt`]: the user's facts, or `None` where the claim was
+/// stale.
+pub type FinishResult = Result<Option<UserFacts>, Error>;
 
-/// A claim that ends, and why.
+/// A claim that ends, with the reason.
 #[derive(Clone)]
-struct End {
+struct EndedClaim {
     task: TaskId,
     fence: i64,
     worker: String,
-    cause: Cause,
+    reason: EndReason,
 }
 
 #[derive(Clone)]
-enum Cause {
-    Told(Ending),
-    /// The worker is gone: its lease ran out at this time (UTC ms) or before.
-    Lost(i64),
+enum EndReason {
+    Reported(AttemptOutcome),
+    /// The worker is lost: its lease expired at this time (UTC ms) or before.
+    LeaseExpired(i64),
 }
 
-impl From<Finish> for End {
-    fn from(finish: Finish) -> Self {
-        let Finish { task, fence, worker, ending } = finish;
-        Self { task, fence, worker, cause: Cause::Told(ending.clean()) }
+impl From<FinishAttempt> for EndedClaim {
+    fn from(finish: FinishAttempt) -> Self {
+        let FinishAttempt { task, fence, worker, outcome } = finish;
+        Self { task, fence, worker, reason: EndReason::Reported(outcome.clean()) }
     }
 }
 
-/// Leases that one commit takes back.
-const REAPED: usize = 100;
+/// Number of expired leases that one commit takes back.
+const REAP_BATCH_SIZE: usize = 100;
 
 impl Store {
-    /// Ends claims, all in one commit; each is its user's news, in order.
-    /// `None`: the claim's fence has moved on, so its worker is stale and
-    /// what it says is discarded.
+    /// Ends claims, all in one commit, and returns the facts of each, in order.
+    /// `None`: the claim's fence has moved on, so its worker is stale and its
+    /// outcome is discarded.
     ///
     /// # Errors
-    /// Each for itself: an end that can't be kept takes no other down.
-    pub async fn finish(&self, batch: Vec<Finish>) -> Vec<Finished> {
-        self.end(batch.into_iter().map(End::from).collect()).await
+    /// Each claim has its own result: one that can't be finished does not affect
+    /// the others.
+    pub async fn finish(&self, batch: Vec<FinishAttempt>) -> Vec<FinishResult> {
+        self.end_claims(batch.into_iter().map(EndedClaim::from).collect()).await
     }
 
-    async fn end(&self, batch: Vec<End>) -> Vec<Finished> {
-        match persist!(self.end_together(&batch)) {
+    async fn end_claims(&self, batch: Vec<EndedClaim>) -> Vec<FinishResult> {
+        match retry_on_contention!(self.try_end_claims(&batch)) {
             Ok(ended) => ended.into_iter().map(Ok).collect(),
-            // Nobody's end would fare better alone.
+            // Separate commits would fail in the same way.
             Err(error) if batch.len() == 1 || error.is_unreachable() => {
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
             Err(error) => {
-                tracing::debug!(%error, "a batch of ends is kept one by one");
+                tracing::debug!(%error, "a batch of claims could not be finished, finishing them one by one");
                 let mut ended = Vec::with_capacity(batch.len());
                 for end in &batch {
-                    let alone = persist!(self.end_together(std::slice::from_ref(end)));
-                    ended.push(alone.map(|mut news| news.pop().flatten()));
+                    let result =
+                        retry_on_contention!(self.try_end_claims(std::slice::from_ref(end)));
+                    ended.push(result.map(|mut facts| facts.pop().flatten()));
                 }
                 ended
             }
         }
     }
 
-    async fn end_together(&self, batch: &[End]) -> Result<Vec<Option<News>>, Error> {
+    async fn try_end_claims(&self, batch: &[EndedClaim]) -> Result<Vec<Option<UserFacts>>, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let claims: Vec<_> = batch.iter().map(|end| (end.task, end.fence)).collect();
-        let held = apply::hold(self, &tx, TaskState::Running, &claims).await?;
-        let mut held: HashMap<_, _> =
-            held.into_iter().map(|held| ((held.task, held.fence), held)).collect();
+        let locked = transition::lock_tasks(self, &tx, TaskState::Running, &claims).await?;
+        let mut locked: HashMap<_, _> =
+            locked.into_iter().map(|task| ((task.task, task.fence), task)).collect();
         let mut ended = vec![None; batch.len()];
-        let mut places = Vec::with_capacity(batch.len());
-        let mut changes = Vec::with_capacity(batch.len());
-        for (place, end) in batch.iter().enumerate() {
-            let Some(found) = held.remove(&(end.task, end.fence)) else {
-                tracing::warn!(task = %end.task, "the end of a stale claim is discarded");
+        let mut positions = Vec::with_capacity(batch.len());
+        let mut transitions = Vec::with_capacity(batch.len());
+        for (index, end) in batch.iter().enumerate() {
+            let Some(found) = locked.remove(&(end.task, end.fence)) else {
+                tracing::warn!(task = %end.task, "discarded the outcome of a stale claim");
                 continue;
             };
-            if let Some(change) = self.change(end, &found, now) {
-                places.push(place);
-                changes.push((found, change));
+            if let Some(transition) = self.transition(end, &found, now) {
+                positions.push(index);
+                transitions.push((found, transition));
             }
         }
-        for (place, news) in places.into_iter().zip(apply::apply(self, &tx, changes, now).await?) {
-            ended[place] = Some(news);
+        for (index, facts) in positions
+            .into_iter()
+            .zip(transition::apply_transitions(self, &tx, transitions, now).await?)
+        {
+            ended[index] = Some(facts);
         }
         commit(tx).await?;
         Ok(ended)
     }
 
-    /// `None`: the claim goes on.
-    fn change(&self, end: &End, held: &Held, now: i64) -> Option<Change> {
+    /// Returns the transition, or `None` if the claim continues.
+    fn transition(&self, end: &EndedClaim, locked: &LockedTask, now: i64) -> Option<Transition> {
         let worker = end.worker.clone();
-        let mut change = match &end.cause {
-            Cause::Told(ending) => self.told(ending.clone(), held.attempt, now, worker),
-            // It was renewed since it was looked at.
-            Cause::Lost(by) if held.lease_until.is_none_or(|until| until > *by) => return None,
-            Cause::Lost(_) => self.lost(held.lost + 1, now, worker),
+        let mut transition = match &end.reason {
+            EndReason::Reported(outcome) => {
+                self.transition_for_outcome(outcome.clone(), locked.attempt, now, worker)
+            }
+            // It was renewed after the reaper had read it.
+            EndReason::LeaseExpired(expired_before)
+                if locked.lease_until.is_none_or(|until| until > *expired_before) =>
+            {
+                return None;
+            }
+            EndReason::LeaseExpired(_) => {
+                self.transition_for_lost_lease(locked.lease_losses + 1, now, worker)
+            }
         };
-        // A wait told nothing about an earlier call without an answer.
-        change.unsure |= change.free && held.unsure;
-        Some(change)
+        // A wait says nothing about an earlier call whose outcome is unknown.
+        transition.outcome_unknown |= transition.refund_attempt && locked.outcome_unknown;
+        Some(transition)
     }
 
-    fn told(&self, ending: Ending, attempt: i64, now: i64, worker: String) -> Change {
-        let tried_by = Some(worker);
-        match ending {
-            Ending::Succeeded { outcome, follow_ups } => Change {
+    fn transition_for_outcome(
+        &self,
+        outcome: AttemptOutcome,
+        attempt: i64,
+        now: i64,
+        worker: String,
+    ) -> Transition {
+        let recorded_worker = Some(worker);
+        match outcome {
+            AttemptOutcome::Succeeded { outcome, follow_ups } => Transition {
                 outcome: Some(outcome),
                 follow_ups,
-                tried_by,
-                ..Change::to(TaskState::Succeeded)
+                recorded_worker,
+                ..Transition::to(TaskState::Succeeded)
             },
-            Ending::Failed { outcome } => {
-                Change { outcome: Some(outcome), tried_by, ..Change::to(TaskState::Failed) }
+            AttemptOutcome::Failed { outcome } => Transition {
+                outcome: Some(outcome),
+                recorded_worker,
+                ..Transition::to(TaskState::Failed)
+            },
+            AttemptOutcome::NeedsReview { outcome } => Transition {
+                outcome: Some(outcome),
+                outcome_unknown: true,
+                recorded_worker,
+                ..Transition::to(TaskState::NeedsReview)
+            },
+            AttemptOutcome::Retry { outcome, outcome_unknown } if attempt >= MAX_ATTEMPTS => {
+                Transition {
+                    outcome: Some(outcome),
+                    outcome_unknown,
+                    recorded_worker,
+                    ..Transition::to(if outcome_unknown {
+                        TaskState::NeedsReview
+                    } else {
+                        TaskState::Failed
+                    })
+                }
             }
-            Ending::NeedsPerson { outcome } => Change {
-                outcome: Some(outcome),
-                unsure: true,
-                tried_by,
-                ..Change::to(TaskState::NeedsPerson)
-            },
-            Ending::Retry { outcome, unsure } if attempt >= MAX_ATTEMPTS => Change {
-                outcome: Some(outcome),
-                unsure,
-                tried_by,
-                ..Change::to(if unsure { TaskState::NeedsPerson } else { TaskState::Failed })
-            },
-            Ending::Retry { outcome, unsure } => {
+            AttemptOutcome::Retry { outcome, outcome_unknown } => {
                 let until = now + self.back_off(attempt);
-                let reason = if unsure { WaitReason::Checking } else { WaitReason::Retry };
-                Change {
+                let reason = if outcome_unknown { WaitReason::Checking } else { WaitReason::Retry };
+                Transition {
                     waiting_for: Some(WaitingFor {
                         reason,
                         until: Some(until),
@@ -210,100 +256,107 @@ impl Store {
                     }),
                     outcome: Some(outcome),
                     run_after: until,
-                    unsure,
-                    tried_by,
-                    ..Change::to(TaskState::Queued)
+                    outcome_unknown,
+                    recorded_worker,
+                    ..Transition::to(TaskState::Queued)
                 }
             }
-            Ending::Wait { outcome, waiting_for, until, memo, quiet } => Change {
-                outcome: Some(outcome),
-                waiting_for: Some(waiting_for),
-                run_after: until,
-                memo,
-                free: true,
-                tried_by: tried_by.filter(|_| !quiet),
-                ..Change::to(TaskState::Queued)
-            },
+            AttemptOutcome::Wait { outcome, waiting_for, until, checkpoint, record_attempt } => {
+                Transition {
+                    outcome: Some(outcome),
+                    waiting_for: Some(waiting_for),
+                    run_after: until,
+                    checkpoint,
+                    refund_attempt: true,
+                    recorded_worker: recorded_worker.filter(|_| record_attempt),
+                    ..Transition::to(TaskState::Queued)
+                }
+            }
         }
     }
 
-    /// What kills its process takes down all that run beside it. The first
-    /// loss is made good at once; from the second on they wait, longer and
-    /// longer and each for itself, so that they do not meet a third time.
-    fn lost(&self, lost: i64, now: i64, worker: String) -> Change {
-        let tried_by = Some(worker);
-        if lost >= MAX_LOST {
-            let message = format!("{lost} workers in a row were lost while they ran this.");
-            return Change {
-                outcome: Some(outcome("poison", message)),
-                unsure: true,
-                free: true,
-                lost,
+    /// Returns the transition after a lost lease. A task that kills its process also
+    /// ends all tasks that run beside it. After the first loss a task is retried at
+    /// once. From the second loss on it waits for a random delay of its own, whose
+    /// maximum grows with each loss, so that the same tasks don't run beside each other
+    /// again.
+    fn transition_for_lost_lease(&self, lease_losses: i64, now: i64, worker: String) -> Transition {
+        let recorded_worker = Some(worker);
+        if lease_losses >= MAX_LEASE_LOSSES {
+            let message = format!("{lease_losses} workers in a row were lost while they ran this.");
+            return Transition {
+                outcome: Some(new_outcome("poison", message)),
+                outcome_unknown: true,
+                refund_attempt: true,
+                lease_losses,
                 run_after: now,
-                tried_by,
-                ..Change::to(TaskState::Failed)
+                recorded_worker,
+                ..Transition::to(TaskState::Failed)
             };
         }
-        let until = (lost > 1).then(|| now + self.back_off(lost - 1));
-        Change {
+        let until = (lease_losses > 1).then(|| now + self.back_off(lease_losses - 1));
+        Transition {
             waiting_for: Some(WaitingFor {
                 reason: WaitReason::Checking,
                 until,
                 detail: Some("The worker was lost; the service is asked first.".into()),
             }),
-            outcome: Some(outcome("worker_lost", "The worker stopped in the middle of the call.")),
-            unsure: true,
-            free: true,
-            lost,
+            outcome: Some(new_outcome(
+                "worker_lost",
+                "The worker stopped in the middle of the call.",
+            )),
+            outcome_unknown: true,
+            refund_attempt: true,
+            lease_losses,
             run_after: until.unwrap_or(now),
-            tried_by,
-            ..Change::to(TaskState::Queued)
+            recorded_worker,
+            ..Transition::to(TaskState::Queued)
         }
     }
 
-    /// Takes back what lost workers held: leases that ran out, or with
-    /// `everything` every running task (an embedded process that starts
-    /// knows that nobody else runs). Costs no attempt; five in a row are
-    /// poison.
+    /// Takes back the tasks of lost workers: those whose lease has expired, or with
+    /// `everything` every running task (an embedded process that starts knows that
+    /// no other one is running). It costs no attempt; a task that loses five
+    /// workers in a row fails as poison.
     ///
     /// # Errors
-    /// The database can't be reached.
-    pub async fn reap(&self, everything: bool) -> Result<Vec<News>, Error> {
-        let by = if everything { i64::MAX } else { self.now_ms() };
-        let lost = all(
+    /// [`Error::Database`] where the database can't be reached.
+    pub async fn reap_expired_leases(&self, everything: bool) -> Result<Vec<UserFacts>, Error> {
+        let expired_before = if everything { i64::MAX } else { self.now_ms() };
+        let expired = query_all(
             &self.writer,
             "SELECT id, fence, lease_owner FROM tasks \
              WHERE state = 'running' AND lease_until <= $1 ORDER BY lease_until",
-            [by.into()],
+            [expired_before.into()],
         )
         .await?
         .iter()
         .map(|found| {
-            Ok(End {
+            Ok(EndedClaim {
                 task: TaskId(found.try_get("", "id")?),
                 fence: found.try_get("", "fence")?,
                 worker: found.try_get::<Option<_>>("", "lease_owner")?.unwrap_or_default(),
-                cause: Cause::Lost(by),
+                reason: EndReason::LeaseExpired(expired_before),
             })
         })
         .collect::<Result<Vec<_>, Error>>()?;
-        let mut news = Vec::with_capacity(lost.len());
-        for batch in lost.chunks(REAPED) {
-            for (end, ended) in batch.iter().zip(self.end(batch.to_vec()).await) {
+        let mut facts = Vec::with_capacity(expired.len());
+        for batch in expired.chunks(REAP_BATCH_SIZE) {
+            for (end, ended) in batch.iter().zip(self.end_claims(batch.to_vec()).await) {
                 match ended {
-                    Ok(ended) => news.extend(ended),
+                    Ok(ended) => facts.extend(ended),
                     Err(error) if error.is_unreachable() => return Err(error),
-                    // Its neighbours are taken back all the same.
+                    // The others of the batch are still taken back.
                     Err(error) => {
-                        tracing::error!(task = %end.task, %error, "can't take back a lost task");
+                        tracing::error!(task = %end.task, %error, "could not take back the task of a lost worker");
                     }
                 }
             }
         }
-        Ok(news)
+        Ok(facts)
     }
 }
 
-fn outcome(code: &str, message: impl Into<String>) -> Outcome {
+fn new_outcome(code: &str, message: impl Into<String>) -> Outcome {
     Outcome { code: code.into(), message: message.into(), reference: None }
 }

@@ -1,19 +1,20 @@
-//! Generations of queues: each begins where messages were found lost.
+//! Generations of queues: a new one begins when messages are found to be lost.
 
-use super::{Error, Store, all, commit, execute, job_queues, one, persist};
+use super::{Error, Store, commit, execute, job_queues, query_all, query_one, retry_on_contention};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use uuid::Uuid;
 
-/// Changes each time that messages of a queue were found lost. A relay that
-/// published before and marks afterwards waits for none of them, and a consumer
-/// that was there before is started again: RabbitMQ may have forgotten it.
+/// Generation of a queue, which changes each time that messages of the queue are
+/// found to be lost. A relay that published under an earlier generation can no longer
+/// mark its tasks as published. A consumer that began under an earlier generation is
+/// restarted, because RabbitMQ may have forgotten it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueGeneration {
     queue: String,
     value: Option<String>,
 }
 
-fn meta_name(queue: &str) -> String {
+fn generation_meta_name(queue: &str) -> String {
     format!("generation of {queue}")
 }
 
@@ -22,74 +23,77 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn add_queues(&self, queues: &[String]) -> Result<(), Error> {
+    pub async fn add_queue_generations(&self, queues: &[String]) -> Result<(), Error> {
         for queue in queues {
             execute(
                 &self.writer,
                 "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                [meta_name(queue).into(), Uuid::now_v7().to_string().into()],
+                [generation_meta_name(queue).into(), Uuid::now_v7().to_string().into()],
             )
             .await?;
         }
         Ok(())
     }
 
-    /// The generation of a queue.
+    /// Returns the current generation of a queue.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn queue_generation(&self, queue: &str) -> Result<QueueGeneration, Error> {
-        generation(&self.reader, queue, "").await
+        read_generation(&self.reader, queue, "").await
     }
 
-    /// Whether no message was found lost since; holds until `tx` ends.
-    pub(super) async fn is_current(
+    /// Whether no message was found to be lost since `known`; stays true until `tx`
+    /// ends.
+    pub(super) async fn is_current_generation(
         &self,
         tx: &DatabaseTransaction,
         known: &QueueGeneration,
     ) -> Result<bool, Error> {
-        // Whoever finds that messages are lost waits for this commit, and sees
-        // what it marks.
+        // A transaction that finds messages to be lost waits for this commit, and
+        // sees the tasks that it marks.
         let lock = if self.is_sqlite() { "" } else { " FOR SHARE" };
-        Ok(generation(tx, &known.queue, lock).await? == *known)
+        Ok(read_generation(tx, &known.queue, lock).await? == *known)
     }
 
-    /// All messages of `queue` are lost: its tasks are to be published again,
-    /// those too that a relay has just published and not marked yet. Returns the
-    /// number of the marked ones.
+    /// Has all queued tasks of `queue` published again, because all its messages are
+    /// lost. That includes tasks that a relay has published and not marked yet: the new
+    /// generation keeps the relay from marking them. Returns the number of tasks that
+    /// were marked as published.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn queue_lost(&self, queue: &str) -> Result<u64, Error> {
-        persist!(self.try_unpublish(queue, i64::MAX))
+    pub async fn unpublish_lost_queue(&self, queue: &str) -> Result<u64, Error> {
+        retry_on_contention!(self.try_unpublish_tasks(queue, i64::MAX))
     }
 
-    /// Queued tasks that were published before `published_before` (UTC ms) are
-    /// to be published again: their messages are in no queue any more, or do not
-    /// reach the consumers that are there. Returns their number.
+    /// Has queued tasks published again that were published before
+    /// `published_before` (UTC ms): their messages are in no queue any more, or
+    /// don't reach the current consumers. Returns their number.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn unpublish(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
+    pub async fn unpublish_tasks(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
         let any = "SELECT 1 AS one FROM tasks \
                    WHERE queue = $1 AND state = 'queued' AND published_at < $2 LIMIT 1";
-        if one(&self.reader, any, [queue.into(), published_before.into()]).await?.is_none() {
+        if query_one(&self.reader, any, [queue.into(), published_before.into()]).await?.is_none() {
             return Ok(0);
         }
-        persist!(self.try_unpublish(queue, published_before))
+        retry_on_contention!(self.try_unpublish_tasks(queue, published_before))
     }
 
-    async fn try_unpublish(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
+    async fn try_unpublish_tasks(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
         let tx = self.begin().await?;
-        // First, so that a relay's marks are seen below or not made.
+        // This comes first, so that a relay's marks are either seen below or not
+        // made.
         execute(
             &tx,
             "INSERT INTO meta (name, value) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            [meta_name(queue).into(), Uuid::now_v7().to_string().into()],
+            [generation_meta_name(queue).into(), Uuid::now_v7().to_string().into()],
         )
         .await?;
-        let rows = all(
+        let rows = query_all(
             &tx,
             "UPDATE tasks SET published_at = NULL, fence = fence + 1 \
              WHERE queue = $1 AND state = 'queued' AND published_at < $2 RETURNING job_id",
@@ -100,21 +104,21 @@ impl Store {
         for found in &rows {
             jobs.push(found.try_get("", "job_id")?);
         }
-        // What was published was due.
+        // Published tasks were due.
         let now = self.now_ms();
-        job_queues::mark_ready(&tx, queue, &mut jobs, now, now).await?;
+        job_queues::mark_jobs_ready(&tx, queue, &mut jobs, now, now).await?;
         commit(tx).await?;
         Ok(rows.len() as u64)
     }
 }
 
-async fn generation<C: ConnectionTrait>(
+async fn read_generation<C: ConnectionTrait>(
     c: &C,
     queue: &str,
     lock: &str,
 ) -> Result<QueueGeneration, Error> {
     let sql = format!("SELECT value FROM meta WHERE name = $1{lock}");
-    let found = one(c, &sql, [meta_name(queue).into()]).await?;
+    let found = query_one(c, &sql, [generation_meta_name(queue).into()]).await?;
     let value = found.map(|row| row.try_get("", "value")).transpose()?;
     Ok(QueueGeneration { queue: queue.to_owned(), value })
 }

@@ -1,10 +1,10 @@
-//! The grid of a job: a row a product or machine, filtered, searched and cut
-//! to a window by the database.
+//! The grid of a job: a row for each product or machine; the database filters,
+//! searches and returns one window.
 
-use super::{Error, Store, all, one, read::containing, row};
+use super::{Error, Store, query_all, query_one, read::like_pattern, row};
 use contract::{
     JobId, UserId,
-    api::{Filter, Grid, GridRow, Job, Task},
+    api::{Grid, GridFilter, GridRow, Job, Task},
     command::ProductUpload,
     state::TaskState,
     text::TextError,
@@ -12,56 +12,65 @@ use contract::{
 use sea_orm::Value;
 use uuid::Uuid;
 
-/// Which rows of a grid are asked for.
+/// Selects the rows of a grid.
 #[derive(Clone, Debug)]
 pub struct GridQuery {
-    pub filter: Filter,
-    /// Somewhere in SKU or title, in upper or lower case; empty: any.
-    pub words: String,
-    /// Place of the first row among those that match.
+    /// State of the tasks.
+    pub filter: GridFilter,
+    /// Text that SKU or title contain, regardless of case; empty: any.
+    pub search_text: String,
+    /// Index of the first row among those that match.
     pub offset: u32,
-    /// At most so many rows.
+    /// Maximum number of rows.
     pub limit: u32,
 }
 
-/// One upload that failed.
+/// An upload that failed.
 #[derive(Clone, Debug)]
 pub struct FailedUpload {
-    /// Row and id of its task: the order of the grid.
-    pub place: (i64, Uuid),
+    /// Row and id of its task, which is the order of the grid.
+    pub cursor: (i64, Uuid),
+    /// The upload as it was requested.
     pub upload: ProductUpload,
+    /// The message of its outcome.
     pub reason: String,
 }
 
 impl Store {
-    /// A window of the rows that match, each with all its cells.
+    /// Returns a window of the rows that match, each with all its cells.
     ///
     /// # Errors
     /// [`Error::NotFound`] where the user has no such job.
-    pub async fn grid(&self, user: UserId, job: JobId, query: &GridQuery) -> Result<Grid, Error> {
+    pub async fn job_grid(
+        &self,
+        user: UserId,
+        job: JobId,
+        query: &GridQuery,
+    ) -> Result<Grid, Error> {
         let job = self.job(user, job).await?;
-        let (found, values) = rows_that_match(job.id, query)?;
+        let (found, values) = matching_rows_sql(job.id, query)?;
         let sql = format!("SELECT COUNT(*) AS matching FROM ({found}) AS found");
-        let matching = one(&self.reader, &sql, values.clone()).await?.ok_or(Error::NotFound)?;
+        let matching =
+            query_one(&self.reader, &sql, values.clone()).await?.ok_or(Error::NotFound)?;
         let matching = row::count(&matching, "matching")?;
         let (limit, offset) = (values.len() + 1, values.len() + 2);
         let sql = format!(
             "SELECT {} FROM tasks WHERE job_id = $1 AND row_no IN (SELECT row_no FROM ({found}) \
              AS found ORDER BY row_no LIMIT ${limit} OFFSET ${offset}) ORDER BY row_no, id",
-            row::TASK
+            row::TASK_COLUMNS
         );
         let window = [i64::from(query.limit).into(), i64::from(query.offset).into()];
-        let tasks = all(&self.reader, &sql, values.into_iter().chain(window))
+        let tasks = query_all(&self.reader, &sql, values.into_iter().chain(window))
             .await?
             .iter()
             .map(row::task)
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Grid { matching, offset: query.offset, rows: rows(&job, tasks) })
+        Ok(Grid { matching, offset: query.offset, rows: grid_rows(&job, tasks) })
     }
 
-    /// Returns uploads of a job that failed, in the order of the grid, each
-    /// with its reason; of one channel, or of all. At most `limit` of those
-    /// that come behind the row and id of `after`.
+    /// Returns failed uploads of a job in the order of the grid, each with its
+    /// reason, of one channel or of all: at most `limit` of those after the row and
+    /// id of `after`.
     ///
     /// # Errors
     /// [`Error::NotFound`] where the user has no such job.
@@ -88,13 +97,13 @@ impl Store {
         }
         values.push(i64::from(limit).into());
         sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
-        all(&self.reader, &sql, values)
+        query_all(&self.reader, &sql, values)
             .await?
             .iter()
             .map(|found| {
-                let outcome: Option<contract::api::Outcome> = row::maybe_json(found, "outcome")?;
+                let outcome: Option<contract::api::Outcome> = row::optional_json(found, "outcome")?;
                 Ok(FailedUpload {
-                    place: (found.try_get("", "row_no")?, found.try_get("", "id")?),
+                    cursor: (found.try_get("", "row_no")?, found.try_get("", "id")?),
                     upload: row::json(found, "body")?,
                     reason: outcome.map(|outcome| outcome.message).unwrap_or_default(),
                 })
@@ -103,38 +112,38 @@ impl Store {
     }
 }
 
-/// Rows with at least one task that the query asks for. SKU and title are the
-/// row's, so each of its tasks tells them.
-fn rows_that_match(job: JobId, query: &GridQuery) -> Result<(String, Vec<Value>), TextError> {
+/// Selects rows with at least one matching task. All tasks of a row have its SKU
+/// and title.
+fn matching_rows_sql(job: JobId, query: &GridQuery) -> Result<(String, Vec<Value>), TextError> {
     let mut sql = String::from("SELECT DISTINCT row_no FROM tasks WHERE job_id = $1");
     let mut values: Vec<Value> = vec![job.0.into()];
-    if let Some(state) = state(query.filter) {
+    if let Some(state) = state_of_filter(query.filter) {
         values.push(state.as_str().into());
         sql.push_str(&format!(" AND state = ${}", values.len()));
     }
-    if !query.words.is_empty() {
-        values.push(containing(&query.words)?.into());
+    if !query.search_text.is_empty() {
+        values.push(like_pattern(&query.search_text)?.into());
         let like = format!("LIKE LOWER(${}) ESCAPE '\\'", values.len());
         sql.push_str(&format!(" AND (LOWER(sku) {like} OR LOWER(title) {like})"));
     }
     Ok((sql, values))
 }
 
-const fn state(filter: Filter) -> Option<TaskState> {
+const fn state_of_filter(filter: GridFilter) -> Option<TaskState> {
     Some(match filter {
-        Filter::All => return None,
-        Filter::Failed => TaskState::Failed,
-        Filter::Running => TaskState::Running,
-        Filter::Waiting => TaskState::Queued,
-        Filter::NeedsPerson => TaskState::NeedsPerson,
-        Filter::Succeeded => TaskState::Succeeded,
-        Filter::Cancelled => TaskState::Cancelled,
+        GridFilter::All => return None,
+        GridFilter::Failed => TaskState::Failed,
+        GridFilter::Running => TaskState::Running,
+        GridFilter::Waiting => TaskState::Queued,
+        GridFilter::NeedsReview => TaskState::NeedsReview,
+        GridFilter::Succeeded => TaskState::Succeeded,
+        GridFilter::Cancelled => TaskState::Cancelled,
     })
 }
 
-/// Tasks in the order of their rows, as rows with cells in the order of the
-/// columns.
-fn rows(job: &Job, tasks: Vec<Task>) -> Vec<GridRow> {
+/// Groups tasks, which are in the order of their rows, into rows with cells in the
+/// order of the columns.
+fn grid_rows(job: &Job, tasks: Vec<Task>) -> Vec<GridRow> {
     let mut rows: Vec<GridRow> = Vec::new();
     for task in tasks {
         match rows.last_mut() {
@@ -149,8 +158,8 @@ fn rows(job: &Job, tasks: Vec<Task>) -> Vec<GridRow> {
     }
     for row in &mut rows {
         row.cells.sort_by_key(|task| {
-            let place = job.channels.iter().position(|id| Some(id) == task.channel.as_ref());
-            (place.unwrap_or(usize::MAX), task.cause.is_some())
+            let position = job.channels.iter().position(|id| Some(id) == task.channel.as_ref());
+            (position.unwrap_or(usize::MAX), task.cause.is_some())
         });
     }
     rows

@@ -1,7 +1,10 @@
-//! The journal: each fact gets its user's next `seq` in the commit of the
-//! change that it tells of.
+//! The journal: each fact gets its user's next `seq` in the commit that makes the
+//! change it reports.
 
-use super::{Actor, Error, Store, all, commit, execute, one, parts, persist, places, row, tuples};
+use super::{
+    Actor, Error, Store, commit, execute, placeholder_rows, placeholders, power_of_two_chunks,
+    query_all, query_one, retry_on_contention, row,
+};
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification},
@@ -16,36 +19,36 @@ use std::{
 use uuid::Uuid;
 
 /// A fact to be written; its `seq` comes from the user's row.
-pub(super) struct Draft {
+pub(super) struct FactDraft {
     pub kind: FactKind,
     pub job: Option<JobId>,
     pub task: Option<TaskId>,
     pub data: FactData,
 }
 
-impl Draft {
-    pub fn of_job(kind: FactKind, job: Job) -> Self {
+impl FactDraft {
+    pub fn for_job(kind: FactKind, job: Job) -> Self {
         let data = FactData { job: Some(job.clone()), ..FactData::default() };
         Self { kind, job: Some(job.id), task: None, data }
     }
 }
 
-/// Rows of one statement; see `accept::ROWS`.
-const ROWS: usize = 32;
+/// Maximum number of rows of one statement; see `accept::MAX_ROWS_PER_STATEMENT`.
+const MAX_ROWS_PER_STATEMENT: usize = 32;
 
-/// Writes `drafts` in order. The user's row is locked from here on: call it
-/// last.
-pub(super) async fn append<C: ConnectionTrait>(
+/// Writes `drafts` in order. It locks the user's row until the transaction ends, so
+/// call it last.
+pub(super) async fn append_facts<C: ConnectionTrait>(
     c: &C,
     user: UserId,
     now: i64,
-    drafts: Vec<Draft>,
+    drafts: Vec<FactDraft>,
 ) -> Result<Vec<Fact>, Error> {
     if drafts.is_empty() {
         return Ok(Vec::new());
     }
     let count = i64::try_from(drafts.len()).unwrap_or(i64::MAX);
-    let head: i64 = one(
+    let head: i64 = query_one(
         c,
         "UPDATE users SET seq = seq + $2 WHERE id = $1 RETURNING seq",
         [user.0.into(), count.into()],
@@ -53,71 +56,76 @@ pub(super) async fn append<C: ConnectionTrait>(
     .await?
     .ok_or(Error::NotFound)?
     .try_get("", "seq")?;
-    let facts = numbered(head - count, now, drafts);
-    insert(c, &[(user, &facts)]).await?;
+    let facts = number_facts(head - count, now, drafts);
+    insert_facts(c, &[(user, &facts)]).await?;
     Ok(facts)
 }
 
-/// The same for many users. Rows of users are locked in the order of their
-/// ids: whoever locks many does so in this order.
-pub(super) async fn append_all<C: ConnectionTrait>(
+/// Writes the facts of many users. User rows are locked in the order of their ids;
+/// every transaction that locks several users uses this order.
+pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
     store: &Store,
     c: &C,
     now: i64,
-    drafts: BTreeMap<UserId, Vec<Draft>>,
+    drafts: BTreeMap<UserId, Vec<FactDraft>>,
 ) -> Result<Vec<(UserId, Vec<Fact>)>, Error> {
     let users: Vec<_> = drafts.keys().copied().collect();
     let mut heads = HashMap::with_capacity(users.len());
-    for part in parts(&users, ROWS) {
+    for part in power_of_two_chunks(&users, MAX_ROWS_PER_STATEMENT) {
         let sql = format!(
             "SELECT id, seq FROM users WHERE id IN ({}) ORDER BY id{}",
-            places(1, part.len()),
-            store.for_update_of_values()
+            placeholders(1, part.len()),
+            store.for_no_key_update()
         );
-        for found in all(c, &sql, part.iter().map(|user| user.0.into())).await? {
+        for found in query_all(c, &sql, part.iter().map(|user| user.0.into())).await? {
             heads.insert(UserId(found.try_get("", "id")?), found.try_get::<i64>("", "seq")?);
         }
     }
     let mut facts = Vec::with_capacity(users.len());
     for (user, drafts) in drafts {
         let head = *heads.get(&user).ok_or(Error::NotFound)?;
-        facts.push((user, numbered(head, now, drafts)));
+        facts.push((user, number_facts(head, now, drafts)));
     }
-    for part in parts(&facts, ROWS) {
+    for part in power_of_two_chunks(&facts, MAX_ROWS_PER_STATEMENT) {
         let sql = format!(
-            "WITH new (person, head) AS (VALUES {}) UPDATE users SET seq = head FROM new \
-             WHERE id = person",
-            tuples(part.len(), 2)
+            "WITH new (user_id, new_seq) AS (VALUES {}) UPDATE users SET seq = new_seq FROM new \
+             WHERE id = user_id",
+            placeholder_rows(part.len(), 2)
         );
         let head = |facts: &[Fact]| facts.last().map(|fact| fact.seq);
         let rows = part.iter().map(|(user, facts)| [user.0.into(), head(facts).into()]);
         execute(c, &sql, rows.flatten().collect::<Vec<Value>>()).await?;
     }
-    let told: Vec<_> = facts.iter().map(|(user, facts)| (*user, facts.as_slice())).collect();
-    insert(c, &told).await?;
+    let facts_by_user: Vec<_> =
+        facts.iter().map(|(user, facts)| (*user, facts.as_slice())).collect();
+    insert_facts(c, &facts_by_user).await?;
     Ok(facts)
 }
 
-/// Facts that follow `head`.
-fn numbered(head: i64, now: i64, drafts: Vec<Draft>) -> Vec<Fact> {
-    let number = |(seq, mut draft): (i64, Draft)| {
+/// Turns drafts into facts with the numbers that follow `head`.
+fn number_facts(head: i64, now: i64, drafts: Vec<FactDraft>) -> Vec<Fact> {
+    let number = |(seq, mut draft): (i64, FactDraft)| {
         if let Some(notification) = &mut draft.data.notification {
             notification.seq = seq;
             notification.at = now;
         }
-        let Draft { kind, job, task, data } = draft;
+        let FactDraft { kind, job, task, data } = draft;
         Fact { seq, id: Uuid::now_v7(), kind, job, task, at: now, data }
     };
     (head + 1..).zip(drafts).map(number).collect()
 }
 
-async fn insert<C: ConnectionTrait>(c: &C, told: &[(UserId, &[Fact])]) -> Result<(), Error> {
-    let facts = told.iter().flat_map(|(user, facts)| facts.iter().map(move |fact| (*user, fact)));
+async fn insert_facts<C: ConnectionTrait>(
+    c: &C,
+    facts_by_user: &[(UserId, &[Fact])],
+) -> Result<(), Error> {
+    let facts = facts_by_user.iter();
+    let facts = facts.flat_map(|(user, facts)| facts.iter().map(move |fact| (*user, fact)));
     let facts: Vec<_> = facts.collect();
-    for part in parts(&facts, ROWS) {
+    for part in power_of_two_chunks(&facts, MAX_ROWS_PER_STATEMENT) {
         let sql = format!(
             "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) VALUES {}",
-            tuples(part.len(), 8)
+            placeholder_rows(part.len(), 8)
         );
         let mut values: Vec<Value> = Vec::with_capacity(part.len() * 8);
         for (user, fact) in part {
@@ -129,7 +137,7 @@ async fn insert<C: ConnectionTrait>(c: &C, told: &[(UserId, &[Fact])]) -> Result
                 fact.job.map(|id| id.0).into(),
                 fact.task.map(|id| id.0).into(),
                 fact.at.into(),
-                row::text("data", &fact.data)?.into(),
+                row::to_json_text("data", &fact.data)?.into(),
             ]);
         }
         execute(c, &sql, values).await?;
@@ -165,17 +173,18 @@ async fn insert_notification<C: ConnectionTrait>(
     .map(|_| ())
 }
 
-/// What a user is told when a job comes to its end.
-pub(super) fn finished(job: &Job) -> Notification {
+/// Returns the notification about a job that has finished.
+pub(super) fn job_finished_notification(job: &Job) -> Notification {
     let items = match job.kind {
         JobKind::ProductUploads => "uploads",
         JobKind::Ec2Starts => "steps",
         JobKind::Noops => "no-ops",
     };
     let c = &job.counts;
+    let needs_you = if c.needs_review == 1 { "needs you" } else { "need you" };
     let mut text = format!("{} of {} {items} succeeded", c.succeeded, c.total);
     for (count, word) in
-        [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_person, "need you")]
+        [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_review, needs_you)]
     {
         if count > 0 {
             text.push_str(&format!(", {count} {word}"));
@@ -188,22 +197,29 @@ pub(super) fn finished(job: &Job) -> Notification {
         JobState::Failed => format!("{} failed", job.title),
         JobState::PartlyFailed | JobState::Running => format!("{} partly failed", job.title),
     };
-    let kind = if c.needs_person > 0 { "needs_person" } else { "finished" };
+    let kind = if c.needs_review > 0 { "needs_review" } else { "finished" };
     Notification { seq: 0, job: job.id, kind: kind.into(), title, text, at: 0, read: false }
 }
 
 impl Store {
-    /// The head of a user's journal: the last `seq` given, 0 for none.
-    pub async fn head(&self, user: UserId) -> Result<i64, Error> {
-        let row = one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
+    /// Returns the head of a user's journal: the last assigned `seq`, 0 for none.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::NotFound`] where there is no such user.
+    pub async fn journal_head(&self, user: UserId) -> Result<i64, Error> {
+        let row =
+            query_one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
         Ok(row.ok_or(Error::NotFound)?.try_get("", "seq")?)
     }
 
-    /// From where to where a user's journal can be replayed: the lowest and
-    /// the highest `after` of which all that came later is kept. The highest
-    /// is the head.
-    pub async fn span(&self, user: UserId) -> Result<RangeInclusive<i64>, Error> {
-        let row = one(
+    /// Returns the range in which a user's journal can be replayed: the lowest and
+    /// the highest `after` whose later facts all still exist. The highest is the
+    /// head.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::NotFound`] where there is no such user.
+    pub async fn replayable_range(&self, user: UserId) -> Result<RangeInclusive<i64>, Error> {
+        let row = query_one(
             &self.reader,
             "SELECT u.seq, (SELECT MIN(j.seq) FROM journal j WHERE j.user_id = u.id) AS first \
              FROM users u WHERE u.id = $1",
@@ -216,14 +232,17 @@ impl Store {
         Ok(first.map_or(head, |first| first - 1)..=head)
     }
 
-    /// Facts of a user with `seq > after`, in order, at most `limit`.
+    /// Returns facts of a user with `seq > after`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn facts_after(
         &self,
         user: UserId,
         after: i64,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        all(
+        query_all(
             &self.reader,
             "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
              WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
@@ -231,11 +250,14 @@ impl Store {
         )
         .await?
         .iter()
-        .map(fact)
+        .map(fact_from_row)
         .collect()
     }
 
-    /// The journal of one job, in order, `seq > after`.
+    /// Returns facts of one job with `seq > after`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn job_journal(
         &self,
         user: UserId,
@@ -243,7 +265,7 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        all(
+        query_all(
             &self.reader,
             "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND seq > $3 ORDER BY seq LIMIT $4",
@@ -251,11 +273,14 @@ impl Store {
         )
         .await?
         .iter()
-        .map(fact)
+        .map(fact_from_row)
         .collect()
     }
 
-    /// The journal of one job, newest first, `seq < before`.
+    /// Returns facts of one job with `seq < before`, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn job_journal_before(
         &self,
         user: UserId,
@@ -263,7 +288,7 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        all(
+        query_all(
             &self.reader,
             "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT $4",
@@ -271,13 +296,16 @@ impl Store {
         )
         .await?
         .iter()
-        .map(fact)
+        .map(fact_from_row)
         .collect()
     }
 
-    /// The user's newest notifications, at most `limit`.
+    /// Returns the user's newest notifications, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn inbox(&self, user: UserId, limit: i64) -> Result<Inbox, Error> {
-        let rows = all(
+        let rows = query_all(
             &self.reader,
             "SELECT seq, job_id, kind, title, text, at, read_at FROM notifications \
              WHERE user_id = $1 ORDER BY seq DESC LIMIT $2",
@@ -302,13 +330,25 @@ impl Store {
         Ok(Inbox { items, unread: u32::try_from(unread).unwrap_or(u32::MAX) })
     }
 
-    /// Marks all notifications up to `up_to` as read, and tells every tab.
-    pub async fn mark_read(&self, actor: impl Into<Actor>, up_to: i64) -> Result<Vec<Fact>, Error> {
+    /// Marks all notifications up to `up_to` as read; the returned fact tells the
+    /// user's other tabs.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::CommitUnknown`], [`Error::SignedOut`].
+    pub async fn mark_notifications_read(
+        &self,
+        actor: impl Into<Actor>,
+        up_to: i64,
+    ) -> Result<Vec<Fact>, Error> {
         let actor = actor.into();
-        persist!(self.try_mark_read(&actor, up_to))
+        retry_on_contention!(self.try_mark_notifications_read(&actor, up_to))
     }
 
-    async fn try_mark_read(&self, actor: &Actor, up_to: i64) -> Result<Vec<Fact>, Error> {
+    async fn try_mark_notifications_read(
+        &self,
+        actor: &Actor,
+        up_to: i64,
+    ) -> Result<Vec<Fact>, Error> {
         let user = actor.user;
         let tx = self.begin().await?;
         let now = self.now_ms();
@@ -322,8 +362,9 @@ impl Store {
         let mut facts = Vec::new();
         if changed > 0 {
             let data = FactData { read_up_to: Some(up_to), ..FactData::default() };
-            let draft = Draft { kind: FactKind::NotificationsRead, job: None, task: None, data };
-            facts = append(&tx, user, now, vec![draft]).await?;
+            let draft =
+                FactDraft { kind: FactKind::NotificationsRead, job: None, task: None, data };
+            facts = append_facts(&tx, user, now, vec![draft]).await?;
         }
         self.authorize(&tx, actor).await?;
         commit(tx).await?;
@@ -331,11 +372,11 @@ impl Store {
     }
 }
 
-fn fact(row: &sea_orm::QueryResult) -> Result<Fact, Error> {
+fn fact_from_row(row: &sea_orm::QueryResult) -> Result<Fact, Error> {
     Ok(Fact {
         seq: row.try_get("", "seq")?,
         id: row.try_get("", "id")?,
-        kind: row::word(row, "kind")?,
+        kind: row::parsed(row, "kind")?,
         job: row.try_get::<Option<Uuid>>("", "job_id")?.map(JobId),
         task: row.try_get::<Option<Uuid>>("", "task_id")?.map(TaskId),
         at: row.try_get("", "at")?,

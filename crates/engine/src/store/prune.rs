@@ -1,27 +1,32 @@
-//! What is not kept for ever: facts, jobs, and what has run out.
+//! Pruning: deletes facts and jobs past their retention, and what has expired.
 
-use super::{Error, Store, accept::KEY_LIFE_MS, all, apply::save_job, commit, execute, one, row};
+use super::{
+    Error, Store, accept::IDEMPOTENCY_KEY_LIFETIME_MS, commit, execute, query_all, query_one, row,
+    transition::save_job,
+};
 use contract::{JobId, UserId, state::TaskState};
 use uuid::Uuid;
 
 const DAY_MS: i64 = 24 * 3_600_000;
-/// A link that has run out is known this much longer, ms, so that whoever
-/// opens it is told why it does not work.
-const LINK_KNOWN_MS: i64 = 30 * DAY_MS;
-/// Rows that one commit deletes: the database is others' between two.
-const ROWS: i64 = 500;
+/// How long an expired link is still stored, in milliseconds, so that a person who
+/// opens it learns why it does not work.
+const EXPIRED_LINK_RETENTION_MS: i64 = 30 * DAY_MS;
+/// Maximum number of rows that one commit deletes, so that other transactions can
+/// run in between.
+const MAX_ROWS_PER_COMMIT: i64 = 500;
 
-/// How long what has ended is kept.
+/// How long data is stored after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Facts, and messages that could not be read; ms.
+    /// Facts and rejected messages, in milliseconds.
     pub journal_ms: i64,
-    /// Jobs since they finished, with their tasks, attempts and
-    /// notifications; ms. Never less than an idempotency key lives.
+    /// Jobs since they finished, with their tasks, attempts and notifications, in
+    /// milliseconds. At least the lifetime of an idempotency key.
     pub jobs_ms: i64,
 }
 
 impl Retention {
+    /// Returns a retention of so many days.
     pub const fn days(journal: u16, jobs: u16) -> Self {
         Self { journal_ms: journal as i64 * DAY_MS, jobs_ms: jobs as i64 * DAY_MS }
     }
@@ -33,42 +38,46 @@ impl Default for Retention {
     }
 }
 
-/// Rows that were deleted.
+/// Numbers of deleted rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PrunedRows {
+    /// Facts of journals.
     pub facts: u64,
+    /// Jobs.
     pub jobs: u64,
+    /// Tasks.
     pub tasks: u64,
-    /// Sessions, links, keys and rejected messages.
+    /// Sessions, links, idempotency keys and rejected messages.
     pub others: u64,
 }
 
 impl Store {
-    /// Deletes what is older than `keep` says, and what has run out, in
-    /// commits of few rows. What comes between two of them finds counters
-    /// that equal the rows and a journal without holes.
+    /// Deletes what is past its retention and what has expired, in small commits. A
+    /// transaction between two of them finds counters that match the rows, and a
+    /// journal without gaps.
     ///
     /// # Errors
     /// [`Error::Database`]: what was deleted so far stays deleted.
-    pub async fn prune(&self, keep: Retention) -> Result<Pruned, Error> {
+    pub async fn prune(&self, retention: Retention) -> Result<PrunedRows, Error> {
         let now = self.now_ms();
-        let mut pruned = Pruned::default();
-        for user in all(&self.reader, "SELECT id FROM users", []).await? {
+        let mut pruned = PrunedRows::default();
+        for user in query_all(&self.reader, "SELECT id FROM users", []).await? {
             let user = UserId(user.try_get("", "id")?);
-            pruned.facts += self.prune_journal(user, now - keep.journal_ms).await?;
+            pruned.facts += self.prune_journal(user, now - retention.journal_ms).await?;
         }
-        let ended_before = now - keep.jobs_ms.max(KEY_LIFE_MS);
+        let ended_before = now - retention.jobs_ms.max(IDEMPOTENCY_KEY_LIFETIME_MS);
         let old = "SELECT id FROM jobs WHERE state <> 'running' AND finished_at < $1 ORDER BY id";
-        for job in all(&self.reader, old, [ended_before.into()]).await? {
-            let (tasks, gone) = self.prune_job(JobId(job.try_get("", "id")?), ended_before).await?;
+        for job in query_all(&self.reader, old, [ended_before.into()]).await? {
+            let (tasks, is_deleted) =
+                self.prune_job(JobId(job.try_get("", "id")?), ended_before).await?;
             pruned.tasks += tasks;
-            pruned.jobs += u64::from(gone);
+            pruned.jobs += u64::from(is_deleted);
         }
         for (sql, before) in [
             (
                 "DELETE FROM idempotency_keys WHERE (user_id, name) IN (SELECT user_id, name \
                  FROM idempotency_keys WHERE created_at < $1 LIMIT $2)",
-                now - KEY_LIFE_MS,
+                now - IDEMPOTENCY_KEY_LIFETIME_MS,
             ),
             (
                 "DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM sessions \
@@ -78,39 +87,40 @@ impl Store {
             (
                 "DELETE FROM one_time_links WHERE id IN (SELECT id FROM one_time_links \
                  WHERE expires_at < $1 LIMIT $2)",
-                now - LINK_KNOWN_MS,
+                now - EXPIRED_LINK_RETENTION_MS,
             ),
             (
                 "DELETE FROM rejected_messages WHERE id IN (SELECT id FROM rejected_messages \
                  WHERE at < $1 LIMIT $2)",
-                now - keep.journal_ms,
+                now - retention.journal_ms,
             ),
         ] {
-            pruned.others += self.sweep(sql, before).await?;
+            pruned.others += self.delete_in_batches(sql, before).await?;
         }
         Ok(pruned)
     }
 
-    async fn sweep(&self, sql: &str, before: i64) -> Result<u64, Error> {
-        let mut swept = 0;
+    async fn delete_in_batches(&self, sql: &str, before: i64) -> Result<u64, Error> {
+        let mut deleted = 0;
         loop {
-            let rows = execute(&self.writer, sql, [before.into(), ROWS.into()]).await?;
-            swept += rows;
-            if rows < ROWS.unsigned_abs() {
-                return Ok(swept);
+            let rows =
+                execute(&self.writer, sql, [before.into(), MAX_ROWS_PER_COMMIT.into()]).await?;
+            deleted += rows;
+            if rows < MAX_ROWS_PER_COMMIT.unsigned_abs() {
+                return Ok(deleted);
             }
         }
     }
 
-    /// Always a beginning of the journal, never out of its middle: what is
-    /// left can be replayed.
+    /// Deletes the oldest facts only, never any from the middle: the rest can still
+    /// be replayed.
     async fn prune_journal(&self, user: UserId, before: i64) -> Result<u64, Error> {
         let mut deleted = 0;
         loop {
-            let oldest = all(
+            let oldest = query_all(
                 &self.reader,
                 "SELECT seq, at FROM journal WHERE user_id = $1 ORDER BY seq LIMIT $2",
-                [user.0.into(), ROWS.into()],
+                [user.0.into(), MAX_ROWS_PER_COMMIT.into()],
             )
             .await?;
             let mut last = None;
@@ -130,44 +140,45 @@ impl Store {
         }
     }
 
-    /// Deletes a job's tasks, then the job; returns how many tasks, and
-    /// whether the job is gone: one that is retried meanwhile keeps what is
-    /// left of it.
+    /// Deletes a job's tasks, then the job. Returns the number of deleted tasks,
+    /// and whether the job was deleted: a job that is retried meanwhile stays, with
+    /// its remaining tasks.
     async fn prune_job(&self, job: JobId, ended_before: i64) -> Result<(u64, bool), Error> {
         let mut deleted = 0;
         loop {
             let tx = self.begin().await?;
             let sql = format!(
                 "SELECT {} FROM jobs WHERE id = $1 AND state <> 'running' AND finished_at < $2{}",
-                row::JOB,
+                row::JOB_COLUMNS,
                 self.for_update()
             );
-            let Some(found) = one(&tx, &sql, [job.0.into(), ended_before.into()]).await? else {
+            let Some(found) = query_one(&tx, &sql, [job.0.into(), ended_before.into()]).await?
+            else {
                 tx.rollback().await?;
                 return Ok((deleted, false));
             };
             let user: Uuid = found.try_get("", "user_id")?;
             let mut job = row::job(&found)?;
-            let few = "SELECT id FROM tasks WHERE job_id = $1 ORDER BY row_no, id LIMIT $2";
-            let of_few: [_; 2] = [job.id.0.into(), ROWS.into()];
-            let attempts = format!("DELETE FROM attempts WHERE task_id IN ({few})");
-            execute(&tx, &attempts, of_few.clone()).await?;
-            let tasks = format!("DELETE FROM tasks WHERE id IN ({few}) RETURNING state");
-            let tasks = all(&tx, &tasks, of_few).await?;
+            let batch_sql = "SELECT id FROM tasks WHERE job_id = $1 ORDER BY row_no, id LIMIT $2";
+            let batch_values: [_; 2] = [job.id.0.into(), MAX_ROWS_PER_COMMIT.into()];
+            let attempts = format!("DELETE FROM attempts WHERE task_id IN ({batch_sql})");
+            execute(&tx, &attempts, batch_values.clone()).await?;
+            let tasks = format!("DELETE FROM tasks WHERE id IN ({batch_sql}) RETURNING state");
+            let tasks = query_all(&tx, &tasks, batch_values).await?;
             for task in &tasks {
                 let counts = &mut job.counts;
                 counts.total -= 1;
-                match row::word(task, "state")? {
+                match row::parsed(task, "state")? {
                     TaskState::Queued | TaskState::Running => counts.open -= 1,
                     TaskState::Succeeded => counts.succeeded -= 1,
                     TaskState::Failed => counts.failed -= 1,
                     TaskState::Cancelled => counts.cancelled -= 1,
-                    TaskState::NeedsPerson => counts.needs_person -= 1,
+                    TaskState::NeedsReview => counts.needs_review -= 1,
                 }
             }
             deleted += u64::try_from(tasks.len()).unwrap_or(u64::MAX);
-            let done = job.counts.total == 0;
-            if done {
+            let is_last_batch = job.counts.total == 0;
+            if is_last_batch {
                 execute(
                     &tx,
                     "DELETE FROM notifications WHERE user_id = $1 AND job_id = $2",
@@ -179,7 +190,7 @@ impl Store {
                 save_job(&tx, &job).await?;
             }
             commit(tx).await?;
-            if done {
+            if is_last_batch {
                 return Ok((deleted, true));
             }
         }

@@ -1,40 +1,43 @@
-//! The task table as the outbox: what is due, and what was published.
+//! The task table as the outbox: which tasks are due, and which were published.
 
 use super::{
-    Error, QueueGeneration, Store, all, apply::hold, commit, execute, one, parts, persist, places,
-    row,
+    Error, QueueGeneration, Store, commit, execute, placeholders, power_of_two_chunks, query_all,
+    query_one, retry_on_contention, row, transition::lock_tasks,
 };
 use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState, text};
 use sea_orm::{QueryResult, Value};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use uuid::Uuid;
 
-/// Rows of one statement; see `accept::ROWS`.
-const ROWS: usize = 32;
-/// Jobs that one round makes ready: a commit of some milliseconds.
-const PROMOTED: usize = 500;
+/// Maximum number of rows of one statement; see `accept::MAX_ROWS_PER_STATEMENT`.
+const MAX_ROWS_PER_STATEMENT: usize = 32;
+/// Maximum number of jobs that one round marks ready: a commit of a few
+/// milliseconds.
+const MAX_JOBS_MARKED_READY: usize = 500;
 
-/// What a relay has to publish.
+/// Tasks that a relay has to publish.
 #[derive(Clone, Debug, Default)]
-pub struct Due {
+pub struct DueTasks {
+    /// The tasks, in the order of publication.
     pub tasks: Vec<Dispatch>,
-    /// Jobs of which nothing more is due once these tasks are published; to be
-    /// handed to [`Store::mark_published`] with them.
-    pub exhausted: Vec<Exhausted>,
-    /// Of the queue, before these tasks are published; to be handed on likewise.
+    /// Jobs without further due tasks once these are published; pass them to
+    /// [`Store::mark_published`].
+    pub exhausted_jobs: Vec<ExhaustedJob>,
+    /// Generation of the queue before these tasks are published; pass it to
+    /// [`Store::mark_published`] too.
     pub generation: Option<QueueGeneration>,
 }
 
-/// A job of which nothing more is due in a queue.
+/// A job without further due tasks in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exhausted {
+pub struct ExhaustedJob {
     queue: String,
     job: JobId,
-    /// Of its row in `job_queues`, before its tasks were looked at.
+    /// Version of its row in `job_queues` before its tasks were read.
     version: i64,
 }
 
-/// A row of `job_queues` with something to publish.
+/// A row of `job_queues` with tasks to publish.
 #[derive(Clone, Copy, Debug)]
 struct ReadyJob {
     job: Uuid,
@@ -42,40 +45,46 @@ struct ReadyJob {
     version: i64,
 }
 
-/// Whose turn it was last in a queue. Slots come one at a time, and so do the
-/// tasks that they make room for: without this the first job would have each.
+/// The last turns in a queue. Rate permits come one at a time, and so does space in
+/// the window: without this, the first job would get all of it.
 #[derive(Clone, Debug, Default)]
-pub struct Turns {
-    user: Option<UserId>,
-    /// Each user's last job.
-    jobs: HashMap<UserId, JobId>,
+pub struct RoundRobin {
+    last_user: Option<UserId>,
+    /// Last job of each user.
+    last_jobs: HashMap<UserId, JobId>,
 }
 
-impl Turns {
-    /// These had theirs, in this order.
-    pub fn taken(&mut self, due: &[Dispatch]) {
+impl RoundRobin {
+    /// Records that these had their turn, in this order.
+    pub fn record_turns(&mut self, due: &[Dispatch]) {
         for dispatch in due {
-            self.user = Some(dispatch.user);
-            self.jobs.insert(dispatch.user, dispatch.job);
+            self.last_user = Some(dispatch.user);
+            self.last_jobs.insert(dispatch.user, dispatch.job);
         }
     }
 }
 
-/// What a [`Dispatch`] is made of, and its place.
-const TASK: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
+/// Columns of a [`Dispatch`], and those that order it.
+const DISPATCH_COLUMNS: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
     t.traceparent, t.body, t.run_after, t.row_no";
 
 impl Store {
-    /// Tasks of `queue` to publish now, such that at most `window` of the
-    /// queue are published and unclaimed. Round-robin by user, then by job:
-    /// nobody waits behind another's 10,000, nor behind an own one. Reads no
-    /// more users, jobs and tasks than there is room for, however many are open.
+    /// Returns tasks of `queue` to publish now, so that at most `window` of the
+    /// queue are published and unclaimed. Round-robin by user, then by job: no job
+    /// waits behind 10,000 tasks of another one, be it another user's or the same
+    /// user's. Reads no more users, jobs and tasks than the window has space for,
+    /// however many are open.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Corrupt`].
-    pub async fn due(&self, queue: &str, window: usize, turns: &Turns) -> Result<Due, Error> {
+    pub async fn due_tasks(
+        &self,
+        queue: &str,
+        window: usize,
+        turns: &RoundRobin,
+    ) -> Result<DueTasks, Error> {
         let now = self.now_ms();
-        let found = one(
+        let found = query_one(
             &self.reader,
             "SELECT COUNT(*) AS n FROM tasks \
              WHERE queue = $1 AND state = 'queued' AND published_at IS NOT NULL",
@@ -84,56 +93,56 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         let unclaimed: i64 = found.try_get("", "n")?;
-        let room = window.saturating_sub(usize::try_from(unclaimed).unwrap_or(window));
-        if room == 0 {
-            return Ok(Due::default());
+        let capacity = window.saturating_sub(usize::try_from(unclaimed).unwrap_or(window));
+        if capacity == 0 {
+            return Ok(DueTasks::default());
         }
-        self.promote(queue, now).await?;
-        let users = self.ready_users(queue, turns.user, room).await?;
-        // Nobody gets more than a share, unless others have less to do.
-        let share = room.div_ceil(users.len().max(1));
+        self.mark_due_jobs_ready(queue, now).await?;
+        let users = self.ready_users(queue, turns.last_user, capacity).await?;
+        // No user gets more than their share, unless the others have less to do.
+        let share = capacity.div_ceil(users.len().max(1));
         let jobs = self.ready_jobs(queue, &users, share, turns).await?;
-        let mut lists = self.due_of(queue, &jobs, share, now).await?;
-        let mut chosen = round_robin(lists.clone(), room, turns);
+        let mut lists = self.due_tasks_by_user(queue, &jobs, share, now).await?;
+        let mut chosen = round_robin(lists.clone(), capacity, turns);
         if chosen.is_none() {
-            lists = self.due_of(queue, &jobs, room, now).await?;
-            chosen = round_robin(lists.clone(), room, turns);
+            lists = self.due_tasks_by_user(queue, &jobs, capacity, now).await?;
+            chosen = round_robin(lists.clone(), capacity, turns);
         }
         let tasks = chosen.unwrap_or_default();
-        let exhausted = exhausted(queue, &lists, &jobs, &tasks);
+        let exhausted_jobs = find_exhausted_jobs(queue, &lists, &jobs, &tasks);
         let generation = match tasks.is_empty() {
             true => None,
             false => Some(self.queue_generation(queue).await?),
         };
-        Ok(Due { tasks, exhausted, generation })
+        Ok(DueTasks { tasks, exhausted_jobs, generation })
     }
 
-    /// Jobs whose next task has come due since the last round are ready.
-    async fn promote(&self, queue: &str, now: i64) -> Result<(), Error> {
+    /// Marks jobs ready whose next task has become due since the last round.
+    async fn mark_due_jobs_ready(&self, queue: &str, now: i64) -> Result<(), Error> {
         let waiting = "FROM job_queues WHERE queue = $1 AND ready = 0 AND ready_at <= $2";
         let any = format!("SELECT 1 AS one {waiting} LIMIT 1");
-        if one(&self.reader, &any, [queue.into(), now.into()]).await?.is_none() {
+        if query_one(&self.reader, &any, [queue.into(), now.into()]).await?.is_none() {
             return Ok(());
         }
-        // Alone in its transaction, it locks in the order of the ids.
+        // SKIP LOCKED: it waits for no lock, so that it can't deadlock with a
+        // transaction that locks in the order of the ids.
         let lock = if self.is_sqlite() { "" } else { " FOR NO KEY UPDATE SKIP LOCKED" };
         let sql = format!(
             "UPDATE job_queues SET ready = 1 WHERE queue = $1 AND job_id IN \
-             (SELECT job_id {waiting} ORDER BY ready_at LIMIT {PROMOTED}{lock})"
+             (SELECT job_id {waiting} ORDER BY ready_at LIMIT {MAX_JOBS_MARKED_READY}{lock})"
         );
         execute(&self.writer, &sql, [queue.into(), now.into()]).await.map(|_| ())
     }
 
-    /// The next `limit` users behind `last`, in a circle, who have something
-    /// ready. One look into the index each.
+    /// Returns the next `limit` users after `last`, in a cycle, who have a ready
+    /// job, with one index lookup each.
     async fn ready_users(
         &self,
         queue: &str,
         last: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<Uuid>, Error> {
-        // The smallest id is the beginning of the circle: users of all zeros
-        // do not exist.
+        // The nil id starts the cycle, because no user has it.
         let last = last.map_or(Uuid::nil(), |user| user.0);
         let mut users = Vec::with_capacity(limit.min(64));
         for (after, up_to) in [(last, Uuid::max()), (Uuid::nil(), last)] {
@@ -141,7 +150,7 @@ impl Store {
             if left == 0 || after == up_to {
                 continue;
             }
-            let rows = all(
+            let rows = query_all(
                 &self.reader,
                 "WITH RECURSIVE ready (id) AS (SELECT (SELECT user_id FROM job_queues \
                  WHERE queue = $1 AND ready = 1 AND user_id > $2 ORDER BY user_id LIMIT 1) \
@@ -159,50 +168,51 @@ impl Store {
         Ok(users)
     }
 
-    /// The next `limit` ready jobs of each user or some more, in a circle behind
-    /// the one that had the last turn.
+    /// Returns the next `limit` ready jobs of each user, or a few more, in a cycle
+    /// after the one that had the last turn.
     async fn ready_jobs(
         &self,
         queue: &str,
         users: &[Uuid],
         limit: usize,
-        turns: &Turns,
+        turns: &RoundRobin,
     ) -> Result<Vec<ReadyJob>, Error> {
-        let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let circle = "SELECT job_id, user_id, version FROM job_queues WHERE queue = $1 \
+        let max_rows = i64::try_from(limit).unwrap_or(i64::MAX);
+        let ready_jobs_sql = "SELECT job_id, user_id, version FROM job_queues WHERE queue = $1 \
                       AND ready = 1 AND user_id = {user} AND job_id > {after} \
                       AND job_id <= {up_to} ORDER BY job_id LIMIT $2";
-        let mut arcs = Vec::with_capacity(users.len() * 2);
+        let mut id_ranges = Vec::with_capacity(users.len() * 2);
         for user in users {
-            let last = turns.jobs.get(&UserId(*user)).map_or(Uuid::nil(), |job| job.0);
-            arcs.push((*user, last, Uuid::max()));
+            let last = turns.last_jobs.get(&UserId(*user)).map_or(Uuid::nil(), |job| job.0);
+            id_ranges.push((*user, last, Uuid::max()));
             if last != Uuid::nil() {
-                arcs.push((*user, Uuid::nil(), last));
+                id_ranges.push((*user, Uuid::nil(), last));
             }
         }
         let mut jobs = Vec::new();
-        // SQLite knows no LATERAL, and there is no round trip to save.
-        let size = if self.is_sqlite() { 1 } else { ROWS };
-        for part in parts(&arcs, size) {
+        // SQLite has no LATERAL, and no round trip to save.
+        let size = if self.is_sqlite() { 1 } else { MAX_ROWS_PER_STATEMENT };
+        for part in power_of_two_chunks(&id_ranges, size) {
             let sql = match self.is_sqlite() {
-                true => {
-                    circle.replace("{user}", "$3").replace("{after}", "$4").replace("{up_to}", "$5")
-                }
+                true => ready_jobs_sql
+                    .replace("{user}", "$3")
+                    .replace("{after}", "$4")
+                    .replace("{up_to}", "$5"),
                 false => format!(
-                    "SELECT j.* FROM (VALUES {}) AS arc (of_user, after, up_to) \
+                    "SELECT j.* FROM (VALUES {}) AS id_range (owner_id, after_id, up_to_id) \
                      CROSS JOIN LATERAL ({}) j",
-                    uuid_triples(3, part.len()),
-                    circle
-                        .replace("{user}", "arc.of_user")
-                        .replace("{after}", "arc.after")
-                        .replace("{up_to}", "arc.up_to")
+                    uuid_triple_placeholders(3, part.len()),
+                    ready_jobs_sql
+                        .replace("{user}", "id_range.owner_id")
+                        .replace("{after}", "id_range.after_id")
+                        .replace("{up_to}", "id_range.up_to_id")
                 ),
             };
-            let mut values: Vec<Value> = vec![queue.into(), most.into()];
+            let mut values: Vec<Value> = vec![queue.into(), max_rows.into()];
             for (user, after, up_to) in part {
                 values.extend([Value::from(*user), (*after).into(), (*up_to).into()]);
             }
-            for found in all(&self.reader, &sql, values).await? {
+            for found in query_all(&self.reader, &sql, values).await? {
                 jobs.push(ReadyJob {
                     job: found.try_get("", "job_id")?,
                     user: found.try_get("", "user_id")?,
@@ -213,16 +223,16 @@ impl Store {
         Ok(jobs)
     }
 
-    /// The first `limit` due tasks of each job, by user.
-    async fn due_of(
+    /// Returns the first `limit` due tasks of each job, by user.
+    async fn due_tasks_by_user(
         &self,
         queue: &str,
         jobs: &[ReadyJob],
         limit: usize,
         now: i64,
-    ) -> Result<BTreeMap<Uuid, VecDeque<List>>, Error> {
-        let of_job = format!(
-            "SELECT {TASK} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
+    ) -> Result<BTreeMap<Uuid, VecDeque<JobDueTasks>>, Error> {
+        let due_tasks_sql = format!(
+            "SELECT {DISPATCH_COLUMNS} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
              AND t.state = 'queued' AND t.published_at IS NULL AND t.run_after <= $2 \
              AND (SELECT 1 FROM jobs o WHERE o.id = {job} AND o.state = 'running' \
              AND o.paused = 0 AND o.cancel_requested = 0) IS NOT NULL \
@@ -232,27 +242,27 @@ impl Store {
         let first: [Value; 3] =
             [queue.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
         let mut tasks: HashMap<Uuid, VecDeque<Dispatch>> = HashMap::with_capacity(jobs.len());
-        let size = if self.is_sqlite() { 1 } else { ROWS };
-        for part in parts(jobs, size) {
+        let size = if self.is_sqlite() { 1 } else { MAX_ROWS_PER_STATEMENT };
+        for part in power_of_two_chunks(jobs, size) {
             let sql = match self.is_sqlite() {
-                true => of_job.clone(),
+                true => due_tasks_sql.clone(),
                 false => format!(
-                    "SELECT t.* FROM jobs j CROSS JOIN LATERAL ({of_job}) t WHERE j.id IN ({}) \
+                    "SELECT t.* FROM jobs j CROSS JOIN LATERAL ({due_tasks_sql}) t WHERE j.id IN ({}) \
                      ORDER BY t.run_after, t.row_no",
-                    places(4, part.len())
+                    placeholders(4, part.len())
                 ),
             };
             let ids = part.iter().map(|ready| Value::from(ready.job));
-            for found in all(&self.reader, &sql, first.iter().cloned().chain(ids)).await? {
-                let task = dispatch(&found)?;
+            for found in query_all(&self.reader, &sql, first.iter().cloned().chain(ids)).await? {
+                let task = dispatch_from_row(&found)?;
                 tasks.entry(task.job.0).or_default().push_back(task);
             }
         }
-        let mut users: BTreeMap<Uuid, VecDeque<List>> = BTreeMap::new();
+        let mut users: BTreeMap<Uuid, VecDeque<JobDueTasks>> = BTreeMap::new();
         for ready in jobs {
             let tasks = tasks.remove(&ready.job).unwrap_or_default();
-            let is_cut = tasks.len() == limit;
-            let list = List { job: ready.job, tasks, is_cut };
+            let is_truncated = tasks.len() == limit;
+            let list = JobDueTasks { job: ready.job, tasks, is_truncated };
             users.entry(ready.user).or_default().push_back(list);
         }
         for jobs in users.values_mut() {
@@ -261,51 +271,50 @@ impl Store {
         Ok(users)
     }
 
-    /// Marks deliveries as published, where they still are the task's, and
-    /// jobs of `exhausted` as not ready, where nothing of theirs is due any more.
-    /// Where the queue is not of that `generation` any more its messages are
-    /// lost, and no delivery is marked.
+    /// Marks those tasks of `batch` as published whose fence is unchanged, and exhausted
+    /// jobs as not ready if they still have no due tasks. If the queue's `generation` has
+    /// changed, its messages are lost, and no task is marked.
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Database`], [`Error::CommitUnknown`].
     pub async fn mark_published(
         &self,
         batch: &[(TaskId, i64)],
-        exhausted: &[Exhausted],
+        exhausted_jobs: &[ExhaustedJob],
         generation: Option<&QueueGeneration>,
     ) -> Result<(), Error> {
-        persist!(self.try_mark_published(batch, exhausted, generation))
+        retry_on_contention!(self.try_mark_published(batch, exhausted_jobs, generation))
     }
 
     async fn try_mark_published(
         &self,
         mut batch: &[(TaskId, i64)],
-        exhausted: &[Exhausted],
+        exhausted_jobs: &[ExhaustedJob],
         generation: Option<&QueueGeneration>,
     ) -> Result<(), Error> {
-        if batch.is_empty() && exhausted.is_empty() {
+        if batch.is_empty() && exhausted_jobs.is_empty() {
             return Ok(());
         }
         let tx = self.begin().await?;
         let now = self.now_ms();
         if let Some(generation) = generation
-            && !self.is_current(&tx, generation).await?
+            && !self.is_current_generation(&tx, generation).await?
         {
             batch = &[];
         }
-        let queued = hold(self, &tx, TaskState::Queued, batch).await?;
-        for part in parts(&queued, ROWS) {
+        let queued = lock_tasks(self, &tx, TaskState::Queued, batch).await?;
+        for part in power_of_two_chunks(&queued, MAX_ROWS_PER_STATEMENT) {
             let sql = format!(
                 "UPDATE tasks SET published_at = $1 WHERE id IN ({})",
-                places(2, part.len())
+                placeholders(2, part.len())
             );
             let mut values: Vec<Value> = vec![now.into()];
-            values.extend(part.iter().map(|held| Value::from(held.task.0)));
+            values.extend(part.iter().map(|locked| Value::from(locked.task.0)));
             execute(&tx, &sql, values).await?;
         }
-        for Exhausted { queue, job, version } in exhausted {
-            // Asked in the statement that writes it: what has come due since
-            // the relay looked is seen here, or has raised the version.
+        for ExhaustedJob { queue, job, version } in exhausted_jobs {
+            // The statement that writes also checks: what has become due since the
+            // relay read is either seen here, or has raised the version.
             execute(
                 &tx,
                 "UPDATE job_queues SET ready = 0, ready_at = (SELECT t.run_after FROM tasks t \
@@ -320,20 +329,28 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a message that could not be read as a command: its beginning, and
+    /// Stores the beginning of a message that could not be parsed as a command, and
     /// the reason.
-    pub async fn reject_message(&self, queue: &str, bytes: &[u8], why: &str) -> Result<(), Error> {
-        let bytes = bytes.get(..text::REJECTED_MESSAGE_BYTES).unwrap_or(bytes);
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn save_rejected_message(
+        &self,
+        queue: &str,
+        bytes: &[u8],
+        reason: &str,
+    ) -> Result<(), Error> {
+        let bytes = bytes.get(..text::MAX_REJECTED_MESSAGE_BYTES).unwrap_or(bytes);
         let values: [Value; 5] = [
             Uuid::now_v7().into(),
             queue.into(),
             String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}").into(),
-            text::REJECTION.clean(why).into(),
+            text::REJECTION_REASON.clean(reason).into(),
             self.now_ms().into(),
         ];
         execute(
             &self.writer,
-            "INSERT INTO rejected_messages (id, queue, bytes, why, at) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO rejected_messages (id, queue, bytes, reason, at) VALUES ($1, $2, $3, $4, $5)",
             values,
         )
         .await
@@ -341,7 +358,7 @@ impl Store {
     }
 }
 
-fn dispatch(row: &QueryResult) -> Result<Dispatch, Error> {
+fn dispatch_from_row(row: &QueryResult) -> Result<Dispatch, Error> {
     Ok(Dispatch {
         task: TaskId(row.try_get("", "id")?),
         job: JobId(row.try_get("", "job_id")?),
@@ -357,20 +374,20 @@ fn dispatch(row: &QueryResult) -> Result<Dispatch, Error> {
 
 /// The first due tasks of a job.
 #[derive(Clone)]
-struct List {
+struct JobDueTasks {
     job: Uuid,
     tasks: VecDeque<Dispatch>,
-    /// There may be more.
-    is_cut: bool,
+    /// Whether there may be more.
+    is_truncated: bool,
 }
 
-/// Jobs whose due tasks are all among the chosen ones, or that have none.
-fn exhausted(
+/// Returns the jobs whose due tasks were all chosen, or that have none.
+fn find_exhausted_jobs(
     queue: &str,
-    lists: &BTreeMap<Uuid, VecDeque<List>>,
+    lists: &BTreeMap<Uuid, VecDeque<JobDueTasks>>,
     jobs: &[ReadyJob],
     chosen: &[Dispatch],
-) -> Vec<Exhausted> {
+) -> Vec<ExhaustedJob> {
     let versions: HashMap<_, _> = jobs.iter().map(|ready| (ready.job, ready.version)).collect();
     let mut count: HashMap<JobId, usize> = HashMap::new();
     for dispatch in chosen {
@@ -380,16 +397,17 @@ fn exhausted(
     for list in lists.values().flatten() {
         let job = JobId(list.job);
         let all = count.get(&job).copied().unwrap_or(0) == list.tasks.len();
-        if let (true, false, Some(version)) = (all, list.is_cut, versions.get(&list.job)) {
-            exhausted.push(Exhausted { queue: queue.to_owned(), job, version: *version });
+        if let (true, false, Some(version)) = (all, list.is_truncated, versions.get(&list.job)) {
+            exhausted.push(ExhaustedJob { queue: queue.to_owned(), job, version: *version });
         }
     }
     exhausted.sort_unstable_by_key(|exhausted| exhausted.job);
     exhausted
 }
 
-/// Places of so many rows of three ids, whose type PostgreSQL has to be told.
-fn uuid_triples(first: usize, rows: usize) -> String {
+/// Returns placeholders of rows of three ids, with casts, because PostgreSQL can't
+/// infer their type.
+fn uuid_triple_placeholders(first: usize, rows: usize) -> String {
     let triple = |row: usize| {
         let at = first + row * 3;
         format!("(${at}::uuid, ${}::uuid, ${}::uuid)", at + 1, at + 2)
@@ -397,24 +415,25 @@ fn uuid_triples(first: usize, rows: usize) -> String {
     (0..rows).map(triple).collect::<Vec<_>>().join(", ")
 }
 
-/// One task of each user in turn, and within a user one of each job in turn;
-/// both begin behind who had the last. `None`: a list was cut too short to tell.
+/// Takes one task of each user in turn, and within a user one of each job in turn;
+/// both start after the one that had the last turn. `None`: a list was too short to
+/// tell.
 fn round_robin(
-    users: BTreeMap<Uuid, VecDeque<List>>,
-    room: usize,
-    turns: &Turns,
+    users: BTreeMap<Uuid, VecDeque<JobDueTasks>>,
+    capacity: usize,
+    turns: &RoundRobin,
 ) -> Option<Vec<Dispatch>> {
     let mut turn: VecDeque<_> = users.into_iter().collect();
     for (user, jobs) in &mut turn {
-        if let Some(last) = turns.jobs.get(&UserId(*user)) {
+        if let Some(last) = turns.last_jobs.get(&UserId(*user)) {
             jobs.rotate_left(jobs.partition_point(|list| list.job <= last.0));
         }
     }
-    if let Some(last) = turns.user {
+    if let Some(last) = turns.last_user {
         turn.rotate_left(turn.partition_point(|(user, _)| *user <= last.0));
     }
-    let mut due = Vec::with_capacity(room);
-    while due.len() < room
+    let mut due = Vec::with_capacity(capacity);
+    while due.len() < capacity
         && let Some((user, mut jobs)) = turn.pop_front()
     {
         while let Some(mut job) = jobs.pop_front() {
@@ -423,7 +442,7 @@ fn round_robin(
                 jobs.push_back(job);
                 break;
             }
-            if job.is_cut {
+            if job.is_truncated {
                 return None;
             }
         }
@@ -440,7 +459,7 @@ mod tests {
     use super::*;
     use serde_json::Value as Json;
 
-    fn tasks(user: u128, job: u128, count: usize) -> List {
+    fn tasks(user: u128, job: u128, count: usize) -> JobDueTasks {
         let dispatch = |n| Dispatch {
             task: TaskId(Uuid::from_u128(job * 100 + n as u128)),
             job: JobId(Uuid::from_u128(job)),
@@ -452,7 +471,11 @@ mod tests {
             traceparent: None,
             body: Json::Null,
         };
-        List { job: Uuid::from_u128(job), tasks: (0..count).map(dispatch).collect(), is_cut: false }
+        JobDueTasks {
+            job: Uuid::from_u128(job),
+            tasks: (0..count).map(dispatch).collect(),
+            is_truncated: false,
+        }
     }
 
     #[test]
@@ -463,7 +486,7 @@ mod tests {
         ]);
         let jobs = |after: Option<u128>| -> Vec<u128> {
             let user = after.map(|user| UserId(Uuid::from_u128(user)));
-            round_robin(users.clone(), 6, &Turns { user, ..Turns::default() })
+            round_robin(users.clone(), 6, &RoundRobin { last_user: user, ..RoundRobin::default() })
                 .unwrap()
                 .iter()
                 .map(|dispatch| dispatch.job.0.as_u128())
@@ -475,33 +498,33 @@ mod tests {
     }
 
     #[test]
-    fn with_room_for_one_at_a_time_users_and_jobs_take_turns_too() {
+    fn users_and_jobs_take_turns_with_a_capacity_of_one() {
         let users = BTreeMap::from([
             (Uuid::from_u128(1), VecDeque::from([tasks(1, 10, 9), tasks(1, 11, 9)])),
             (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 9)])),
         ]);
-        let mut turns = Turns::default();
+        let mut turns = RoundRobin::default();
         let mut jobs = Vec::new();
         for _ in 0..6 {
             let due = round_robin(users.clone(), 1, &turns).unwrap();
-            turns.taken(&due);
+            turns.record_turns(&due);
             jobs.extend(due.iter().map(|dispatch| dispatch.job.0.as_u128()));
         }
         assert_eq!(jobs, [10, 20, 11, 20, 10, 20]);
     }
 
     #[test]
-    fn a_list_that_was_cut_is_asked_for_more_where_its_turn_comes_again() {
-        let cut = |count| List { is_cut: true, ..tasks(1, 10, count) };
+    fn a_truncated_list_is_too_short_when_its_turn_comes_again() {
+        let truncated = |count| JobDueTasks { is_truncated: true, ..tasks(1, 10, count) };
         let with = |list| {
             BTreeMap::from([
                 (Uuid::from_u128(1), VecDeque::from([list])),
                 (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 1)])),
             ])
         };
-        // Two each; but the other has only one.
-        assert!(round_robin(with(cut(2)), 4, &Turns::default()).is_none());
-        assert_eq!(round_robin(with(cut(4)), 4, &Turns::default()).unwrap().len(), 4);
-        assert_eq!(round_robin(with(cut(2)), 3, &Turns::default()).unwrap().len(), 3);
+        // A share is two each, but the other user has only one task.
+        assert!(round_robin(with(truncated(2)), 4, &RoundRobin::default()).is_none());
+        assert_eq!(round_robin(with(truncated(4)), 4, &RoundRobin::default()).unwrap().len(), 4);
+        assert_eq!(round_robin(with(truncated(2)), 3, &RoundRobin::default()).unwrap().len(), 3);
     }
 }

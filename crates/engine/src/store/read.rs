@@ -1,6 +1,6 @@
-//! What pages and programs read; every read is scoped by user.
+//! Queries of pages and programs, each restricted to one user.
 
-use super::{Error, Store, all, one, row};
+use super::{Error, Store, query_all, query_one, row};
 use contract::{
     JobId, TaskId, UserId,
     api::{Attempt, Job, Page, Task, TaskDetail},
@@ -10,41 +10,53 @@ use contract::{
 use sea_orm::Value;
 use uuid::Uuid;
 
-/// Which jobs a list shows.
+/// Selects the jobs of a list.
 #[derive(Clone, Debug, Default)]
 pub struct JobQuery {
-    /// Older than this one.
+    /// Only jobs older than this one.
     pub before: Option<JobId>,
-    /// At most so many.
+    /// Maximum number of jobs.
     pub limit: u32,
+    /// Only jobs in this state.
     pub state: Option<JobState>,
+    /// Only jobs of this kind.
     pub kind: Option<JobKind>,
-    /// Somewhere in the title, in upper or lower case.
-    pub words: Option<String>,
+    /// Text that the title contains, regardless of case.
+    pub search_text: Option<String>,
 }
 
-/// Which tasks of a job a list shows.
+/// Selects the tasks of a list.
 #[derive(Clone, Debug, Default)]
 pub struct TaskQuery {
-    /// Behind this row and id.
+    /// Only tasks after this row and id.
     pub after: Option<(i64, Uuid)>,
-    /// At most so many.
+    /// Maximum number of tasks.
     pub limit: u32,
+    /// Only tasks in this state.
     pub state: Option<TaskState>,
+    /// Only tasks of this channel.
     pub channel: Option<String>,
-    /// Somewhere in SKU or title, in upper or lower case.
-    pub words: Option<String>,
+    /// Text that SKU or title contain, regardless of case.
+    pub search_text: Option<String>,
 }
 
 impl Store {
-    /// One job of the user.
+    /// Returns one job of the user.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`]; [`Error::NotFound`] where the user
+    /// has no such job.
     pub async fn job(&self, user: UserId, job: JobId) -> Result<Job, Error> {
-        let sql = format!("SELECT {} FROM jobs WHERE id = $1 AND user_id = $2", row::JOB);
-        let found = one(&self.reader, &sql, [job.0.into(), user.0.into()]).await?;
+        let sql = format!("SELECT {} FROM jobs WHERE id = $1 AND user_id = $2", row::JOB_COLUMNS);
+        let found = query_one(&self.reader, &sql, [job.0.into(), user.0.into()]).await?;
         row::job(&found.ok_or(Error::NotFound)?)
     }
 
-    /// The user's jobs, newest first, older than `before`.
+    /// Returns the user's jobs that are older than `before`, newest first, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn jobs(
         &self,
         user: UserId,
@@ -54,38 +66,46 @@ impl Store {
         self.find_jobs(user, JobQuery { before, limit, ..JobQuery::default() }).await
     }
 
-    /// The user's jobs that run, newest first, at most `limit`.
+    /// Returns the user's running jobs, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn running_jobs(&self, user: UserId, limit: u32) -> Result<Vec<Job>, Error> {
         let sql = format!(
             "SELECT {} FROM jobs WHERE user_id = $1 AND state = 'running' ORDER BY id DESC LIMIT $2",
-            row::JOB
+            row::JOB_COLUMNS
         );
-        let rows = all(&self.reader, &sql, [user.0.into(), i64::from(limit).into()]).await?;
+        let rows = query_all(&self.reader, &sql, [user.0.into(), i64::from(limit).into()]).await?;
         rows.iter().map(row::job).collect()
     }
 
-    /// The user's jobs that match, newest first.
+    /// Returns the user's jobs that match, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`]; [`Error::Text`] where the search
+    /// text is invalid.
     pub async fn find_jobs(&self, user: UserId, query: JobQuery) -> Result<Page<Job>, Error> {
         let before = query.before.map_or(Uuid::max(), |job| job.0);
-        let mut sql = format!("SELECT {} FROM jobs WHERE user_id = $1 AND id < $2", row::JOB);
+        let mut sql =
+            format!("SELECT {} FROM jobs WHERE user_id = $1 AND id < $2", row::JOB_COLUMNS);
         let mut values: Vec<Value> = vec![user.0.into(), before.into()];
-        let words = [
+        let filters = [
             ("state", query.state.map(JobState::as_str)),
             ("kind", query.kind.map(JobKind::as_str)),
         ];
-        for (column, word) in words {
-            if let Some(word) = word {
-                values.push(word.into());
+        for (column, value) in filters {
+            if let Some(value) = value {
+                values.push(value.into());
                 sql.push_str(&format!(" AND {column} = ${}", values.len()));
             }
         }
-        if let Some(words) = query.words {
-            values.push(containing(&words)?.into());
+        if let Some(search_text) = query.search_text {
+            values.push(like_pattern(&search_text)?.into());
             sql.push_str(&format!(" AND LOWER(title) LIKE LOWER(${}) ESCAPE '\\'", values.len()));
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));
-        let items = all(&self.reader, &sql, values)
+        let items = query_all(&self.reader, &sql, values)
             .await?
             .iter()
             .map(row::job)
@@ -95,8 +115,11 @@ impl Store {
         Ok(Page { items, next })
     }
 
-    /// Tasks of a job in the order of the grid, behind the row and id of
-    /// `after`.
+    /// Returns tasks of a job in the order of the grid, after the row and id of
+    /// `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn tasks(
         &self,
         user: UserId,
@@ -107,7 +130,11 @@ impl Store {
         self.find_tasks(user, job, TaskQuery { after, limit, ..TaskQuery::default() }).await
     }
 
-    /// Tasks of a job that match, in the order of the grid.
+    /// Returns the tasks of a job that match, in the order of the grid.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`]; [`Error::Text`] where the search
+    /// text is invalid.
     pub async fn find_tasks(
         &self,
         user: UserId,
@@ -117,7 +144,7 @@ impl Store {
         let (row_no, id) = query.after.unwrap_or((-1, Uuid::nil()));
         let mut sql = format!(
             "SELECT {} FROM tasks WHERE job_id = $1 AND user_id = $2 AND (row_no, id) > ($3, $4)",
-            row::TASK
+            row::TASK_COLUMNS
         );
         let mut values: Vec<Value> = vec![job.0.into(), user.0.into(), row_no.into(), id.into()];
         if let Some(state) = query.state {
@@ -128,22 +155,27 @@ impl Store {
             values.push(channel.into());
             sql.push_str(&format!(" AND channel = ${}", values.len()));
         }
-        if let Some(words) = query.words {
-            values.push(containing(&words)?.into());
+        if let Some(search_text) = query.search_text {
+            values.push(like_pattern(&search_text)?.into());
             let like = format!("LIKE LOWER(${}) ESCAPE '\\'", values.len());
             sql.push_str(&format!(" AND (LOWER(sku) {like} OR LOWER(title) {like})"));
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
-        all(&self.reader, &sql, values).await?.iter().map(row::task).collect()
+        query_all(&self.reader, &sql, values).await?.iter().map(row::task).collect()
     }
 
-    /// One task with what was tried.
+    /// Returns one task with its attempts.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`]; [`Error::NotFound`] where the user
+    /// has no such task.
     pub async fn task(&self, user: UserId, task: TaskId) -> Result<TaskDetail, Error> {
-        let sql = format!("SELECT {}, body FROM tasks WHERE id = $1 AND user_id = $2", row::TASK);
-        let found = one(&self.reader, &sql, [task.0.into(), user.0.into()]).await?;
+        let sql =
+            format!("SELECT {}, body FROM tasks WHERE id = $1 AND user_id = $2", row::TASK_COLUMNS);
+        let found = query_one(&self.reader, &sql, [task.0.into(), user.0.into()]).await?;
         let found = found.ok_or(Error::NotFound)?;
-        let attempts = all(
+        let attempts = query_all(
             &self.reader,
             "SELECT number, started_at, ended_at, worker, outcome FROM attempts \
              WHERE task_id = $1 ORDER BY fence",
@@ -164,11 +196,15 @@ impl Store {
         Ok(TaskDetail { task: row::task(&found)?, attempts, body: row::json(&found, "body")? })
     }
 
-    /// Tasks of the user whose calls are under way.
-    pub async fn running(&self, user: UserId) -> Result<Vec<TaskId>, Error> {
-        all(
+    /// Returns the user's running tasks, at most 1,000.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn running_task_ids(&self, user: UserId) -> Result<Vec<TaskId>, Error> {
+        query_all(
             &self.reader,
-            // By the index of all that runs, which is no more than workers do.
+            // Uses the index of all running tasks, of which there are no more than
+            // workers have slots.
             "SELECT id FROM tasks WHERE state = 'running' AND lease_until IS NOT NULL \
              AND user_id = $1 ORDER BY id LIMIT 1000",
             [user.0.into()],
@@ -180,14 +216,15 @@ impl Store {
     }
 }
 
-/// A pattern for `LIKE … ESCAPE '\'` of what contains `words` literally.
+/// Returns a pattern for `LIKE … ESCAPE '\'` that matches texts which contain
+/// `search_text` literally.
 ///
 /// # Errors
-/// The words are too long, or hold a control character.
-pub(super) fn containing(words: &str) -> Result<String, TextError> {
-    text::SEARCH.check(words)?;
+/// The search text is too long, or contains a control character.
+pub(super) fn like_pattern(search_text: &str) -> Result<String, TextError> {
+    text::SEARCH.check(search_text)?;
     let mut pattern = String::from("%");
-    for letter in words.chars() {
+    for letter in search_text.chars() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');
         }

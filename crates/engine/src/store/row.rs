@@ -1,4 +1,4 @@
-//! Rows as the contract's types.
+//! Conversion of rows into the contract's types.
 
 use super::Error;
 use contract::{
@@ -11,19 +11,21 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Display, str::FromStr};
 use uuid::Uuid;
 
-pub(super) const JOB: &str = "id, user_id, kind, title, channels, state, paused, \
-    cancel_requested, total, open, succeeded, failed, cancelled, needs_person, created_at, \
+/// Columns that [`job`] reads, and the job's user.
+pub(super) const JOB_COLUMNS: &str = "id, user_id, kind, title, channels, state, paused, \
+    cancel_requested, total, open, succeeded, failed, cancelled, needs_review, created_at, \
     finished_at";
 
-pub(super) const TASK: &str = "id, job_id, cause_id, kind, key, channel, sku, title, row_no, \
-    state, attempt, unsure, outcome, waiting_for, updated_at";
+/// Columns that [`task`] reads.
+pub(super) const TASK_COLUMNS: &str = "id, job_id, cause_id, kind, key, channel, sku, title, row_no, \
+    state, attempt, outcome_unknown, outcome, waiting_for, updated_at";
 
 pub(super) fn job(row: &QueryResult) -> Result<Job, Error> {
     Ok(Job {
         id: JobId(row.try_get("", "id")?),
-        kind: word(row, "kind")?,
+        kind: parsed(row, "kind")?,
         title: row.try_get("", "title")?,
-        state: word(row, "state")?,
+        state: parsed(row, "state")?,
         paused: flag(row, "paused")?,
         cancel_requested: flag(row, "cancel_requested")?,
         counts: Counts {
@@ -32,7 +34,7 @@ pub(super) fn job(row: &QueryResult) -> Result<Job, Error> {
             succeeded: count(row, "succeeded")?,
             failed: count(row, "failed")?,
             cancelled: count(row, "cancelled")?,
-            needs_person: count(row, "needs_person")?,
+            needs_review: count(row, "needs_review")?,
         },
         channels: json(row, "channels")?,
         created_at: row.try_get("", "created_at")?,
@@ -51,12 +53,12 @@ pub(super) fn task(row: &QueryResult) -> Result<Task, Error> {
         title: row.try_get("", "title")?,
         channel: row.try_get("", "channel")?,
         sku: row.try_get("", "sku")?,
-        state: word(row, "state")?,
+        state: parsed(row, "state")?,
         attempt: count(row, "attempt")?,
-        unsure: flag(row, "unsure")?,
+        outcome_unknown: flag(row, "outcome_unknown")?,
         cause: row.try_get::<Option<Uuid>>("", "cause_id")?.map(TaskId),
-        outcome: maybe_json(row, "outcome")?,
-        waiting_for: maybe_json(row, "waiting_for")?,
+        outcome: optional_json(row, "outcome")?,
+        waiting_for: optional_json(row, "waiting_for")?,
         updated_at: row.try_get("", "updated_at")?,
     })
 }
@@ -70,7 +72,7 @@ pub(super) fn count(row: &QueryResult, column: &'static str) -> Result<u32, Erro
     u32::try_from(value).map_err(|error| Error::Corrupt { what: column, why: error.to_string() })
 }
 
-pub(super) fn word<T: FromStr<Err: Display>>(
+pub(super) fn parsed<T: FromStr<Err: Display>>(
     row: &QueryResult,
     column: &'static str,
 ) -> Result<T, Error> {
@@ -82,21 +84,21 @@ pub(super) fn json<T: DeserializeOwned>(
     row: &QueryResult,
     column: &'static str,
 ) -> Result<T, Error> {
-    from_text(column, &row.try_get::<String>("", column)?)
+    parse_json(column, &row.try_get::<String>("", column)?)
 }
 
-pub(super) fn maybe_json<T: DeserializeOwned>(
+pub(super) fn optional_json<T: DeserializeOwned>(
     row: &QueryResult,
     column: &'static str,
 ) -> Result<Option<T>, Error> {
-    row.try_get::<Option<String>>("", column)?.map(|text| from_text(column, &text)).transpose()
+    row.try_get::<Option<String>>("", column)?.map(|text| parse_json(column, &text)).transpose()
 }
 
-fn from_text<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
+fn parse_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| Error::Corrupt { what, why: error.to_string() })
 }
 
-/// As the text that a column holds.
-pub(super) fn text<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
+/// Serializes a value as the text of a column.
+pub(super) fn to_json_text<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Corrupt { what, why: error.to_string() })
 }

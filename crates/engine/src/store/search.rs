@@ -1,6 +1,6 @@
-//! What a person looks for by name: jobs by title, items by SKU.
+//! Search by name: jobs by title, items by SKU.
 
-use super::{Error, Store, all, read::containing, row, schema::bytewise};
+use super::{Error, Store, query_all, read::like_pattern, row, schema::bytewise_collation};
 use contract::{
     UserId,
     api::{Job, Task},
@@ -8,53 +8,62 @@ use contract::{
 };
 use sea_orm::DbBackend;
 
-/// Jobs whose titles are looked at: a title has no index.
-const JOBS_READ: i64 = 5_000;
-/// No SKU has a letter behind this one: the end of a range of what begins
-/// alike.
-const LAST: &str = "\u{10ffff}";
+/// Number of a user's newest jobs whose titles are searched: titles have no index.
+const MAX_JOBS_SEARCHED: i64 = 5_000;
+/// The last Unicode character, which no SKU contains: the end of the range of texts
+/// with a common prefix.
+const LAST_CHARACTER: &str = "\u{10ffff}";
 
 impl Store {
-    /// The user's jobs with `words` in their title, in upper or lower case,
-    /// newest first, at most `limit`, of the newest 5,000.
+    /// Returns those of the user's newest 5,000 jobs whose title contains
+    /// `search_text`, regardless of case, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`]; [`Error::Text`] where the search
+    /// text is invalid.
     pub async fn search_jobs(
         &self,
         user: UserId,
-        words: &str,
+        search_text: &str,
         limit: u32,
     ) -> Result<Vec<Job>, Error> {
         let sql = format!(
             "SELECT {job} FROM (SELECT {job} FROM jobs WHERE user_id = $1 \
-             ORDER BY id DESC LIMIT {JOBS_READ}) AS newest \
+             ORDER BY id DESC LIMIT {MAX_JOBS_SEARCHED}) AS newest \
              WHERE LOWER(title) LIKE LOWER($2) ESCAPE '\\' ORDER BY id DESC LIMIT $3",
-            job = row::JOB
+            job = row::JOB_COLUMNS
         );
-        let values = [user.0.into(), containing(words)?.into(), i64::from(limit).into()];
-        all(&self.reader, &sql, values).await?.iter().map(row::job).collect()
+        let values = [user.0.into(), like_pattern(search_text)?.into(), i64::from(limit).into()];
+        query_all(&self.reader, &sql, values).await?.iter().map(row::job).collect()
     }
 
-    /// The user's tasks whose SKU begins with `words`, in upper or lower case,
-    /// by SKU and then newest first, at most `limit`; each with its job's
-    /// title. One range of an index.
+    /// Returns the user's tasks whose SKU begins with `search_text`, regardless of
+    /// case, by SKU and then newest first, at most `limit`; each with its job's
+    /// title. Reads one range of an index.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`]; [`Error::Text`] where the search
+    /// text is invalid.
     pub async fn search_items(
         &self,
         user: UserId,
-        words: &str,
+        search_text: &str,
         limit: u32,
     ) -> Result<Vec<(Task, String)>, Error> {
-        text::SEARCH.check(words)?;
+        text::SEARCH.check(search_text)?;
         let sku = format!(
             "LOWER(sku){}",
-            bytewise(self.reader.get_database_backend() == DbBackend::Sqlite)
+            bytewise_collation(self.reader.get_database_backend() == DbBackend::Sqlite)
         );
         let sql = format!(
             "SELECT {}, (SELECT title FROM jobs WHERE jobs.id = tasks.job_id) AS job_title \
              FROM tasks WHERE user_id = $1 AND {sku} >= LOWER($2) AND {sku} < LOWER($2) || $3 \
              ORDER BY {sku}, id DESC LIMIT $4",
-            row::TASK
+            row::TASK_COLUMNS
         );
-        let values = [user.0.into(), words.into(), LAST.into(), i64::from(limit).into()];
-        all(&self.reader, &sql, values)
+        let values =
+            [user.0.into(), search_text.into(), LAST_CHARACTER.into(), i64::from(limit).into()];
+        query_all(&self.reader, &sql, values)
             .await?
             .iter()
             .map(|found| Ok((row::task(found)?, found.try_get("", "job_title")?)))

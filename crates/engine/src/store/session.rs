@@ -1,28 +1,29 @@
-//! Who is signed in, and where. Tokens are kept as hashes.
+//! Sessions: who is signed in, and where. Tokens are stored as hashes.
 
 use super::{
-    Actor, Error, Store, all, commit, execute, one, people, people::Identity, persist, write,
+    Actor, Error, Store, commit, execute, execute_and_commit, query_all, query_one,
+    retry_on_contention, users, users::Identity,
 };
 use contract::{UserId, api::Session};
 use sea_orm::ConnectionTrait;
 
-/// How old `seen_at` may be before a request renews it, ms: a request a minute
-/// writes, the others only read.
-const SEEN_EVERY_MS: i64 = 60_000;
+/// Age of `seen_at` at which a request updates it, in milliseconds: one request a
+/// minute writes, the others only read.
+const SEEN_AT_RESOLUTION_MS: i64 = 60_000;
 
 /// Maximum number of sessions of one user; a further one ends the one that was
-/// not seen for the longest time.
+/// unused for longest.
 pub const MAX_SESSIONS: i64 = 50;
 
 impl Store {
-    /// Opens a session that lasts until `expires_at` (UTC ms), for somebody
-    /// whose password was checked against `password_hash`. `token_hash` is a
-    /// hash of the secret that the browser holds. Returns the hashes of the
-    /// sessions that ended, because a user has at most [`MAX_SESSIONS`].
+    /// Opens a session until `expires_at` (UTC ms), for a user whose password was
+    /// checked against `password_hash`. `token_hash` is the hash of the secret that
+    /// the browser gets. Returns the hashes of the sessions that ended, because a
+    /// user has at most [`MAX_SESSIONS`].
     ///
     /// # Errors
-    /// [`Error::SignedOut`] where the password was changed since it was
-    /// checked, or the account is disabled.
+    /// [`Error::SignedOut`] where the password was changed since it was checked, or
+    /// the account is disabled.
     pub async fn open_session(
         &self,
         token_hash: &str,
@@ -30,7 +31,7 @@ impl Store {
         password_hash: &str,
         expires_at: i64,
     ) -> Result<Vec<String>, Error> {
-        persist!(self.try_open_session(token_hash, user, password_hash, expires_at))
+        retry_on_contention!(self.try_open_session(token_hash, user, password_hash, expires_at))
     }
 
     async fn try_open_session(
@@ -41,14 +42,16 @@ impl Store {
         expires_at: i64,
     ) -> Result<Vec<String>, Error> {
         let tx = self.begin().await?;
-        // Whoever changes the password at the same time waits for this
-        // transaction and then ends its session, or is waited for here.
+        // A transaction that changes the password at the same time waits for this
+        // one and then ends its session, or this one waits for it.
         let sql = format!(
             "SELECT 1 AS one FROM users WHERE id = $1 AND disabled = 0 AND password_hash = $2{}",
-            self.for_update_of_values()
+            self.for_no_key_update()
         );
-        one(&tx, &sql, [user.0.into(), password_hash.into()]).await?.ok_or(Error::SignedOut)?;
-        let ended = all(
+        query_one(&tx, &sql, [user.0.into(), password_hash.into()])
+            .await?
+            .ok_or(Error::SignedOut)?;
+        let ended = query_all(
             &tx,
             "DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM sessions \
              WHERE user_id = $1 ORDER BY \
@@ -57,12 +60,15 @@ impl Store {
             [user.0.into(), (MAX_SESSIONS - 1).into()],
         )
         .await?;
-        insert(&tx, token_hash, user, self.now_ms(), expires_at).await?;
+        insert_session(&tx, token_hash, user, self.now_ms(), expires_at).await?;
         commit(tx).await?;
         ended.iter().map(|row| Ok(row.try_get("", "token_hash")?)).collect()
     }
 
-    /// Keeps a session for which no password was checked. For tests.
+    /// Inserts a session without a password check. For tests.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     #[cfg(feature = "testing")]
     pub async fn add_session(
         &self,
@@ -70,14 +76,17 @@ impl Store {
         user: UserId,
         expires_at: i64,
     ) -> Result<(), Error> {
-        insert(&self.writer, token_hash, user, self.now_ms(), expires_at).await
+        insert_session(&self.writer, token_hash, user, self.now_ms(), expires_at).await
     }
 
-    /// Whose session it is, while it lasts and the account is enabled. Keeps
-    /// when it was last asked for.
-    pub async fn session(&self, token_hash: &str) -> Result<Option<Identity>, Error> {
+    /// Returns the user of a session that has not expired and whose account is
+    /// enabled. Updates when it was last seen.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
+    pub async fn authenticate_session(&self, token_hash: &str) -> Result<Option<Identity>, Error> {
         let now = self.now_ms();
-        let found = one(
+        let found = query_one(
             &self.reader,
             "SELECT u.id, u.email, u.role, s.seen_at FROM sessions s \
              JOIN users u ON u.id = s.user_id \
@@ -86,18 +95,19 @@ impl Store {
         )
         .await?;
         let Some(found) = found else { return Ok(None) };
-        let identity = people::identity(&found)?;
-        if found.try_get::<i64>("", "seen_at")? <= now - SEEN_EVERY_MS
-            && let Err(error) = persist!(self.seen(token_hash, identity.user, now))
+        let identity = users::identity_from_row(&found)?;
+        if found.try_get::<i64>("", "seen_at")? <= now - SEEN_AT_RESOLUTION_MS
+            && let Err(error) =
+                retry_on_contention!(self.update_seen_at(token_hash, identity.user, now))
         {
-            tracing::warn!(%error, "when a session was last seen was not kept");
+            tracing::warn!(%error, "could not update when a session was last seen");
         }
         Ok(Some(identity))
     }
 
-    async fn seen(&self, token_hash: &str, user: UserId, now: i64) -> Result<(), Error> {
+    async fn update_seen_at(&self, token_hash: &str, user: UserId, now: i64) -> Result<(), Error> {
         let tx = self.begin().await?;
-        // The user first, as whoever ends their sessions does.
+        // Locks the user first, as transactions that end sessions do.
         execute(&tx, "UPDATE users SET seen_at = $2 WHERE id = $1", [user.0.into(), now.into()])
             .await?;
         execute(
@@ -109,10 +119,13 @@ impl Store {
         commit(tx).await
     }
 
-    /// The user's sessions that last, the one last seen first; `own` is the
-    /// hash of the one that asks.
+    /// Returns the user's sessions that have not expired, the last seen first;
+    /// `own` is the hash of the requester's own one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn sessions(&self, user: UserId, own: &str) -> Result<Vec<Session>, Error> {
-        let found = all(
+        let found = query_all(
             &self.reader,
             "SELECT token_hash, created_at, seen_at FROM sessions \
              WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC, created_at DESC",
@@ -124,19 +137,27 @@ impl Store {
             Ok(Session {
                 created_at,
                 seen_at: row.try_get::<i64>("", "seen_at")?.max(created_at),
-                own: row.try_get::<String>("", "token_hash")? == own,
+                is_current: row.try_get::<String>("", "token_hash")? == own,
             })
         };
         found.iter().map(session).collect()
     }
 
+    /// Ends a session; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::CommitUnknown`].
     pub async fn end_session(&self, token_hash: &str) -> Result<(), Error> {
-        write(&self.writer, "DELETE FROM sessions WHERE token_hash = $1", [token_hash.into()])
-            .await
-            .map(|_| ())
+        execute_and_commit(
+            &self.writer,
+            "DELETE FROM sessions WHERE token_hash = $1",
+            [token_hash.into()],
+        )
+        .await
+        .map(|_| ())
     }
 
-    /// Ends all sessions of the actor but `own`; returns their hashes.
+    /// Ends all sessions of the actor except `own`, and returns their hashes.
     ///
     /// # Errors
     /// [`Error::SignedOut`].
@@ -146,19 +167,19 @@ impl Store {
         own: &str,
     ) -> Result<Vec<String>, Error> {
         let actor = actor.into();
-        persist!(self.try_end_other_sessions(&actor, own))
+        retry_on_contention!(self.try_end_other_sessions(&actor, own))
     }
 
     async fn try_end_other_sessions(&self, actor: &Actor, own: &str) -> Result<Vec<String>, Error> {
         let tx = self.begin().await?;
         self.authorize(&tx, actor).await?;
-        let ended = end_others(&tx, actor.user, own).await?;
+        let ended = delete_other_sessions(&tx, actor.user, own).await?;
         commit(tx).await?;
         Ok(ended)
     }
 }
 
-async fn insert<C: ConnectionTrait>(
+async fn insert_session<C: ConnectionTrait>(
     c: &C,
     token_hash: &str,
     user: UserId,
@@ -174,7 +195,7 @@ async fn insert<C: ConnectionTrait>(
             user.0.into(),
             now.into(),
             expires_at.into(),
-            // The first request is still to come, and is to be seen.
+            // The first request then updates it.
             0.into(),
         ],
     )
@@ -182,12 +203,12 @@ async fn insert<C: ConnectionTrait>(
     .map(|_| ())
 }
 
-pub(super) async fn end_others<C: ConnectionTrait>(
+pub(super) async fn delete_other_sessions<C: ConnectionTrait>(
     c: &C,
     user: UserId,
     own: &str,
 ) -> Result<Vec<String>, Error> {
-    let ended = all(
+    let ended = query_all(
         c,
         "DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2 RETURNING token_hash",
         [user.0.into(), own.into()],

@@ -1,4 +1,4 @@
-//! Statements of the dialect that both databases speak.
+//! Statements of the dialect that both databases understand.
 
 use super::Error;
 use contract::text::TextError;
@@ -8,130 +8,137 @@ use sea_orm::{
 };
 use std::time::Duration;
 
-/// No statement of ours takes so long, on a database that does anything at
-/// all: one that is silent for longer is away.
-const ANSWER: Duration = Duration::from_secs(20);
-/// PostgreSQL ends one itself after this time, and one that waits for another
-/// transaction's lock sooner: then that one is what is slow, and it is done
-/// anew.
-pub(super) const STATEMENT: Duration = Duration::from_secs(15);
-pub(super) const LOCK: Duration = Duration::from_secs(5);
-/// But for one that changes all tasks of a job, of which there may be
-/// [`MAX_OPEN`](super::MAX_OPEN).
-const CHANGES: Duration = Duration::from_secs(300);
+/// Maximum time without an answer before the database counts as unreachable: no
+/// statement takes that long on a database that makes any progress.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time after which PostgreSQL itself aborts a statement.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time after which PostgreSQL aborts a statement that waits for another transaction's
+/// lock. It is shorter than [`STATEMENT_TIMEOUT`], because the other transaction is the
+/// slow one, and this one is retried.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of a statement that changes all tasks of a job, of which there may be as
+/// many as [`DEFAULT_OPEN_LIMITS`](super::DEFAULT_OPEN_LIMITS) allows.
+const BULK_STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
 
-async fn answered<T>(statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Error> {
-    within(ANSWER, statement).await
+async fn with_response_timeout<T>(
+    statement: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, Error> {
+    with_timeout(RESPONSE_TIMEOUT, statement).await
 }
 
-async fn within<T>(
+async fn with_timeout<T>(
     limit: Duration,
     statement: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, Error> {
-    let silent = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
-    let answer = tokio::time::timeout(limit, statement).await.map_err(silent)?;
-    answer.map_err(|error| Error::from(error).of_files())
+    let timed_out = |_| DbErr::Conn(RuntimeErr::Internal("no answer in time".into()));
+    let result = tokio::time::timeout(limit, statement).await.map_err(timed_out)?;
+    result.map_err(|error| Error::from(error).into_files_missing())
 }
 
-/// A transaction that may write.
+/// Begins a transaction that may write.
 pub(super) async fn begin(writer: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    answered(writer.begin_with_options(options)).await
+    with_response_timeout(writer.begin_with_options(options)).await
 }
 
-/// [`Error::Unsettled`] where the connection is lost before the database has
-/// said that it was kept, or was not.
+/// Commits a transaction. Returns [`Error::CommitUnknown`] where the connection is
+/// lost before the database has confirmed or rejected the commit.
 pub(super) async fn commit(tx: DatabaseTransaction) -> Result<(), Error> {
-    answered(tx.commit()).await.map_err(Error::of_commit)
+    with_response_timeout(tx.commit()).await.map_err(Error::into_commit_error)
 }
 
-/// A statement outside of a transaction, which commits by itself: an error is
-/// as [`commit`]'s.
-pub(super) async fn write(
+/// Executes a statement outside of a transaction, which commits by itself; errors
+/// are those of [`commit`].
+pub(super) async fn execute_and_commit(
     writer: &DatabaseConnection,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<u64, Error> {
-    execute(writer, sql, values).await.map_err(Error::of_commit)
+    execute(writer, sql, values).await.map_err(Error::into_commit_error)
 }
 
-/// So often, and between two of them so long, ms.
-pub(super) const TRIES: u32 = 5;
-const TRY_AGAIN_MS: u64 = 20;
+/// Maximum number of times that a transaction is run.
+pub(super) const MAX_TRANSACTION_ATTEMPTS: u32 = 5;
+/// Base of the random delay before a transaction is repeated, in milliseconds. After `n`
+/// runs the delay is below `RETRY_BASE_DELAY_MS << n`.
+const RETRY_BASE_DELAY_MS: u64 = 20;
 
-/// Does a transaction anew that the database turned away for the sake of
-/// another one.
-macro_rules! persist {
+/// Repeats a transaction that the database aborted in favour of another one.
+macro_rules! retry_on_contention {
     ($transaction:expr) => {{
-        let mut tries = 1;
+        let mut attempts = 1;
         loop {
             match $transaction.await {
-                Err(error) if tries < $crate::store::sql::TRIES && error.is_contention() => {
-                    tracing::debug!(%error, "a transaction is tried anew");
-                    $crate::store::sql::pause(tries).await;
-                    tries += 1;
+                Err(error) if attempts < $crate::store::sql::MAX_TRANSACTION_ATTEMPTS && error.is_contention() => {
+                    tracing::debug!(%error, "retrying a transaction after contention");
+                    $crate::store::sql::sleep_before_retry(attempts).await;
+                    attempts += 1;
                 }
-                done => break done,
+                result => break result,
             }
         }
     }};
 }
-pub(super) use persist;
+pub(super) use retry_on_contention;
 
-pub(super) async fn pause(tries: u32) {
-    let ms = rand::random_range(0..TRY_AGAIN_MS << tries);
+pub(super) async fn sleep_before_retry(attempts: u32) {
+    let ms = rand::random_range(0..RETRY_BASE_DELAY_MS << attempts);
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// `rows` in parts of 1, 2, 4, … and at most `most` (a power of two) rows:
-/// statements of few sizes, each of which the database prepares once.
-pub(super) fn parts<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+/// Splits `rows` into chunks of 1, 2, 4, … and at most `max_rows` (a power of two)
+/// rows: statements then have few sizes, and the database prepares each size once.
+pub(super) fn power_of_two_chunks<T>(
+    mut rows: &[T],
+    max_rows: usize,
+) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let size = 1 << rows.len().checked_ilog2()?.min(most.ilog2());
+        let size = 1 << rows.len().checked_ilog2()?.min(max_rows.ilog2());
         let (part, rest) = rows.split_at(size);
         rows = rest;
         Some(part)
     })
 }
 
-/// Places of so many rows: `($1, $2), ($3, $4)`.
-pub(super) fn tuples(rows: usize, width: usize) -> String {
-    let tuple = |row: usize| format!("({})", places(row * width + 1, width));
+/// Returns placeholders of `rows` rows of `width` values: `($1, $2), ($3, $4)`.
+pub(super) fn placeholder_rows(rows: usize, width: usize) -> String {
+    let tuple = |row: usize| format!("({})", placeholders(row * width + 1, width));
     (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
 }
 
-/// `$first, $(first+1), …`
-pub(super) fn places(first: usize, count: usize) -> String {
-    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
-    places.join(", ")
+/// Returns `count` placeholders: `$first, $(first+1), …`.
+pub(super) fn placeholders(first: usize, count: usize) -> String {
+    let placeholders: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    placeholders.join(", ")
 }
 
-/// Waits until no other transaction on PostgreSQL has the lock of this number,
-/// and has it until this one ends.
-pub(super) async fn alone<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Error> {
-    one(c, "SELECT pg_advisory_xact_lock($1)", [lock.into()]).await.map(|_| ())
+/// Takes PostgreSQL's advisory lock with this number until the transaction ends,
+/// and waits while another transaction has it.
+pub(super) async fn advisory_lock<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Error> {
+    query_one(c, "SELECT pg_advisory_xact_lock($1)", [lock.into()]).await.map(|_| ())
 }
 
-/// Returns the first row. A statement that commits by itself must not return rows
-/// through this: the driver stops at the first one, and then nobody hears whether
-/// SQLite's commit failed.
-pub(super) async fn one<C: ConnectionTrait>(
+/// Returns the first row. Don't use it for a statement that commits by itself and
+/// returns rows: the driver stops at the first row, and a failure of SQLite's
+/// commit would go unnoticed.
+pub(super) async fn query_one<C: ConnectionTrait>(
     c: &C,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<QueryResult>, Error> {
-    answered(c.query_one_raw(statement(c, sql, values)?)).await
+    with_response_timeout(c.query_one_raw(statement(c, sql, values)?)).await
 }
 
-pub(super) async fn all<C: ConnectionTrait>(
+pub(super) async fn query_all<C: ConnectionTrait>(
     c: &C,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, Error> {
-    answered(c.query_all_raw(statement(c, sql, values)?)).await
+    with_response_timeout(c.query_all_raw(statement(c, sql, values)?)).await
 }
 
 pub(super) async fn execute<C: ConnectionTrait>(
@@ -139,20 +146,24 @@ pub(super) async fn execute<C: ConnectionTrait>(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<u64, Error> {
-    Ok(answered(c.execute_raw(statement(c, sql, values)?)).await?.rows_affected())
+    Ok(with_response_timeout(c.execute_raw(statement(c, sql, values)?)).await?.rows_affected())
 }
 
-/// As [`execute`], where as many rows may change as there are.
-pub(super) async fn execute_on_all(
+/// Executes a statement that may change any number of rows, with a longer timeout
+/// than [`execute`].
+pub(super) async fn execute_bulk(
     tx: &DatabaseTransaction,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<u64, Error> {
     if tx.get_database_backend() == DbBackend::Postgres {
-        let limit = format!("SET LOCAL statement_timeout = '{}s'", CHANGES.as_secs());
+        let limit =
+            format!("SET LOCAL statement_timeout = '{}s'", BULK_STATEMENT_TIMEOUT.as_secs());
         execute(tx, &limit, []).await?;
     }
-    Ok(within(CHANGES, tx.execute_raw(statement(tx, sql, values)?)).await?.rows_affected())
+    Ok(with_timeout(BULK_STATEMENT_TIMEOUT, tx.execute_raw(statement(tx, sql, values)?))
+        .await?
+        .rows_affected())
 }
 
 fn statement<C: ConnectionTrait>(
@@ -163,14 +174,14 @@ fn statement<C: ConnectionTrait>(
     let statement = Statement::from_sql_and_values(c.get_database_backend(), sql, values);
     let values = statement.values.iter().flat_map(|values| &values.0);
     for value in values {
-        // PostgreSQL keeps no NUL in a text, and SQLite cuts some at it. Each
-        // edge refuses it with the name of the field; this is for those that
-        // forget to.
+        // PostgreSQL stores no NUL in a text, and SQLite truncates some texts at
+        // it. Callers reject it with the name of the field; this check covers those
+        // that forget to.
         if let Value::String(Some(text)) = value
-            && let Some(place) = text.find('\0')
+            && let Some(byte_index) = text.find('\0')
         {
-            let place = text[..place].chars().count() + 1;
-            return Err(TextError::ControlCharacter { field: "text", code: 0, place }.into());
+            let position = text[..byte_index].chars().count() + 1;
+            return Err(TextError::ControlCharacter { field: "text", code: 0, position }.into());
         }
     }
     Ok(statement)
@@ -181,12 +192,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_whole_and_of_few_sizes() {
+    fn chunks_are_complete_and_have_power_of_two_sizes() {
         let rows: Vec<u8> = (0..77).collect();
-        let sizes: Vec<_> = parts(&rows, 32).map(<[u8]>::len).collect();
+        let sizes: Vec<_> = power_of_two_chunks(&rows, 32).map(<[u8]>::len).collect();
         assert_eq!(sizes, [32, 32, 8, 4, 1]);
-        assert_eq!(parts(&rows, 32).flatten().copied().collect::<Vec<_>>(), rows);
-        assert_eq!(parts::<u8>(&[], 32).count(), 0);
-        assert_eq!(tuples(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(power_of_two_chunks(&rows, 32).flatten().copied().collect::<Vec<_>>(), rows);
+        assert_eq!(power_of_two_chunks::<u8>(&[], 32).count(), 0);
+        assert_eq!(placeholder_rows(2, 2), "($1, $2), ($3, $4)");
     }
 }

@@ -1,21 +1,25 @@
-//! Tokens of programs. Like sessions they are kept as hashes of a secret.
+//! API tokens, for programs. Like those of sessions, they are stored as hashes of a
+//! secret.
 
-use super::{Actor, Error, Identity, Store, all, commit, execute, one, people, persist};
+use super::{
+    Actor, Error, Identity, Store, commit, execute, query_all, query_one, retry_on_contention,
+    users,
+};
 use contract::{TokenId, UserId, api::Token, text};
 use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
-/// Tokens that one user may have.
+/// Maximum number of tokens of one user.
 pub const MAX_TOKENS: i64 = 50;
-/// How exactly the last use is known, ms.
-const USED_WITHIN_MS: i64 = 60_000;
+/// Resolution of the time of last use, in milliseconds.
+const LAST_USED_RESOLUTION_MS: i64 = 60_000;
 
 impl Store {
-    /// Keeps a token. `hash` is of the secret that the program holds.
+    /// Stores a token. `hash` is the hash of the secret that the program gets.
     ///
     /// # Errors
-    /// [`Error::Text`]; [`Error::SignedOut`]; [`Error::Conflict`] where the
-    /// user has [`MAX_TOKENS`].
+    /// [`Error::Text`]; [`Error::SignedOut`]; [`Error::Conflict`] where the user
+    /// has [`MAX_TOKENS`].
     pub async fn add_token(
         &self,
         actor: impl Into<Actor>,
@@ -24,17 +28,17 @@ impl Store {
     ) -> Result<Token, Error> {
         text::TOKEN_NAME.check(name)?;
         let actor = actor.into();
-        persist!(self.try_add_token(&actor, name, hash))
+        retry_on_contention!(self.try_add_token(&actor, name, hash))
     }
 
     async fn try_add_token(&self, actor: &Actor, name: &str, hash: &str) -> Result<Token, Error> {
         let (id, now) = (Uuid::now_v7(), self.now_ms());
         let user = actor.user;
         let tx = self.begin().await?;
-        // Locks the user's row too, so that of two at once the second counts
+        // This also locks the user's row, so that of two at once the second counts
         // the first.
         self.authorize(&tx, actor).await?;
-        let made = execute(
+        let inserted = execute(
             &tx,
             "INSERT INTO api_tokens (id, user_id, name, token_hash, created_at) \
              SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM api_tokens \
@@ -42,18 +46,21 @@ impl Store {
             [id.into(), user.0.into(), name.into(), hash.into(), now.into(), MAX_TOKENS.into()],
         )
         .await?;
-        if made == 0 {
+        if inserted == 0 {
             return Err(Error::Conflict(format!(
-                "You have {MAX_TOKENS} tokens. Revoke one that is not used any more."
+                "You have {MAX_TOKENS} tokens. Revoke one that is no longer used."
             )));
         }
         commit(tx).await?;
         Ok(Token { id: TokenId(id), name: name.into(), created_at: now, last_used_at: None })
     }
 
-    /// The user's tokens that are not revoked, newest first.
+    /// Returns the user's tokens that are not revoked, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn tokens(&self, user: UserId) -> Result<Vec<Token>, Error> {
-        all(
+        query_all(
             &self.reader,
             "SELECT id, name, created_at, last_used_at FROM api_tokens \
              WHERE user_id = $1 AND revoked_at IS NULL ORDER BY id DESC",
@@ -61,37 +68,44 @@ impl Store {
         )
         .await?
         .iter()
-        .map(token)
+        .map(token_from_row)
         .collect()
     }
 
-    /// Whose token it is, until it is revoked and while the account is
-    /// enabled. Marks it as used.
-    pub async fn token(&self, hash: &str) -> Result<Option<Identity>, Error> {
-        let Some(found) = self.usable_token(hash).await? else { return Ok(None) };
+    /// Returns the owner of a token that is not revoked and whose account is
+    /// enabled. Updates when it was last used.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
+    pub async fn authenticate_token(&self, hash: &str) -> Result<Option<Identity>, Error> {
+        let Some(found) = self.find_usable_token(hash).await? else { return Ok(None) };
         let now = self.now_ms();
         let used: Option<i64> = found.try_get("", "last_used_at")?;
-        if used.is_none_or(|used| used + USED_WITHIN_MS <= now) {
-            // A token is good where nothing can be written, too.
+        if used.is_none_or(|used| used + LAST_USED_RESOLUTION_MS <= now) {
+            // A token also works where nothing can be written.
             let used = execute(
                 &self.writer,
                 "UPDATE api_tokens SET last_used_at = $2 WHERE token_hash = $1",
                 [hash.into(), now.into()],
             );
             if let Err(error) = used.await {
-                tracing::warn!(%error, "could not note the use of a token");
+                tracing::warn!(%error, "could not update when a token was last used");
             }
         }
-        people::identity(&found).map(Some)
+        users::identity_from_row(&found).map(Some)
     }
 
-    /// Whose token it is, as [`Store::token`], without marking it as used.
+    /// Returns the owner of a token as [`Store::authenticate_token`] does, without
+    /// an update of its last use.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn token_owner(&self, hash: &str) -> Result<Option<Identity>, Error> {
-        self.usable_token(hash).await?.as_ref().map(people::identity).transpose()
+        self.find_usable_token(hash).await?.as_ref().map(users::identity_from_row).transpose()
     }
 
-    async fn usable_token(&self, hash: &str) -> Result<Option<QueryResult>, Error> {
-        one(
+    async fn find_usable_token(&self, hash: &str) -> Result<Option<QueryResult>, Error> {
+        query_one(
             &self.reader,
             "SELECT u.id, u.email, u.role, t.last_used_at FROM api_tokens t \
              JOIN users u ON u.id = t.user_id \
@@ -101,24 +115,23 @@ impl Store {
         .await
     }
 
-    /// Revokes a token; the hash of its secret.
+    /// Revokes a token, and returns the hash of its secret.
     ///
     /// # Errors
-    /// [`Error::SignedOut`]; [`Error::NotFound`], also where it was revoked
-    /// before.
+    /// [`Error::SignedOut`]; [`Error::NotFound`], also where it was revoked before.
     pub async fn revoke_token(
         &self,
         actor: impl Into<Actor>,
         id: TokenId,
     ) -> Result<String, Error> {
         let actor = actor.into();
-        persist!(self.try_revoke_token(&actor, id))
+        retry_on_contention!(self.try_revoke_token(&actor, id))
     }
 
     async fn try_revoke_token(&self, actor: &Actor, id: TokenId) -> Result<String, Error> {
         let tx = self.begin().await?;
         self.authorize(&tx, actor).await?;
-        let revoked = one(
+        let revoked = query_one(
             &tx,
             "UPDATE api_tokens SET revoked_at = $3 \
              WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash",
@@ -130,13 +143,13 @@ impl Store {
         Ok(revoked.try_get("", "token_hash")?)
     }
 
-    /// Revokes all tokens of `user`; returns the hashes of their secrets.
+    /// Revokes all tokens of `user`, and returns the hashes of their secrets.
     pub(super) async fn revoke_all_tokens<C: ConnectionTrait>(
         &self,
         c: &C,
         user: UserId,
     ) -> Result<Vec<String>, Error> {
-        let revoked = all(
+        let revoked = query_all(
             c,
             "UPDATE api_tokens SET revoked_at = $2 \
              WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash",
@@ -147,7 +160,7 @@ impl Store {
     }
 }
 
-fn token(found: &QueryResult) -> Result<Token, Error> {
+fn token_from_row(found: &QueryResult) -> Result<Token, Error> {
     Ok(Token {
         id: TokenId(found.try_get("", "id")?),
         name: found.try_get("", "name")?,

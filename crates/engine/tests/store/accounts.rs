@@ -1,18 +1,18 @@
-//! Accounts, when two act at once.
+//! Accounts, when two transactions change them at once.
 
 use crate::world::World;
 use contract::api::Role;
 use engine::store::Error;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-const LONG: i64 = 1_000_000_000_000;
+const FAR_FUTURE_MS: i64 = 1_000_000_000_000;
 
-pub async fn of_two_first_accounts_one_is_made(world: World) {
+pub async fn concurrent_first_sign_ups_create_one_user(world: World) {
     for _ in 0..20 {
         world.execute("DELETE FROM users").await;
         let (a, b) = tokio::join!(
-            world.store.add_first_account("ada@example.com", "hash"),
-            world.other.add_first_account("bob@example.com", "hash")
+            world.store.add_first_user("ada@example.com", "hash"),
+            world.other_store.add_first_user("bob@example.com", "hash")
         );
         let late = if a.is_ok() { b } else { a };
         assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
@@ -20,39 +20,39 @@ pub async fn of_two_first_accounts_one_is_made(world: World) {
     }
 }
 
-/// Whoever disables an account waits for one that has a session of it and
-/// waits for the account: PostgreSQL ends one of them.
-pub async fn whoever_is_locked_out_while_they_act_is_out(world: World) {
-    let bob = world.join("bob@example.com", Role::User).await;
-    world.store.add_session("laptop", bob, LONG).await.unwrap();
-    let raw = world.raw().await;
+/// The transaction that disables the user waits for one that has locked a session
+/// and waits for the user: PostgreSQL aborts one of them.
+pub async fn a_user_disabled_during_a_request_is_signed_out(world: World) {
+    let bob = world.add_user("bob@example.com", Role::User).await;
+    world.store.add_session("laptop", bob, FAR_FUTURE_MS).await.unwrap();
+    let raw = world.raw_connection().await;
     let act = raw.begin().await.unwrap();
     act.execute_unprepared("UPDATE sessions SET seen_at = 1").await.unwrap();
-    let (disabled, ()) = tokio::join!(world.other.disable(world.user, bob), async {
-        world.until_one_waits().await;
+    let (disabled, ()) = tokio::join!(world.other_store.disable_user(world.user, bob), async {
+        world.wait_for_blocked_transaction().await;
         let sql = "UPDATE users SET seen_at = 1 WHERE email = 'bob@example.com'";
         act.execute_unprepared(sql).await.unwrap();
         act.commit().await.unwrap();
     });
     disabled.unwrap();
-    assert_eq!(world.store.session("laptop").await.unwrap(), None);
+    assert_eq!(world.store.authenticate_session("laptop").await.unwrap(), None);
     assert!(world.store.user(bob).await.unwrap().disabled);
 }
 
-pub async fn when_a_session_was_seen_is_kept_in_the_order_that_ends_it(world: World) {
-    if world.store.has_one_process() {
-        // A file has one writer, and no order of rows.
+pub async fn updating_seen_at_locks_the_user_before_the_session(world: World) {
+    if world.store.is_single_process() {
+        // SQLite has one writer, and no locks of rows.
         return;
     }
-    world.store.add_session("laptop", world.user, LONG).await.unwrap();
-    let raw = world.raw().await;
-    let ends = raw.begin().await.unwrap();
-    ends.execute_unprepared("UPDATE users SET disabled = 0").await.unwrap();
-    let (seen, ()) = tokio::join!(world.other.session("laptop"), async {
-        world.until_one_waits().await;
-        // Who waits for the user has not locked the session.
-        ends.execute_unprepared("SELECT 1 FROM sessions FOR UPDATE NOWAIT").await.unwrap();
-        ends.commit().await.unwrap();
+    world.store.add_session("laptop", world.user, FAR_FUTURE_MS).await.unwrap();
+    let raw = world.raw_connection().await;
+    let ending = raw.begin().await.unwrap();
+    ending.execute_unprepared("UPDATE users SET disabled = 0").await.unwrap();
+    let (seen, ()) = tokio::join!(world.other_store.authenticate_session("laptop"), async {
+        world.wait_for_blocked_transaction().await;
+        // A transaction that waits for the user has not locked the session.
+        ending.execute_unprepared("SELECT 1 FROM sessions FOR UPDATE NOWAIT").await.unwrap();
+        ending.commit().await.unwrap();
     });
     assert!(seen.unwrap().is_some());
     assert_ne!(world.store.sessions(world.user, "laptop").await.unwrap()[0].seen_at, 0);

@@ -1,15 +1,15 @@
-//! Credentials that end while somebody acts with them.
+//! Credentials that end during a request.
 
-use crate::world::{World, upload};
+use crate::world::{World, new_upload_job};
 use contract::{
     UserId,
-    api::{ResolveAs, RetryWhich, Role},
+    api::{Resolution, RetryRequest, Role},
 };
-use engine::store::{Actor, Control, Credential, Error, MAX_SESSIONS, Store};
+use engine::store::{Actor, Credential, Error, JobControl, MAX_SESSIONS, Store};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-const LONG: i64 = 1_000_000_000_000;
-/// Each race is run so often.
+const FAR_FUTURE_MS: i64 = 1_000_000_000_000;
+/// Number of rounds of each race.
 const ROUNDS: u32 = 30;
 
 fn session(user: UserId, hash: &str) -> Actor {
@@ -21,51 +21,52 @@ fn api_token(user: UserId, hash: &str) -> Actor {
 }
 
 async fn open(store: &Store, token: &str, user: UserId, checked: &str) -> Result<(), Error> {
-    store.open_session(token, user, checked, LONG).await.map(|_| ())
+    store.open_session(token, user, checked, FAR_FUTURE_MS).await.map(|_| ())
 }
 
-pub async fn a_session_is_opened_for_the_password_that_was_checked_alone(world: World) {
-    let (store, bob) = (&world.store, world.join("bob@example.com", Role::User).await);
+pub async fn a_session_is_opened_only_for_the_password_that_was_checked(world: World) {
+    let (store, bob) = (&world.store, world.add_user("bob@example.com", Role::User).await);
     open(store, "first", bob, "hash").await.unwrap();
     store.change_password(bob, "hash", "new", "first", false).await.unwrap();
     assert!(matches!(open(store, "late", bob, "hash").await, Err(Error::SignedOut)));
     let late = store.change_password(bob, "hash", "newer", "first", false).await;
     assert!(matches!(late, Err(Error::SignedOut)), "{late:?}");
     open(store, "second", bob, "new").await.unwrap();
-    store.disable(world.user, bob).await.unwrap();
+    store.disable_user(world.user, bob).await.unwrap();
     assert!(matches!(open(store, "late", bob, "new").await, Err(Error::SignedOut)));
-    store.enable(world.user, bob).await.unwrap();
+    store.enable_user(world.user, bob).await.unwrap();
     assert!(store.sessions(bob, "").await.unwrap().is_empty());
 }
 
-/// Sign-ins that checked the password before it was changed, or before the
-/// account was disabled, and open their sessions meanwhile.
+/// Sign-ins that checked the password before it was changed, or before the account
+/// was disabled, and open their sessions meanwhile.
 pub async fn no_session_outlives_what_ends_it(world: World) {
     for round in 0..ROUNDS {
         let email = format!("p{round}@example.com");
-        let bob = world.join(&email, Role::User).await;
+        let bob = world.add_user(&email, Role::User).await;
         let own = format!("own {round}");
         open(&world.store, &own, bob, "hash").await.unwrap();
         let tokens: Vec<_> = (0..4).map(|n| format!("{round} {n}")).collect();
         let sign_ins = tokens.iter().enumerate().map(async |(n, token)| {
-            let store = if n % 2 == 0 { &world.store } else { &world.other };
+            let store = if n % 2 == 0 { &world.store } else { &world.other_store };
             open(store, token, bob, "hash").await
         });
         let sign_ins = futures_util::future::join_all(sign_ins);
         let ends = async {
             match round % 3 {
                 0 => {
-                    let change = world.other.change_password(bob, "hash", "new", &own, false).await;
+                    let change =
+                        world.other_store.change_password(bob, "hash", "new", &own, false).await;
                     change.unwrap();
                 }
                 1 => {
                     let link = format!("reset {round}");
-                    world.other.add_reset(world.user, bob, &link).await.unwrap();
-                    world.other.redeem(&link, "new").await.unwrap();
+                    world.other_store.add_password_reset(world.user, bob, &link).await.unwrap();
+                    world.other_store.redeem_link(&link, "new").await.unwrap();
                 }
                 _ => {
-                    world.other.disable(world.user, bob).await.unwrap();
-                    world.other.enable(world.user, bob).await.unwrap();
+                    world.other_store.disable_user(world.user, bob).await.unwrap();
+                    world.other_store.enable_user(world.user, bob).await.unwrap();
                 }
             }
         };
@@ -74,141 +75,146 @@ pub async fn no_session_outlives_what_ends_it(world: World) {
             assert!(matches!(opened, Ok(()) | Err(Error::SignedOut)), "{opened:?}");
         }
         let left = world.store.sessions(bob, &own).await.unwrap();
-        // Whoever signs in after the account was enabled again may.
+        // A sign-in after the account was enabled again is allowed.
         if round % 3 < 2 {
-            let others = left.iter().filter(|session| !session.own).count();
+            let others = left.iter().filter(|session| !session.is_current).count();
             assert_eq!(others, 0, "round {round}: {left:?}");
         }
     }
 }
 
-pub async fn one_person_has_so_many_sessions_and_the_oldest_ends(world: World) {
+pub async fn the_oldest_session_ends_above_the_maximum(world: World) {
     let store = &world.store;
     for n in 0..MAX_SESSIONS {
         world.clock.advance(1_000);
-        let ended = store.open_session(&n.to_string(), world.user, "hash", LONG).await.unwrap();
+        let ended =
+            store.open_session(&n.to_string(), world.user, "hash", FAR_FUTURE_MS).await.unwrap();
         assert!(ended.is_empty());
     }
     // The first one is used, so the second is the oldest.
     world.clock.advance(60_000);
-    assert!(store.session("0").await.unwrap().is_some());
-    let ended = store.open_session("further", world.user, "hash", LONG).await.unwrap();
+    assert!(store.authenticate_session("0").await.unwrap().is_some());
+    let ended = store.open_session("further", world.user, "hash", FAR_FUTURE_MS).await.unwrap();
     assert_eq!(ended, ["1"]);
     let left = store.sessions(world.user, "").await.unwrap();
     assert_eq!(left.len(), usize::try_from(MAX_SESSIONS).unwrap());
-    assert!(store.session("further").await.unwrap().is_some());
+    assert!(store.authenticate_session("further").await.unwrap().is_some());
 }
 
-fn is_refused<T: std::fmt::Debug>(done: Result<T, Error>) {
-    assert!(matches!(done, Err(Error::SignedOut)), "{done:?}");
+fn assert_signed_out<T: std::fmt::Debug>(result: Result<T, Error>) {
+    assert!(matches!(result, Err(Error::SignedOut)), "{result:?}");
 }
 
-async fn all_are_refused(store: &Store, who: &Actor, person: UserId) {
-    let who = || who.clone();
-    let launch = engine::store::Accept { actor: who(), ..upload(person, 1) };
-    is_refused(Box::pin(store.accept(launch)).await);
-    is_refused(Box::pin(store.mark_read(who(), 10)).await);
-    is_refused(Box::pin(store.add_token(who(), "more", "more")).await);
-    is_refused(Box::pin(store.end_other_sessions(who(), "")).await);
-    is_refused(Box::pin(store.change_password(who(), "hash", "new", "", true)).await);
+async fn assert_everything_is_refused(store: &Store, actor: &Actor, user: UserId) {
+    let actor = || actor.clone();
+    let job = engine::store::NewJob { actor: actor(), ..new_upload_job(user, 1) };
+    assert_signed_out(Box::pin(store.accept(job)).await);
+    assert_signed_out(Box::pin(store.mark_notifications_read(actor(), 10)).await);
+    assert_signed_out(Box::pin(store.add_token(actor(), "more", "more")).await);
+    assert_signed_out(Box::pin(store.end_other_sessions(actor(), "")).await);
+    assert_signed_out(Box::pin(store.change_password(actor(), "hash", "new", "", true)).await);
     let email = "more@example.com";
-    is_refused(Box::pin(store.invite(who(), email, Role::Admin, "more")).await);
-    is_refused(Box::pin(store.add_reset(who(), person, "reset")).await);
-    is_refused(Box::pin(store.set_role(who(), person, Role::Admin)).await);
-    is_refused(Box::pin(store.disable(who(), person)).await);
+    assert_signed_out(Box::pin(store.invite_user(actor(), email, Role::Admin, "more")).await);
+    assert_signed_out(Box::pin(store.add_password_reset(actor(), user, "reset")).await);
+    assert_signed_out(Box::pin(store.set_user_role(actor(), user, Role::Admin)).await);
+    assert_signed_out(Box::pin(store.disable_user(actor(), user)).await);
 }
 
-pub async fn who_is_signed_out_changes_nothing(world: World) {
+pub async fn a_signed_out_user_cannot_change_anything(world: World) {
     let (store, ada) = (&world.store, world.user);
-    let bob = world.join("bob@example.com", Role::User).await;
-    let eve = world.join("eve@example.com", Role::User).await;
-    store.disable(ada, eve).await.unwrap();
-    store.invite(ada, "new@example.com", Role::User, "invitation").await.unwrap();
+    let bob = world.add_user("bob@example.com", Role::User).await;
+    let eve = world.add_user("eve@example.com", Role::User).await;
+    store.disable_user(ada, eve).await.unwrap();
+    store.invite_user(ada, "new@example.com", Role::User, "invitation").await.unwrap();
     let invitation = store.invitations().await.unwrap()[0].id;
-    let kept = store.add_token(ada, "kept", "kept").await.unwrap();
-    let job = store.accept(upload(ada, 1)).await.unwrap().job.id;
-    let seen = async || {
+    let token = store.add_token(ada, "kept", "kept").await.unwrap();
+    let job = store.accept(new_upload_job(ada, 1)).await.unwrap().job.id;
+    let state = async || {
         let jobs = store.jobs(ada, None, 10).await.unwrap();
-        let head = store.head(ada).await.unwrap();
+        let head = store.journal_head(ada).await.unwrap();
         let tokens = store.tokens(ada).await.unwrap();
-        let people = store.users(10).await.unwrap();
-        (jobs, head, tokens, people, store.invitations().await.unwrap())
+        let users = store.users(10).await.unwrap();
+        (jobs, head, tokens, users, store.invitations().await.unwrap())
     };
     open(store, "gone", ada, "hash").await.unwrap();
     open(store, "other", ada, "hash").await.unwrap();
     store.end_session("gone").await.unwrap();
-    let before = Box::pin(seen()).await;
+    let before = Box::pin(state()).await;
     store.add_token(bob, "of another", "bobs").await.unwrap();
-    for who in [session(ada, "gone"), session(bob, "other"), api_token(ada, "bobs")] {
-        if who.user == ada {
-            for control in [Control::Cancel, Control::Pause, Control::Resume] {
-                is_refused(store.control(who.clone(), job, control).await);
+    for actor in [session(ada, "gone"), session(bob, "other"), api_token(ada, "bobs")] {
+        if actor.user == ada {
+            for control in [JobControl::Cancel, JobControl::Pause, JobControl::Resume] {
+                assert_signed_out(store.control_job(actor.clone(), job, control).await);
             }
         }
-        is_refused(store.revoke_token(who.clone(), kept.id).await);
-        is_refused(store.revoke(who.clone(), invitation).await);
-        is_refused(store.enable(who.clone(), eve).await);
-        Box::pin(all_are_refused(store, &who, eve)).await;
-        assert_eq!(Box::pin(seen()).await, before);
+        assert_signed_out(store.revoke_token(actor.clone(), token.id).await);
+        assert_signed_out(store.revoke_invitation(actor.clone(), invitation).await);
+        assert_signed_out(store.enable_user(actor.clone(), eve).await);
+        Box::pin(assert_everything_is_refused(store, &actor, eve)).await;
+        assert_eq!(Box::pin(state()).await, before);
     }
-    assert!(store.session("other").await.unwrap().is_some());
-    store.control(session(ada, "other"), job, Control::Cancel).await.unwrap();
+    assert!(store.authenticate_session("other").await.unwrap().is_some());
+    store.control_job(session(ada, "other"), job, JobControl::Cancel).await.unwrap();
 
     world.execute("UPDATE tasks SET state = 'failed'").await;
     world.execute("UPDATE jobs SET failed = 1, cancelled = 0").await;
-    is_refused(store.retry(session(ada, "gone"), job, &RetryWhich::default()).await);
-    world.execute("UPDATE tasks SET state = 'needs_person'").await;
-    world.execute("UPDATE jobs SET failed = 0, needs_person = 1").await;
+    assert_signed_out(
+        store.retry_failed_tasks(session(ada, "gone"), job, &RetryRequest::default()).await,
+    );
+    world.execute("UPDATE tasks SET state = 'needs_review'").await;
+    world.execute("UPDATE jobs SET failed = 0, needs_review = 1").await;
     let task = store.tasks(ada, job, None, 1).await.unwrap()[0].id;
-    is_refused(store.resolve(session(ada, "gone"), task, ResolveAs::Done).await);
-    store.resolve(session(ada, "other"), task, ResolveAs::Done).await.unwrap();
+    assert_signed_out(store.resolve_task(session(ada, "gone"), task, Resolution::Succeeded).await);
+    store.resolve_task(session(ada, "other"), task, Resolution::Succeeded).await.unwrap();
 }
 
-/// The act waits for the disabling, in the transaction that changes something.
-pub async fn who_is_disabled_while_they_act_has_not_acted(world: World) {
-    let bob = world.join("bob@example.com", Role::User).await;
+/// The request waits for the transaction that disables the user, in the transaction
+/// that changes something.
+pub async fn a_user_disabled_during_a_request_changes_nothing(world: World) {
+    let bob = world.add_user("bob@example.com", Role::User).await;
     open(&world.store, "bobs", bob, "hash").await.unwrap();
-    let raw = world.raw().await;
+    let raw = world.raw_connection().await;
     let disabling = raw.begin().await.unwrap();
     let sql = "UPDATE users SET disabled = 1 WHERE email = 'bob@example.com'";
     disabling.execute_unprepared(sql).await.unwrap();
-    let launch = engine::store::Accept { actor: session(bob, "bobs"), ..upload(bob, 1) };
-    let (launched, ()) = tokio::join!(world.other.accept(launch), async {
-        world.until_one_waits().await;
+    let launch = engine::store::NewJob { actor: session(bob, "bobs"), ..new_upload_job(bob, 1) };
+    let (launched, ()) = tokio::join!(world.other_store.accept(launch), async {
+        world.wait_for_blocked_transaction().await;
         disabling.commit().await.unwrap();
     });
-    is_refused(launched);
+    assert_signed_out(launched);
     assert!(world.store.jobs(bob, None, 10).await.unwrap().items.is_empty());
 
-    // Nobody's session may end between the look at it and the commit either.
+    // No session may end between its check and the commit either.
     open(&world.store, "adas", world.user, "hash").await.unwrap();
     let signing_out = raw.begin().await.unwrap();
     signing_out.execute_unprepared("DELETE FROM sessions").await.unwrap();
-    let act = world.other.add_token(session(world.user, "adas"), "late", "late");
-    let (made, ()) = tokio::join!(act, async {
-        world.until_one_waits().await;
+    let request = world.other_store.add_token(session(world.user, "adas"), "late", "late");
+    let (result, ()) = tokio::join!(request, async {
+        world.wait_for_blocked_transaction().await;
         signing_out.commit().await.unwrap();
     });
-    is_refused(made);
+    assert_signed_out(result);
 }
 
-pub async fn who_is_demoted_while_they_act_manages_nobody(world: World) {
-    let bob = world.join("bob@example.com", Role::Admin).await;
+pub async fn an_admin_demoted_during_a_request_manages_nobody(world: World) {
+    let bob = world.add_user("bob@example.com", Role::Admin).await;
     open(&world.store, "bobs", bob, "hash").await.unwrap();
-    let raw = world.raw().await;
+    let raw = world.raw_connection().await;
     let demotion = raw.begin().await.unwrap();
     let sql = "UPDATE users SET role = 'user' WHERE email = 'bob@example.com'";
     demotion.execute_unprepared(sql).await.unwrap();
-    let invite = world.other.invite(session(bob, "bobs"), "eve@example.com", Role::Admin, "eve");
+    let invite =
+        world.other_store.invite_user(session(bob, "bobs"), "eve@example.com", Role::Admin, "eve");
     let (invited, ()) = tokio::join!(invite, async {
-        world.until_one_waits().await;
+        world.wait_for_blocked_transaction().await;
         demotion.commit().await.unwrap();
     });
     assert!(matches!(invited, Err(Error::NotFound)), "{invited:?}");
     let ada = world.user;
-    let disabled = world.store.disable(session(bob, "bobs"), ada).await;
+    let disabled = world.store.disable_user(session(bob, "bobs"), ada).await;
     assert!(matches!(disabled, Err(Error::NotFound | Error::Conflict(_))), "{disabled:?}");
-    let promoted = world.store.set_role(session(bob, "bobs"), bob, Role::Admin).await;
+    let promoted = world.store.set_user_role(session(bob, "bobs"), bob, Role::Admin).await;
     assert!(matches!(promoted, Err(Error::NotFound)), "{promoted:?}");
     assert!(world.store.invitations().await.unwrap().is_empty());
     assert!(!world.store.user(ada).await.unwrap().disabled);
@@ -216,23 +222,23 @@ pub async fn who_is_demoted_while_they_act_manages_nobody(world: World) {
 }
 
 pub async fn an_api_token_manages_nobody(world: World) {
-    let bob = world.join("bob@example.com", Role::User).await;
+    let bob = world.add_user("bob@example.com", Role::User).await;
     world.store.add_token(world.user, "nightly", "secret").await.unwrap();
     let token = || api_token(world.user, "secret");
-    let invited = world.store.invite(token(), "eve@example.com", Role::Admin, "eve").await;
+    let invited = world.store.invite_user(token(), "eve@example.com", Role::Admin, "eve").await;
     assert!(matches!(invited, Err(Error::NotFound)), "{invited:?}");
-    let disabled = world.store.disable(token(), bob).await;
+    let disabled = world.store.disable_user(token(), bob).await;
     assert!(matches!(disabled, Err(Error::NotFound)), "{disabled:?}");
-    let launch = engine::store::Accept { actor: token(), ..upload(world.user, 1) };
+    let launch = engine::store::NewJob { actor: token(), ..new_upload_job(world.user, 1) };
     world.store.accept(launch).await.unwrap();
 }
 
-pub async fn api_tokens_end_with_a_reset_and_a_disabling_and_with_a_change_where_it_is_asked_for(
+pub async fn api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change(
     world: World,
 ) {
-    let (store, bob) = (&world.store, world.join("bob@example.com", Role::User).await);
+    let (store, bob) = (&world.store, world.add_user("bob@example.com", Role::User).await);
     let make = async |hash: &str| store.add_token(bob, hash, hash).await.unwrap();
-    let works = async |hash: &str| store.token(hash).await.unwrap().is_some();
+    let works = async |hash: &str| store.authenticate_token(hash).await.unwrap().is_some();
     open(store, "own", bob, "hash").await.unwrap();
     make("first").await;
     store.change_password(bob, "hash", "new", "own", false).await.unwrap();
@@ -241,13 +247,13 @@ pub async fn api_tokens_end_with_a_reset_and_a_disabling_and_with_a_change_where
     assert_eq!(ended, ["first"]);
     assert!(!works("first").await);
     make("second").await;
-    store.add_reset(world.user, bob, "reset").await.unwrap();
+    store.add_password_reset(world.user, bob, "reset").await.unwrap();
     assert!(works("second").await);
-    store.redeem("reset", "newest").await.unwrap();
+    store.redeem_link("reset", "newest").await.unwrap();
     assert!(!works("second").await);
     make("third").await;
-    store.disable(world.user, bob).await.unwrap();
-    store.enable(world.user, bob).await.unwrap();
+    store.disable_user(world.user, bob).await.unwrap();
+    store.enable_user(world.user, bob).await.unwrap();
     assert!(!works("third").await);
     assert!(store.tokens(bob).await.unwrap().is_empty());
 }

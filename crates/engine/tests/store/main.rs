@@ -1,14 +1,13 @@
-//! What every database keeps: each test here runs on each of them.
+//! Tests of the store; each one of the suite runs on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
 mod batch;
 mod clock;
 mod credentials;
-mod full;
+mod disk_full;
 mod leases;
 mod model;
-mod people;
 mod prune;
 mod races;
 mod retry;
@@ -16,9 +15,10 @@ mod search;
 mod superseded;
 mod tasks;
 mod texts;
+mod users;
 mod world;
 
-/// A test that is not listed is dead code, and the compiler says so.
+/// Defines the tests. The compiler reports a test that is not listed as dead code.
 macro_rules! suite {
     ($($module:ident: $($test:ident)*;)*) => {
         mod sqlite {
@@ -31,21 +31,21 @@ macro_rules! suite {
             })*
         }
 
-        /// One server for all; each test has a database of its own.
+        /// All tests share one server; each has a database of its own.
         #[tokio::test]
         async fn postgres() {
             let node = engine::testing::PostgresNode::start();
             $($(
                 eprintln!("{}", stringify!($module::$test));
-                on_heap(node.url(), crate::$module::$test).await;
+                run_boxed(node.create_database(), crate::$module::$test).await;
             )*)*
         }
     };
 }
 
-/// A test in a database of its own. No function's frame holds more than one:
-/// together they are more than a thread's stack.
-fn on_heap<T: Future<Output = ()> + 'static>(
+/// Runs a test in a database of its own. No function's stack frame contains more
+/// than one test: all of them together exceed a thread's stack.
+fn run_boxed<T: Future<Output = ()> + 'static>(
     url: String,
     test: fn(world::World) -> T,
 ) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
@@ -55,84 +55,84 @@ fn on_heap<T: Future<Output = ()> + 'static>(
 suite! {
     tasks:
         a_job_runs_to_its_end
-        one_key_is_one_job
+        one_idempotency_key_makes_one_job
         a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing
         retries_back_off_and_end_as_a_failure_that_can_be_retried
-        pause_and_cancel_bite_at_once_and_tell_the_truth
-        a_delivery_that_a_pause_refused_comes_again
-        a_person_decides_what_nobody_can_tell
-        a_person_does_not_undo_a_cancel
-        five_lost_leases_in_a_row_are_poison
+        pause_and_cancel_take_effect_at_once_and_report_true_counts
+        a_delivery_refused_during_a_pause_is_redelivered
+        a_person_resolves_a_task_that_needs_review
+        resolving_a_task_does_not_undo_a_cancel
+        five_lost_leases_in_a_row_fail_the_task
         a_renewed_lease_is_not_taken_back
-        a_closing_is_kept_with_its_cause_and_not_shortened
-        what_belongs_to_others_is_not_found;
+        a_cooldown_keeps_its_cause_and_is_never_shortened
+        jobs_of_other_users_are_not_found;
     clock:
-        what_was_to_wait_for_seconds_does_not_wait_for_a_day
-        what_is_published_under_a_clock_ahead_is_published_again
-        what_is_launched_after_a_clock_was_set_back_is_newer;
+        delays_survive_a_clock_that_was_set_back
+        tasks_published_before_the_clock_was_set_back_are_republished
+        jobs_accepted_after_the_clock_was_set_back_are_newer;
     leases:
-        the_first_loss_is_made_good_at_once_and_each_other_waits_longer
-        what_kills_its_process_does_not_take_its_neighbours_with_it;
+        the_first_lost_lease_retries_at_once_and_later_ones_back_off
+        a_task_that_kills_its_process_does_not_fail_its_neighbours;
     batch:
-        many_ends_are_one_commit_and_each_tells_its_own
-        a_bad_end_takes_no_other_down
-        one_claim_ends_once
-        of_many_claims_each_is_told_its_own;
+        a_batch_of_finishes_is_one_commit_with_facts_for_each
+        a_failing_finish_does_not_affect_the_rest_of_its_batch
+        a_claim_is_finished_only_once
+        a_batch_claim_reports_each_task_separately;
     races:
-        of_two_claims_one_wins
-        of_two_claims_of_one_key_one_waits
-        of_two_who_claim_many_each_task_is_one_s
-        many_workers_and_a_relay_do_not_wait_for_each_other
-        a_task_that_comes_due_while_a_relay_looks_is_not_hidden
-        what_is_marked_after_its_queue_was_lost_is_published_again
-        a_finish_and_a_cancel_leave_one_truth
-        a_retry_and_a_cancel_leave_one_truth
-        one_key_sent_twice_at_once_is_one_job
-        two_launches_at_once_do_not_pass_a_limit_together
-        two_people_who_decide_at_once_are_one_decision
-        many_workers_lose_no_count_and_no_fact
-        a_deadlock_turns_nobody_away
-        of_two_candidates_one_has_the_seat;
+        concurrent_claims_of_one_task_have_one_winner
+        concurrent_claims_of_one_key_run_one_at_a_time
+        concurrent_batch_claims_share_no_task
+        workers_and_relay_do_not_deadlock
+        a_task_that_becomes_due_during_a_relay_round_is_published
+        a_task_marked_published_after_its_queue_was_lost_is_republished
+        a_concurrent_finish_and_cancel_stay_consistent
+        a_concurrent_retry_and_cancel_stay_consistent
+        concurrent_requests_with_one_idempotency_key_make_one_job
+        concurrent_jobs_do_not_exceed_the_open_limits
+        concurrent_resolutions_of_one_task_apply_once
+        concurrent_workers_lose_no_count_and_no_fact
+        a_deadlock_is_retried
+        a_leader_lease_has_one_holder;
     superseded:
-        a_newer_success_that_comes_while_a_claim_waits_ends_the_older_task
-        a_newer_success_that_comes_while_a_batch_waits_ends_the_older_task;
+        a_newer_success_during_a_claim_supersedes_the_older_task
+        a_newer_success_during_a_batch_claim_supersedes_the_older_task;
     retry:
-        what_is_retried_may_be_more_than_a_statement_takes
-        what_is_retried_begins_without_what_was_noted
-        what_is_retried_or_decided_counts_as_a_launch_does
-        a_retry_and_a_launch_at_once_do_not_pass_the_limit_together;
+        a_retry_may_name_more_tasks_than_one_statement_takes
+        a_retry_clears_the_checkpoint
+        retries_and_resolutions_count_against_the_open_limits
+        a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle
-        a_job_goes_90_days_after_its_end_with_all_that_is_its_own
-        a_job_that_was_taken_up_again_stays
-        what_has_run_out_is_deleted;
+        a_job_and_its_rows_are_deleted_90_days_after_its_end
+        a_job_that_was_retried_is_kept
+        expired_rows_are_deleted;
     texts:
-        a_text_that_no_database_keeps_is_refused_and_nothing_is_stored
-        what_an_outside_service_said_is_kept_cleaned_and_cut
-        an_error_of_ours_is_told_from_one_of_the_database;
+        texts_that_cannot_be_stored_are_refused_whole
+        texts_of_outside_services_are_sanitized_and_truncated
+        defects_are_distinguished_from_database_errors;
     search:
-        what_begins_alike_is_found_by_whoever_launched_it;
+        search_finds_the_prefix_among_the_users_own_items;
     accounts:
-        of_two_first_accounts_one_is_made
-        whoever_is_locked_out_while_they_act_is_out
-        when_a_session_was_seen_is_kept_in_the_order_that_ends_it;
+        concurrent_first_sign_ups_create_one_user
+        a_user_disabled_during_a_request_is_signed_out
+        updating_seen_at_locks_the_user_before_the_session;
     credentials:
-        a_session_is_opened_for_the_password_that_was_checked_alone
+        a_session_is_opened_only_for_the_password_that_was_checked
         no_session_outlives_what_ends_it
-        one_person_has_so_many_sessions_and_the_oldest_ends
-        who_is_signed_out_changes_nothing
-        who_is_disabled_while_they_act_has_not_acted
-        who_is_demoted_while_they_act_manages_nobody
+        the_oldest_session_ends_above_the_maximum
+        a_signed_out_user_cannot_change_anything
+        a_user_disabled_during_a_request_changes_nothing
+        an_admin_demoted_during_a_request_manages_nobody
         an_api_token_manages_nobody
-        api_tokens_end_with_a_reset_and_a_disabling_and_with_a_change_where_it_is_asked_for;
-    people:
+        api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change;
+    users:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one
         two_invitations_of_one_address_cannot_make_two_accounts
-        who_is_disabled_is_out_at_once_and_in_again_when_enabled
+        a_disabled_user_is_signed_out_at_once_and_can_sign_in_when_enabled
         nobody_removes_themselves_or_the_last_admin
-        a_demoted_admin_is_a_user_and_a_disabled_one_counts_for_nothing
-        a_reset_ends_the_sessions_when_it_is_used_and_not_before
-        a_new_password_ends_the_other_sessions_and_links_to_another
-        when_a_session_was_last_seen_is_kept_to_the_minute;
+        demoted_and_disabled_admins_do_not_count_as_admins
+        a_password_reset_ends_sessions_only_when_it_is_redeemed
+        a_password_change_ends_other_sessions_and_pending_resets
+        seen_at_is_updated_at_most_once_a_minute;
 }

@@ -1,50 +1,50 @@
-//! The state machine, against what must always hold: random steps of people,
-//! relay, workers, reaper, crashes and time on a real database, with every
-//! invariant checked after every step.
+//! Model test of the state machine: random steps of users, relay, workers, reaper,
+//! crashes and time on a real database, with every invariant checked after every
+//! step.
 //!
-//! `PROPTEST_CASES=2000 cargo test -p engine --test store model` looks longer.
+//! `PROPTEST_CASES=2000 cargo test -p engine --test store model` runs more cases.
 
+mod harness;
 mod invariants;
-mod machine;
 mod snapshot;
 mod step;
 
 use crate::world::World;
-use machine::Machine;
+use harness::Harness;
 use proptest::test_runner::{Config, TestRunner};
 use step::Step;
 
-/// `fresh` makes a store in an empty database; `cases`, where
-/// `PROPTEST_CASES` does not say.
-fn holds(cases: u32, fresh: impl AsyncFn() -> World) {
+/// Runs `cases` cases, or `PROPTEST_CASES` where it is set; `fresh` opens a store
+/// in an empty database.
+fn check_model(cases: u32, fresh: impl AsyncFn() -> World) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut config =
         Config { max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
     }
-    let tried = TestRunner::new(config).run(&step::case(), |steps: Vec<Step>| {
+    let result = TestRunner::new(config).run(&step::step_sequence(), |steps: Vec<Step>| {
         runtime.block_on(async {
-            let mut machine = Machine::new(fresh().await).await;
+            let mut harness = Harness::new(fresh().await).await;
             for step in steps {
-                machine.step(step).await;
+                harness.step(step).await;
             }
-            machine.drain().await;
+            harness.run_to_completion().await;
         });
         Ok(())
     });
-    if let Err(error) = tried {
+    if let Err(error) = result {
         panic!("{error}");
     }
 }
 
 #[test]
-fn holds_on_sqlite() {
-    holds(60, World::sqlite_in_memory);
+fn invariants_hold_on_sqlite() {
+    check_model(60, World::sqlite_in_memory);
 }
 
 #[test]
-fn holds_on_postgres() {
+fn invariants_hold_on_postgres() {
     let node = engine::testing::PostgresNode::start();
-    holds(15, async || World::at(node.url()).await);
+    check_model(15, async || World::at(node.create_database()).await);
 }

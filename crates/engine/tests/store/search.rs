@@ -1,29 +1,29 @@
-//! What is found by name, and whose it is.
+//! Search by name, within the user's own items.
 
-use crate::world::{World, task, upload};
+use crate::world::{World, new_upload_job, task};
 use contract::{UserId, api::Role};
-use engine::store::Accept;
+use engine::store::NewJob;
 use sea_orm::{ConnectionTrait, Statement};
 
-fn named(user: UserId, title: &str, skus: &[&str]) -> Accept {
+fn named(user: UserId, title: &str, skus: &[&str]) -> NewJob {
     let tasks = (0..).zip(skus).map(|(row, sku)| task(sku, row)).collect();
-    Accept { title: title.into(), tasks, ..upload(user, 0) }
+    NewJob { title: title.into(), tasks, ..new_upload_job(user, 0) }
 }
 
 impl World {
-    async fn items(&self, user: UserId, words: &str) -> Vec<(String, String)> {
-        let found = self.store.search_items(user, words, 3).await.unwrap();
+    async fn items(&self, user: UserId, search_text: &str) -> Vec<(String, String)> {
+        let found = self.store.search_items(user, search_text, 3).await.unwrap();
         found.into_iter().map(|(task, job)| (task.sku, job)).collect()
     }
 
-    async fn titles(&self, user: UserId, words: &str) -> Vec<String> {
-        let found = self.store.search_jobs(user, words, 3).await.unwrap();
+    async fn titles(&self, user: UserId, search_text: &str) -> Vec<String> {
+        let found = self.store.search_jobs(user, search_text, 3).await.unwrap();
         found.into_iter().map(|job| job.title).collect()
     }
 }
 
-pub async fn what_begins_alike_is_found_by_whoever_launched_it(world: World) {
-    let (ada, bob) = (world.user, world.join("bob@example.com", Role::User).await);
+pub async fn search_finds_the_prefix_among_the_users_own_items(world: World) {
+    let (ada, bob) = (world.user, world.add_user("bob@example.com", Role::User).await);
     let skus = ["LAMP-2", "lamp-1", "LAMP_3", "CLAMP-1", "LAMPÖL"];
     for title in ["June 100%.csv", "july.csv"] {
         world.store.accept(named(ada, title, &skus)).await.unwrap();
@@ -34,8 +34,8 @@ pub async fn what_begins_alike_is_found_by_whoever_launched_it(world: World) {
     let found = world.items(ada, "Lamp-").await;
     let expected =
         [pair("lamp-1", "july.csv"), pair("lamp-1", "June 100%.csv"), pair("LAMP-2", "july.csv")];
-    assert_eq!(found, expected, "by SKU, newest first, no more than asked for");
-    assert_eq!(world.items(ada, "lamp_").await.len(), 2, "`_` is a letter like others");
+    assert_eq!(found, expected, "by SKU, newest first, no more than the limit");
+    assert_eq!(world.items(ada, "lamp_").await.len(), 2, "`_` is an ordinary character");
     assert_eq!(world.items(ada, "%").await, []);
     assert_eq!(world.items(bob, "lamp").await, [pair("LAMP-1", "bobs june.csv")]);
 
@@ -44,11 +44,11 @@ pub async fn what_begins_alike_is_found_by_whoever_launched_it(world: World) {
     assert_eq!(world.titles(bob, "ju").await, ["bobs june.csv"]);
 }
 
-/// On SQLite, whose plan does not hang on how many rows there are.
+/// On SQLite, whose plan does not depend on the number of rows.
 #[tokio::test]
 async fn items_are_found_by_an_index() {
     let world = World::sqlite().await;
-    let raw = world.raw().await;
+    let raw = world.raw_connection().await;
     let plan = "EXPLAIN QUERY PLAN SELECT id FROM tasks WHERE user_id = $1 \
                 AND LOWER(sku) >= LOWER($2) AND LOWER(sku) < LOWER($2) || $3 \
                 ORDER BY LOWER(sku), id DESC LIMIT 3";

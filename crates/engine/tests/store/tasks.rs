@@ -1,16 +1,18 @@
-//! What a task goes through.
+//! The life of a task.
 
-use crate::world::{QUEUE, World, finish, outcome, success, upload};
+use crate::world::{QUEUE, World, finish, new_upload_job, outcome, success};
 use contract::{
     UserId,
-    api::{ResolveAs, RetryWhich},
+    api::{Resolution, RetryRequest},
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{Claim, Control, Ending, Error, LEASE_MS, MAX_LOST, Turns};
+use engine::store::{
+    AttemptOutcome, Claim, DEFAULT_LEASE_MS, Error, JobControl, MAX_LEASE_LOSSES, RoundRobin,
+};
 
 pub async fn a_job_runs_to_its_end(world: World) {
-    let accepted = world.store.accept(upload(world.user, 2)).await.unwrap();
+    let accepted = world.store.accept(new_upload_job(world.user, 2)).await.unwrap();
     assert_eq!(accepted.facts[0].kind, FactKind::JobAccepted);
     let first = world.claim_next().await.unwrap();
     assert_eq!((first.attempt, first.sku.as_str()), (1, "SKU-0"));
@@ -21,11 +23,11 @@ pub async fn a_job_runs_to_its_end(world: World) {
     assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 2));
     let inbox = world.store.inbox(world.user, 10).await.unwrap();
     assert_eq!((inbox.unread, inbox.items[0].title.as_str()), (1, "lamps.csv is done"));
-    world.check().await;
+    world.assert_consistent().await;
 }
 
-pub async fn one_key_is_one_job(world: World) {
-    let mut launch = upload(world.user, 1);
+pub async fn one_idempotency_key_makes_one_job(world: World) {
+    let mut launch = new_upload_job(world.user, 1);
     launch.idempotency = Some(("key".into(), "hash".into()));
     let first = world.store.accept(launch.clone()).await.unwrap();
     let again = world.store.accept(launch.clone()).await.unwrap();
@@ -36,132 +38,145 @@ pub async fn one_key_is_one_job(world: World) {
 }
 
 pub async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing(world: World) {
-    world.store.accept(upload(world.user, 1)).await.unwrap();
-    let due = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
+    world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
+    let due = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
     let claimed = world.claim_next().await.unwrap();
     let again = world.store.claim(due[0].task, due[0].fence, "w2").await.unwrap();
-    assert_eq!(again, Claim::Nothing);
-    assert!(world.store.renew(claimed.task, claimed.fence).await.unwrap());
+    assert_eq!(again, Claim::NotClaimable);
+    assert!(world.store.renew_lease(claimed.task, claimed.fence).await.unwrap());
 
     world.clock.advance(60_001);
-    assert_eq!(world.store.reap(false).await.unwrap().len(), 1);
-    assert!(!world.store.renew(claimed.task, claimed.fence).await.unwrap());
+    assert_eq!(world.store.reap_expired_leases(false).await.unwrap().len(), 1);
+    assert!(!world.store.renew_lease(claimed.task, claimed.fence).await.unwrap());
     assert_eq!(world.succeed(&claimed).await, []);
     let next = world.claim_next().await.unwrap();
-    assert!(next.unsure, "the lost call may have had its effect");
+    assert!(next.outcome_unknown, "the lost call may have had its effect");
     assert_eq!(next.attempt, 1, "a lost lease costs no attempt");
     world.succeed(&next).await;
-    world.check().await;
+    world.assert_consistent().await;
 }
 
 pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(world: World) {
-    let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
+    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     for attempt in 1..=6 {
         let claimed = world.claim_next().await.unwrap();
         assert_eq!(claimed.attempt, attempt);
-        let retry = Ending::Retry { outcome: outcome("http_500"), unsure: false };
+        let retry = AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown: false };
         world.finish(&claimed, retry).await;
         world.clock.advance(600_001);
     }
     assert!(world.claim_next().await.is_none());
     let failed = world.store.job(world.user, job).await.unwrap();
     assert_eq!((failed.state, failed.counts.failed), (JobState::Failed, 1));
-    world.store.retry(world.user, job, &RetryWhich::default()).await.unwrap();
+    world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
     let claimed = world.claim_next().await.unwrap();
     world.succeed(&claimed).await;
     let detail = world.store.task(world.user, claimed.task).await.unwrap();
     assert_eq!(detail.attempts.len(), 7);
-    let nothing = world.store.retry(world.user, job, &RetryWhich::default()).await;
-    assert!(matches!(nothing, Err(Error::Conflict(_))));
-    world.check().await;
+    let nothing_failed =
+        world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await;
+    assert!(matches!(nothing_failed, Err(Error::Conflict(_))));
+    world.assert_consistent().await;
 }
 
-pub async fn pause_and_cancel_bite_at_once_and_tell_the_truth(world: World) {
-    let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
+pub async fn pause_and_cancel_take_effect_at_once_and_report_true_counts(world: World) {
+    let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
     let running = world.claim_next().await.unwrap();
-    let published = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
-    world.store.control(world.user, job, Control::Pause).await.unwrap();
-    assert!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks.is_empty());
+    let published = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    world.store.control_job(world.user, job, JobControl::Pause).await.unwrap();
+    assert!(
+        world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks.is_empty()
+    );
     let paused = world.store.claim(published[0].task, published[0].fence, "w1").await.unwrap();
-    assert_eq!(paused, Claim::Nothing);
-    world.store.control(world.user, job, Control::Resume).await.unwrap();
-    assert_eq!(world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks.len(), 2);
+    assert_eq!(paused, Claim::NotClaimable);
+    world.store.control_job(world.user, job, JobControl::Resume).await.unwrap();
+    assert_eq!(
+        world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks.len(),
+        2
+    );
 
-    let (cancelling, facts) = world.store.control(world.user, job, Control::Cancel).await.unwrap();
+    let (cancelling, facts) =
+        world.store.control_job(world.user, job, JobControl::Cancel).await.unwrap();
     assert_eq!(facts[0].data.count, Some(2));
     assert_eq!((cancelling.state, cancelling.counts.open), (JobState::Running, 1));
     assert_eq!(world.succeed(&running).await, [FactKind::TaskSucceeded, FactKind::JobFinished]);
     let ended = world.store.job(world.user, job).await.unwrap();
     assert_eq!(ended.state, JobState::Cancelled);
-    world.check().await;
+    world.assert_consistent().await;
 }
 
-pub async fn a_person_decides_what_nobody_can_tell(world: World) {
-    let job = world.store.accept(upload(world.user, 2)).await.unwrap().job.id;
-    for how in [ResolveAs::Done, ResolveAs::Again] {
+pub async fn a_person_resolves_a_task_that_needs_review(world: World) {
+    let job = world.store.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
+    for resolution in [Resolution::Succeeded, Resolution::Retry] {
         let claimed = world.claim_next().await.unwrap();
-        world.finish(&claimed, Ending::NeedsPerson { outcome: outcome("unsure") }).await;
-        world.store.resolve(world.user, claimed.task, how).await.unwrap();
+        world
+            .finish(&claimed, AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") })
+            .await;
+        world.store.resolve_task(world.user, claimed.task, resolution).await.unwrap();
     }
     let again = world.claim_next().await.unwrap();
     world.succeed(&again).await;
     let ended = world.store.job(world.user, job).await.unwrap();
     assert_eq!((ended.state, ended.counts.succeeded), (JobState::Succeeded, 2));
-    world.check().await;
+    world.assert_consistent().await;
 }
 
-pub async fn what_belongs_to_others_is_not_found(world: World) {
-    let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
+pub async fn jobs_of_other_users_are_not_found(world: World) {
+    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     let stranger = UserId(uuid::Uuid::now_v7());
     assert!(matches!(world.store.job(stranger, job).await, Err(Error::NotFound)));
-    let cancel = world.store.control(stranger, job, Control::Cancel).await;
+    let cancel = world.store.control_job(stranger, job, JobControl::Cancel).await;
     assert!(matches!(cancel, Err(Error::NotFound)));
     assert!(world.store.tasks(stranger, job, None, 10).await.unwrap().is_empty());
 }
 
-pub async fn a_delivery_that_a_pause_refused_comes_again(world: World) {
-    let job = world.store.accept(upload(world.user, 1)).await.unwrap().job.id;
-    // The relay has sent it and not marked it yet when the pause comes.
-    let sent = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
+pub async fn a_delivery_refused_during_a_pause_is_redelivered(world: World) {
+    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
+    // The relay has published it and not marked it yet when the job is paused.
+    let sent = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
     let claim = (sent[0].task, sent[0].fence);
-    world.store.control(world.user, job, Control::Pause).await.unwrap();
+    world.store.control_job(world.user, job, JobControl::Pause).await.unwrap();
     world.store.mark_published(&[claim], &[], None).await.unwrap();
-    assert_eq!(world.store.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::Nothing);
+    assert_eq!(world.store.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::NotClaimable);
 
-    world.store.control(world.user, job, Control::Resume).await.unwrap();
-    let again = world.store.due(QUEUE, 4, &Turns::default()).await.unwrap().tasks;
-    assert_eq!(again.len(), 1, "its only message was refused: it is published anew");
+    world.store.control_job(world.user, job, JobControl::Resume).await.unwrap();
+    let again = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    assert_eq!(again.len(), 1, "its only message was refused, so it is published again");
 }
 
-pub async fn a_person_does_not_undo_a_cancel(world: World) {
-    let job = world.store.accept(upload(world.user, 3)).await.unwrap().job.id;
-    let unclear = world.claim_next().await.unwrap();
+pub async fn resolving_a_task_does_not_undo_a_cancel(world: World) {
+    let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
+    let needs_review = world.claim_next().await.unwrap();
     let running = world.claim_next().await.unwrap();
-    world.finish(&unclear, Ending::NeedsPerson { outcome: outcome("unsure") }).await;
-    world.store.control(world.user, job, Control::Cancel).await.unwrap();
-    let again = world.store.resolve(world.user, unclear.task, ResolveAs::Again).await;
+    world
+        .finish(&needs_review, AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") })
+        .await;
+    world.store.control_job(world.user, job, JobControl::Cancel).await.unwrap();
+    let again = world.store.resolve_task(world.user, needs_review.task, Resolution::Retry).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
-    world.store.resolve(world.user, unclear.task, ResolveAs::Done).await.unwrap();
+    world.store.resolve_task(world.user, needs_review.task, Resolution::Succeeded).await.unwrap();
     world.succeed(&running).await;
     let ended = world.store.job(world.user, job).await.unwrap();
     assert_eq!((ended.state, ended.counts.cancelled), (JobState::Cancelled, 1));
-    world.check().await;
+    world.assert_consistent().await;
 }
 
-pub async fn five_lost_leases_in_a_row_are_poison(world: World) {
-    world.store.accept(upload(world.user, 2)).await.unwrap();
+pub async fn five_lost_leases_in_a_row_fail_the_task(world: World) {
+    world.store.accept(new_upload_job(world.user, 2)).await.unwrap();
     let mut poison = None;
-    for lost in 1..=MAX_LOST {
+    for losses in 1..=MAX_LEASE_LOSSES {
         let claimed = world.claim_next().await.unwrap();
-        assert_eq!((claimed.attempt, claimed.sku.as_str()), (1, "SKU-0"), "lost {lost} times");
-        assert_eq!(claimed.unsure, lost > 1);
+        assert_eq!((claimed.attempt, claimed.sku.as_str()), (1, "SKU-0"), "lost {losses} times");
+        assert_eq!(claimed.outcome_unknown, losses > 1);
         poison = Some(claimed.task);
-        world.clock.advance(LEASE_MS);
-        let news = world.store.reap(false).await.unwrap();
-        let expected = if lost < MAX_LOST { FactKind::TaskRequeued } else { FactKind::TaskFailed };
-        assert_eq!(news[0].facts[0].kind, expected);
+        world.clock.advance(DEFAULT_LEASE_MS);
+        let facts = world.store.reap_expired_leases(false).await.unwrap();
+        let expected =
+            if losses < MAX_LEASE_LOSSES { FactKind::TaskRequeued } else { FactKind::TaskFailed };
+        assert_eq!(facts[0].facts[0].kind, expected);
         world.clock.advance(30_000);
-        // A queued neighbour is older now; the poison is put before it.
+        // The other queued task would now come first; this puts the failing one
+        // before it.
         world.execute("UPDATE tasks SET run_after = run_after + 1000000 WHERE row_no = 1").await;
     }
     world.execute("UPDATE tasks SET run_after = 0 WHERE row_no = 1").await;
@@ -172,27 +187,27 @@ pub async fn five_lost_leases_in_a_row_are_poison(world: World) {
     assert_eq!(detail.attempts.len(), 5);
     let outcome = detail.task.outcome.unwrap();
     assert_eq!((detail.task.state, outcome.code.as_str()), (TaskState::Failed, "poison"));
-    world.check().await;
+    world.assert_consistent().await;
 }
 
 pub async fn a_renewed_lease_is_not_taken_back(world: World) {
-    world.store.accept(upload(world.user, 1)).await.unwrap();
+    world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
     let claimed = world.claim_next().await.unwrap();
     for _ in 0..4 {
-        world.clock.advance(LEASE_MS - 1);
-        assert!(world.store.renew(claimed.task, claimed.fence).await.unwrap());
-        assert!(world.store.reap(false).await.unwrap().is_empty());
+        world.clock.advance(DEFAULT_LEASE_MS - 1);
+        assert!(world.store.renew_lease(claimed.task, claimed.fence).await.unwrap());
+        assert!(world.store.reap_expired_leases(false).await.unwrap().is_empty());
     }
     assert_eq!(world.store.finish(vec![finish(&claimed, success())]).await.len(), 1);
-    world.check().await;
+    world.assert_consistent().await;
 }
 
-pub async fn a_closing_is_kept_with_its_cause_and_not_shortened(world: World) {
-    assert_eq!(world.store.closing("acme").await.unwrap(), None);
-    for (until, by) in [(2_000, "http_429"), (3_000, "http_503")] {
-        world.store.close_account("acme", until, by).await.unwrap();
-        world.store.close_account("acme", until - 1, "http_418").await.unwrap();
-        let closing = world.other.closing("acme").await.unwrap().unwrap();
-        assert_eq!((closing.until, closing.by.as_deref()), (until, Some(by)));
+pub async fn a_cooldown_keeps_its_cause_and_is_never_shortened(world: World) {
+    assert_eq!(world.store.last_cooldown("acme").await.unwrap(), None);
+    for (until, cause) in [(2_000, "http_429"), (3_000, "http_503")] {
+        world.store.record_cooldown("acme", until, cause).await.unwrap();
+        world.store.record_cooldown("acme", until - 1, "http_418").await.unwrap();
+        let cooldown = world.other_store.last_cooldown("acme").await.unwrap().unwrap();
+        assert_eq!((cooldown.until, cooldown.cause.as_deref()), (until, Some(cause)));
     }
 }

@@ -1,106 +1,115 @@
-//! Texts that are too long or hold control characters, and errors that are
-//! ours and not the database's.
+//! Texts that are too long or contain control characters, and errors that are our
+//! own and not the database's.
 
-use crate::world::{World, launch, outcome, task, upload};
+use crate::world::{World, new_job, new_upload_job, outcome, task};
 use contract::{
-    api::{Filter, Outcome, RetryWhich, Role, WaitReason, WaitingFor},
+    api::{GridFilter, Outcome, RetryRequest, Role, WaitReason, WaitingFor},
     state::TaskState,
 };
-use engine::store::{Ending, Error, GridQuery, JobQuery};
+use engine::store::{AttemptOutcome, Error, GridQuery, JobQuery};
 
-pub async fn a_text_that_no_database_keeps_is_refused_and_nothing_is_stored(world: World) {
+pub async fn texts_that_cannot_be_stored_are_refused_whole(world: World) {
     let (store, user) = (&world.store, world.user);
     let long = "x".repeat(1_000_000);
     for bad in ["a\0b", "a\u{1b}b", long.as_str()] {
-        let text = |done: Result<(), Error>| match done {
+        let assert_text_error = |result: Result<(), Error>| match result {
             Err(Error::Text(error)) => error.to_string(),
             other => panic!("{:?}: {other:?}", &bad[..3]),
         };
-        let title = upload(user, 1);
-        let title = engine::store::Accept { title: bad.into(), ..title };
-        text(store.accept(title).await.map(drop));
-        let mut key = upload(user, 1);
+        let title = new_upload_job(user, 1);
+        let title = engine::store::NewJob { title: bad.into(), ..title };
+        assert_text_error(store.accept(title).await.map(drop));
+        let mut key = new_upload_job(user, 1);
         key.idempotency = Some((bad.into(), "hash".into()));
-        text(store.accept(key).await.map(drop));
-        text(store.accept(launch(user, vec![task(bad, 0)])).await.map(drop));
-        text(store.account(bad).await.map(drop));
-        text(store.invite(user, bad, Role::User, "hash").await);
-        text(store.add_token(user, bad, "hash").await.map(drop));
-        text(store.search_jobs(user, bad, 10).await.map(drop));
-        text(store.search_items(user, bad, 10).await.map(drop));
-        let words = JobQuery { words: Some(bad.into()), limit: 10, ..JobQuery::default() };
-        text(store.find_jobs(user, words).await.map(drop));
+        assert_text_error(store.accept(key).await.map(drop));
+        assert_text_error(store.accept(new_job(user, vec![task(bad, 0)])).await.map(drop));
+        assert_text_error(store.user_account_by_email(bad).await.map(drop));
+        assert_text_error(store.invite_user(user, bad, Role::User, "hash").await);
+        assert_text_error(store.add_token(user, bad, "hash").await.map(drop));
+        assert_text_error(store.search_jobs(user, bad, 10).await.map(drop));
+        assert_text_error(store.search_items(user, bad, 10).await.map(drop));
+        let job_query =
+            JobQuery { search_text: Some(bad.into()), limit: 10, ..JobQuery::default() };
+        assert_text_error(store.find_jobs(user, job_query).await.map(drop));
     }
-    // Where an edge forgets a field, the store names none and refuses it too.
+    // Where a caller forgets to check a field, the store rejects it too, without
+    // its name.
     let error = store.add_session("a\0b", user, 0).await.unwrap_err();
     assert!(matches!(error, Error::Text(_)), "{error:?}");
     assert_eq!(store.jobs(user, None, 10).await.unwrap().items, []);
     assert_eq!(store.tokens(user).await.unwrap(), []);
 
-    let job = store.accept(upload(user, 1)).await.unwrap().job.id;
-    let query = GridQuery { filter: Filter::All, words: "a\0".into(), offset: 0, limit: 9 };
-    let error = store.grid(user, job, &query).await.unwrap_err();
-    let words = "The search has a control character (U+0000) as its character 2. Remove it.";
-    assert_eq!(error.to_string(), words);
-    let which = RetryWhich { channel: Some("a\0".into()), tasks: None };
-    let error = store.retry(user, job, &which).await.unwrap_err();
+    let job = store.accept(new_upload_job(user, 1)).await.unwrap().job.id;
+    let query =
+        GridQuery { filter: GridFilter::All, search_text: "a\0".into(), offset: 0, limit: 9 };
+    let error = store.job_grid(user, job, &query).await.unwrap_err();
+    let message = "The search has a control character (U+0000) as its character 2. Remove it.";
+    assert_eq!(error.to_string(), message);
+    let which = RetryRequest { channel: Some("a\0".into()), tasks: None };
+    let error = store.retry_failed_tasks(user, job, &which).await.unwrap_err();
     assert!(matches!(error, Error::Text(_)), "{error:?}");
-    world.check().await;
+    world.assert_consistent().await;
 }
 
-pub async fn what_an_outside_service_said_is_kept_cleaned_and_cut(world: World) {
+pub async fn texts_of_outside_services_are_sanitized_and_truncated(world: World) {
     let (store, user) = (&world.store, world.user);
-    let job = store.accept(upload(user, 1)).await.unwrap().job.id;
-    let said = Outcome {
+    let job = store.accept(new_upload_job(user, 1)).await.unwrap().job.id;
+    let outcome_text = Outcome {
         code: format!("c\0{}", "o".repeat(1_000_000)),
         message: format!("no\0 {}", "m".repeat(1_000_000)),
         reference: Some("r\u{1b}".repeat(1_000_000)),
     };
     let waiting_for = WaitingFor {
-        reason: WaitReason::Closed,
+        reason: WaitReason::Cooldown,
         until: None,
         detail: Some(format!("w\0{}", "d".repeat(1_000_000))),
     };
     let claimed = world.claim_next().await.unwrap();
     let until = store.now_ms();
-    let wait = Ending::Wait { outcome: said.clone(), waiting_for, until, memo: None, quiet: false };
+    let wait = AttemptOutcome::Wait {
+        outcome: outcome_text.clone(),
+        waiting_for,
+        until,
+        checkpoint: None,
+        record_attempt: true,
+    };
     world.finish(&claimed, wait).await;
     let waits = store.tasks(user, job, None, 1).await.unwrap().remove(0);
     let detail = waits.waiting_for.unwrap().detail.unwrap();
     assert_eq!((&detail[..4], detail.chars().count()), ("w\u{fffd}", 1_000));
 
     let claimed = world.claim_next().await.unwrap();
-    world.finish(&claimed, Ending::Failed { outcome: said }).await;
+    world.finish(&claimed, AttemptOutcome::Failed { outcome: outcome_text }).await;
     let failed = store.tasks(user, job, None, 1).await.unwrap().remove(0);
     assert_eq!(failed.state, TaskState::Failed);
-    let kept = failed.outcome.unwrap();
-    assert_eq!((&kept.code[..4], kept.code.chars().count()), ("c\u{fffd}", 64));
-    assert_eq!((&kept.message[..5], kept.message.chars().count()), ("no\u{fffd}", 1_000));
-    assert_eq!(kept.reference.map(|id| id.chars().count()), Some(255));
-    store.close_account("acme", until, &"c\0".repeat(1_000)).await.unwrap();
-    let closing = store.closing("acme").await.unwrap().unwrap();
-    assert_eq!(closing.by.map(|by| by.chars().count()), Some(64));
+    let stored = failed.outcome.unwrap();
+    assert_eq!((&stored.code[..4], stored.code.chars().count()), ("c\u{fffd}", 64));
+    assert_eq!((&stored.message[..5], stored.message.chars().count()), ("no\u{fffd}", 1_000));
+    assert_eq!(stored.reference.map(|id| id.chars().count()), Some(255));
+    store.record_cooldown("acme", until, &"c\0".repeat(1_000)).await.unwrap();
+    let cooldown = store.last_cooldown("acme").await.unwrap().unwrap();
+    assert_eq!(cooldown.cause.map(|cause| cause.chars().count()), Some(64));
     let bytes = b"{\0".repeat(1_000_000);
-    store.reject_message("q", &bytes, &"why\0".repeat(1_000_000)).await.unwrap();
-    world.check().await;
+    store.save_rejected_message("q", &bytes, &"why\0".repeat(1_000_000)).await.unwrap();
+    world.assert_consistent().await;
 }
 
-pub async fn an_error_of_ours_is_told_from_one_of_the_database(world: World) {
+pub async fn defects_are_distinguished_from_database_errors(world: World) {
     let (store, user) = (&world.store, world.user);
     store.add_session("hash", user, 0).await.unwrap();
     let twice = store.add_session("hash", user, 0).await.unwrap_err();
     assert!(twice.is_defect(), "{twice:?}");
     assert!(twice.public_message().starts_with("Our own code failed"), "{twice:?}");
     world.execute("ALTER TABLE api_tokens RENAME TO elsewhere").await;
-    let gone = store.tokens(user).await.unwrap_err();
-    assert!(gone.is_defect(), "{gone:?}");
+    let missing_table = store.tokens(user).await.unwrap_err();
+    assert!(missing_table.is_defect(), "{missing_table:?}");
     world.execute("ALTER TABLE elsewhere RENAME TO api_tokens").await;
 
-    store.accept(upload(user, 1)).await.unwrap();
+    store.accept(new_upload_job(user, 1)).await.unwrap();
     world.execute("UPDATE jobs SET channels = 'nonsense'").await;
     let unreadable = store.jobs(user, None, 1).await.unwrap_err();
     assert!(unreadable.is_defect(), "{unreadable:?}");
-    for theirs in [Error::NotFound, Error::KeyReused, Error::Conflict(outcome("no").message)] {
-        assert!(!theirs.is_defect(), "{theirs:?}");
+    for not_ours in [Error::NotFound, Error::KeyReused, Error::Conflict(outcome("no").message)] {
+        assert!(!not_ours.is_defect(), "{not_ours:?}");
     }
 }

@@ -3,28 +3,34 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{malformed, rejected};
-use crate::answer::Answer;
+use super::{malformed_response, rejected_response};
+use crate::response::ServiceResponse;
 
-pub struct Draft {
+/// The parsed body of a request that creates a product.
+pub struct ProductDraft {
+    /// SKU of the product, without surrounding spaces.
     pub sku: Box<str>,
+    /// Title of the product, without surrounding spaces.
     pub title: Box<str>,
-    /// The same for the same product, in whatever order its fields come.
+    /// Hash of the product, independent of the order of its fields.
     pub fingerprint: u64,
 }
 
-impl Draft {
-    /// 400 for what is no JSON object, 422 for a product without SKU or title.
-    pub fn parse(body: &[u8]) -> Result<Self, Answer> {
+impl ProductDraft {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// Returns a 400 if the body is not a JSON object, a 422 if the product has no SKU or title.
+    pub fn parse(body: &[u8]) -> Result<Self, ServiceResponse> {
         let Ok(product @ Value::Object(_)) = serde_json::from_slice::<Value>(body) else {
-            return Err(malformed("The body is no JSON object"));
+            return Err(malformed_response("The body is not a JSON object"));
         };
         let text = |field: &str| {
             let text = product.get(field).and_then(Value::as_str).unwrap_or_default().trim();
             (!text.is_empty()).then(|| Box::<str>::from(text))
         };
-        let sku = text("sku").ok_or_else(|| rejected("The SKU is missing"))?;
-        let title = text("title").ok_or_else(|| rejected("The title is missing"))?;
+        let sku = text("sku").ok_or_else(|| rejected_response("The SKU is missing"))?;
+        let title = text("title").ok_or_else(|| rejected_response("The title is missing"))?;
         let digest: [u8; 32] = Sha256::digest(product.to_string()).into();
         let fingerprint = digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
         Ok(Self { sku, title, fingerprint })

@@ -1,47 +1,58 @@
-//! Machines in the shapes of `DescribeInstances`.
+//! Machines as XML elements of `DescribeInstances`.
 
 use jiff::Timestamp;
 
 use super::{
-    ACCOUNT,
-    machine::{Machine, Phase, State},
+    ACCOUNT_ID,
+    machine::{InstanceState, LastAction, Machine},
 };
 use crate::{
     clock::Micros,
-    query::{element, text},
+    query_protocol::{element, text_element},
 };
 
-/// The `item` of a `reservationSet`: one machine.
-pub fn reservation(machine: &Machine, phase: Phase, state: State) -> String {
-    let tag = element("item", &(text("key", "Name") + &text("value", machine.name)));
-    let placement = text("availabilityZone", machine.zone) + &text("tenancy", "default");
-    let instance = text("instanceId", machine.id)
-        + &text("imageId", "ami-0a1b2c3d4e5f60000")
+/// Returns the `item` of a `reservationSet`: one machine.
+pub fn reservation_element(
+    machine: &Machine,
+    last_action: LastAction,
+    state: InstanceState,
+) -> String {
+    let tag =
+        element("item", &(text_element("key", "Name") + &text_element("value", machine.name)));
+    let placement =
+        text_element("availabilityZone", machine.zone) + &text_element("tenancy", "default");
+    let instance = text_element("instanceId", machine.id)
+        + &text_element("imageId", "ami-0a1b2c3d4e5f60000")
         + &state_element("instanceState", state)
-        + &text("instanceType", machine.kind)
-        + &text("launchTime", &launch_time(phase))
+        + &text_element("instanceType", machine.instance_type)
+        + &text_element("launchTime", &launch_time(last_action))
         + &element("placement", &placement)
-        + &text("privateIpAddress", machine.address)
-        + &text("architecture", "x86_64")
+        + &text_element("privateIpAddress", machine.private_ip)
+        + &text_element("architecture", "x86_64")
         + &element("tagSet", &tag);
     let number = machine.id.trim_start_matches("i-");
-    let reservation = text("reservationId", &format!("r-{number}"))
-        + &text("ownerId", ACCOUNT)
+    let reservation = text_element("reservationId", &format!("r-{number}"))
+        + &text_element("ownerId", ACCOUNT_ID)
         + "<groupSet/>"
         + &element("instancesSet", &element("item", &instance));
     element("item", &reservation)
 }
 
-pub fn state_element(name: &str, state: State) -> String {
-    element(name, &(text("code", &state.code().to_string()) + &text("name", state.name())))
+/// Returns an element with the code and the name of a state.
+pub fn state_element(name: &str, state: InstanceState) -> String {
+    element(
+        name,
+        &(text_element("code", &state.code().to_string()) + &text_element("name", state.name())),
+    )
 }
 
-/// Machines that were not started here show the day on which they were set up.
-fn launch_time(phase: Phase) -> String {
-    const SET_UP: Micros = 1_767_600_000_000_000;
-    let at = match phase {
-        Phase::Started(at) if at > 0 => at,
-        _ => SET_UP,
+/// Returns the time of the last start. Machines that were never started here show the day on which
+/// they were set up.
+fn launch_time(last_action: LastAction) -> String {
+    const SETUP_TIME: Micros = 1_767_600_000_000_000;
+    let at = match last_action {
+        LastAction::Started(at) if at > 0 => at,
+        _ => SETUP_TIME,
     };
     let time = i64::try_from(at).ok().and_then(|at| Timestamp::from_microsecond(at).ok());
     format!("{:.3}", time.unwrap_or(Timestamp::UNIX_EPOCH))

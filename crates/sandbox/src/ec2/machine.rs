@@ -1,49 +1,57 @@
-//! The eight machines and how one starts and stops.
+//! The eight machines, and how a machine starts and stops.
 
 use std::time::Duration;
 
 use crate::{
     clock::{Micros, micros},
-    faults::Dice,
-    world::World,
+    environment::Environment,
+    faults::SeededRng,
 };
 
-/// What never changes about a machine.
+/// Constant properties of a machine.
 pub struct Machine {
+    /// EC2's id.
     pub id: &'static str,
+    /// Value of the tag `Name`.
     pub name: &'static str,
-    pub kind: &'static str,
+    /// Instance type, such as `t3.medium`.
+    pub instance_type: &'static str,
+    /// Availability zone.
     pub zone: &'static str,
-    pub address: &'static str,
+    /// Private IPv4 address.
+    pub private_ip: &'static str,
+    /// Special behaviour.
     pub quirk: Option<Quirk>,
 }
 
+/// Special behaviour of a machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Quirk {
-    /// It runs from the beginning.
+    /// The machine runs from the beginning.
     Running,
-    /// Its first two starts find no capacity, while faults are on.
+    /// Its first two starts fail for lack of capacity, while faults are on.
     NoCapacityAtFirst,
-    /// Nobody may start or stop it.
+    /// Nobody is authorized to start or stop it.
     NotAllowed,
 }
 
 const fn machine(
     id: &'static str,
     name: &'static str,
-    kind: &'static str,
+    instance_type: &'static str,
     zone: &'static str,
-    address: &'static str,
+    private_ip: &'static str,
 ) -> Machine {
-    Machine { id, name, kind, zone, address, quirk: None }
+    Machine { id, name, instance_type, zone, private_ip, quirk: None }
 }
 
-const fn odd(machine: Machine, quirk: Quirk) -> Machine {
+const fn with_quirk(machine: Machine, quirk: Quirk) -> Machine {
     Machine { quirk: Some(quirk), ..machine }
 }
 
+/// All machines.
 pub static MACHINES: [Machine; 8] = [
-    odd(
+    with_quirk(
         machine("i-0a1b2c3d4e5f60001", "web-1", "t3.medium", "eu-central-1a", "10.0.1.11"),
         Quirk::Running,
     ),
@@ -52,38 +60,43 @@ pub static MACHINES: [Machine; 8] = [
     machine("i-0a1b2c3d4e5f60004", "batch-2", "c6i.2xlarge", "eu-central-1b", "10.0.2.14"),
     machine("i-0a1b2c3d4e5f60005", "search-1", "r6i.large", "eu-central-1a", "10.0.1.15"),
     machine("i-0a1b2c3d4e5f60006", "reports-1", "m6i.large", "eu-central-1c", "10.0.3.16"),
-    odd(
+    with_quirk(
         machine("i-0a1b2c3d4e5f60007", "images-1", "g5.xlarge", "eu-central-1b", "10.0.2.17"),
         Quirk::NoCapacityAtFirst,
     ),
-    odd(
+    with_quirk(
         machine("i-0a1b2c3d4e5f60008", "ledger-1", "m6i.xlarge", "eu-central-1c", "10.0.3.18"),
         Quirk::NotAllowed,
     ),
 ];
 
-pub fn find(id: &str) -> Option<&'static Machine> {
+/// Returns the machine with this id.
+pub fn find_machine(id: &str) -> Option<&'static Machine> {
     MACHINES.iter().find(|machine| machine.id == id)
 }
 
-/// The last thing that was done to a machine, and when.
+/// The last action on a machine, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum LastAction {
+    /// Stopped since before the sandbox's first run.
     Stopped,
+    /// Started at this time.
     Started(Micros),
-    StopCalled(Micros),
+    /// Its stop was requested at this time.
+    StopRequested(Micros),
 }
 
 /// AWS's `instanceState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum InstanceState {
     Pending,
     Running,
     Stopping,
     Stopped,
 }
 
-impl State {
+impl InstanceState {
+    /// Returns AWS's code of the state.
     pub fn code(self) -> u8 {
         match self {
             Self::Pending => 0,
@@ -93,6 +106,7 @@ impl State {
         }
     }
 
+    /// Returns AWS's name of the state.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -104,28 +118,40 @@ impl State {
 }
 
 impl Machine {
-    pub fn first_phase(&self) -> Phase {
+    /// Returns the last action before the sandbox's first run.
+    pub fn initial_action(&self) -> LastAction {
         match self.quirk {
-            Some(Quirk::Running) => Phase::Started(0),
-            _ => Phase::Stopped,
+            Some(Quirk::Running) => LastAction::Started(0),
+            _ => LastAction::Stopped,
         }
     }
 
-    /// From 25 to 35 s at speed 1.
-    fn boot(&self, dice: &Dice) -> Duration {
-        Duration::from_secs_f64(dice.fraction("boot", "ec2", self.id, 0).mul_add(10.0, 25.0))
+    /// Returns the time from start to running: 25 to 35 s at speed 1.
+    fn boot_time(&self, rng: &SeededRng) -> Duration {
+        Duration::from_secs_f64(rng.random_fraction("boot", "ec2", self.id, 0).mul_add(10.0, 25.0))
     }
 
-    pub fn state(&self, phase: Phase, now: Micros, world: &World) -> State {
-        const STOP: Duration = Duration::from_secs(10);
-        let over =
-            |since: Micros, time: Duration| now.saturating_sub(since) >= micros(world.scaled(time));
-        match phase {
-            Phase::Stopped => State::Stopped,
-            Phase::Started(since) if over(since, self.boot(&world.dice)) => State::Running,
-            Phase::Started(_) => State::Pending,
-            Phase::StopCalled(since) if over(since, STOP) => State::Stopped,
-            Phase::StopCalled(_) => State::Stopping,
+    /// Returns the state at `now` after the last action.
+    pub fn state(
+        &self,
+        last_action: LastAction,
+        now: Micros,
+        environment: &Environment,
+    ) -> InstanceState {
+        const STOP_TIME: Duration = Duration::from_secs(10);
+        let has_passed = |since: Micros, time: Duration| {
+            now.saturating_sub(since) >= micros(environment.scale_duration(time))
+        };
+        match last_action {
+            LastAction::Stopped => InstanceState::Stopped,
+            LastAction::Started(since) if has_passed(since, self.boot_time(&environment.rng)) => {
+                InstanceState::Running
+            }
+            LastAction::Started(_) => InstanceState::Pending,
+            LastAction::StopRequested(since) if has_passed(since, STOP_TIME) => {
+                InstanceState::Stopped
+            }
+            LastAction::StopRequested(_) => InstanceState::Stopping,
         }
     }
 }

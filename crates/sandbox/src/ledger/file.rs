@@ -1,4 +1,4 @@
-//! The ledger's file: a JSON line a row, only ever appended to.
+//! The ledger's file: one JSON line per row, append-only.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -8,41 +8,63 @@ use std::{
 
 use serde::Serialize;
 
-use super::row::Row;
+use super::row::LedgerRow;
 
-const NAME_IN_FOLDER: &str = "sandbox-ledger.jsonl";
+const DEFAULT_FILE_NAME: &str = "sandbox-ledger.jsonl";
 
-/// Why the ledger can't be gone on with.
+/// Reason for which the ledger can't be continued.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The file can't be opened, read or truncated.
     #[error("the ledger {path} can't be opened: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// Path of the file.
+        path: PathBuf,
+        /// Error of the operating system.
+        source: io::Error,
+    },
+    /// Another sandbox has locked the file.
     #[error("the ledger {path} is in use by another sandbox: stop it, or choose another file")]
-    InUse { path: PathBuf },
-    #[error("line {line} of the ledger {path} is no row of a ledger: move the file away")]
-    Broken { path: PathBuf, line: usize },
+    InUse {
+        /// Path of the file.
+        path: PathBuf,
+    },
+    /// A line is not a valid row.
+    #[error("line {line} of the ledger {path} is not a valid row: move the file away")]
+    Corrupt {
+        /// Path of the file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+    },
 }
 
-/// Locked for as long as it is open.
+/// The open file, which is locked until it is closed.
 pub struct LedgerFile {
     file: File,
     length: u64,
 }
 
 impl LedgerFile {
-    /// Calls `keep` with each row; it answers whether the row makes sense. A last line that a
-    /// killed process left unfinished is cut off: nothing was answered on its strength.
-    pub fn open(path: &Path, mut keep: impl FnMut(Row<String>) -> bool) -> Result<Self, OpenError> {
-        let path = file_of(path);
-        let failed = |source| OpenError::Io { path: path.clone(), source };
+    /// Calls `accept_row` with each row, which returns whether the row is consistent. A last line
+    /// that a killed process left unfinished is cut off: its request got no response.
+    ///
+    /// # Errors
+    /// The file can't be opened, is in use, or has an invalid row.
+    pub fn open(
+        path: &Path,
+        mut accept_row: impl FnMut(LedgerRow<String>) -> bool,
+    ) -> Result<Self, OpenError> {
+        let path = ledger_file_path(path);
+        let io_error = |source| OpenError::Io { path: path.clone(), source };
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
+            fs::create_dir_all(folder).map_err(io_error)?;
         }
         let mut options = OpenOptions::new();
-        let file = options.create(true).read(true).append(true).open(&path).map_err(failed)?;
+        let file = options.create(true).read(true).append(true).open(&path).map_err(io_error)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse { path: path.clone() },
-            TryLockError::Error(source) => failed(source),
+            TryLockError::Error(source) => io_error(source),
         })?;
 
         let mut reader = BufReader::new(&file);
@@ -50,20 +72,23 @@ impl LedgerFile {
         let mut length = 0;
         for number in 1.. {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line).map_err(failed)?;
+            let read = reader.read_until(b'\n', &mut line).map_err(io_error)?;
             if line.last() != Some(&b'\n') {
                 break;
             }
-            if !serde_json::from_slice(&line).is_ok_and(&mut keep) {
-                return Err(OpenError::Broken { path, line: number });
+            if !serde_json::from_slice(&line).is_ok_and(&mut accept_row) {
+                return Err(OpenError::Corrupt { path, line: number });
             }
             length += read as u64;
         }
-        file.set_len(length).map_err(failed)?;
+        file.set_len(length).map_err(io_error)?;
         Ok(Self { file, length })
     }
 
-    /// Whole or not at all: a line that a full disk cut short is taken back.
+    /// Appends a row completely or not at all: a line that a full disk cut short is removed.
+    ///
+    /// # Errors
+    /// The row can't be written.
     pub fn append(&mut self, row: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(row)?;
         line.push(b'\n');
@@ -80,10 +105,10 @@ impl LedgerFile {
     }
 }
 
-/// A path without an extension is a folder, whether it is there already or not.
-fn file_of(path: &Path) -> PathBuf {
+/// Returns the path of the file. A path without an extension is a folder, whether it exists or not.
+fn ledger_file_path(path: &Path) -> PathBuf {
     if path.is_dir() || path.extension().is_none() {
-        path.join(NAME_IN_FOLDER)
+        path.join(DEFAULT_FILE_NAME)
     } else {
         path.to_path_buf()
     }

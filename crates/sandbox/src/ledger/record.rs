@@ -1,86 +1,93 @@
-//! The ledger as it is shown.
+//! The ledger as the API shows it.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Answered, Arrived, Effected, Kept};
+use super::{EffectRow, RequestRow, ResponseRow, ServiceHistory};
 
-/// `GET /ledger`: by service, `acme`, `bazaar`, `corner`, `ec2` and `cloudwatch`.
-pub type Snapshot = BTreeMap<&'static str, Record>;
+/// Response of `GET /ledger`: a record for each of `acme`, `bazaar`, `corner`, `ec2` and
+/// `cloudwatch`.
+pub type Snapshot = BTreeMap<&'static str, ServiceRecord>;
 
-/// What one service saw, in the order in which it saw it.
+/// Record of one service, in the order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Record {
+pub struct ServiceRecord {
+    /// Requests, admitted or not.
     pub requests: Vec<Request>,
+    /// Effects of the admitted requests.
     pub effects: Vec<Effect>,
 }
 
-/// One request, whether it was let in or not.
+/// One request, whether it was admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
-    /// Of its arrival, in Unix milliseconds.
+    /// Time of its arrival, in milliseconds since 1970.
     pub at_ms: u64,
     /// The `Idempotency-Key`; for an alarm its name.
     pub key: Option<Box<str>>,
     /// The product's SKU; for EC2 the instance ids, separated by commas; for an alarm its instance.
     pub sku: Option<Box<str>>,
-    /// None while in flight, when the connection was dropped, and when the process died.
+    /// Status of the response. `None` while in flight, if the connection was dropped, and if the
+    /// process died.
     pub status: Option<u16>,
-    /// It came faster than the limit allows.
-    pub over: bool,
-    /// It came before a Retry-After was over.
-    pub closed: bool,
-    /// How long before it the closure began, in milliseconds. A client may send a request in the
-    /// moment in which the 429 is on its way to it.
-    pub closed_for_ms: Option<u64>,
-    /// It was carried out and its connection dropped without an answer.
-    pub dropped: bool,
+    /// Whether it came faster than the limit allows.
+    pub over_limit: bool,
+    /// Whether it came before a Retry-After was over.
+    pub during_cooldown: bool,
+    /// Time between the start of the cooldown and the request, in milliseconds. A client may send
+    /// a request while the 429 is on its way.
+    pub cooldown_age_ms: Option<u64>,
+    /// Whether it was executed and its connection dropped without a response.
+    pub connection_dropped: bool,
     /// The HTTP method, or the action of the Query protocol.
     pub action: Box<str>,
 }
 
-/// One effect: a product stored, a machine started or stopped, an alarm made.
+/// One effect: a product stored, a machine started or stopped, an alarm created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effect {
-    /// In Unix milliseconds.
+    /// Time of the effect, in milliseconds since 1970.
     pub at_ms: u64,
+    /// The `Idempotency-Key`; for an alarm its name.
     pub key: Option<Box<str>>,
-    /// As in [`Request::sku`], always of one thing.
+    /// SKU or instance id like [`Request::sku`], but always only one.
     pub sku: Box<str>,
-    /// True for a new product, for a machine that was not running, for an alarm that was not there.
+    /// Whether something changed: true for a new product, for a machine that was not in the desired
+    /// state, and for an alarm that did not exist.
     pub created: bool,
+    /// The HTTP method, or the action of the Query protocol.
     pub action: Box<str>,
 }
 
-impl From<&Kept> for Record {
-    fn from(kept: &Kept) -> Self {
+impl From<&ServiceHistory> for ServiceRecord {
+    fn from(history: &ServiceHistory) -> Self {
         Self {
-            requests: kept.requests.iter().map(Request::from).collect(),
-            effects: kept.effects.iter().map(Effect::from).collect(),
+            requests: history.requests.iter().map(Request::from).collect(),
+            effects: history.effects.iter().map(Effect::from).collect(),
         }
     }
 }
 
-impl From<&(Arrived, Option<Answered>)> for Request {
-    fn from((arrived, answered): &(Arrived, Option<Answered>)) -> Self {
-        let status = answered.and_then(|answered| answered.status);
+impl From<&(RequestRow, Option<ResponseRow>)> for Request {
+    fn from((request, response): &(RequestRow, Option<ResponseRow>)) -> Self {
+        let status = response.and_then(|response| response.status);
         Self {
-            at_ms: arrived.at_us / 1_000,
-            key: arrived.key.clone(),
-            sku: arrived.sku.clone(),
+            at_ms: request.at_us / 1_000,
+            key: request.key.clone(),
+            sku: request.sku.clone(),
             status,
-            over: arrived.over,
-            closed: arrived.closed_for_us.is_some(),
-            closed_for_ms: arrived.closed_for_us.map(|time| time / 1_000),
-            dropped: answered.is_some() && status.is_none(),
-            action: arrived.action.clone(),
+            over_limit: request.over_limit,
+            during_cooldown: request.cooldown_age_us.is_some(),
+            cooldown_age_ms: request.cooldown_age_us.map(|time| time / 1_000),
+            connection_dropped: response.is_some() && status.is_none(),
+            action: request.action.clone(),
         }
     }
 }
 
-impl From<&Effected> for Effect {
-    fn from(effect: &Effected) -> Self {
+impl From<&EffectRow> for Effect {
+    fn from(effect: &EffectRow) -> Self {
         Self {
             at_ms: effect.at_us / 1_000,
             key: effect.key.clone(),

@@ -1,4 +1,4 @@
-//! The lines of the ledger's file.
+//! Lines of the ledger's file.
 
 use std::collections::BTreeMap;
 
@@ -6,69 +6,83 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Micros;
 
-/// One line. The service and the body are borrowed when written and owned when read.
+/// One line. Service and body are borrowed for writing and owned after reading.
 #[derive(Serialize, Deserialize)]
-pub struct Row<S, B = Body> {
+pub struct LedgerRow<S, B = RowBody> {
+    /// Id of the service.
     pub service: S,
+    /// Content of the row.
     #[serde(flatten)]
     pub body: B,
 }
 
+/// A row, tagged with its kind.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "row", rename_all = "snake_case")]
-pub enum Body {
-    Arrived(Arrived),
-    Answered(Answered),
-    Effect(Effected),
+pub enum RowBody {
+    /// Arrival of a request.
+    Request(RequestRow),
+    /// End of a request.
+    Response(ResponseRow),
+    /// Effect of a request.
+    Effect(EffectRow),
 }
 
-/// A request that has come and has no answer yet.
+/// The arrival of a request.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Arrived {
+pub struct RequestRow {
+    /// Time of its arrival, in microseconds since 1970.
     pub at_us: Micros,
     /// The HTTP method, or the action of the Query protocol.
     pub action: Box<str>,
+    /// The `Idempotency-Key`; for an alarm its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Box<str>>,
+    /// The product's SKU; for EC2 the instance ids, separated by commas; for an alarm its instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Box<str>>,
+    /// Whether the request came faster than the limit allows.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub over: bool,
-    /// How long the channel had been closed when it came, where it was.
+    pub over_limit: bool,
+    /// Age of the cooldown at its arrival, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed_for_us: Option<Micros>,
+    pub cooldown_age_us: Option<Micros>,
 }
 
-impl Arrived {
-    /// The limit let it in.
-    pub fn admitted(&self) -> bool {
-        !self.over && self.closed_for_us.is_none()
+impl RequestRow {
+    /// Whether the limit admitted it.
+    pub fn is_admitted(&self) -> bool {
+        !self.over_limit && self.cooldown_age_us.is_none()
     }
 }
 
 /// The end of a request.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub struct Answered {
-    /// Its number among the service's requests, from 0.
-    pub request: usize,
-    /// None when the connection was dropped instead.
+pub struct ResponseRow {
+    /// Index of the request among those of the service, from 0.
+    pub request_index: usize,
+    /// Status of the response; `None` if the connection was dropped instead.
     pub status: Option<u16>,
-    /// The channel answers 429 to everything until then.
+    /// End of the cooldown that the response started: every request gets a 429 until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed_until_us: Option<Micros>,
+    pub cooldown_until_us: Option<Micros>,
 }
 
-/// What a request has changed.
+/// An effect of a request.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Effected {
+pub struct EffectRow {
+    /// Time of the effect, in microseconds since 1970.
     pub at_us: Micros,
+    /// The HTTP method, or the action of the Query protocol.
     pub action: Box<str>,
+    /// The `Idempotency-Key`; for an alarm its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Box<str>>,
+    /// SKU of the product, or id of the instance.
     pub sku: Box<str>,
-    /// False when it was there already.
+    /// Whether something changed; false if it existed already.
     pub created: bool,
-    /// What a restart needs besides, such as an alarm's parameters.
+    /// Further values that a restart needs, such as an alarm's parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub detail: BTreeMap<String, String>,
 }

@@ -1,52 +1,55 @@
-//! The ledger in a few numbers.
+//! Counts of the ledger.
 
 use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::Kept;
+use super::ServiceHistory;
 use crate::clock::Micros;
 
-const ON_ITS_WAY: Micros = 100_000;
+/// Requests this early in a cooldown may have been on their way before the 429 arrived.
+const IN_FLIGHT_GRACE: Micros = 100_000;
 
-/// `GET /ledger/summary`, of one service.
+/// Counts of one service in `GET /ledger/summary`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub struct ServiceSummary {
+    /// All requests.
     pub requests: usize,
     /// Requests over the limit.
-    pub over: usize,
-    /// Requests that came before a Retry-After was over and 0.1 s or more after it was said: those
+    pub over_limit: usize,
+    /// Requests that came before a Retry-After was over, and 0.1 s or more after it was sent: those
     /// of a client that did not obey, and not those that were on their way.
-    pub while_closed: usize,
-    /// Effects that made something.
+    pub during_cooldown: usize,
+    /// Effects that changed something.
     pub effects: usize,
-    /// Those of them that made again what was there: a second product with a SKU.
+    /// Effects that created something again: a second product with the same SKU.
     pub duplicate_effects: usize,
-    /// Requests per second between the first and the last; none with fewer than two.
-    pub rate_used: Option<f64>,
+    /// Requests per second between the first and the last; `None` with fewer than two.
+    pub observed_rate: Option<f64>,
 }
 
-impl From<&Kept> for Summary {
-    fn from(kept: &Kept) -> Self {
-        let arrived = || kept.requests.iter().map(|(arrived, _)| arrived);
-        let made = || kept.effects.iter().filter(|effect| effect.created);
-        let mut there = HashSet::new();
-        let duplicate_effects =
-            made().filter(|effect| &*effect.action == "POST" && !there.insert(&effect.sku)).count();
-        let span = arrived().next().zip(arrived().next_back());
-        let rate_used = span.and_then(|(first, last)| {
+impl From<&ServiceHistory> for ServiceSummary {
+    fn from(history: &ServiceHistory) -> Self {
+        let requests = || history.requests.iter().map(|(request, _)| request);
+        let created_effects = || history.effects.iter().filter(|effect| effect.created);
+        let mut seen_skus = HashSet::new();
+        let duplicate_effects = created_effects()
+            .filter(|effect| &*effect.action == "POST" && !seen_skus.insert(&effect.sku))
+            .count();
+        let span = requests().next().zip(requests().next_back());
+        let observed_rate = span.and_then(|(first, last)| {
             let seconds = last.at_us.saturating_sub(first.at_us) as f64 / 1e6;
-            (seconds > 0.0).then(|| (kept.requests.len() - 1) as f64 / seconds)
+            (seconds > 0.0).then(|| (history.requests.len() - 1) as f64 / seconds)
         });
         Self {
-            requests: kept.requests.len(),
-            over: arrived().filter(|request| request.over).count(),
-            while_closed: arrived()
-                .filter(|request| request.closed_for_us >= Some(ON_ITS_WAY))
+            requests: history.requests.len(),
+            over_limit: requests().filter(|request| request.over_limit).count(),
+            during_cooldown: requests()
+                .filter(|request| request.cooldown_age_us >= Some(IN_FLIGHT_GRACE))
                 .count(),
-            effects: made().count(),
+            effects: created_effects().count(),
             duplicate_effects,
-            rate_used,
+            observed_rate,
         }
     }
 }

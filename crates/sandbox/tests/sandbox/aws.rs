@@ -1,11 +1,11 @@
-use crate::client::Client;
+use crate::client::TestClient;
 
 const WEB_1: &str = "i-0a1b2c3d4e5f60001";
 const WEB_2: &str = "i-0a1b2c3d4e5f60002";
 const NO_CAPACITY: &str = "i-0a1b2c3d4e5f60007";
 const NOT_ALLOWED: &str = "i-0a1b2c3d4e5f60008";
 
-impl Client {
+impl TestClient {
     async fn ec2(&self, action: &str, ids: &[&str]) -> (u16, String) {
         let names: Vec<_> = (1..=ids.len()).map(|n| format!("InstanceId.{n}")).collect();
         let ids = names.iter().map(String::as_str).zip(ids.iter().copied());
@@ -32,10 +32,10 @@ impl Client {
         between(&between(&body, "<instanceState>", "</instanceState>"), "<name>", "</name>")
     }
 
-    /// Asks until the state is another than `passing`.
-    async fn state_after(&self, id: &str, passing: &str) -> String {
+    /// Polls until the state differs from `current`, and returns the new one.
+    async fn wait_while_state(&self, id: &str, current: &str) -> String {
         let mut state = self.state(id).await;
-        while state == passing {
+        while state == current {
             state = self.state(id).await;
         }
         state
@@ -47,15 +47,15 @@ fn between(text: &str, from: &str, to: &str) -> String {
     rest.split_once(to).unwrap_or_else(|| panic!("no {to} in {text}")).0.to_owned()
 }
 
-fn code(body: &str) -> String {
+fn error_code(body: &str) -> String {
     assert!(body.contains("<Response><Errors><Error><Code>"), "{body}");
     assert!(body.contains("</Error></Errors><RequestID>"), "{body}");
     between(body, "<Code>", "</Code>")
 }
 
 #[tokio::test]
-async fn eight_machines_are_described_one_of_them_running() {
-    let client = Client::start(100.0).await;
+async fn eight_machines_are_described_and_one_is_running() {
+    let client = TestClient::start(100.0).await;
     let (status, body) = client.ec2("DescribeInstances", &[]).await;
     assert_eq!(status, 200);
     assert!(body.contains(
@@ -71,8 +71,8 @@ async fn eight_machines_are_described_one_of_them_running() {
 }
 
 #[tokio::test]
-async fn a_machine_goes_from_stopped_through_pending_to_running() {
-    let client = Client::start(50.0).await;
+async fn machine_goes_from_stopped_through_pending_to_running() {
+    let client = TestClient::start(50.0).await;
     assert_eq!(client.state(WEB_2).await, "stopped");
     let (status, body) = client.ec2("StartInstances", &[WEB_2]).await;
     assert_eq!(status, 200, "{body}");
@@ -80,73 +80,76 @@ async fn a_machine_goes_from_stopped_through_pending_to_running() {
     assert!(body.contains("<previousState><code>80</code><name>stopped</name></previousState>"));
     let (status, _) = client.ec2("StartInstances", &[WEB_2]).await;
     assert_eq!(status, 200, "starting a pending machine does no harm");
-    let effects = client.record("ec2").effects;
+    let effects = client.service_record("ec2").effects;
     let created: Vec<_> = effects.iter().map(|it| (&*it.sku, it.created)).collect();
     assert_eq!(created, [(WEB_2, true), (WEB_2, false)]);
-    assert_eq!(client.state_after(WEB_2, "pending").await, "running");
+    assert_eq!(client.wait_while_state(WEB_2, "pending").await, "running");
 
     let (status, body) = client.ec2("StopInstances", &[WEB_2]).await;
     assert_eq!(status, 200, "{body}");
     assert!(body.contains("<name>stopping</name>"));
-    assert_eq!(client.state_after(WEB_2, "stopping").await, "stopped");
+    assert_eq!(client.wait_while_state(WEB_2, "stopping").await, "stopped");
 }
 
 #[tokio::test]
-async fn a_restart_knows_which_machines_run() {
-    let client = Client::start(50.0).await;
+async fn running_machines_survive_a_restart() {
+    let client = TestClient::start(50.0).await;
     client.ec2("StartInstances", &[WEB_2]).await;
     let client = client.restart(5_000.0).await;
-    assert_eq!(client.state_after(WEB_2, "pending").await, "running");
+    assert_eq!(client.wait_while_state(WEB_2, "pending").await, "running");
 }
 
 #[tokio::test]
 async fn errors_have_the_codes_of_aws() {
-    let client = Client::start(100.0).await;
+    let client = TestClient::start(100.0).await;
     let (status, body) = client.ec2("StartInstances", &["i-0123456789abcdef0"]).await;
-    assert_eq!((status, code(&body).as_str()), (400, "InvalidInstanceID.NotFound"));
+    assert_eq!((status, error_code(&body).as_str()), (400, "InvalidInstanceID.NotFound"));
     let (status, body) = client.ec2("StartInstances", &[WEB_2, NOT_ALLOWED]).await;
-    assert_eq!((status, code(&body).as_str()), (403, "UnauthorizedOperation"));
-    assert!(client.record("ec2").effects.is_empty(), "one that can't start stops all of them");
+    assert_eq!((status, error_code(&body).as_str()), (403, "UnauthorizedOperation"));
+    assert!(
+        client.service_record("ec2").effects.is_empty(),
+        "one that can't start stops all of them"
+    );
     let (status, body) = client.ec2("StartInstances", &[]).await;
-    assert_eq!((status, code(&body).as_str()), (400, "MissingParameter"));
+    assert_eq!((status, error_code(&body).as_str()), (400, "MissingParameter"));
     let (status, body) = client.ec2("TerminateInstances", &[WEB_2]).await;
-    assert_eq!((status, code(&body).as_str()), (400, "InvalidAction"));
+    assert_eq!((status, error_code(&body).as_str()), (400, "InvalidAction"));
 }
 
 #[tokio::test]
-async fn one_machine_has_no_capacity_at_first_and_only_with_faults() {
-    let client = Client::start(100.0).await;
-    client.sandbox.set_faults(true);
+async fn start_fails_for_lack_of_capacity_only_with_faults_on() {
+    let client = TestClient::start(100.0).await;
+    client.sandbox.set_faults_enabled(true);
     for _ in 0..2 {
         let (status, body) = client.ec2("StartInstances", &[NO_CAPACITY]).await;
-        assert_eq!((status, code(&body).as_str()), (500, "InsufficientInstanceCapacity"));
+        assert_eq!((status, error_code(&body).as_str()), (500, "InsufficientInstanceCapacity"));
     }
     assert_eq!(client.ec2("StartInstances", &[NO_CAPACITY]).await.0, 200);
 
-    let client = Client::start(100.0).await;
+    let client = TestClient::start(100.0).await;
     assert_eq!(client.ec2("StartInstances", &[NO_CAPACITY]).await.0, 200);
 }
 
 #[tokio::test]
 async fn ec2_and_cloudwatch_have_limits() {
-    let client = Client::start(0.001).await;
+    let client = TestClient::start(0.001).await;
     let url = format!("{}/ec2", client.sandbox.base_url());
     for n in 0..12 {
-        // No form: answered without latency.
+        // A body that is not a form gets its response without latency.
         let response = client.http.post(&url).body("x").send().await.unwrap();
         let expected = if n < 10 { 400 } else { 503 };
         assert_eq!(response.status(), expected, "request {n}");
         if n == 11 {
-            assert_eq!(code(&response.text().await.unwrap()), "RequestLimitExceeded");
+            assert_eq!(error_code(&response.text().await.unwrap()), "RequestLimitExceeded");
         }
     }
-    let over = client.record("ec2").requests.iter().filter(|it| it.over).count();
+    let over = client.service_record("ec2").requests.iter().filter(|it| it.over_limit).count();
     assert_eq!(over, 2);
 }
 
 #[tokio::test]
-async fn an_alarm_is_made_once_and_found_by_name_after_a_restart_too() {
-    let client = Client::start(100.0).await;
+async fn alarm_is_created_once_and_survives_a_restart() {
+    let client = TestClient::start(100.0).await;
     let alarm = [
         ("AlarmName", "cpu <web-2>"),
         ("MetricName", "CPUUtilization"),
@@ -162,7 +165,7 @@ async fn an_alarm_is_made_once_and_found_by_name_after_a_restart_too() {
         assert_eq!(status, 200, "{body}");
         assert!(body.contains("<ResponseMetadata><RequestId>"));
     }
-    let effects = client.record("cloudwatch").effects;
+    let effects = client.service_record("cloudwatch").effects;
     let created: Vec<_> = effects.iter().map(|it| (&*it.sku, it.created)).collect();
     assert_eq!(created, [(WEB_2, true), (WEB_2, false)]);
     assert_eq!(effects[0].key.as_deref(), Some("cpu <web-2>"));

@@ -1,13 +1,13 @@
-//! A sandbox of a test's own, and a client of it.
+//! A sandbox for one test, with a client.
 
 use std::{path::Path, time::Duration};
 
 use reqwest::Response;
-use sandbox::{Options, Record, Sandbox};
+use sandbox::{Options, Sandbox, ServiceRecord};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub struct Client {
+pub struct TestClient {
     pub sandbox: Sandbox,
     pub http: reqwest::Client,
     folder: TempDir,
@@ -19,25 +19,25 @@ pub async fn sandbox_in(folder: &Path, speed: f64) -> Result<Sandbox, sandbox::E
     Sandbox::start(Options { listen, ledger, speed, seed: 1, faults: false, latency: None }).await
 }
 
-/// Gives up where an answer should long have come.
+/// Returns a client that fails when a response is long overdue.
 fn http() -> reqwest::Client {
     reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap()
 }
 
-impl Client {
-    /// Faults off.
+impl TestClient {
+    /// Starts a sandbox without random faults.
     pub async fn start(speed: f64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = sandbox_in(folder.path(), speed).await.unwrap();
         Self { sandbox, http: http(), folder }
     }
 
-    /// The same ledger in a new sandbox.
+    /// Starts a new sandbox with the same ledger.
     pub async fn restart(self, speed: f64) -> Self {
         self.restart_after(speed, |_| ()).await
     }
 
-    /// `between` gets the ledger's path while nothing runs.
+    /// Restarts, and calls `between` with the ledger's path while no sandbox runs.
     pub async fn restart_after(self, speed: f64, between: impl FnOnce(&Path)) -> Self {
         let Self { sandbox, folder, .. } = self;
         sandbox.stop().await;
@@ -64,16 +64,16 @@ impl Client {
         }
     }
 
-    pub async fn make(&self, channel: &str, key: Option<&str>, sku: &str) -> Response {
+    pub async fn create_product(&self, channel: &str, key: Option<&str>, sku: &str) -> Response {
         self.request(channel, key, &product(sku)).send().await.unwrap()
     }
 
-    /// Answered at once, for tests in which time stands all but still.
-    pub async fn make_nothing(&self, channel: &str) -> Response {
+    /// Sends a request that gets its response at once, for tests with a very low speed.
+    pub async fn post_empty_product(&self, channel: &str) -> Response {
         self.request(channel, None, &json!({})).send().await.unwrap()
     }
 
-    pub async fn find(&self, channel: &str, sku: &str) -> Value {
+    pub async fn find_products(&self, channel: &str, sku: &str) -> Value {
         let url = format!("{}/channels/{channel}/products", self.sandbox.base_url());
         let response = self.http.get(url).query(&[("sku", sku)]).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -85,15 +85,19 @@ impl Client {
         self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
 
-    pub fn record(&self, service: &str) -> Record {
+    pub fn service_record(&self, service: &str) -> ServiceRecord {
         self.sandbox.ledger()[service].clone()
     }
 
-    /// Waits until the record is as it should be, and gives it.
-    pub async fn record_when(&self, service: &str, ready: impl Fn(&Record) -> bool) -> Record {
+    /// Waits until the record is `ready`, and returns it.
+    pub async fn wait_for_record(
+        &self,
+        service: &str,
+        ready: impl Fn(&ServiceRecord) -> bool,
+    ) -> ServiceRecord {
         let wait = async {
             loop {
-                let record = self.record(service);
+                let record = self.service_record(service);
                 if ready(&record) {
                     return record;
                 }
@@ -101,7 +105,7 @@ impl Client {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-        waited.unwrap_or_else(|_| panic!("{:?}", self.record(service)))
+        waited.unwrap_or_else(|_| panic!("{:?}", self.service_record(service)))
     }
 }
 
@@ -109,7 +113,7 @@ pub fn product(sku: &str) -> Value {
     json!({ "sku": sku, "title": "Desk lamp", "price": "42.99" })
 }
 
-pub async fn json_of(response: Response) -> (u16, Value) {
+pub async fn status_and_json(response: Response) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 

@@ -1,4 +1,4 @@
-//! The sandbox as its clients meet it: over HTTP.
+//! Tests of the sandbox over HTTP.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -4,7 +4,7 @@ use sandbox::{Options, Sandbox};
 
 use crate::client::{product, retry_after};
 
-/// By SKU, the status of every request that was let in; none where the connection was dropped.
+/// Statuses of all admitted requests by SKU; `None` if the connection was dropped.
 type Outcomes = BTreeMap<Box<str>, Vec<Option<u16>>>;
 
 async fn outcomes(seed: u64, skus: impl Iterator<Item = u32>) -> Outcomes {
@@ -28,7 +28,7 @@ async fn outcomes(seed: u64, skus: impl Iterator<Item = u32>) -> Outcomes {
     }
     let mut outcomes = Outcomes::new();
     let record = sandbox.ledger()["acme"].clone();
-    for request in record.requests.into_iter().filter(|it| !it.over && !it.closed) {
+    for request in record.requests.into_iter().filter(|it| !it.over_limit && !it.during_cooldown) {
         outcomes.entry(request.sku.unwrap()).or_default().push(request.status);
     }
     outcomes

@@ -1,36 +1,39 @@
-//! A sales channel: `POST /products`, `GET /products?sku=`.
+//! Client of a sales channel: `POST /products`, `GET /products?sku=`.
 
-use super::{body, no_answer, refused, unreadable};
-use crate::handler::{Answer, outcome};
+use super::{outcome_for_request_error, outcome_for_status, read_body, unreadable_response};
+use crate::handler::{HandlerOutcome, new_outcome};
 use contract::{api::Outcome, product::Product};
 use serde::Deserialize;
 
-/// Largest answer of a channel that is read, in bytes.
-const LARGEST: usize = 1 << 20;
+/// Maximum size of a response, in bytes.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Where a channel is, and what it can do.
+/// Client of one sales channel.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub struct ChannelClient {
+    /// Name of the channel in messages.
     pub name: String,
-    /// Such as `http://127.0.0.1:9000/channels/acme`.
+    /// Base URL, such as `http://127.0.0.1:9000/channels/acme`.
     pub base_url: String,
-    /// The same key gets the same answer: a repeated call has one effect.
-    pub idempotency_keys: bool,
-    pub client: reqwest::Client,
+    /// Whether the channel accepts idempotency keys: a repeated call gets the same
+    /// response and has one effect.
+    pub supports_idempotency_keys: bool,
+    /// HTTP client that all connectors share.
+    pub http_client: reqwest::Client,
 }
 
 #[derive(Deserialize)]
-struct Stored {
+struct StoredProduct {
     id: String,
 }
 
 #[derive(Deserialize)]
-struct Found {
-    items: Vec<Stored>,
+struct ProductList {
+    items: Vec<StoredProduct>,
 }
 
 #[derive(Deserialize, Default)]
-struct Refusal {
+struct ErrorBody {
     #[serde(default)]
     error: String,
     #[serde(default)]
@@ -39,78 +42,93 @@ struct Refusal {
     id: Option<String>,
 }
 
-impl Channel {
-    /// The channel's id of the product with that SKU, or `None`.
+impl ChannelClient {
+    /// Returns the channel's id of the product with this SKU; `None` if there is none.
     ///
     /// # Errors
-    /// The answer to give where the channel can't tell.
-    pub async fn find(&self, sku: &str) -> Result<Option<String>, Answer> {
+    /// The handler's outcome if the channel gives no such answer.
+    pub async fn find_product(&self, sku: &str) -> Result<Option<String>, HandlerOutcome> {
         let url = format!("{}/products", self.base_url);
-        let sent = self.client.get(url).query(&[("sku", sku)]).send().await;
-        let response = sent.map_err(|error| still_unsure(no_answer(&self.name, &error)))?;
+        let send_result = self.http_client.get(url).query(&[("sku", sku)]).send().await;
+        let response = send_result
+            .map_err(|error| keep_outcome_unknown(outcome_for_request_error(&self.name, &error)))?;
         let status = response.status().as_u16();
         if status != 200 {
-            return Err(still_unsure(refused(&self.name, status, response.headers(), "")));
+            return Err(keep_outcome_unknown(outcome_for_status(
+                &self.name,
+                status,
+                response.headers(),
+                "",
+            )));
         }
-        let body = body(&self.name, response, LARGEST).await.map_err(still_unsure)?;
-        let found: Found =
-            serde_json::from_slice(&body).map_err(|_| still_unsure(unreadable(&self.name)))?;
-        Ok(found.items.into_iter().next().map(|item| item.id))
+        let body = read_body(&self.name, response, MAX_RESPONSE_BYTES)
+            .await
+            .map_err(keep_outcome_unknown)?;
+        let products: ProductList = serde_json::from_slice(&body)
+            .map_err(|_| keep_outcome_unknown(unreadable_response(&self.name)))?;
+        Ok(products.items.into_iter().next().map(|item| item.id))
     }
 
-    /// Uploads `product`; `key` is the same for every try at it.
-    pub async fn upload(&self, product: &Product, key: &str) -> Answer {
-        let mut request = self.client.post(format!("{}/products", self.base_url)).json(product);
-        if self.idempotency_keys {
+    /// Uploads `product`. `key` is the idempotency key, the same for every attempt.
+    pub async fn upload_product(&self, product: &Product, key: &str) -> HandlerOutcome {
+        let mut request =
+            self.http_client.post(format!("{}/products", self.base_url)).json(product);
+        if self.supports_idempotency_keys {
             request = request.header("Idempotency-Key", key);
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return no_answer(&self.name, &error),
+            Err(error) => return outcome_for_request_error(&self.name, &error),
         };
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = body(&self.name, response, LARGEST).await;
+        let body = read_body(&self.name, response, MAX_RESPONSE_BYTES).await;
         if matches!(status, 200 | 201) {
-            return match body.map(|body| serde_json::from_slice::<Stored>(&body)) {
-                Ok(Ok(stored)) => done(stored_as(&self.name, "created", "stored it", stored.id)),
-                Ok(Err(_)) => unreadable(&self.name),
-                Err(answer) => answer,
+            return match body.map(|body| serde_json::from_slice::<StoredProduct>(&body)) {
+                Ok(Ok(stored)) => {
+                    succeeded(stored_outcome(&self.name, "created", "stored it", stored.id))
+                }
+                Ok(Err(_)) => unreadable_response(&self.name),
+                Err(handler_outcome) => handler_outcome,
             };
         }
-        let said = body.ok().and_then(|body| serde_json::from_slice::<Refusal>(&body).ok());
-        let said = said.unwrap_or_default();
-        match (status, said.id) {
-            (409, Some(id)) if said.error == "duplicate_sku" => {
-                done(stored_as(&self.name, "found", "has this SKU already", id))
+        let error_body = body.ok().and_then(|body| serde_json::from_slice::<ErrorBody>(&body).ok());
+        let error_body = error_body.unwrap_or_default();
+        match (status, error_body.id) {
+            (409, Some(id)) if error_body.error == "duplicate_sku" => {
+                succeeded(stored_outcome(&self.name, "found", "has this SKU already", id))
             }
-            (422, _) => Answer::Failed(outcome(
+            (422, _) => HandlerOutcome::Failed(new_outcome(
                 "rejected",
-                format!("{} rejected it: {}", self.name, said.reason),
+                format!("{} rejected it: {}", self.name, error_body.reason),
             )),
-            _ => refused(&self.name, status, &headers, &said.error),
+            _ => outcome_for_status(&self.name, status, &headers, &error_body.error),
         }
     }
 }
 
-/// The product was found by its SKU after a call without an answer.
-pub fn found(name: &str, id: String) -> Answer {
-    done(stored_as(name, "found", "had stored it, though its answer was lost", id))
+/// Returns the outcome for a product that was found by its SKU after a call without a
+/// response.
+pub fn reconciled_outcome(name: &str, id: String) -> HandlerOutcome {
+    succeeded(stored_outcome(name, "found", "had stored it, but its response was lost", id))
 }
 
-fn stored_as(name: &str, code: &str, what: &str, id: String) -> Outcome {
-    Outcome { reference: Some(id), ..outcome(code, format!("{name} {what}.")) }
+fn stored_outcome(name: &str, code: &str, action: &str, id: String) -> Outcome {
+    Outcome { reference: Some(id), ..new_outcome(code, format!("{name} {action}.")) }
 }
 
-fn done(outcome: Outcome) -> Answer {
-    Answer::Done { outcome, follow_ups: Vec::new() }
+fn succeeded(outcome: Outcome) -> HandlerOutcome {
+    HandlerOutcome::Succeeded { outcome, follow_ups: Vec::new() }
 }
 
-/// Asking changed nothing: what was unsure before still is.
-fn still_unsure(answer: Answer) -> Answer {
-    match answer {
-        Answer::Retry { outcome, .. } => Answer::Retry { outcome, unsure: true },
-        Answer::Failed(outcome) => Answer::NeedsPerson(outcome),
+/// Keeps the outcome of the upload unknown, because the failed look-up did not clarify
+/// it: a retry reconciles again, and a permanent failure needs review.
+fn keep_outcome_unknown(handler_outcome: HandlerOutcome) -> HandlerOutcome {
+    match handler_outcome {
+        HandlerOutcome::Retry { outcome, .. } => {
+            HandlerOutcome::Retry { outcome, outcome_unknown: true }
+        }
+        HandlerOutcome::Failed(outcome) => HandlerOutcome::NeedsReview(outcome),
         other => other,
     }
 }

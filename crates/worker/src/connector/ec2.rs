@@ -1,10 +1,12 @@
-//! EC2 and CloudWatch in the [AWS Query protocol](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html):
+//! Client of EC2 and CloudWatch in the [AWS Query protocol](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html):
 //! form-encoded POST, XML back.
 
-pub mod account;
+pub mod machine_source;
 
-use super::{UNTOLD, body, no_answer, refused, retry_after};
-use crate::handler::{Answer, outcome};
+use super::{
+    DEFAULT_COOLDOWN, outcome_for_request_error, outcome_for_status, parse_retry_after, read_body,
+};
+use crate::handler::{HandlerOutcome, new_outcome};
 use contract::{
     api::Instance,
     text::{MACHINE_ID, MACHINE_NAME, MACHINE_PROPERTY},
@@ -12,26 +14,28 @@ use contract::{
 use serde::Deserialize;
 use std::time::SystemTime;
 
-/// Largest answer that is read, in bytes: the description of some 5,000
-/// machines.
-const LARGEST: usize = 32 << 20;
+/// Maximum size of a response, in bytes: the description of some 5,000 machines.
+const MAX_RESPONSE_BYTES: usize = 32 << 20;
 
-/// Where the two services are.
+/// Client of EC2 and CloudWatch.
 #[derive(Clone, Debug)]
-pub struct Ec2 {
+pub struct Ec2Client {
+    /// URL of EC2.
     pub ec2_url: String,
+    /// URL of CloudWatch.
     pub cloudwatch_url: String,
-    pub client: reqwest::Client,
+    /// HTTP client that all connectors share.
+    pub http_client: reqwest::Client,
 }
 
 #[derive(Deserialize)]
-struct Described {
+struct DescribeInstancesResponse {
     #[serde(rename = "reservationSet")]
-    reservations: Items<Reservation>,
+    reservations: ItemList<Reservation>,
 }
 
 #[derive(Deserialize)]
-struct Items<T> {
+struct ItemList<T> {
     #[serde(default = "Vec::new")]
     item: Vec<T>,
 }
@@ -39,24 +43,24 @@ struct Items<T> {
 #[derive(Deserialize)]
 struct Reservation {
     #[serde(rename = "instancesSet")]
-    instances: Items<Machine>,
+    instances: ItemList<InstanceXml>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Machine {
+struct InstanceXml {
     instance_id: String,
-    instance_state: State,
+    instance_state: InstanceStateXml,
     #[serde(default)]
     instance_type: String,
     #[serde(default)]
     placement: Option<Placement>,
     #[serde(default)]
-    tag_set: Option<Items<Tag>>,
+    tag_set: Option<ItemList<Tag>>,
 }
 
 #[derive(Deserialize)]
-struct State {
+struct InstanceStateXml {
     name: String,
 }
 
@@ -93,29 +97,46 @@ struct AwsError {
     message: String,
 }
 
-impl Ec2 {
-    /// Asks EC2 to start a machine; starting a running one changes nothing.
-    pub async fn start(&self, id: &str) -> Result<(), Answer> {
-        let form = [("Action", "StartInstances"), ("Version", "2016-11-15"), ("InstanceId.1", id)];
-        self.call("EC2", &self.ec2_url, &form).await.map(|_| ())
+impl Ec2Client {
+    /// Starts a machine; starting a running one changes nothing.
+    ///
+    /// # Errors
+    /// The handler's outcome if EC2 did not accept the request.
+    pub async fn start_instance(&self, instance_id: &str) -> Result<(), HandlerOutcome> {
+        let form = [
+            ("Action", "StartInstances"),
+            ("Version", "2016-11-15"),
+            ("InstanceId.1", instance_id),
+        ];
+        self.send_query("EC2", &self.ec2_url, &form).await.map(|_| ())
     }
 
-    /// All machines, or those of `ids`.
-    pub async fn describe(&self, ids: &[&str]) -> Result<Vec<Instance>, Answer> {
+    /// Describes the machines `ids`, or all machines if `ids` is empty.
+    ///
+    /// # Errors
+    /// The handler's outcome if the machines can't be described.
+    pub async fn describe_instances(&self, ids: &[&str]) -> Result<Vec<Instance>, HandlerOutcome> {
         let names: Vec<String> = (1..=ids.len()).map(|n| format!("InstanceId.{n}")).collect();
         let mut form = vec![("Action", "DescribeInstances"), ("Version", "2016-11-15")];
         form.extend(names.iter().map(String::as_str).zip(ids.iter().copied()));
-        let xml = self.call("EC2", &self.ec2_url, &form).await?;
-        let described: Described = quick_xml::de::from_str(&xml).map_err(|error| {
-            let message = format!("EC2's answer can't be read: {error}.");
-            Answer::Retry { outcome: outcome("unreadable_answer", message), unsure: false }
-        })?;
-        let machines = described.reservations.item.into_iter().flat_map(|r| r.instances.item);
-        Ok(machines.map(instance).collect())
+        let xml = self.send_query("EC2", &self.ec2_url, &form).await?;
+        let response: DescribeInstancesResponse =
+            quick_xml::de::from_str(&xml).map_err(|error| {
+                let message = format!("EC2's response can't be read: {error}.");
+                HandlerOutcome::Retry {
+                    outcome: new_outcome("unreadable_response", message),
+                    outcome_unknown: false,
+                }
+            })?;
+        let machines = response.reservations.item.into_iter().flat_map(|r| r.instances.item);
+        Ok(machines.map(instance_from_xml).collect())
     }
 
-    /// Makes the status alarm of a machine; making it again changes nothing.
-    pub async fn put_alarm(&self, id: &str, name: &str) -> Result<(), Answer> {
+    /// Creates the status alarm of a machine; creating it again changes nothing.
+    ///
+    /// # Errors
+    /// The handler's outcome if CloudWatch did not create the alarm.
+    pub async fn put_status_alarm(&self, id: &str, name: &str) -> Result<(), HandlerOutcome> {
         let alarm = alarm_name(id, name);
         let form = [
             ("Action", "PutMetricAlarm"),
@@ -131,55 +152,59 @@ impl Ec2 {
             ("Threshold", "1"),
             ("ComparisonOperator", "GreaterThanOrEqualToThreshold"),
         ];
-        self.call("CloudWatch", &self.cloudwatch_url, &form).await.map(|_| ())
+        self.send_query("CloudWatch", &self.cloudwatch_url, &form).await.map(|_| ())
     }
 
-    async fn call(
+    async fn send_query(
         &self,
         service: &str,
         url: &str,
         form: &[(&str, &str)],
-    ) -> Result<String, Answer> {
-        let sent = self.client.post(url).form(form).send().await;
-        let response = sent.map_err(|error| no_answer(service, &error))?;
+    ) -> Result<String, HandlerOutcome> {
+        let send_result = self.http_client.post(url).form(form).send().await;
+        let response = send_result.map_err(|error| outcome_for_request_error(service, &error))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = body(service, response, LARGEST).await?;
+        let body = read_body(service, response, MAX_RESPONSE_BYTES).await?;
         let body = String::from_utf8_lossy(&body).into_owned();
         if status == 200 {
             return Ok(body);
         }
-        let Ok(said) = quick_xml::de::from_str::<ErrorResponse>(&body) else {
-            return Err(refused(service, status, &headers, "no reason given"));
+        let Ok(error_response) = quick_xml::de::from_str::<ErrorResponse>(&body) else {
+            return Err(outcome_for_status(service, status, &headers, "no reason given"));
         };
-        let AwsError { code, message } = said.errors.error;
-        let outcome = outcome(code.clone(), format!("{service}: {message}"));
+        let AwsError { code, message } = error_response.errors.error;
+        let outcome = new_outcome(code.clone(), format!("{service}: {message}"));
         Err(match code.as_str() {
             "RequestLimitExceeded" | "Throttling" => {
-                let wait = retry_after(&headers, SystemTime::now()).unwrap_or(UNTOLD);
-                Answer::Closed { outcome, wait }
+                let wait =
+                    parse_retry_after(&headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN);
+                HandlerOutcome::Cooldown { outcome, wait }
             }
-            "InsufficientInstanceCapacity" => Answer::Retry { outcome, unsure: false },
-            _ if status >= 500 => Answer::Retry { outcome, unsure: false },
-            _ => Answer::Failed(outcome),
+            "InsufficientInstanceCapacity" => {
+                HandlerOutcome::Retry { outcome, outcome_unknown: false }
+            }
+            _ if status >= 500 => HandlerOutcome::Retry { outcome, outcome_unknown: false },
+            _ => HandlerOutcome::Failed(outcome),
         })
     }
 }
 
-/// The name of a machine's status alarm.
+/// Returns the name of a machine's status alarm.
 pub fn alarm_name(id: &str, name: &str) -> String {
     if name.is_empty() { format!("status-{id}") } else { format!("status-{name}-{id}") }
 }
 
-fn instance(machine: Machine) -> Instance {
-    let tags = machine.tag_set.map(|tags| tags.item).unwrap_or_default();
+fn instance_from_xml(instance: InstanceXml) -> Instance {
+    let tags = instance.tag_set.map(|tags| tags.item).unwrap_or_default();
     let name = tags.iter().find(|tag| tag.key == "Name");
-    let zone = machine.placement.as_ref();
+    let placement = instance.placement.as_ref();
     Instance {
         name: MACHINE_NAME.clean(name.map_or("", |tag| &tag.value)),
-        id: MACHINE_ID.clean(&machine.instance_id),
-        state: MACHINE_PROPERTY.clean(&machine.instance_state.name),
-        instance_type: MACHINE_PROPERTY.clean(&machine.instance_type),
-        zone: MACHINE_PROPERTY.clean(zone.map_or("", |placement| &placement.availability_zone)),
+        id: MACHINE_ID.clean(&instance.instance_id),
+        state: MACHINE_PROPERTY.clean(&instance.instance_state.name),
+        instance_type: MACHINE_PROPERTY.clean(&instance.instance_type),
+        zone: MACHINE_PROPERTY
+            .clean(placement.map_or("", |placement| &placement.availability_zone)),
     }
 }

@@ -1,33 +1,35 @@
-//! `alarm.create`: the status alarm of one machine.
+//! `alarm.create`: creates the status alarm of one machine.
 
 use crate::{
-    connector::ec2::{Ec2, alarm_name},
-    handler::{Answer, Call, Handler, outcome},
+    connector::ec2::{Ec2Client, alarm_name},
+    handler::{AttemptContext, Handler, HandlerOutcome, new_outcome},
 };
 use async_trait::async_trait;
 use contract::{api::Outcome, command::AlarmCreate};
 
-pub struct Create {
-    pub ec2: Ec2,
+/// Handler of `alarm.create`.
+pub struct AlarmCreateHandler {
+    /// Client of the account.
+    pub ec2: Ec2Client,
 }
 
 #[async_trait]
-impl Handler<AlarmCreate> for Create {
-    async fn run(&self, command: AlarmCreate, call: &mut Call<'_>) -> Answer {
-        if let Err(answer) = call.slot().await {
-            return answer;
+impl Handler<AlarmCreate> for AlarmCreateHandler {
+    async fn run(&self, command: AlarmCreate, context: &mut AttemptContext<'_>) -> HandlerOutcome {
+        if let Err(handler_outcome) = context.acquire_rate_permit().await {
+            return handler_outcome;
         }
-        // Putting an alarm that is there already changes nothing, so an
-        // unsure attempt is simply made again.
-        match self.ec2.put_alarm(&command.instance_id, &command.name).await {
-            Ok(()) => Answer::Done {
+        // Creating an alarm that exists already changes nothing, so an attempt whose
+        // outcome is unknown is simply repeated.
+        match self.ec2.put_status_alarm(&command.instance_id, &command.name).await {
+            Ok(()) => HandlerOutcome::Succeeded {
                 outcome: Outcome {
                     reference: Some(alarm_name(&command.instance_id, &command.name)),
-                    ..outcome("created", "The alarm watches the machine.")
+                    ..new_outcome("created", "The alarm watches the machine.")
                 },
                 follow_ups: Vec::new(),
             },
-            Err(answer) => answer,
+            Err(handler_outcome) => handler_outcome,
         }
     }
 }

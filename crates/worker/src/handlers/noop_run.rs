@@ -1,15 +1,17 @@
-//! `noop.run`: nothing, so that what is left is the way there and back.
+//! `noop.run`: does nothing, so that only the path of a task to its handler and back is
+//! measured.
 
-use crate::handler::{Answer, Call, Handler, outcome};
+use crate::handler::{AttemptContext, Handler, HandlerOutcome, new_outcome};
 use async_trait::async_trait;
 use contract::command::NoopRun;
 
-pub struct Run;
+/// Handler of `noop.run`.
+pub struct NoopRunHandler;
 
 #[async_trait]
-impl Handler<NoopRun> for Run {
-    async fn run(&self, _: NoopRun, _: &mut Call<'_>) -> Answer {
-        let outcome = outcome("nothing", "Nothing was to be done.");
-        Answer::Done { outcome, follow_ups: Vec::new() }
+impl Handler<NoopRun> for NoopRunHandler {
+    async fn run(&self, _: NoopRun, _: &mut AttemptContext<'_>) -> HandlerOutcome {
+        let outcome = new_outcome("noop", "There was nothing to do.");
+        HandlerOutcome::Succeeded { outcome, follow_ups: Vec::new() }
     }
 }

@@ -1,13 +1,13 @@
-//! Workers that lose what they hold.
+//! Workers that lose their leases.
 
-use crate::world::{Script, Seen, Setup, World, codes, until};
+use crate::world::{BeforeUploadHook, EventLog, World, WorldOptions, attempt_codes, wait_until};
 use contract::{
     fact::FactKind,
     state::{JobState, TaskState},
 };
 use engine::{
-    clock::Steered,
-    store::{LEASE_MS, MAX_LOST},
+    clock::ManualClock,
+    store::{DEFAULT_LEASE_MS, MAX_LEASE_LOSSES},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -16,13 +16,13 @@ const START: i64 = 1_000_000_000;
 
 #[tokio::test]
 async fn the_late_result_of_a_frozen_worker_is_discarded() {
-    let clock = Steered::at(START);
-    let world = World::new(Setup { clock: clock.clone(), ..Setup::default() }).await;
-    let (seen, thaw) = (Seen::default(), Arc::new(Semaphore::new(0)));
-    let script: Script = {
+    let clock = ManualClock::at(START);
+    let world = World::new(WorldOptions { clock: clock.clone(), ..WorldOptions::default() }).await;
+    let (seen, thaw) = (EventLog::default(), Arc::new(Semaphore::new(0)));
+    let before_upload: BeforeUploadHook = {
         let (seen, thaw) = (seen.clone(), Arc::clone(&thaw));
         Arc::new(move |claimed| {
-            let freezes = !claimed.unsure;
+            let freezes = !claimed.outcome_unknown;
             let (seen, thaw) = (seen.clone(), Arc::clone(&thaw));
             Box::pin(async move {
                 if freezes {
@@ -32,78 +32,84 @@ async fn the_late_result_of_a_frozen_worker_is_discarded() {
             })
         })
     };
-    let worker = world.work("w", &script);
-    let job = world.upload(&["acme"], &["LAMP"]).await;
-    until("the freeze", async || seen.len() == 1).await;
-    clock.advance(LEASE_MS);
-    world.store.reap(false).await.unwrap();
-    let ended = world.end_of(job).await;
-    assert_eq!(ended.state, JobState::Succeeded, "another attempt did it");
+    let worker = world.spawn_worker("w", &before_upload);
+    let job = world.upload_skus(&["acme"], &["LAMP"]).await;
+    wait_until("the freeze", async || seen.len() == 1).await;
+    clock.advance(DEFAULT_LEASE_MS);
+    world.store.reap_expired_leases(false).await.unwrap();
+    let job_at_end = world.wait_for_end(job).await;
+    assert_eq!(job_at_end.state, JobState::Succeeded, "another attempt succeeded");
 
     thaw.add_permits(1);
     worker.drain().await;
     let tasks = world.tasks(job).await;
-    assert_eq!(codes(&tasks[0]), ["worker_lost", "created"], "the late one is none");
+    assert_eq!(
+        attempt_codes(&tasks[0]),
+        ["worker_lost", "created"],
+        "the late result is no attempt"
+    );
     assert_eq!(tasks[0].task.attempt, 1, "a lost lease costs no attempt");
     let facts = world.store.job_journal(world.user, job, 0, 100).await.unwrap();
     let succeeded = facts.iter().filter(|fact| fact.kind == FactKind::TaskSucceeded);
     assert_eq!(succeeded.count(), 1);
-    assert_eq!(world.job(job).await.counts, ended.counts);
+    assert_eq!(world.job(job).await.counts, job_at_end.counts);
     assert_eq!(world.effects("acme", "LAMP").len(), 1, "both calls had the task's key");
 }
 
-/// Says when it is dropped.
-struct Falls(Seen);
+/// Records its drop.
+struct DropProbe(EventLog);
 
-impl Drop for Falls {
+impl Drop for DropProbe {
     fn drop(&mut self) {
         self.0.push("dropped");
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_finds_its_lease_lost_drops_the_call() {
-    const LEASE: i64 = 9_000;
-    let clock = Steered::at(START);
-    let setup = Setup { clock: clock.clone(), lease_ms: LEASE, ..Setup::default() };
-    let world = World::new(setup).await;
-    let seen = Seen::default();
-    let script: Script = {
+async fn a_worker_that_lost_its_lease_drops_the_call() {
+    const SHORT_LEASE_MS: i64 = 9_000;
+    let clock = ManualClock::at(START);
+    let options =
+        WorldOptions { clock: clock.clone(), lease_ms: SHORT_LEASE_MS, ..WorldOptions::default() };
+    let world = World::new(options).await;
+    let seen = EventLog::default();
+    let before_upload: BeforeUploadHook = {
         let seen = seen.clone();
         Arc::new(move |claimed| {
-            let (hangs, seen) = (!claimed.unsure, seen.clone());
+            let (hangs, seen) = (!claimed.outcome_unknown, seen.clone());
             Box::pin(async move {
                 if hangs {
                     seen.push("hangs");
-                    let _falls = Falls(seen);
+                    let _drop_probe = DropProbe(seen);
                     std::future::pending::<()>().await;
                 }
             })
         })
     };
-    let _worker = world.work("w", &script);
-    let job = world.upload(&["acme"], &["LAMP"]).await;
-    until("the call", async || seen.count("hangs") == 1).await;
-    clock.advance(LEASE / 2);
-    until("a renewal", async || lease_until(&world).await == START + LEASE * 3 / 2).await;
+    let _worker = world.spawn_worker("w", &before_upload);
+    let job = world.upload_skus(&["acme"], &["LAMP"]).await;
+    wait_until("the call", async || seen.count("hangs") == 1).await;
+    clock.advance(SHORT_LEASE_MS / 2);
+    wait_until("a renewal", async || lease_until(&world).await == START + SHORT_LEASE_MS * 3 / 2)
+        .await;
     assert_eq!(seen.count("dropped"), 0);
-    assert_eq!(world.store.reap(true).await.unwrap().len(), 1);
-    until("the end of the call", async || seen.count("dropped") == 1).await;
-    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
-    assert_eq!(codes(&world.tasks(job).await[0]).last(), Some(&"created"));
+    assert_eq!(world.store.reap_expired_leases(true).await.unwrap().len(), 1);
+    wait_until("the end of the call", async || seen.count("dropped") == 1).await;
+    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
+    assert_eq!(attempt_codes(&world.tasks(job).await[0]).last(), Some(&"created"));
 }
 
 async fn lease_until(world: &World) -> i64 {
-    let rows = world.rows("SELECT lease_until FROM tasks WHERE state = 'running'").await;
+    let rows = world.query("SELECT lease_until FROM tasks WHERE state = 'running'").await;
     rows.first().map_or(0, |row| row.try_get("", "lease_until").unwrap())
 }
 
 #[tokio::test]
-async fn what_kills_five_workers_is_poison_and_its_neighbours_finish() {
-    let clock = Steered::at(START);
-    let world = World::new(Setup { clock: clock.clone(), ..Setup::default() }).await;
-    let seen = Seen::default();
-    let script: Script = {
+async fn a_task_that_loses_five_workers_is_poison_and_other_tasks_finish() {
+    let clock = ManualClock::at(START);
+    let world = World::new(WorldOptions { clock: clock.clone(), ..WorldOptions::default() }).await;
+    let seen = EventLog::default();
+    let before_upload: BeforeUploadHook = {
         let seen = seen.clone();
         Arc::new(move |claimed| {
             let (poison, seen) = (claimed.sku == "POISON", seen.clone());
@@ -115,51 +121,53 @@ async fn what_kills_five_workers_is_poison_and_its_neighbours_finish() {
             })
         })
     };
-    let _worker = world.work("w", &script);
-    let job = world.upload(&["acme"], &["POISON", "A", "B", "C"]).await;
-    until("the neighbours", async || world.job(job).await.counts.succeeded == 3).await;
-    for lost in 1..=usize::try_from(MAX_LOST).unwrap() {
-        until("the next victim", async || seen.len() == lost).await;
-        clock.advance(LEASE_MS);
-        // The world's reaper comes every 5 s; this may be before it.
-        world.store.reap(false).await.unwrap();
-        // From the second loss on it is not had come again at once.
-        clock.advance(LEASE_MS / 2);
+    let _worker = world.spawn_worker("w", &before_upload);
+    let job = world.upload_skus(&["acme"], &["POISON", "A", "B", "C"]).await;
+    wait_until("the neighbours", async || world.job(job).await.counts.succeeded == 3).await;
+    for lease_losses in 1..=usize::try_from(MAX_LEASE_LOSSES).unwrap() {
+        wait_until("the next victim", async || seen.len() == lease_losses).await;
+        clock.advance(DEFAULT_LEASE_MS);
+        // The reaper of the world runs every 5 s; this call doesn't wait for it.
+        world.store.reap_expired_leases(false).await.unwrap();
+        // From the second loss on, the task is not published again at once.
+        clock.advance(DEFAULT_LEASE_MS / 2);
     }
-    let ended = world.end_of(job).await;
-    assert_eq!((ended.state, ended.counts.failed), (JobState::PartlyFailed, 1));
+    let job_at_end = world.wait_for_end(job).await;
+    assert_eq!((job_at_end.state, job_at_end.counts.failed), (JobState::PartlyFailed, 1));
     let tasks = world.tasks(job).await;
     assert_eq!(tasks[0].task.state, TaskState::Failed);
     assert_eq!(tasks[0].task.outcome.as_ref().unwrap().code, "poison");
-    assert_eq!(tasks[0].attempts.len(), 5, "each victim is told");
+    assert_eq!(tasks[0].attempts.len(), 5, "each lost worker is recorded");
 }
 
 #[tokio::test]
-async fn no_request_begins_that_would_be_cut_off_by_the_end_of_the_handler() {
-    // A handler is stopped after 3.3 s, and a request may take 2 s of them.
-    let world = World::new(Setup { lease_ms: 4_000, ..Setup::default() }).await;
-    let seen = Seen::default();
-    let script: Script = {
-        let (seen, gates) = (seen.clone(), world.gates.clone());
+async fn no_request_starts_that_the_handler_timeout_would_cut_off() {
+    // The handler timeout is 3.3 s, of which a request may take 2 s.
+    let world = World::new(WorldOptions { lease_ms: 4_000, ..WorldOptions::default() }).await;
+    let seen = EventLog::default();
+    let before_upload: BeforeUploadHook = {
+        let (seen, limiters) = (seen.clone(), world.limiters.clone());
         Arc::new(move |_| {
-            let (seen, gates) = (seen.clone(), gates.clone());
+            let (seen, limiters) = (seen.clone(), limiters.clone());
             Box::pin(async move {
                 seen.push("claimed");
                 if seen.len() == 1 {
-                    // The slot that is held is lost; the next one comes when
-                    // a call of 0.2 s would be stopped in the middle.
-                    gates.close("corner", Duration::from_millis(3_200), "http_429").await;
+                    // The rate permit becomes invalid; the next one comes when the
+                    // handler timeout would cut off a call of 0.2 s.
+                    limiters
+                        .start_cooldown("corner", Duration::from_millis(3_200), "http_429")
+                        .await;
                 }
             })
         })
     };
-    let _worker = world.work("w", &script);
-    let job = world.upload(&["corner"], &["LAMP"]).await;
-    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
+    let _worker = world.spawn_worker("w", &before_upload);
+    let job = world.upload_skus(&["corner"], &["LAMP"]).await;
+    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
     let tasks = world.tasks(job).await;
-    assert_eq!(codes(&tasks[0]), ["created"], "no call was cut off");
-    assert_eq!(tasks[0].task.attempt, 1, "a pace that is waited for costs no attempt");
-    assert!(seen.len() > 1, "it was not put off");
+    assert_eq!(attempt_codes(&tasks[0]), ["created"], "no call was cut off");
+    assert_eq!(tasks[0].task.attempt, 1, "waiting for a rate permit costs no attempt");
+    assert!(seen.len() > 1, "the task was not deferred");
     let requests = world.sandbox.ledger().remove("corner").unwrap().requests;
     assert_eq!(requests.len(), 1, "{requests:?}");
 }

@@ -1,11 +1,11 @@
-//! The runner against the sandbox over real HTTP: what goes wrong, and what
-//! the store, the attempts and the sandbox's own ledger say afterwards.
+//! Tests of the runner against the sandbox over real HTTP: faults, and what the store,
+//! the attempts and the ledger of the sandbox record about them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod faults;
 mod leases;
-mod messages;
+mod lost_queues;
 mod outages;
-mod queues;
-mod workers;
+mod unreadable_messages;
+mod worker_shutdown;
 mod world;

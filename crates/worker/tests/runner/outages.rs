@@ -1,14 +1,16 @@
-//! A store that fails for a while, under a broker that gives back nothing
-//! while its consumer lives: as RabbitMQ does.
+//! A store that fails temporarily, with a broker that redelivers nothing while its
+//! consumer lives, as RabbitMQ does.
 
-use crate::world::{Setup, World, nothing, until};
+use crate::world::{World, WorldOptions, no_hook, wait_until};
 use async_trait::async_trait;
 use contract::{
     api::WaitReason,
     envelope::Dispatch,
     state::{JobState, TaskState},
 };
-use engine::broker::{Broker, Deliveries, Delivery, Depth, Error, News, embedded::Embedded};
+use engine::broker::{
+    Broker, Deliveries, Delivery, Error, HubEvent, QueueDepth, embedded::EmbeddedBroker,
+};
 use std::{
     sync::{
         Arc, Mutex,
@@ -19,69 +21,75 @@ use std::{
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// Keeps what was dropped without an acknowledgement, and its slot with it.
+/// Broker that keeps deliveries which were dropped without an acknowledgement, and their
+/// prefetch slots.
 #[derive(Default)]
-struct Strict {
-    embedded: Embedded,
-    taken: Arc<AtomicUsize>,
-    lost: Arc<Mutex<Vec<Delivery>>>,
-    /// Each consumer is given a message first that nobody can read.
-    littered: bool,
+struct NoRedeliveryBroker {
+    embedded: EmbeddedBroker,
+    delivered_count: Arc<AtomicUsize>,
+    lost_deliveries: Arc<Mutex<Vec<Delivery>>>,
+    /// Whether each consumer first receives a message that can't be read.
+    sends_unreadable_first: bool,
 }
 
-/// A delivery of the embedded broker that does not know of its drop.
-struct Kept {
+/// Delivery of the embedded broker, whose drop is recorded and hidden from the broker.
+struct LossRecorder {
     delivery: Option<Delivery>,
-    lost: Arc<Mutex<Vec<Delivery>>>,
+    lost_deliveries: Arc<Mutex<Vec<Delivery>>>,
 }
 
-impl Drop for Kept {
+impl Drop for LossRecorder {
     fn drop(&mut self) {
-        self.lost.lock().unwrap().extend(self.delivery.take());
+        self.lost_deliveries.lock().unwrap().extend(self.delivery.take());
     }
 }
 
-impl Strict {
-    fn lost(&self) -> usize {
-        self.lost.lock().unwrap().len()
+impl NoRedeliveryBroker {
+    fn lost_count(&self) -> usize {
+        self.lost_deliveries.lock().unwrap().len()
     }
 
-    fn taken(&self) -> usize {
-        self.taken.load(Ordering::SeqCst)
+    fn delivered_count(&self) -> usize {
+        self.delivered_count.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
-impl Broker for Strict {
-    async fn declare(&self, queues: &[String]) -> Result<Vec<String>, Error> {
-        self.embedded.declare(queues).await
+impl Broker for NoRedeliveryBroker {
+    async fn declare_queues(&self, queues: &[String]) -> Result<Vec<String>, Error> {
+        self.embedded.declare_queues(queues).await
     }
 
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
         self.embedded.publish(batch).await
     }
 
-    async fn consume(&self, queue: &str, slots: u16) -> Result<Deliveries, Error> {
-        let mut real = self.embedded.consume(queue, slots).await?;
-        let (taken, lost) = (Arc::clone(&self.taken), Arc::clone(&self.lost));
+    async fn consume(&self, queue: &str, prefetch: u16) -> Result<Deliveries, Error> {
+        let mut real = self.embedded.consume(queue, prefetch).await?;
+        let delivered_count = Arc::clone(&self.delivered_count);
+        let lost_deliveries = Arc::clone(&self.lost_deliveries);
         let (sender, deliveries) = mpsc::channel(1);
-        let why = Dispatch::decode(queue, b"{").unwrap_err();
-        let litter = Delivery::new(Err((b"{".to_vec(), why)), || Box::pin(std::future::ready(())));
-        let mut next = self.littered.then_some(litter);
+        let error = Dispatch::decode(queue, b"{").unwrap_err();
+        let unreadable_delivery =
+            Delivery::new(Err((b"{".to_vec(), error)), || Box::pin(std::future::ready(())));
+        let mut next = self.sends_unreadable_first.then_some(unreadable_delivery);
         tokio::spawn(async move {
             loop {
                 let Some(mut delivery) = (match next.take() {
-                    Some(litter) => Some(litter),
+                    Some(unreadable_delivery) => Some(unreadable_delivery),
                     None => real.recv().await,
                 }) else {
                     return;
                 };
-                let unread = Err((Vec::new(), Dispatch::decode("", b"").unwrap_err()));
-                let content = std::mem::replace(&mut delivery.content, unread);
-                let mut kept = Kept { delivery: Some(delivery), lost: Arc::clone(&lost) };
+                let placeholder = Err((Vec::new(), Dispatch::decode("", b"").unwrap_err()));
+                let content = std::mem::replace(&mut delivery.content, placeholder);
+                let mut loss_recorder = LossRecorder {
+                    delivery: Some(delivery),
+                    lost_deliveries: Arc::clone(&lost_deliveries),
+                };
                 let delivery = Delivery::new(content, move || {
                     Box::pin(async move {
-                        if let Some(delivery) = kept.delivery.take() {
+                        if let Some(delivery) = loss_recorder.delivery.take() {
                             delivery.ack().await;
                         }
                     })
@@ -89,22 +97,22 @@ impl Broker for Strict {
                 if sender.send(delivery).await.is_err() {
                     return;
                 }
-                taken.fetch_add(1, Ordering::SeqCst);
+                delivered_count.fetch_add(1, Ordering::SeqCst);
             }
         });
         Ok(deliveries)
     }
 
-    async fn depth(&self, queue: &str) -> Result<Depth, Error> {
-        self.embedded.depth(queue).await
+    async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, Error> {
+        self.embedded.queue_depth(queue).await
     }
 
-    fn announce(&self, news: News) {
-        self.embedded.announce(news);
+    fn broadcast(&self, event: HubEvent) {
+        self.embedded.broadcast(event);
     }
 
-    fn news(&self) -> broadcast::Receiver<Arc<News>> {
-        self.embedded.news()
+    fn subscribe(&self) -> broadcast::Receiver<Arc<HubEvent>> {
+        self.embedded.subscribe()
     }
 
     async fn run(&self, stop: CancellationToken) {
@@ -112,49 +120,50 @@ impl Broker for Strict {
     }
 }
 
-/// More than the first of the pauses between two tries.
-const A_WHILE: Duration = Duration::from_millis(500);
-/// Places of a channel, as the world has it.
-const PLACES: usize = 8;
+/// Time that is longer than the first delay between two attempts.
+const LONGER_THAN_FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// Prefetch slots of a channel, the same as in the world.
+const CONCURRENCY: usize = 8;
 
-async fn world(littered: bool) -> (Arc<Strict>, World) {
-    let broker = Arc::new(Strict { littered, ..Strict::default() });
-    (broker.clone(), World::new(Setup { broker, ..Setup::default() }).await)
+async fn new_world(sends_unreadable_first: bool) -> (Arc<NoRedeliveryBroker>, World) {
+    let broker =
+        Arc::new(NoRedeliveryBroker { sends_unreadable_first, ..NoRedeliveryBroker::default() });
+    (broker.clone(), World::new(WorldOptions { broker, ..WorldOptions::default() }).await)
 }
 
-/// `SKU-0`, `SKU-1`, …
-async fn upload(world: &World, count: usize) -> contract::JobId {
+/// Launches an upload of `SKU-0`, `SKU-1`, …
+async fn upload_numbered_skus(world: &World, count: usize) -> contract::JobId {
     let skus: Vec<_> = (0..count).map(|n| format!("SKU-{n}")).collect();
     let skus: Vec<_> = skus.iter().map(String::as_str).collect();
-    world.upload(&["corner"], &skus).await
+    world.upload_skus(&["corner"], &skus).await
 }
 
 impl World {
-    /// This kind of write fails from now on.
-    async fn fails(&self, write: &str) {
-        let fail = "BEGIN SELECT RAISE(ABORT, 'the disk is away'); END";
-        self.rows(&format!("CREATE TRIGGER away BEFORE {write} {fail}")).await;
+    /// Makes this kind of write fail from now on.
+    async fn fail_writes(&self, write: &str) {
+        let fail = "BEGIN SELECT RAISE(ABORT, 'the disk is unavailable'); END";
+        self.query(&format!("CREATE TRIGGER fail_writes BEFORE {write} {fail}")).await;
     }
 
-    async fn works_again(&self) {
-        self.rows("DROP TRIGGER away").await;
+    async fn restore_writes(&self) {
+        self.query("DROP TRIGGER fail_writes").await;
     }
 }
 
 #[tokio::test]
-async fn claims_that_fail_for_a_while_lose_no_delivery_and_no_slot() {
-    let (broker, world) = world(false).await;
-    world.fails("UPDATE OF state ON tasks WHEN NEW.state = 'running'").await;
-    let _worker = world.work("w", &nothing());
-    let job = upload(&world, PLACES + 4).await;
-    until("all places taken", async || broker.taken() >= PLACES).await;
-    tokio::time::sleep(A_WHILE).await;
-    assert_eq!(broker.lost(), 0, "they are gone for as long as this consumer lives");
+async fn claims_that_fail_temporarily_lose_no_delivery_and_no_prefetch_slot() {
+    let (broker, world) = new_world(false).await;
+    world.fail_writes("UPDATE OF state ON tasks WHEN NEW.state = 'running'").await;
+    let _worker = world.spawn_worker("w", &no_hook());
+    let job = upload_numbered_skus(&world, CONCURRENCY + 4).await;
+    wait_until("all prefetch slots taken", async || broker.delivered_count() >= CONCURRENCY).await;
+    tokio::time::sleep(LONGER_THAN_FIRST_BACKOFF).await;
+    assert_eq!(broker.lost_count(), 0, "they are lost for as long as this consumer lives");
     assert_eq!(world.job(job).await.counts.succeeded, 0);
 
-    world.works_again().await;
-    assert_eq!(world.end_of(job).await.state, JobState::Succeeded);
-    assert_eq!(broker.lost(), 0);
+    world.restore_writes().await;
+    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
+    assert_eq!(broker.lost_count(), 0);
     for task in world.tasks(job).await {
         assert_eq!(task.attempts.len(), 1, "a claim that failed is no attempt");
         assert_eq!(world.effects("corner", &task.task.sku).len(), 1);
@@ -162,73 +171,74 @@ async fn claims_that_fail_for_a_while_lose_no_delivery_and_no_slot() {
 }
 
 #[tokio::test]
-async fn a_task_that_cannot_be_put_off_keeps_its_delivery() {
-    let (broker, world) = world(false).await;
-    // Closed for long, so each is put off, which fails.
-    world.gates.close("corner", Duration::from_secs(60), "http_429").await;
-    world.fails("UPDATE OF run_after ON tasks").await;
-    let _worker = world.work("w", &nothing());
-    let job = upload(&world, 2).await;
-    until("both taken", async || broker.taken() >= 2).await;
-    tokio::time::sleep(A_WHILE).await;
-    assert_eq!(broker.lost(), 0);
-    world.works_again().await;
-    until("both put off", async || {
+async fn a_task_that_cannot_be_deferred_keeps_its_delivery() {
+    let (broker, world) = new_world(false).await;
+    // During the long cooldown each task is deferred, which fails.
+    world.limiters.start_cooldown("corner", Duration::from_secs(60), "http_429").await;
+    world.fail_writes("UPDATE OF run_after ON tasks").await;
+    let _worker = world.spawn_worker("w", &no_hook());
+    let job = upload_numbered_skus(&world, 2).await;
+    wait_until("both taken", async || broker.delivered_count() >= 2).await;
+    tokio::time::sleep(LONGER_THAN_FIRST_BACKOFF).await;
+    assert_eq!(broker.lost_count(), 0);
+    world.restore_writes().await;
+    wait_until("both deferred", async || {
         let tasks = world.tasks(job).await;
         tasks.iter().all(|task| {
             let waiting = task.task.waiting_for.as_ref();
-            waiting.is_some_and(|waiting| waiting.reason == WaitReason::Closed)
+            waiting.is_some_and(|waiting| waiting.reason == WaitReason::Cooldown)
         })
     })
     .await;
-    assert_eq!(broker.lost(), 0);
+    assert_eq!(broker.lost_count(), 0);
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_kept_is_not_let_go() {
-    let (broker, world) = world(true).await;
-    world.fails("INSERT ON rejected_messages").await;
-    let _worker = world.work("w", &nothing());
+async fn an_unreadable_message_that_cannot_be_saved_is_not_acknowledged() {
+    let (broker, world) = new_world(true).await;
+    world.fail_writes("INSERT ON rejected_messages").await;
+    let _worker = world.spawn_worker("w", &no_hook());
     let consumers = sandbox::channels().len();
-    until("the messages taken", async || broker.taken() >= consumers).await;
-    tokio::time::sleep(A_WHILE).await;
-    assert_eq!(broker.lost(), 0);
-    world.works_again().await;
-    until("the messages", async || {
-        world.rows("SELECT 1 FROM rejected_messages").await.len() == consumers
+    wait_until("the messages taken", async || broker.delivered_count() >= consumers).await;
+    tokio::time::sleep(LONGER_THAN_FIRST_BACKOFF).await;
+    assert_eq!(broker.lost_count(), 0);
+    world.restore_writes().await;
+    wait_until("the messages", async || {
+        world.query("SELECT 1 FROM rejected_messages").await.len() == consumers
     })
     .await;
-    assert_eq!(broker.lost(), 0);
+    assert_eq!(broker.lost_count(), 0);
 }
 
 #[tokio::test]
-async fn a_worker_that_stops_in_an_outage_gives_back_what_it_holds() {
+async fn a_worker_stopping_during_an_outage_leaves_its_deliveries_unacknowledged() {
     let claims = "UPDATE OF state ON tasks WHEN NEW.state = 'running'";
     let messages = "INSERT ON rejected_messages";
-    for (littered, write, held) in
-        [(false, claims, PLACES), (true, messages, sandbox::channels().len())]
+    for (sends_unreadable_first, write, delivery_count) in
+        [(false, claims, CONCURRENCY), (true, messages, sandbox::channels().len())]
     {
-        let (broker, world) = world(littered).await;
-        world.fails(write).await;
-        let worker = world.work("w", &nothing());
-        if !littered {
-            upload(&world, held).await;
+        let (broker, world) = new_world(sends_unreadable_first).await;
+        world.fail_writes(write).await;
+        let worker = world.spawn_worker("w", &no_hook());
+        if !sends_unreadable_first {
+            upload_numbered_skus(&world, delivery_count).await;
         }
-        until("all taken", async || broker.taken() >= held).await;
-        tokio::time::sleep(A_WHILE).await;
+        wait_until("all taken", async || broker.delivered_count() >= delivery_count).await;
+        tokio::time::sleep(LONGER_THAN_FIRST_BACKOFF).await;
         worker.drain().await;
-        assert_eq!(broker.lost(), held, "a consumer that is gone gives back all");
+        assert_eq!(broker.lost_count(), delivery_count, "all are left for redelivery");
     }
 }
 
 #[tokio::test]
-async fn tasks_that_can_never_be_claimed_take_no_slot_from_others() {
-    let (broker, world) = world(false).await;
-    let job = upload(&world, PLACES + 1).await;
-    world.rows("UPDATE tasks SET memo = '{' WHERE sku <> 'SKU-8' RETURNING id").await;
-    let _worker = world.work("w", &nothing());
-    until("the one that can", async || world.job(job).await.counts.succeeded == 1).await;
-    assert_eq!(broker.lost(), 0);
+async fn unclaimable_tasks_do_not_block_prefetch_slots() {
+    let (broker, world) = new_world(false).await;
+    let job = upload_numbered_skus(&world, CONCURRENCY + 1).await;
+    world.query("UPDATE tasks SET checkpoint = '{' WHERE sku <> 'SKU-8' RETURNING id").await;
+    let _worker = world.spawn_worker("w", &no_hook());
+    wait_until("the task that can be claimed", async || world.job(job).await.counts.succeeded == 1)
+        .await;
+    assert_eq!(broker.lost_count(), 0);
     let tasks = world.tasks(job).await;
-    assert!(tasks[..PLACES].iter().all(|task| task.task.state == TaskState::Queued));
+    assert!(tasks[..CONCURRENCY].iter().all(|task| task.task.state == TaskState::Queued));
 }

@@ -1,4 +1,4 @@
-//! Everything in one process: store, broker, relay, reaper, workers, sandbox.
+//! Store, broker, relay, reaper, workers and sandbox in one process.
 
 use async_trait::async_trait;
 use contract::{
@@ -11,12 +11,12 @@ use engine::{
     Engine,
     broker::{self, Broker},
     clock,
-    election::Seat,
-    engine::{ChannelSpec, Upload},
-    gate::{Gates, Limits, embedded::Embedded},
+    election::LeaderLease,
+    engine::{ChannelConfig, Upload},
+    limiter::{Limiters, UpstreamLimits, embedded::EmbeddedLimiter},
     reaper,
-    relay::{self, Bell},
-    store::{Claimed, LEASE_MS, Store},
+    relay::{self, RelayWaker},
+    store::{ClaimedTask, DEFAULT_LEASE_MS, Store},
 };
 use futures_util::future::BoxFuture;
 use sandbox::{Effect, Sandbox};
@@ -30,63 +30,68 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::{
     Options, Registry,
-    connector::{self, channel::Channel},
-    handler::{Answer, Call, Handler},
+    connector::{self, channel::ChannelClient},
+    handler::{AttemptContext, Handler, HandlerOutcome},
     handlers::product_upload,
 };
 
-/// Divides the sandbox's times and multiplies its limits.
+/// Factor that divides the sandbox's times and multiplies its limits.
 pub const SPEED: f64 = 50.0;
-/// Multiplies the workers' rates. At the sandbox's own an interval would be
-/// 2 ms, which a busy machine's scheduler is late by, and the answer a 429.
-const PACE: f64 = SPEED / 5.0;
-/// Nothing here takes that long, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(90);
-const CALLS: u16 = 8;
+/// Factor that multiplies the workers' rates. At [`SPEED`] an interval would be 2 ms: the
+/// scheduler of a busy machine is that late, and the response would be a 429.
+const WORKER_RATE_FACTOR: f64 = SPEED / 5.0;
+/// Maximum time of any wait; nothing takes that long on the slowest machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
+const CONCURRENCY: u16 = 8;
 
-/// In a SKU: the handler panics once, after its product was uploaded.
-pub const PANICS_LATE: &str = "PANICS-LATE";
+/// Part of a SKU whose handler panics once, after the product was uploaded.
+pub const PANICS_AFTER_UPLOAD: &str = "PANICS-AFTER-UPLOAD";
 
-/// What happens to a claim before its product is uploaded.
-pub type Script = Arc<dyn Fn(&Claimed) -> BoxFuture<'static, ()> + Send + Sync>;
+/// Hook that runs after the claim, before the product is uploaded.
+pub type BeforeUploadHook = Arc<dyn Fn(&ClaimedTask) -> BoxFuture<'static, ()> + Send + Sync>;
 
-pub fn nothing() -> Script {
+pub fn no_hook() -> BeforeUploadHook {
     Arc::new(|_| Box::pin(std::future::ready(())))
 }
 
-struct Scripted {
-    script: Script,
-    upload: product_upload::Upload,
+struct HookedHandler {
+    before_upload: BeforeUploadHook,
+    upload: product_upload::ProductUploadHandler,
 }
 
 #[async_trait]
-impl Handler<ProductUpload> for Scripted {
-    async fn run(&self, command: ProductUpload, call: &mut Call<'_>) -> Answer {
-        (self.script)(call.task).await;
-        let panics = command.product.sku.contains(PANICS_LATE) && call.task.attempt == 1;
-        let answer = self.upload.run(command, call).await;
-        assert!(!panics, "a bug of ours, behind the call");
-        answer
+impl Handler<ProductUpload> for HookedHandler {
+    async fn run(
+        &self,
+        command: ProductUpload,
+        context: &mut AttemptContext<'_>,
+    ) -> HandlerOutcome {
+        (self.before_upload)(context.task).await;
+        let panics = command.product.sku.contains(PANICS_AFTER_UPLOAD) && context.task.attempt == 1;
+        let handler_outcome = self.upload.run(command, context).await;
+        assert!(!panics, "a bug of ours, after the call");
+        handler_outcome
     }
 }
 
-/// How the world is to be.
-pub struct Setup {
-    pub clock: clock::Shared,
-    /// Divides back-offs.
-    pub hurry: f64,
+/// Options of a [`World`].
+pub struct WorldOptions {
+    pub clock: clock::SharedClock,
+    /// Factor that divides back-offs.
+    pub backoff_divisor: f64,
     pub broker: Arc<dyn Broker>,
-    /// A call may take five sixths of it, and it is renewed every third.
+    /// Duration of a lease in milliseconds. A handler may take five sixths of it, and it is
+    /// renewed every third.
     pub lease_ms: i64,
 }
 
-impl Default for Setup {
+impl Default for WorldOptions {
     fn default() -> Self {
         Self {
-            clock: Arc::new(clock::System),
-            hurry: SPEED,
-            broker: Arc::new(broker::embedded::Embedded::default()),
-            lease_ms: LEASE_MS,
+            clock: Arc::new(clock::SystemClock),
+            backoff_divisor: SPEED,
+            broker: Arc::new(broker::embedded::EmbeddedBroker::default()),
+            lease_ms: DEFAULT_LEASE_MS,
         }
     }
 }
@@ -96,25 +101,25 @@ pub struct World {
     pub store: Store,
     pub engine: Engine,
     pub user: UserId,
-    pub gates: Gates,
+    pub limiters: Limiters,
     broker: Arc<dyn Broker>,
-    bell: Bell,
+    relay_waker: RelayWaker,
     stop: CancellationToken,
     url: String,
     _folder: TempDir,
 }
 
-/// A worker that can be stopped, and waited for.
-pub struct Worker {
+/// Worker that can be stopped and waited for.
+pub struct RunningWorker {
     stop: CancellationToken,
-    run: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Worker {
-    /// Calls under way finish.
+impl RunningWorker {
+    /// Stops the worker and waits until its calls have finished.
     pub async fn drain(self) {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.run).await.expect("the worker drains").unwrap();
+        tokio::time::timeout(WAIT_TIMEOUT, self.task).await.expect("the worker drains").unwrap();
     }
 }
 
@@ -125,7 +130,7 @@ impl Drop for World {
 }
 
 impl World {
-    pub async fn new(setup: Setup) -> Self {
+    pub async fn new(options: WorldOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(sandbox::Options {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -137,35 +142,51 @@ impl World {
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-        let Setup { clock, hurry, broker, lease_ms } = setup;
-        let store = Store::open(&url, clock, hurry).await.unwrap().with_lease(lease_ms);
-        let gates = Gates::new(Arc::new(Embedded::default()), Some(store.clone()));
-        let user = store.add_first_account("ada@example.com", "hash").await.unwrap().user;
-        let bell = Bell::default();
-        let channel = |spec: &sandbox::ChannelSpec| ChannelSpec {
+        let WorldOptions { clock, backoff_divisor, broker, lease_ms } = options;
+        let store =
+            Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease_ms(lease_ms);
+        let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
+        let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        let relay_waker = RelayWaker::default();
+        let channel = |spec: &sandbox::ChannelProfile| ChannelConfig {
             id: spec.id.into(),
             name: spec.name.into(),
-            rate: spec.rate.per_second * PACE,
-            concurrency: CALLS,
+            rate: spec.rate.per_second * WORKER_RATE_FACTOR,
+            concurrency: CONCURRENCY,
             latency_ms: 0,
-            sandbox: true,
+            is_sandbox: true,
         };
         let channels = sandbox::channels().iter().map(channel).collect();
-        let (s, b) = (store.clone(), Arc::clone(&broker));
-        let engine = Engine::new(s, b, bell.clone(), gates.clone(), channels);
+        let engine = Engine::new(
+            store.clone(),
+            Arc::clone(&broker),
+            relay_waker.clone(),
+            limiters.clone(),
+            channels,
+        );
         let stop = CancellationToken::new();
-        let world =
-            Self { sandbox, store, engine, user, broker, gates, bell, stop, url, _folder: folder };
-        let registry = world.registry(&nothing());
-        registry.open(&world.gates);
-        let seat = |name| Seat::new(world.store.clone(), name, "here");
+        let world = Self {
+            sandbox,
+            store,
+            engine,
+            user,
+            broker,
+            limiters,
+            relay_waker,
+            stop,
+            url,
+            _folder: folder,
+        };
+        let registry = world.registry(&no_hook());
+        registry.register_upstreams(&world.limiters);
+        let leader_lease = |name| LeaderLease::new(world.store.clone(), name, "here");
         for queue in registry.queues() {
             tokio::spawn(relay::run(
                 world.store.clone(),
                 Arc::clone(&world.broker),
                 queue,
-                world.bell.clone(),
-                seat("relay"),
+                world.relay_waker.clone(),
+                leader_lease("relay"),
                 world.stop.clone(),
             ));
         }
@@ -173,71 +194,75 @@ impl World {
             world.store.clone(),
             Arc::clone(&world.broker),
             registry.queues(),
-            world.bell.clone(),
-            seat("reaper"),
+            world.relay_waker.clone(),
+            leader_lease("reaper"),
             world.stop.clone(),
         ));
         world
     }
 
-    fn registry(&self, script: &Script) -> Registry {
-        let client = connector::client(Duration::from_secs(30)).unwrap();
+    fn registry(&self, before_upload: &BeforeUploadHook) -> Registry {
+        let client = connector::build_client(Duration::from_secs(30)).unwrap();
         sandbox::channels().iter().fold(Registry::default(), |registry, spec| {
-            let limits = Limits { rate: spec.rate.per_second * PACE, concurrency: CALLS };
-            let channel = Channel {
+            let limits = UpstreamLimits {
+                rate: spec.rate.per_second * WORKER_RATE_FACTOR,
+                concurrency: CONCURRENCY,
+            };
+            let channel = ChannelClient {
                 name: spec.name.into(),
                 base_url: format!("{}/channels/{}", self.sandbox.base_url(), spec.id),
-                idempotency_keys: spec.idempotency_keys,
-                client: client.clone(),
+                supports_idempotency_keys: spec.idempotency_keys,
+                http_client: client.clone(),
             };
-            let upload = product_upload::Upload { channel };
-            let handler = Scripted { script: Arc::clone(script), upload };
-            registry.on::<ProductUpload>(Some(spec.id), spec.id, limits, handler)
+            let upload = product_upload::ProductUploadHandler { channel };
+            let handler = HookedHandler { before_upload: Arc::clone(before_upload), upload };
+            registry.register::<ProductUpload>(Some(spec.id), spec.id, limits, handler)
         })
     }
 
-    pub fn work(&self, name: &str, script: &Script) -> Worker {
+    pub fn spawn_worker(&self, name: &str, before_upload: &BeforeUploadHook) -> RunningWorker {
         let stop = self.stop.child_token();
         let options = Options {
             store: self.store.clone(),
             broker: Arc::clone(&self.broker),
-            gates: self.gates.clone(),
-            bell: self.bell.clone(),
-            registry: self.registry(script),
-            name: name.into(),
+            limiters: self.limiters.clone(),
+            relay_waker: self.relay_waker.clone(),
+            registry: self.registry(before_upload),
+            worker_name: name.into(),
         };
-        let run = tokio::spawn(worker::run(options, stop.clone()));
-        Worker { stop, run }
+        let task = tokio::spawn(worker::run(options, stop.clone()));
+        RunningWorker { stop, task }
     }
 
     /// Launches an upload of products with these SKUs.
-    pub async fn upload(&self, channels: &[&str], skus: &[&str]) -> JobId {
+    pub async fn upload_skus(&self, channels: &[&str], skus: &[&str]) -> JobId {
         let mut file = String::from("sku,title,price\n");
         for sku in skus {
             file.push_str(&format!("{sku},Lamp,19.90\n"));
         }
         let channels: Vec<_> = channels.iter().map(|&id| id.to_owned()).collect();
-        let upload = Upload {
+        let request = Upload {
             actor: self.user.into(),
-            file: "lamps.csv",
+            file_name: "lamps.csv",
             bytes: file.as_bytes().to_vec().into(),
             channels: &channels,
             skip_bad: false,
             idempotency_key: None,
         };
-        self.engine.upload(upload).await.unwrap().id
+        self.engine.upload_products(request).await.unwrap().id
     }
 
     pub async fn job(&self, job: JobId) -> Job {
         self.store.job(self.user, job).await.unwrap()
     }
 
-    pub async fn end_of(&self, job: JobId) -> Job {
-        until("the end of the job", async || self.job(job).await.state != JobState::Running).await;
+    pub async fn wait_for_end(&self, job: JobId) -> Job {
+        wait_until("the end of the job", async || self.job(job).await.state != JobState::Running)
+            .await;
         self.job(job).await
     }
 
-    /// The job's tasks with their attempts, in the order of the grid.
+    /// Returns the job's tasks with their attempts, in the order of the grid.
     pub async fn tasks(&self, job: JobId) -> Vec<TaskDetail> {
         let mut tasks = Vec::new();
         for task in self.store.tasks(self.user, job, None, 1_000).await.unwrap() {
@@ -246,44 +271,44 @@ impl World {
         tasks
     }
 
-    /// What the channel has made of a SKU.
+    /// Returns the effects of a SKU at the channel.
     pub fn effects(&self, channel: &str, sku: &str) -> Vec<Effect> {
         let mut effects = self.sandbox.ledger().remove(channel).unwrap().effects;
         effects.retain(|effect| effect.created && &*effect.sku == sku);
         effects
     }
 
-    pub async fn rows(&self, sql: &str) -> Vec<QueryResult> {
+    pub async fn query(&self, sql: &str) -> Vec<QueryResult> {
         let db = Database::connect(&self.url).await.unwrap();
         db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap()
     }
 }
 
-/// Waits until `holds`.
-pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+/// Waits until `condition` holds; `what` names it in the message.
+pub async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "{what} did not come");
+    while !condition().await {
+        assert!(start.elapsed() < WAIT_TIMEOUT, "{what}: not within {WAIT_TIMEOUT:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// How attempts ended, in order.
-pub fn codes(task: &TaskDetail) -> Vec<&str> {
+/// Returns the outcome codes of the attempts, in order.
+pub fn attempt_codes(task: &TaskDetail) -> Vec<&str> {
     task.attempts.iter().map(|attempt| attempt.outcome.code.as_str()).collect()
 }
 
-/// Keeps what was seen, in order.
+/// Log of the events that a test has seen, in order.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<Vec<String>>>);
+pub struct EventLog(Arc<Mutex<Vec<String>>>);
 
-impl Seen {
+impl EventLog {
     pub fn push(&self, what: &str) {
         self.0.lock().unwrap().push(what.into());
     }
 
     pub fn count(&self, what: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|seen| *seen == what).count()
+        self.0.lock().unwrap().iter().filter(|entry| *entry == what).count()
     }
 
     pub fn len(&self) -> usize {

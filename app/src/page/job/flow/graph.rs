@@ -1,40 +1,41 @@
-//! What was launched, and each kind of task with its counts, behind what
-//! caused it.
+//! Graph of a job: what was launched, and each kind of task with its counts, after the kind
+//! that caused it.
 
 use crate::{
     fragment::Fragment,
-    page::job::bar::{Bar, Parts},
-    words,
+    labels,
+    page::job::progress_bar::{BarSegments, ProgressBar},
 };
 use contract::{
     JobId,
-    api::{self, Channel, Filter, FlowNode},
+    api::{self, Channel, FlowNode, GridFilter},
     state::TaskState,
 };
 use leptos::prelude::*;
 
-/// The names of its channels are taken from `channels`.
+/// Renders the graph. `channels` provides the names of the channels.
 pub fn fragment(job: JobId, flow: &api::Flow, channels: &[Channel]) -> Fragment {
     let deepest = flow.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
     let launched: u32 = flow.nodes.iter().filter(|n| n.depth == 0).map(FlowNode::total).sum();
     let steps = (0..=deepest)
         .map(|depth| {
-            let before = depth.checked_sub(1).map(|depth| step(flow, depth));
-            let own = step(flow, depth);
+            let before = depth.checked_sub(1).map(|depth| nodes_at_depth(flow, depth));
+            let own = nodes_at_depth(flow, depth);
             let arrows = arrows(flow, before.as_deref(), &own);
-            let nodes = own.iter().map(|&place| node(job, flow, place, channels)).collect_view();
-            view! { <li class="step">{arrows} <ul>{nodes}</ul></li> }
+            let nodes =
+                own.iter().map(|&index| flow_node(job, flow, index, channels)).collect_view();
+            view! { <li class="flow-step">{arrows} <ul>{nodes}</ul></li> }
         })
         .collect_view();
-    Fragment::of(view! {
+    Fragment::from_view(view! {
         <section aria-labelledby="flow">
-            <h2 id="flow" class="unseen">"Flow"</h2>
+            <h2 id="flow" class="visually-hidden">"Flow"</h2>
             <ol class="flow" data-testid="flow">
-                <li class="step">
+                <li class="flow-step">
                     <ul>
-                        <li class="node">
+                        <li class="flow-node">
                             <h3>"Launched"</h3>
-                            <p>{items(launched)}</p>
+                            <p>{item_count(launched)}</p>
                         </li>
                     </ul>
                 </li>
@@ -44,20 +45,20 @@ pub fn fragment(job: JobId, flow: &api::Flow, channels: &[Channel]) -> Fragment 
     })
 }
 
-fn items(count: u32) -> String {
-    words::many(count.into(), "item")
+fn item_count(count: u32) -> String {
+    labels::count_noun(count.into(), "item")
 }
 
-/// Places of the nodes of one depth.
-fn step(flow: &api::Flow, depth: u32) -> Vec<usize> {
+/// Returns the indexes of the nodes at one depth.
+fn nodes_at_depth(flow: &api::Flow, depth: u32) -> Vec<usize> {
     let all = flow.nodes.iter().enumerate();
-    all.filter(|(_, node)| node.depth == depth).map(|(place, _)| place).collect()
+    all.filter(|(_, node)| node.depth == depth).map(|(index, _)| index).collect()
 }
 
-/// From each cause to what it caused. Nodes of a step share its height
-/// evenly, so their middles are known; `before` is `None` for the launch.
+/// Draws arrows from each node to the nodes that it caused. The nodes of a step share its
+/// height evenly, so their middles are known. `before` is `None` for the launch.
 fn arrows(flow: &api::Flow, before: Option<&[usize]>, own: &[usize]) -> impl IntoView + use<> {
-    let middle = |place: usize, of: usize| (place * 2 + 1) as f64 * 50.0 / of.max(1) as f64;
+    let middle = |index: usize, of: usize| (index * 2 + 1) as f64 * 50.0 / of.max(1) as f64;
     let mut lines = Vec::new();
     for (row, &to) in own.iter().enumerate() {
         let y = middle(row, own.len());
@@ -82,22 +83,27 @@ fn arrows(flow: &api::Flow, before: Option<&[usize]>, own: &[usize]) -> impl Int
     }
 }
 
-fn node(job: JobId, flow: &api::Flow, place: usize, channels: &[Channel]) -> AnyView {
-    let Some(node) = flow.nodes.get(place) else { return ().into_any() };
+fn flow_node(job: JobId, flow: &api::Flow, index: usize, channels: &[Channel]) -> AnyView {
+    let Some(node) = flow.nodes.get(index) else { return ().into_any() };
     let counts = [
-        (TaskState::Succeeded, node.succeeded, Filter::Succeeded, "done"),
-        (TaskState::Failed, node.failed, Filter::Failed, "failed"),
-        (TaskState::NeedsPerson, node.needs_person, Filter::NeedsPerson, "need you"),
-        (TaskState::Cancelled, node.cancelled, Filter::Cancelled, "cancelled"),
-        (TaskState::Running, node.running, Filter::Running, "running"),
-        (TaskState::Queued, node.queued, Filter::Waiting, "waiting"),
+        (TaskState::Succeeded, node.succeeded, GridFilter::Succeeded, "done"),
+        (TaskState::Failed, node.failed, GridFilter::Failed, "failed"),
+        (
+            TaskState::NeedsReview,
+            node.needs_review,
+            GridFilter::NeedsReview,
+            labels::needs_you(node.needs_review),
+        ),
+        (TaskState::Cancelled, node.cancelled, GridFilter::Cancelled, "cancelled"),
+        (TaskState::Running, node.running, GridFilter::Running, "running"),
+        (TaskState::Queued, node.queued, GridFilter::Waiting, "waiting"),
     ];
-    let parts: Parts = std::array::from_fn(|n| (counts[n].0, counts[n].1));
-    let told = counts
+    let parts: BarSegments = std::array::from_fn(|n| (counts[n].0, counts[n].1));
+    let state_counts = counts
         .into_iter()
         .filter(|(_, count, ..)| *count > 0)
         .map(|(state, count, filter, word)| {
-            let words = format!("{} {word}", words::thousands(count.into()));
+            let words = format!("{} {word}", labels::group_thousands(count.into()));
             view! {
                 <li data-state=state.as_str()>
                     <a href=format!("/jobs/{job}?show={}", filter.as_str()) data-noscroll="">{words}</a>
@@ -108,31 +114,31 @@ fn node(job: JobId, flow: &api::Flow, place: usize, channels: &[Channel]) -> Any
     let causes = flow
         .edges
         .iter()
-        .filter(|edge| edge.to as usize == place)
+        .filter(|edge| edge.to as usize == index)
         .filter_map(|edge| {
             let cause = flow.nodes.get(edge.from as usize)?;
             let words = format!(
                 "{} caused by {}",
-                words::thousands(edge.count.into()),
-                name(cause, channels)
+                labels::group_thousands(edge.count.into()),
+                node_name(cause, channels)
             );
             Some(view! { <small>{words}</small> })
         })
         .collect_view();
     view! {
-        <li class="node" data-testid="flow-node" data-kind=node.kind.clone()>
-            <h3>{name(node, channels)}</h3>
-            <p>{items(node.total())} " " {causes}</p>
-            <Bar parts=Signal::stored(parts) total=Signal::stored(node.total())/>
-            <ul class="told">{told}</ul>
+        <li class="flow-node" data-testid="flow-node" data-kind=node.kind.clone()>
+            <h3>{node_name(node, channels)}</h3>
+            <p>{item_count(node.total())} " " {causes}</p>
+            <ProgressBar parts=Signal::stored(parts) total=Signal::stored(node.total())/>
+            <ul class="state-counts">{state_counts}</ul>
         </li>
     }
     .into_any()
 }
 
-/// Such as `Start`, or `Upload to Bazaar`.
-fn name(node: &FlowNode, channels: &[Channel]) -> String {
-    let kind = words::kind(&node.kind);
+/// Returns the name of a node, such as `Start` or `Upload to Bazaar`.
+fn node_name(node: &FlowNode, channels: &[Channel]) -> String {
+    let kind = labels::task_kind(&node.kind);
     let mut letters = kind.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     let kind: String = first.into_iter().chain(letters).collect();

@@ -1,100 +1,101 @@
-//! Which rows are shown: links and a form, so that the address says it and
-//! it works without scripts.
+//! Filters and search of the grid. They are links and a form, so that the URL holds their
+//! state and they work without scripts.
 
-use crate::sign::sign;
+use crate::icons::state_icon;
 use crate::{
-    page::job::{asked::Asked, header::Now},
-    words,
+    labels,
+    page::job::{header::LiveJob, route_state::JobRoute},
 };
-use contract::{api::Filter, state::TaskState};
+use contract::{api::GridFilter, state::TaskState};
 use leptos::{ev, html, leptos_dom::helpers::debounce, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use std::time::Duration;
 
-/// Typing is over after this.
-const TYPED: Duration = Duration::from_millis(250);
+/// Time without typing after which the search runs.
+const SEARCH_DEBOUNCE: Duration = Duration::from_millis(250);
 
-pub fn controls(now: Now, asked: Asked) -> impl IntoView {
-    let filters = Filter::ALL.iter().map(|&filter| choice(now, asked, filter)).collect_view();
+pub fn controls(live_job: LiveJob, route: JobRoute) -> impl IntoView {
+    let filters =
+        GridFilter::ALL.iter().map(|&filter| filter_link(live_job, route, filter)).collect_view();
     view! {
         <div class="controls">
             <nav class="filters" aria-label="Show items">{filters}</nav>
-            {search(asked)}
+            {search_form(route)}
         </div>
     }
 }
 
-fn choice(now: Now, asked: Asked, filter: Filter) -> impl IntoView {
-    let state = state(filter);
+fn filter_link(live_job: LiveJob, route: JobRoute, filter: GridFilter) -> impl IntoView {
+    let state = filter_state(filter);
     let count = move || {
-        let counts = now.job.read().counts;
+        let counts = live_job.job.read().counts;
         match filter {
-            Filter::All => counts.total,
-            Filter::Failed => counts.failed,
-            Filter::Running => now.running.get(),
-            Filter::Waiting => counts.open.saturating_sub(now.running.get()),
-            Filter::NeedsPerson => counts.needs_person,
-            Filter::Succeeded => counts.succeeded,
-            Filter::Cancelled => counts.cancelled,
+            GridFilter::All => counts.total,
+            GridFilter::Failed => counts.failed,
+            GridFilter::Running => live_job.running.get(),
+            GridFilter::Waiting => counts.open.saturating_sub(live_job.running.get()),
+            GridFilter::NeedsReview => counts.needs_review,
+            GridFilter::Succeeded => counts.succeeded,
+            GridFilter::Cancelled => counts.cancelled,
         }
     };
     let drawing = state.map(|state| {
         view! {
-            <svg class="sign" viewBox="0 0 16 16" aria-hidden="true">
-                <path d=sign(state)></path>
+            <svg class="state-icon" viewBox="0 0 16 16" aria-hidden="true">
+                <path d=state_icon(state)></path>
             </svg>
         }
     });
-    let href = move || asked.rows(filter, &asked.words.get(), 0);
+    let href = move || route.rows_url(filter, &route.search.get(), 0);
     view! {
         <a
             href=href
             data-noscroll=""
             data-testid=format!("show-{filter}")
             data-state=state.map(TaskState::as_str)
-            aria-current=move || (asked.filter.get() == filter).then_some("true")
-            class:zero=move || count() == 0
+            aria-current=move || (route.filter.get() == filter).then_some("true")
+            class:is-empty=move || count() == 0
         >
             {drawing}
-            {words::filter(filter)}
+            {labels::filter_name(filter)}
             " "
-            <b>{move || words::thousands(count().into())}</b>
+            <b>{move || labels::group_thousands(count().into())}</b>
         </a>
     }
 }
 
-const fn state(filter: Filter) -> Option<TaskState> {
+const fn filter_state(filter: GridFilter) -> Option<TaskState> {
     match filter {
-        Filter::All => None,
-        Filter::Failed => Some(TaskState::Failed),
-        Filter::Running => Some(TaskState::Running),
-        Filter::Waiting => Some(TaskState::Queued),
-        Filter::NeedsPerson => Some(TaskState::NeedsPerson),
-        Filter::Succeeded => Some(TaskState::Succeeded),
-        Filter::Cancelled => Some(TaskState::Cancelled),
+        GridFilter::All => None,
+        GridFilter::Failed => Some(TaskState::Failed),
+        GridFilter::Running => Some(TaskState::Running),
+        GridFilter::Waiting => Some(TaskState::Queued),
+        GridFilter::NeedsReview => Some(TaskState::NeedsReview),
+        GridFilter::Succeeded => Some(TaskState::Succeeded),
+        GridFilter::Cancelled => Some(TaskState::Cancelled),
     }
 }
 
-fn search(asked: Asked) -> impl IntoView {
+fn search_form(route: JobRoute) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
     let navigate = use_navigate();
-    // What was last searched for from here.
-    let sought = StoredValue::new(asked.words.get_untracked());
+    // Last search text that this field submitted.
+    let sought = StoredValue::new(route.search.get_untracked());
     let seek = move || {
         let Some(field) = field.get_untracked() else { return };
         let words = field.value().trim().to_owned();
-        if words != asked.words.get_untracked() {
-            let to = untrack(|| asked.rows(asked.filter.get(), &words, 0));
+        if words != route.search.get_untracked() {
+            let to = untrack(|| route.rows_url(route.filter.get(), &words, 0));
             sought.set_value(words);
             let options =
                 NavigateOptions { scroll: false, replace: true, ..NavigateOptions::default() };
             navigate(&to, options);
         }
     };
-    // Whoever goes back finds the words of that address in the field; who
-    // typed on meanwhile is let alone.
+    // Going back puts the search text of that URL into the field, but text typed
+    // in the meantime is not overwritten.
     Effect::new(move |_| {
-        let words = asked.words.get();
+        let words = route.search.get();
         if let Some(field) = field.get()
             && sought.with_value(|sought| *sought != words)
         {
@@ -103,12 +104,12 @@ fn search(asked: Asked) -> impl IntoView {
         }
     });
     let at_once = seek.clone();
-    let mut typed = debounce(TYPED, move |()| seek());
+    let mut typed = debounce(SEARCH_DEBOUNCE, move |()| seek());
     view! {
         <form
             class="search"
             method="get"
-            action=move || format!("/jobs/{}", asked.job.get())
+            action=move || format!("/jobs/{}", route.job.get())
             autocomplete="off"
             role="search"
             on:submit=move |event: ev::SubmitEvent| {
@@ -116,19 +117,19 @@ fn search(asked: Asked) -> impl IntoView {
                 at_once();
             }
         >
-            <input type="hidden" name="show" value=move || asked.filter.get().as_str()/>
+            <input type="hidden" name="show" value=move || route.filter.get().as_str()/>
             <input
                 id="search-items"
                 type="search"
                 name="q"
                 aria-label="Search items"
-                data-testid="search"
+                data-testid="item-search"
                 placeholder="SKU or title"
-                value=asked.words.get_untracked()
+                value=route.search.get_untracked()
                 node_ref=field
                 on:input=move |_| typed(())
             />
-            <button class="unscripted">"Search"</button>
+            <button class="no-script">"Search"</button>
         </form>
     }
 }

@@ -1,51 +1,51 @@
-//! The part of the grid that the browser holds, and the part of it that is
-//! drawn: what is seen and a margin.
+//! The rows of the grid that the browser has loaded, and the rows that are drawn: the visible
+//! ones and a margin.
 
-use super::keys::Spot;
+use super::keyboard::CellPosition;
 use crate::{
-    data::job::{GridPage, WINDOW, ask_grid},
-    live::Live,
-    page::job::{asked::Asked, header::Now, once_a_second},
+    live::LiveState,
+    page::job::{header::LiveJob, route_state::JobRoute, throttle_effect},
+    page_data::job::{GridPage, WINDOW_ROWS, grid_query},
 };
 use contract::{
     JobId,
-    api::{Filter, Grid, GridRow},
+    api::{Grid, GridFilter, GridRow},
 };
 use leptos::{ev, html, prelude::*, task::spawn_local};
 use std::sync::Arc;
 use wasm_bindgen::JsCast;
 
-/// Height of a row until it is measured, CSS pixels; as in style/job.css.
-const ROW: f64 = 36.0;
-/// Rows that are drawn above and below those that are seen.
-const MARGIN: u32 = 10;
-/// The drawn part moves by so many rows at once.
-const STEP: u32 = 5;
+/// Height of a row until it is measured, in CSS pixels. It matches style/job.css.
+const DEFAULT_ROW_HEIGHT: f64 = 36.0;
+/// Number of rows drawn above and below the visible ones.
+const OVERSCAN_ROWS: u32 = 10;
+/// Number of rows by which the drawn range moves.
+const WINDOW_STEP_ROWS: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum ReadState {
     Idle,
-    Asked,
+    Pending,
     Failed,
 }
 
-/// Rows as they were read.
-struct Held {
+/// Rows as loaded from the server.
+struct LoadedRows {
     seq: i64,
-    filter: Filter,
-    words: String,
+    filter: GridFilter,
+    search: String,
     matching: u32,
     offset: u32,
     rows: Vec<Arc<GridRow>>,
 }
 
-impl Held {
-    fn new(seq: i64, filter: Filter, words: String, grid: Grid) -> Self {
+impl LoadedRows {
+    fn new(seq: i64, filter: GridFilter, words: String, grid: Grid) -> Self {
         let Grid { matching, offset, rows } = grid;
         Self {
             seq,
             filter,
-            words,
+            search: words,
             matching,
             offset,
             rows: rows.into_iter().map(Arc::new).collect(),
@@ -57,146 +57,147 @@ impl Held {
     }
 }
 
-/// Cheap to copy.
+/// State of the grid. Cheap to copy.
 #[derive(Clone, Copy)]
-pub struct Window {
+pub struct GridWindow {
     pub job: JobId,
-    pub asked: Asked,
-    /// Columns of tasks.
-    pub width: usize,
-    live: Live,
-    now: Now,
-    held: RwSignal<Held>,
-    /// First place, and the one behind the last, that should be drawn.
-    wanted: RwSignal<(u32, u32)>,
-    /// The same of what is drawn: wanted and held.
-    pub span: Memo<(u32, u32)>,
-    pub reading: RwSignal<Reading>,
+    pub route: JobRoute,
+    /// Number of task columns.
+    pub column_count: usize,
+    live: LiveState,
+    live_job: LiveJob,
+    loaded: RwSignal<LoadedRows>,
+    /// Range of rows that should be drawn; the end is exclusive.
+    wanted_range: RwSignal<(u32, u32)>,
+    /// Range of rows that are drawn: wanted and loaded.
+    pub drawn_range: Memo<(u32, u32)>,
+    pub read_state: RwSignal<ReadState>,
     pub region: NodeRef<html::Div>,
-    row: RwSignal<f64>,
-    /// The cell that has the focus, or had it last.
-    pub current: RwSignal<Option<Spot>>,
-    /// The first row that is seen; `None` before scripts run.
-    seen: RwSignal<Option<u32>>,
-    /// What the cell that has the focus tells.
-    pub told: RwSignal<Option<String>>,
-    /// The cell that gets the focus once it is drawn.
-    coming: StoredValue<Option<Spot>>,
-    /// Of the last question to the server.
-    number: StoredValue<u32>,
+    row_height: RwSignal<f64>,
+    /// Cell that has the focus, or had it last.
+    pub focused_cell: RwSignal<Option<CellPosition>>,
+    /// First visible row; `None` before scripts run.
+    first_visible_row: RwSignal<Option<u32>>,
+    /// Label of the cell that has the focus.
+    pub announcement: RwSignal<Option<String>>,
+    /// Cell that gets the focus once it is drawn.
+    pending_focus: StoredValue<Option<CellPosition>>,
+    /// Number of the last request to the server.
+    request_number: StoredValue<u32>,
 }
 
-impl Window {
-    pub fn new(now: Now, asked: Asked, width: usize, first: Grid) -> Self {
-        let live = expect_context::<Live>();
-        let (job, seq) = now.page.with_untracked(|page| (page.job.id, page.since.seq));
-        let (filter, words) = (asked.filter.get_untracked(), asked.words.get_untracked());
-        let held = Held::new(seq, filter, words, first);
-        let wanted = RwSignal::new((held.offset, held.end()));
-        let held = RwSignal::new(held);
+impl GridWindow {
+    pub fn new(live_job: LiveJob, route: JobRoute, width: usize, first: Grid) -> Self {
+        let live = expect_context::<LiveState>();
+        let (job, seq) = live_job.page.with_untracked(|page| (page.job.id, page.context.seq));
+        let (filter, words) = (route.filter.get_untracked(), route.search.get_untracked());
+        let loaded = LoadedRows::new(seq, filter, words, first);
+        let wanted = RwSignal::new((loaded.offset, loaded.end()));
+        let loaded = RwSignal::new(loaded);
         let span = Memo::new(move |_| {
             let (from, to) = wanted.get();
-            held.with(|held| {
-                let from = from.clamp(held.offset, held.end());
-                (from, to.clamp(from, held.end()))
+            loaded.with(|loaded| {
+                let from = from.clamp(loaded.offset, loaded.end());
+                (from, to.clamp(from, loaded.end()))
             })
         });
         Self {
             job,
-            asked,
-            width,
+            route,
+            column_count: width,
             live,
-            now,
-            held,
-            wanted,
-            span,
-            reading: RwSignal::new(Reading::Idle),
+            live_job,
+            loaded,
+            wanted_range: wanted,
+            drawn_range: span,
+            read_state: RwSignal::new(ReadState::Idle),
             region: NodeRef::new(),
-            row: RwSignal::new(ROW),
-            current: RwSignal::new(None),
-            seen: RwSignal::new(None),
-            told: RwSignal::new(None),
-            coming: StoredValue::new(None),
-            number: StoredValue::new(0),
+            row_height: RwSignal::new(DEFAULT_ROW_HEIGHT),
+            focused_cell: RwSignal::new(None),
+            first_visible_row: RwSignal::new(None),
+            announcement: RwSignal::new(None),
+            pending_focus: StoredValue::new(None),
+            request_number: StoredValue::new(0),
         }
     }
 
-    /// How many rows match.
+    /// Returns the number of matching rows.
     pub fn matching(self) -> u32 {
-        self.held.with(|held| held.matching)
+        self.loaded.with(|loaded| loaded.matching)
     }
 
-    pub fn matching_now(self) -> u32 {
-        self.held.with_untracked(|held| held.matching)
+    pub fn matching_untracked(self) -> u32 {
+        self.loaded.with_untracked(|loaded| loaded.matching)
     }
 
-    /// What the rows were asked by.
-    pub fn answered(self) -> (Filter, String) {
-        self.held.with(|held| (held.filter, held.words.clone()))
+    /// Returns the filter and search text of the loaded rows.
+    pub fn loaded_query(self) -> (GridFilter, String) {
+        self.loaded.with(|loaded| (loaded.filter, loaded.search.clone()))
     }
 
-    /// Rows to draw, each with the place in the journal that it is as of.
-    pub fn drawn(self) -> Vec<(i64, Arc<GridRow>)> {
-        let (from, to) = self.span.get();
-        self.held.with(|held| {
-            let rows = held.rows.iter().skip((from - held.offset) as usize);
-            rows.take((to - from) as usize).map(|row| (held.seq, Arc::clone(row))).collect()
+    /// Returns the rows to draw, each with the `seq` at which it was read.
+    pub fn rows_to_draw(self) -> Vec<(i64, Arc<GridRow>)> {
+        let (from, to) = self.drawn_range.get();
+        self.loaded.with(|loaded| {
+            let rows = loaded.rows.iter().skip((from - loaded.offset) as usize);
+            rows.take((to - from) as usize).map(|row| (loaded.seq, Arc::clone(row))).collect()
         })
     }
 
-    /// CSS pixels.
+    /// Returns the height of a number of rows, in CSS pixels.
     pub fn height_of(self, rows: u32) -> f64 {
-        f64::from(rows) * self.row.get()
+        f64::from(rows) * self.row_height.get()
     }
 
-    /// One cell of the grid is a stop of the Tab key: the current one, or the
-    /// first that is seen. Without scripts each is.
-    pub fn tab_stop(self, place: u32, column: usize) -> Option<&'static str> {
-        let seen = self.seen.get()?;
-        let (from, to) = self.span.get();
-        let stop = self.current.get().filter(|(place, _)| (from..to).contains(place));
-        Some(if stop.unwrap_or((seen, 0)) == (place, column) { "0" } else { "-1" })
+    /// Returns the `tabindex` of a cell. The Tab key stops at one cell of the grid: the focused
+    /// one, or the first visible one. Without scripts it stops at every cell.
+    pub fn tab_stop(self, row_index: u32, column: usize) -> Option<&'static str> {
+        let seen = self.first_visible_row.get()?;
+        let (from, to) = self.drawn_range.get();
+        let stop = self.focused_cell.get().filter(|(row_index, _)| (from..to).contains(row_index));
+        Some(if stop.unwrap_or((seen, 0)) == (row_index, column) { "0" } else { "-1" })
     }
 
-    /// Draws and reads as the user scrolls, filters and searches, and as
-    /// things happen.
-    pub fn follow(self) {
+    /// Draws and loads rows as the user scrolls, filters and searches, and as facts
+    /// arrive.
+    pub fn track_changes(self) {
         Effect::new(move |_| {
             if let Some(region) = self.region.get() {
-                let from = self.held.with_untracked(|held| held.offset);
+                let from = self.loaded.with_untracked(|loaded| loaded.offset);
                 self.measure();
-                region.set_scroll_top(pixels(f64::from(from) * self.row.get_untracked()));
-                self.look();
+                region.set_scroll_top(pixels(f64::from(from) * self.row_height.get_untracked()));
+                self.update_window();
             }
         });
-        let asked = self.asked;
-        let changed = move |_: &(Filter, String), _: Option<&(Filter, String)>, _: Option<()>| {
-            if let Some(region) = self.region.get_untracked() {
-                region.set_scroll_top(0);
-            }
-            self.current.set(None);
-            self.told.set(None);
-            self.read(0);
-        };
-        Effect::watch(move || (asked.filter.get(), asked.words.get()), changed, false);
-        Effect::watch(move || self.live.resync.get(), move |_, _, _| self.again(), false);
-        // It had no height while another view was shown.
+        let route = self.route;
+        let changed =
+            move |_: &(GridFilter, String), _: Option<&(GridFilter, String)>, _: Option<()>| {
+                if let Some(region) = self.region.get_untracked() {
+                    region.set_scroll_top(0);
+                }
+                self.focused_cell.set(None);
+                self.announcement.set(None);
+                self.load(0);
+            };
+        Effect::watch(move || (route.filter.get(), route.search.get()), changed, false);
+        Effect::watch(move || self.live.resync_count.get(), move |_, _, _| self.reload(), false);
+        // The grid had no height while another tab was shown.
         let shown = move |_: &_, _: Option<&_>, _: Option<()>| {
             request_animation_frame(move || {
                 self.measure();
-                self.look();
+                self.update_window();
             });
         };
-        Effect::watch(move || asked.view.get(), shown, false);
+        Effect::watch(move || route.view.get(), shown, false);
         let facts = move || {
-            if asked.filter.get() != Filter::All {
-                self.live.pulse(self.job);
-                self.now.running.track();
+            if route.filter.get() != GridFilter::All {
+                self.live.job_seq(self.job);
+                self.live_job.running.track();
             }
         };
-        once_a_second(facts, move || self.again());
+        throttle_effect(facts, move || self.reload());
         Effect::new(move |_| {
-            let resized = window_event_listener(ev::resize, move |_| self.look());
+            let resized = window_event_listener(ev::resize, move |_| self.update_window());
             on_cleanup(move || resized.remove());
         });
     }
@@ -206,75 +207,76 @@ impl Window {
         if let Ok(Some(row)) = region.query_selector("tbody tr[aria-rowindex]") {
             let height = row.get_bounding_client_rect().height();
             if height > 1.0 {
-                self.row.set(height);
+                self.row_height.set(height);
             }
         }
     }
 
-    /// How many rows have room.
+    /// Returns how many rows fit into the visible area.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub fn rows_seen(self) -> u32 {
+    pub fn visible_row_count(self) -> u32 {
         let tall = self.region.get_untracked().map_or(0, |region| region.client_height());
-        (f64::from(tall) / self.row.get_untracked()) as u32
+        (f64::from(tall) / self.row_height.get_untracked()) as u32
     }
 
-    /// Draws what is seen now, and reads what of it is not here.
+    /// Draws the visible rows, and loads missing ones.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub fn look(self) {
+    pub fn update_window(self) {
         let Some(region) = self.region.try_get_untracked().flatten() else { return };
-        let first = (f64::from(region.scroll_top()) / self.row.get_untracked()) as u32;
+        let first = (f64::from(region.scroll_top()) / self.row_height.get_untracked()) as u32;
         let (matching, offset, end) =
-            self.held.with_untracked(|held| (held.matching, held.offset, held.end()));
-        let from = first.saturating_sub(MARGIN) / STEP * STEP;
-        let to = (first + self.rows_seen() + 1 + MARGIN).div_ceil(STEP) * STEP;
+            self.loaded.with_untracked(|loaded| (loaded.matching, loaded.offset, loaded.end()));
+        let from = first.saturating_sub(OVERSCAN_ROWS) / WINDOW_STEP_ROWS * WINDOW_STEP_ROWS;
+        let to = (first + self.visible_row_count() + 1 + OVERSCAN_ROWS).div_ceil(WINDOW_STEP_ROWS)
+            * WINDOW_STEP_ROWS;
         let wanted = (from.min(matching), to.min(matching));
-        if self.seen.get_untracked() != Some(first) {
-            self.seen.set(Some(first));
+        if self.first_visible_row.get_untracked() != Some(first) {
+            self.first_visible_row.set(Some(first));
         }
-        if self.wanted.get_untracked() != wanted {
-            self.wanted.set(wanted);
+        if self.wanted_range.get_untracked() != wanted {
+            self.wanted_range.set(wanted);
         }
         let lacks = wanted.0 < offset || wanted.1 > end;
-        if lacks && self.reading.get_untracked() != Reading::Asked {
-            self.read((wanted.0 + wanted.1).saturating_sub(WINDOW) / 2);
+        if lacks && self.read_state.get_untracked() != ReadState::Pending {
+            self.load((wanted.0 + wanted.1).saturating_sub(WINDOW_ROWS) / 2);
         }
     }
 
-    /// Reads the same rows anew.
-    pub fn again(self) {
-        self.read(self.held.with_untracked(|held| held.offset));
+    /// Loads the same rows again.
+    pub fn reload(self) {
+        self.load(self.loaded.with_untracked(|loaded| loaded.offset));
     }
 
-    /// Reads rows from place `offset` on. An answer to an older question is
-    /// not heard any more.
-    fn read(self, offset: u32) {
-        let number = self.number.get_value().wrapping_add(1);
-        self.number.set_value(number);
-        self.reading.set(Reading::Asked);
-        let (filter, words) = (self.asked.filter.get_untracked(), self.asked.words.get_untracked());
+    /// Loads rows from `offset`. The response to an older request is ignored.
+    fn load(self, offset: u32) {
+        let number = self.request_number.get_value().wrapping_add(1);
+        self.request_number.set_value(number);
+        self.read_state.set(ReadState::Pending);
+        let (filter, words) =
+            (self.route.filter.get_untracked(), self.route.search.get_untracked());
         spawn_local(async move {
             let id = self.job.to_string();
-            let answer = ask_grid(id, filter, words.clone(), offset, WINDOW).read().await;
-            if self.number.try_get_value() != Some(number) {
+            let answer = grid_query(id, filter, words.clone(), offset, WINDOW_ROWS).fetch().await;
+            if self.request_number.try_get_value() != Some(number) {
                 return;
             }
             match answer {
                 Ok(GridPage { seq, grid }) => {
-                    self.live.read(seq, grid.rows.iter().flat_map(|row| &row.cells));
-                    self.held.set(Held::new(seq, filter, words, grid));
-                    self.reading.set(Reading::Idle);
-                    self.look();
-                    request_animation_frame(move || self.focus());
+                    self.live.apply_snapshot(seq, grid.rows.iter().flat_map(|row| &row.cells));
+                    self.loaded.set(LoadedRows::new(seq, filter, words, grid));
+                    self.read_state.set(ReadState::Idle);
+                    self.update_window();
+                    request_animation_frame(move || self.apply_pending_focus());
                 }
-                Err(_) => self.reading.set(Reading::Failed),
+                Err(_) => self.read_state.set(ReadState::Failed),
             }
         });
     }
 
-    /// Brings a cell into view and gives it the focus.
-    pub fn go(self, to: Spot) {
+    /// Scrolls a cell into view and focuses it.
+    pub fn focus_cell(self, to: CellPosition) {
         let Some(region) = self.region.get_untracked() else { return };
-        let row = self.row.get_untracked();
+        let row = self.row_height.get_untracked();
         let head = region.query_selector("thead").ok().flatten();
         let head = head.map_or(row, |head| head.get_bounding_client_rect().height());
         let top = f64::from(to.0) * row;
@@ -285,22 +287,22 @@ impl Window {
         } else if top + row > now + room {
             region.set_scroll_top(pixels(top + row - room) + 1);
         }
-        self.coming.set_value(Some(to));
-        self.look();
-        request_animation_frame(move || self.focus());
+        self.pending_focus.set_value(Some(to));
+        self.update_window();
+        request_animation_frame(move || self.apply_pending_focus());
     }
 
-    fn focus(self) {
-        let (Some(Some((place, column))), Some(Some(region))) =
-            (self.coming.try_get_value(), self.region.try_get_untracked())
+    fn apply_pending_focus(self) {
+        let (Some(Some((row_index, column))), Some(Some(region))) =
+            (self.pending_focus.try_get_value(), self.region.try_get_untracked())
         else {
             return;
         };
         let cell =
-            format!("tr[aria-rowindex=\"{}\"] [aria-colindex=\"{}\"] a", place + 2, column + 2);
+            format!("tr[aria-rowindex=\"{}\"] [aria-colindex=\"{}\"] a", row_index + 2, column + 2);
         let found = region.query_selector(&cell).ok().flatten();
         if let Some(cell) = found.as_ref().and_then(|cell| cell.dyn_ref::<web_sys::HtmlElement>()) {
-            self.coming.set_value(None);
+            self.pending_focus.set_value(None);
             let _ = cell.focus();
         }
     }

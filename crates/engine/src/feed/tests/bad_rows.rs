@@ -1,19 +1,19 @@
-//! Rows that can't be uploaded: each is named with line, column and reason,
-//! and the others are read.
+//! Rows that can't be uploaded: each is listed with line, column and reason, and all others
+//! are read.
 
 use super::*;
 
-/// The only bad row of a file that has the rows given between good ones, of
-/// which the first is in line 2 and the row in line 3.
-fn bad_row(row: &str) -> String {
-    let feed = feed(&format!("Sku,Title,Price,Vendor\nok-1,Mug,1,\n{row}\nok-2,Cup,2,\n"));
+/// Returns the message of the only bad row in a file where `row` is in line 3, between good
+/// ones.
+fn only_bad_row_message(row: &str) -> String {
+    let feed = read_text(&format!("Sku,Title,Price,Vendor\nok-1,Mug,1,\n{row}\nok-2,Cup,2,\n"));
     assert_eq!(skus(&feed), ["ok-1", "ok-2"], "{row:?}");
-    assert_eq!((feed.rows, feed.bad_total), (3, 1), "{row:?}");
-    bad(&feed).remove(0)
+    assert_eq!((feed.row_count, feed.bad_rows_total), (3, 1), "{row:?}");
+    bad_row_messages(&feed).remove(0)
 }
 
 #[test]
-fn each_is_named_with_line_column_and_reason() {
+fn bad_rows_are_listed_with_line_column_and_reason() {
     let long = "x".repeat(256);
     let cases = [
         (",Plate,1,", "3 Sku: the SKU is missing"),
@@ -56,20 +56,21 @@ fn each_is_named_with_line_column_and_reason() {
         ),
     ];
     for (row, expected) in cases {
-        assert_eq!(bad_row(row), expected);
+        assert_eq!(only_bad_row_message(row), expected);
     }
 }
 
 #[test]
 fn limits_count_characters_and_are_inclusive() {
     let (sku, title, vendor) = ("ä".repeat(64), "ü".repeat(255), "x".repeat(32 << 10));
-    let feed = feed(&format!("sku,title,price,vendor\n{sku},{title},1000000000.00,{vendor}\n"));
-    assert_eq!(bad(&feed), [""; 0]);
+    let feed =
+        read_text(&format!("sku,title,price,vendor\n{sku},{title},1000000000.00,{vendor}\n"));
+    assert_eq!(bad_row_messages(&feed), [""; 0]);
     assert_eq!(skus(&feed), [sku]);
 }
 
 #[test]
-fn a_line_is_what_an_editor_shows_whatever_ends_it() {
+fn lines_are_counted_as_in_an_editor_for_all_line_ends() {
     for end in ["\n", "\r\n", "\r"] {
         let text = [
             "sku,title,price,description", // 1
@@ -88,10 +89,10 @@ fn a_line_is_what_an_editor_shows_whatever_ends_it() {
         ]
         .join(end);
         for bom in ["", "\u{feff}"] {
-            let feed = feed(&[bom, &text].concat());
-            let lines: Vec<_> = feed.bad.iter().map(|row| row.line).collect();
+            let feed = read_text(&[bom, &text].concat());
+            let lines: Vec<_> = feed.bad_rows.iter().map(|row| row.line).collect();
             assert_eq!(lines, [6, 10, 12], "{end:?}");
-            assert_eq!((skus(&feed), feed.rows), (vec!["a"], 4), "{end:?}");
+            assert_eq!((skus(&feed), feed.row_count), (vec!["a"], 4), "{end:?}");
             let description = feed.products[0].description.as_deref();
             assert_eq!(description, Some(["one", "", "two"].join(end).as_str()));
         }
@@ -99,10 +100,10 @@ fn a_line_is_what_an_editor_shows_whatever_ends_it() {
 }
 
 #[test]
-fn of_two_rows_with_one_sku_the_second_is_bad_even_if_the_first_is_too() {
-    let feed = feed("sku,title,price\na,Mug,x\na,Cup,1\nb,Jug,1\n");
+fn the_second_of_two_rows_with_one_sku_is_bad_even_if_the_first_is_too() {
+    let feed = read_text("sku,title,price\na,Mug,x\na,Cup,1\nb,Jug,1\n");
     assert_eq!(
-        bad(&feed),
+        bad_row_messages(&feed),
         [
             "2 price: the price is not a number (write it like 19.90)",
             "3 sku: the SKU “a” is already in line 2: use each SKU once",
@@ -112,9 +113,9 @@ fn of_two_rows_with_one_sku_the_second_is_bad_even_if_the_first_is_too() {
 }
 
 #[test]
-fn a_thousand_are_listed_and_all_are_counted() {
+fn a_thousand_bad_rows_are_listed_and_all_are_counted() {
     let rows: String = (0..2_500).map(|n| format!("s{n},Mug,free\n")).collect();
-    let feed = feed(&["sku,title,price\n", &rows].concat());
-    assert_eq!((feed.bad.len(), feed.bad_total), (1_000, 2_500));
-    assert_eq!(feed.bad.last().map(|row| row.line), Some(1_001));
+    let feed = read_text(&["sku,title,price\n", &rows].concat());
+    assert_eq!((feed.bad_rows.len(), feed.bad_rows_total), (1_000, 2_500));
+    assert_eq!(feed.bad_rows.last().map(|row| row.line), Some(1_001));
 }

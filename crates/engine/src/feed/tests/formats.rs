@@ -1,10 +1,10 @@
-//! Formats are told by their headers; what plain files may say.
+//! Detection of formats, and the plain format.
 
 use super::*;
 use crate::feed::Format;
 
 #[test]
-fn a_format_is_told_by_its_header_in_any_case_and_order() {
+fn the_format_is_detected_from_the_header_in_any_case_and_order() {
     for (text, format) in [
         ("PRICE,extra,Title,SKU\n1.50,x,Mug,a\n", Format::Plain),
         ("Product_SKU,name,unit-price\na,Mug,1.5\n", Format::Plain),
@@ -14,7 +14,7 @@ fn a_format_is_told_by_its_header_in_any_case_and_order() {
         ("ID,Type,SKU,Name,Regular price\n1,simple,a,Mug,1.50\n", Format::WooCommerce),
         ("SKU,Name,Sale price,Regular price\na,Mug,1,1.50\n", Format::WooCommerce),
     ] {
-        let feed = feed(text);
+        let feed = read_text(text);
         assert_eq!(feed.format, format, "{text:?}");
         assert_eq!(feed.products, [product("a", "Mug", 150)], "{text:?}");
     }
@@ -22,7 +22,7 @@ fn a_format_is_told_by_its_header_in_any_case_and_order() {
 
 #[test]
 fn a_plain_row_may_be_a_variant_of_another_in_any_order() {
-    let feed = feed(
+    let feed = read_text(
         "sku,title,price,parent,vendor\n\
          m-1,Blue,3,mug,\nmug,Mug,2,,Acme\ncup,Cup,1,,\nm-2,Red,4,mug,\n",
     );
@@ -32,7 +32,7 @@ fn a_plain_row_may_be_a_variant_of_another_in_any_order() {
         ..product("mug", "Mug", 200)
     };
     assert_eq!(feed.products, [mug, product("cup", "Cup", 100)]);
-    assert_eq!((feed.rows, feed.variants), (4, 2));
+    assert_eq!((feed.row_count, feed.variant_count), (4, 2));
 }
 
 #[test]
@@ -50,33 +50,37 @@ fn a_bad_variant_leaves_its_whole_product_out() {
              comma",
         ),
     ] {
-        let feed = feed(&format!("{header}{row}\n"));
-        assert_eq!(bad(&feed), [format!("5 {reason} {left_out}")], "{row}");
+        let feed = read_text(&format!("{header}{row}\n"));
+        assert_eq!(bad_row_messages(&feed), [format!("5 {reason} {left_out}")], "{row}");
         assert_eq!(skus(&feed), ["cup"], "{row}");
     }
 }
 
 #[test]
 fn the_second_of_two_rows_with_one_sku_is_the_bad_one_whatever_they_are() {
-    let feed = feed("sku,title,price,parent\nm-1,Blue,3,mug\nm-1,Cup,1,\nmug,Mug,2,\n");
-    assert_eq!(bad(&feed), ["3 sku: the SKU “m-1” is already in line 2: use each SKU once"]);
+    let feed = read_text("sku,title,price,parent\nm-1,Blue,3,mug\nm-1,Cup,1,\nmug,Mug,2,\n");
+    assert_eq!(
+        bad_row_messages(&feed),
+        ["3 sku: the SKU “m-1” is already in line 2: use each SKU once"]
+    );
     assert_eq!(skus(&feed), ["mug"]);
 }
 
 #[test]
 fn a_row_with_too_few_cells_below_a_product_with_variants_may_be_one_of_them() {
-    let feed = feed("sku,title,price,parent\ncup,Cup,1,\nmug,Mug,2,\nm-1,Blue,3,mug\nm-2,Red,1\n");
+    let feed =
+        read_text("sku,title,price,parent\ncup,Cup,1,\nmug,Mug,2,\nm-1,Blue,3,mug\nm-2,Red,1\n");
     assert_eq!(skus(&feed), ["cup"]);
-    assert_eq!(feed.bad_total, 1);
+    assert_eq!(feed.bad_rows_total, 1);
     let text = "sku,title,price,parent\nmug,Mug,2,\nm-1,Blue,3,mug\ncup,Cup,1,\njug,Jug,1\n";
-    assert_eq!(skus(&super::feed(text)), ["mug", "cup"]);
+    assert_eq!(skus(&super::read_text(text)), ["mug", "cup"]);
 }
 
 #[test]
-fn a_variant_of_nothing_is_bad() {
-    let feed = feed("sku,title,price,parent\na,Mug,1,\nb,Blue,1,z\nc,Red,1,c\nd,Green,1,b\n");
+fn a_variant_without_its_product_is_bad() {
+    let feed = read_text("sku,title,price,parent\na,Mug,1,\nb,Blue,1,z\nc,Red,1,c\nd,Green,1,b\n");
     assert_eq!(
-        bad(&feed),
+        bad_row_messages(&feed),
         [
             "3 parent: the parent “z” is not a product of this file",
             "4 parent: the parent “c” is not a product of this file",

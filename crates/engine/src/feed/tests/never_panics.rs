@@ -1,11 +1,11 @@
-//! Whatever is uploaded, the reader answers, and what it answers holds.
+//! The reader returns for any input, and its result keeps the invariants.
 
 use super::*;
 use proptest::{collection::vec, prelude::*};
 use std::collections::HashSet;
 
-/// Files that get past the header: a known one and cells that are nearly right.
-fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
+/// Files with a known header and cells that are nearly valid.
+fn almost_valid_files() -> impl Strategy<Value = Vec<u8>> {
     let header = prop::sample::select(vec![
         "sku,title,price,parent\n",
         "sku;title;price;parent\r\n",
@@ -45,17 +45,17 @@ fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(header, pieces)| [header, &pieces.concat()].concat().into_bytes())
 }
 
-fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
+fn check_invariants(bytes: &[u8]) -> Result<(), TestCaseError> {
     let Ok(feed) = read(bytes) else { return Ok(()) };
     let lines = 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u64;
-    prop_assert!(feed.bad.iter().all(|row| (2..=lines).contains(&row.line)));
-    prop_assert!(feed.products.len() as u64 + feed.bad_total.min(1) <= feed.rows);
+    prop_assert!(feed.bad_rows.iter().all(|row| (2..=lines).contains(&row.line)));
+    prop_assert!(feed.products.len() as u64 + feed.bad_rows_total.min(1) <= feed.row_count);
     let mut seen = HashSet::new();
     for product in &feed.products {
         prop_assert!(seen.insert(&product.sku), "{} twice", product.sku);
         prop_assert!(!product.sku.is_empty() && !product.title.is_empty());
     }
-    prop_assert!(feed.bad_total > 0 || !feed.products.is_empty());
+    prop_assert!(feed.bad_rows_total > 0 || !feed.products.is_empty());
     Ok(())
 }
 
@@ -64,29 +64,28 @@ proptest! {
 
     #[test]
     fn on_any_bytes(bytes in vec(any::<u8>(), 0..400)) {
-        check(&bytes)?;
+        check_invariants(&bytes)?;
     }
 
     #[test]
     fn on_any_text(text in "\\PC{0,200}") {
-        check(text.as_bytes())?;
+        check_invariants(text.as_bytes())?;
     }
 
     #[test]
-    fn on_files_that_are_nearly_right(bytes in nearly_right()) {
-        check(&bytes)?;
+    fn on_almost_valid_files(bytes in almost_valid_files()) {
+        check_invariants(&bytes)?;
     }
 
-    /// The two readings of quotes agree: where the scan ends each row is where
-    /// the csv crate does.
+    /// The scanner ends each row where the csv crate does.
     #[test]
-    fn the_scan_and_the_csv_crate_see_the_same_rows(bytes in nearly_right()) {
-        use crate::feed::scan::scan;
+    fn the_scanner_and_the_csv_crate_see_the_same_rows(bytes in almost_valid_files()) {
+        use crate::feed::scanner::scan;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .from_reader(&bytes[..]);
         let widest = reader.byte_records().map(|record| record.unwrap().len()).max();
-        prop_assert_eq!(scan(&bytes, b',').widest.0.max(1), widest.unwrap_or(1));
+        prop_assert_eq!(scan(&bytes, b',').widest_row.0.max(1), widest.unwrap_or(1));
     }
 }

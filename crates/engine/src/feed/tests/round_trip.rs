@@ -1,11 +1,11 @@
-//! What failed can be corrected and uploaded again.
+//! Failed products can be written to a file and read again.
 
 use super::*;
 use crate::feed::failed_rows_csv;
 use proptest::{collection::vec, option, prelude::*};
 
-/// Texts as the reader gives them: not empty, without blanks around them. Made
-/// of what CSV, spreadsheets and the reader treat in a way of their own.
+/// Texts as the reader returns them, not empty and trimmed, made of characters that CSV,
+/// spreadsheets and the reader treat specially.
 fn text(max: usize) -> impl Strategy<Value = String> {
     let character = prop::sample::select(
         "ab'\"=+-@,;\t\r\n \\|éß\u{feff}\u{1F600}".chars().collect::<Vec<_>>(),
@@ -60,16 +60,16 @@ fn products() -> impl Strategy<Value = Vec<Product>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(products in products(), reason in ".{0,40}") {
+    fn written_products_are_read_again(products in products(), reason in ".{0,40}") {
         let file = failed_rows_csv(products.iter().map(|p| (p, reason.as_str())), true).unwrap();
         let feed = read(&file).unwrap();
-        prop_assert_eq!(bad(&feed), Vec::<String>::new());
+        prop_assert_eq!(bad_row_messages(&feed), Vec::<String>::new());
         prop_assert_eq!(feed.products, products);
     }
 }
 
 #[test]
-fn the_file_says_why_and_a_spreadsheet_runs_nothing_of_it() {
+fn failed_csv_has_reasons_and_escapes_formulas() {
     let mug = Product {
         description: Some("two\nlines".into()),
         vendor: Some("@acme".into()),
@@ -89,8 +89,8 @@ fn the_file_says_why_and_a_spreadsheet_runs_nothing_of_it() {
 }
 
 #[test]
-fn products_of_a_shop_s_export_survive_too() {
-    let shopify = feed(
+fn products_of_a_shopify_export_round_trip() {
+    let shopify = read_text(
         "Handle,Title,Option1 Value,Variant SKU,Variant Price\n\
          mug,Mug,Blue,,1\nmug,,Red,,2\ncup,'=Cup,Default Title,,3\n",
     );

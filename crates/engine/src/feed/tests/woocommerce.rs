@@ -4,7 +4,7 @@ const HEADER: &str = "ID,Type,SKU,Name,Short description,Description,Regular pri
                       Attribute 1 name,Attribute 1 value(s),Attribute 2 value(s)\n";
 
 fn woocommerce(rows: &[&str]) -> Feed {
-    feed(&[HEADER, &rows.join("\n")].concat())
+    read_text(&[HEADER, &rows.join("\n")].concat())
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn variations_are_grouped_under_the_parent_that_they_name() {
     };
     let card = Product { description: Some("Short".into()), ..product("card", "Card", 500) };
     assert_eq!(feed.products, [tee, card]);
-    assert_eq!((bad(&feed), feed.variants), (vec![], 2));
+    assert_eq!((bad_row_messages(&feed), feed.variant_count), (vec![], 2));
 }
 
 #[test]
@@ -33,10 +33,10 @@ fn a_variation_without_a_sku_gets_one_and_may_share_its_parents_once() {
         "21,variation,,Tee - S,,,1,,tee,Size,S,",
         "22,variation,tee,Tee - M,,,1,,tee,Size,M,",
     ]);
-    assert_eq!(bad(&feed), [""; 0]);
+    assert_eq!(bad_row_messages(&feed), [""; 0]);
     let variants = &feed.products[0].variants;
     assert_eq!(*variants, [variant("tee-s", "S", 100), variant("tee", "M", 100)]);
-    assert_eq!(notes(&feed), ["3 no SKU is given: “tee-s” is used"]);
+    assert_eq!(note_messages(&feed), ["3 no SKU is given: “tee-s” is used"]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn bad_rows_are_named_and_leave_whole_products_out() {
         "30,variation,pot,Pot - M,,,1,,pot,Size,M,",
     ]);
     assert_eq!(
-        bad(&feed),
+        bad_row_messages(&feed),
         [
             "4 Regular price: the price is missing (so the whole product “tee” is left out)",
             "5 Parent: the parent “id:99” is not a product of this file",
@@ -71,6 +71,6 @@ fn bad_rows_are_named_and_leave_whole_products_out() {
 
 #[test]
 fn decimal_commas_are_read_between_semicolons() {
-    let feed = feed("Type;SKU;Name;Regular price\nsimple;a;Mug;19,90\n");
+    let feed = read_text("Type;SKU;Name;Regular price\nsimple;a;Mug;19,90\n");
     assert_eq!(feed.products, [product("a", "Mug", 1990)]);
 }

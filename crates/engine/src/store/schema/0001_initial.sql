@@ -1,3 +1,5 @@
+-- Times are UTC in milliseconds; flags are 0 or 1. {uuid} is the database's type
+-- for UUIDs, {bytewise_collation} compares texts byte by byte.
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE users (
   id {uuid} PRIMARY KEY, email TEXT NOT NULL UNIQUE, role TEXT NOT NULL,
@@ -26,7 +28,7 @@ CREATE TABLE jobs (
   paused BIGINT NOT NULL DEFAULT 0, cancel_requested BIGINT NOT NULL DEFAULT 0,
   total BIGINT NOT NULL, open BIGINT NOT NULL, succeeded BIGINT NOT NULL DEFAULT 0,
   failed BIGINT NOT NULL DEFAULT 0, cancelled BIGINT NOT NULL DEFAULT 0,
-  needs_person BIGINT NOT NULL DEFAULT 0,
+  needs_review BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL, finished_at BIGINT
 );
 CREATE INDEX jobs_by_user ON jobs (user_id, id);
@@ -40,23 +42,32 @@ CREATE TABLE tasks (
   user_id {uuid} NOT NULL, cause_id {uuid},
   kind TEXT NOT NULL, version BIGINT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL,
   channel TEXT, sku TEXT NOT NULL, title TEXT NOT NULL, row_no BIGINT NOT NULL,
-  body TEXT NOT NULL, memo TEXT,
-  state TEXT NOT NULL, attempt BIGINT NOT NULL DEFAULT 0, lost BIGINT NOT NULL DEFAULT 0,
-  unsure BIGINT NOT NULL DEFAULT 0, waiting_for TEXT,
+  body TEXT NOT NULL, checkpoint TEXT,
+  state TEXT NOT NULL, attempt BIGINT NOT NULL DEFAULT 0, lease_losses BIGINT NOT NULL DEFAULT 0,
+  outcome_unknown BIGINT NOT NULL DEFAULT 0, waiting_for TEXT,
   run_after BIGINT NOT NULL, published_at BIGINT, started_at BIGINT,
   lease_owner TEXT, lease_until BIGINT, fence BIGINT NOT NULL DEFAULT 0,
   outcome TEXT, traceparent TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL
 );
+-- The grid of a job, in the order of the file.
 CREATE INDEX tasks_by_job ON tasks (job_id, row_no, id);
+-- The grid filtered by state, the tasks to cancel or to retry, the flow's counts.
 CREATE INDEX tasks_by_job_state ON tasks (job_id, state, row_no);
-CREATE INDEX tasks_caused ON tasks (job_id) WHERE cause_id IS NOT NULL;
-CREATE INDEX tasks_to_publish ON tasks (queue, job_id, run_after)
+-- The flow of a job that has follow-ups; most jobs have none.
+CREATE INDEX tasks_with_cause ON tasks (job_id) WHERE cause_id IS NOT NULL;
+-- The relay reads the next due tasks of each job, without sorting.
+CREATE INDEX tasks_to_publish ON tasks (queue, job_id, run_after, row_no)
   WHERE state = 'queued' AND published_at IS NULL;
+-- The relay counts published tasks that nobody has claimed; the reaper finds old ones.
 CREATE INDEX tasks_unclaimed ON tasks (queue, published_at)
   WHERE state = 'queued' AND published_at IS NOT NULL;
+-- The reaper finds leases that have expired.
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
-CREATE INDEX tasks_by_sku ON tasks (user_id, LOWER(sku){bytewise}, id DESC);
+-- The search for a SKU by its beginning, newest first.
+CREATE INDEX tasks_by_sku ON tasks (user_id, LOWER(sku){bytewise_collation}, id DESC);
+-- At most one running task per lock key: a rule, not only a path.
 CREATE UNIQUE INDEX tasks_one_running ON tasks (kind, key) WHERE state = 'running';
+-- A claim finds the newest success of its lock key, which supersedes older tasks.
 CREATE INDEX tasks_succeeded_by_key ON tasks (kind, key, created_at) WHERE state = 'succeeded';
 CREATE TABLE attempts (
   task_id {uuid} NOT NULL REFERENCES tasks (id), fence BIGINT NOT NULL,
@@ -75,8 +86,25 @@ CREATE TABLE notifications (
   PRIMARY KEY (user_id, seq)
 );
 CREATE TABLE rejected_messages (
-  id {uuid} PRIMARY KEY, queue TEXT NOT NULL, bytes TEXT NOT NULL, why TEXT NOT NULL,
+  id {uuid} PRIMARY KEY, queue TEXT NOT NULL, bytes TEXT NOT NULL, reason TEXT NOT NULL,
   at BIGINT NOT NULL
 );
-CREATE TABLE closed_accounts (account TEXT PRIMARY KEY, closed_until BIGINT NOT NULL);
-CREATE TABLE seats (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL);
+-- cause: the response of the upstream that started the cooldown.
+CREATE TABLE upstream_cooldowns (
+  upstream TEXT PRIMARY KEY, cooldown_until BIGINT NOT NULL, cause TEXT, started_at BIGINT
+);
+CREATE TABLE leader_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at BIGINT NOT NULL);
+-- Counters of open tasks, so that nothing counts them.
+CREATE TABLE job_queues (
+  job_id {uuid} NOT NULL REFERENCES jobs (id), queue TEXT NOT NULL, user_id {uuid} NOT NULL,
+  channel TEXT, open BIGINT NOT NULL, ready BIGINT NOT NULL DEFAULT 0, ready_at BIGINT,
+  version BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (job_id, queue)
+);
+CREATE INDEX job_queues_ready ON job_queues (queue, user_id, job_id) WHERE ready = 1;
+CREATE INDEX job_queues_waiting ON job_queues (queue, ready_at)
+  WHERE ready = 0 AND ready_at IS NOT NULL;
+CREATE TABLE user_queues (
+  user_id {uuid} NOT NULL REFERENCES users (id), queue TEXT NOT NULL, channel TEXT,
+  open BIGINT NOT NULL, active_jobs BIGINT NOT NULL, active_tasks BIGINT NOT NULL,
+  PRIMARY KEY (user_id, queue)
+);

@@ -1,33 +1,33 @@
-//! What must hold of every state, and of every step from one to the next.
+//! Invariants of every state, and of every step from one state to the next.
 
 use super::snapshot::{Job, Snapshot, Task};
 use contract::{
     fact::{Fact, FactKind},
     state::{Counts, JobState, TaskState},
 };
-use engine::store::{MAX_ATTEMPTS, MAX_LOST};
+use engine::store::{MAX_ATTEMPTS, MAX_LEASE_LOSSES};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
-/// Who may change what has ended.
+/// Source of a step; only some may change what has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum StepSource {
     System,
     Retry,
     Resolve,
 }
 
-/// Counters equal rows, verdicts equal counters, and no two run at once that
-/// may not.
-pub fn of_state(now: &Snapshot) {
-    of_queues(now);
+/// Checks that counters match the rows and job states match the counters, and that
+/// no two tasks of one key run at once.
+pub fn check_state(now: &Snapshot) {
+    check_queue_counters(now);
     for (id, job) in &now.jobs {
         let rows: Vec<&Task> = now.tasks.values().filter(|task| task.job == *id).collect();
-        assert_eq!(job.counts, counted(&rows), "counters of job {id}");
+        assert_eq!(job.counts, count_by_state(&rows), "counters of job {id}");
         let c = &job.counts;
-        assert_eq!(c.total, c.open + c.succeeded + c.failed + c.cancelled + c.needs_person);
+        assert_eq!(c.total, c.open + c.succeeded + c.failed + c.cancelled + c.needs_review);
         if c.open == 0 {
-            assert_eq!(job.state, c.verdict(job.cancel_requested), "verdict of job {id}");
+            assert_eq!(job.state, c.final_state(job.cancel_requested), "verdict of job {id}");
             assert!(job.finished_at.is_some() && !job.paused, "an ended job: {job:?}");
         } else {
             assert_eq!((job.state, job.finished_at), (JobState::Running, None), "job {id}");
@@ -41,20 +41,27 @@ pub fn of_state(now: &Snapshot) {
         assert_eq!(task.user, now.jobs[&task.job].user);
         let runs = task.state == TaskState::Running;
         assert_eq!((task.lease_owner.is_some(), task.lease_until.is_some()), (runs, runs), "{id}");
-        assert!(!runs || running.insert((&task.kind, &task.key)), "two run about {}", task.key);
+        assert!(
+            !runs || running.insert((&task.kind, &task.key)),
+            "two tasks of key {} run",
+            task.key
+        );
         assert!((0..=MAX_ATTEMPTS).contains(&task.attempt), "{task:?}");
-        assert!(task.lost < MAX_LOST || task.state == TaskState::Failed, "{task:?}");
+        assert!(
+            task.lease_losses < MAX_LEASE_LOSSES || task.state == TaskState::Failed,
+            "{task:?}"
+        );
         if task.state == TaskState::Queued {
-            assert!(task.attempt < MAX_ATTEMPTS, "nothing left to try: {task:?}");
+            assert!(task.attempt < MAX_ATTEMPTS, "no attempts left: {task:?}");
         }
     }
 }
 
-/// Counters of queues equal the rows, and no task that waits for the relay is
-/// hidden from it.
-fn of_queues(now: &Snapshot) {
+/// Checks that the counters of queues match the rows, and that the relay finds
+/// every task that waits for it.
+fn check_queue_counters(now: &Snapshot) {
     let mut by_job: BTreeMap<(Uuid, String), i64> = BTreeMap::new();
-    for task in now.tasks.values().filter(|task| !task.state.is_end()) {
+    for task in now.tasks.values().filter(|task| !task.state.is_terminal()) {
         *by_job.entry((task.job, task.queue.clone())).or_default() += 1;
         let job = &now.jobs[&task.job];
         let waits = task.state == TaskState::Queued && task.published_at.is_none();
@@ -80,7 +87,7 @@ fn of_queues(now: &Snapshot) {
     assert_eq!(now.user_queues, by_user, "open tasks by user and queue");
 }
 
-fn counted(rows: &[&Task]) -> Counts {
+fn count_by_state(rows: &[&Task]) -> Counts {
     let count = |states: &[TaskState]| {
         u32::try_from(rows.iter().filter(|task| states.contains(&task.state)).count()).unwrap()
     };
@@ -90,30 +97,32 @@ fn counted(rows: &[&Task]) -> Counts {
         succeeded: count(&[TaskState::Succeeded]),
         failed: count(&[TaskState::Failed]),
         cancelled: count(&[TaskState::Cancelled]),
-        needs_person: count(&[TaskState::NeedsPerson]),
+        needs_review: count(&[TaskState::NeedsReview]),
     }
 }
 
-/// Nothing goes away, fences grow, and what has ended stays as it is but by
-/// a person's word.
-pub fn of_change(before: &Snapshot, now: &Snapshot, by: By) {
+/// Checks that nothing disappears, fences only grow, and what has ended changes
+/// only by a user's action.
+pub fn check_transition(before: &Snapshot, now: &Snapshot, source: StepSource) {
     for (id, old) in &before.tasks {
         let new = &now.tasks[id];
         assert!(new.fence >= old.fence, "the fence of {id} fell");
-        assert!(new.tried >= old.tried, "an attempt of {id} is gone");
+        assert!(new.attempt_count >= old.attempt_count, "an attempt of {id} is missing");
         if new.state != old.state {
             assert!(new.fence > old.fence, "{id} changed under its old fence: {old:?} {new:?}");
         }
-        if old.state.is_end() && new != old {
-            let allowed = match by {
-                By::System => false,
-                By::Retry => old.state == TaskState::Failed && new.state == TaskState::Queued,
-                By::Resolve => {
-                    old.state == TaskState::NeedsPerson
+        if old.state.is_terminal() && new != old {
+            let allowed = match source {
+                StepSource::System => false,
+                StepSource::Retry => {
+                    old.state == TaskState::Failed && new.state == TaskState::Queued
+                }
+                StepSource::Resolve => {
+                    old.state == TaskState::NeedsReview
                         && matches!(new.state, TaskState::Queued | TaskState::Succeeded)
                 }
             };
-            assert!(allowed, "{id} had ended and was changed by {by:?}: {old:?} {new:?}");
+            assert!(allowed, "{id} had ended and was changed by {source:?}: {old:?} {new:?}");
         }
         if old.state == TaskState::Running && new.state != TaskState::Running {
             assert_ne!(new.lease_until, old.lease_until);
@@ -121,7 +130,7 @@ pub fn of_change(before: &Snapshot, now: &Snapshot, by: By) {
     }
     for (id, old) in &before.jobs {
         let new = &now.jobs[id];
-        if old.state != JobState::Running && by == By::System {
+        if old.state != JobState::Running && source == StepSource::System {
             assert_eq!(new, old, "job {id} had ended");
         }
     }
@@ -130,34 +139,42 @@ pub fn of_change(before: &Snapshot, now: &Snapshot, by: By) {
     }
 }
 
-/// The facts of one step tell of all that changed, and truly. `told` is each
-/// user's journal behind its old head.
-pub fn of_facts(before: &Snapshot, now: &Snapshot, told: &BTreeMap<Uuid, Vec<Fact>>, at: i64) {
+/// Checks that the facts of one step report every change correctly. `facts_by_user`
+/// has each user's journal after its old head.
+pub fn check_facts(
+    before: &Snapshot,
+    now: &Snapshot,
+    facts_by_user: &BTreeMap<Uuid, Vec<Fact>>,
+    at: i64,
+) {
     let mut last: BTreeMap<Uuid, &Fact> = BTreeMap::new();
-    for (user, facts) in told {
+    for (user, facts) in facts_by_user {
         let old = before.heads.get(user).copied().unwrap_or(0);
         let seqs: Vec<_> = facts.iter().map(|fact| fact.seq).collect();
-        assert_eq!(seqs, (old + 1..=now.heads[user]).collect::<Vec<_>>(), "a hole or a repeat");
+        assert_eq!(seqs, (old + 1..=now.heads[user]).collect::<Vec<_>>(), "a gap or a repetition");
         for fact in facts {
             assert_eq!(fact.at, at);
             if let Some(job) = &fact.data.job {
-                assert_eq!(now.jobs[&job.id.0].user, *user, "told to a stranger");
+                assert_eq!(now.jobs[&job.id.0].user, *user, "a fact for the wrong user");
                 let c = &job.counts;
-                let sum = c.open + c.succeeded + c.failed + c.cancelled + c.needs_person;
+                let sum = c.open + c.succeeded + c.failed + c.cancelled + c.needs_review;
                 assert_eq!(c.total, sum, "{fact:?}");
                 last.insert(job.id.0, fact);
             }
             if let Some(task) = &fact.data.task {
                 let row = &now.tasks[&task.id.0];
                 assert_eq!((task.state, i64::from(task.attempt)), (row.state, row.attempt));
-                assert_eq!((task.unsure, task.cause.map(|id| id.0)), (row.unsure, row.cause));
+                assert_eq!(
+                    (task.outcome_unknown, task.cause.map(|id| id.0)),
+                    (row.outcome_unknown, row.cause)
+                );
             }
         }
     }
     for (id, job) in &now.jobs {
         match last.get(id) {
-            Some(fact) => told_truly(fact, job),
-            None => assert_eq!(before.jobs.get(id), Some(job), "job {id} changed and none told"),
+            Some(fact) => assert_fact_matches_job(fact, job),
+            None => assert_eq!(before.jobs.get(id), Some(job), "job {id} changed without a fact"),
         }
         let finished = last.get(id).is_some_and(|fact| fact.kind == FactKind::JobFinished);
         let ran = before.jobs.get(id).is_some_and(|job| job.state == JobState::Running);
@@ -165,16 +182,27 @@ pub fn of_facts(before: &Snapshot, now: &Snapshot, told: &BTreeMap<Uuid, Vec<Fac
     }
     for (id, task) in &now.tasks {
         let was = before.tasks.get(id).map(|task| task.state);
-        let quiet = was == Some(task.state) || task.state == TaskState::Running;
-        assert!(quiet || last.contains_key(&task.job), "{id} went to {} untold", task.state);
+        let needs_no_fact = was == Some(task.state) || task.state == TaskState::Running;
+        assert!(
+            needs_no_fact || last.contains_key(&task.job),
+            "{id} became {} without a fact",
+            task.state
+        );
     }
 }
 
-/// The last fact about a job is what a client goes on from.
-fn told_truly(fact: &Fact, job: &Job) {
-    let Some(told) = &fact.data.job else { return };
+/// Checks that the last fact about a job has its current state, from which clients
+/// continue.
+fn assert_fact_matches_job(fact: &Fact, job: &Job) {
+    let Some(fact_job) = &fact.data.job else { return };
     assert_eq!(
-        (told.counts, told.state, told.paused, told.cancel_requested, told.finished_at),
+        (
+            fact_job.counts,
+            fact_job.state,
+            fact_job.paused,
+            fact_job.cancel_requested,
+            fact_job.finished_at
+        ),
         (job.counts, job.state, job.paused, job.cancel_requested, job.finished_at),
         "{fact:?}"
     );

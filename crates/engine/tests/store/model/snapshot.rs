@@ -1,4 +1,4 @@
-//! The whole truth, row by row, read beside the store.
+//! All rows of the database, read past the store.
 
 use contract::{
     UserId,
@@ -19,8 +19,8 @@ pub struct Task {
     pub key: String,
     pub state: TaskState,
     pub attempt: i64,
-    pub lost: i64,
-    pub unsure: bool,
+    pub lease_losses: i64,
+    pub outcome_unknown: bool,
     pub run_after: i64,
     pub published_at: Option<i64>,
     pub lease_owner: Option<String>,
@@ -28,8 +28,8 @@ pub struct Task {
     pub fence: i64,
     pub outcome: Option<String>,
     pub created_at: i64,
-    /// Entries among the attempts.
-    pub tried: i64,
+    /// Number of rows in `attempts`.
+    pub attempt_count: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -50,15 +50,15 @@ pub struct JobQueue {
     pub ready_at: Option<i64>,
 }
 
-/// A row of `user_queues` that is not all zeros: open tasks, and of jobs that
-/// are not paused the jobs and their open tasks.
+/// A row of `user_queues` that is not all zeros: open tasks; jobs that are not
+/// paused; their open tasks.
 pub type UserQueue = (i64, i64, i64);
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     pub tasks: BTreeMap<Uuid, Task>,
     pub jobs: BTreeMap<Uuid, Job>,
-    /// Each user's `seq`.
+    /// Last `seq` of each user.
     pub heads: BTreeMap<Uuid, i64>,
     pub job_queues: BTreeMap<(Uuid, String), JobQueue>,
     pub user_queues: BTreeMap<(Uuid, String), UserQueue>,
@@ -68,7 +68,7 @@ async fn rows(db: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
     db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap()
 }
 
-fn word<T: FromStr<Err: std::fmt::Debug>>(row: &QueryResult, column: &str) -> T {
+fn parsed<T: FromStr<Err: std::fmt::Debug>>(row: &QueryResult, column: &str) -> T {
     row.try_get::<String>("", column).unwrap().parse().unwrap()
 }
 
@@ -84,16 +84,16 @@ impl Snapshot {
     pub async fn read(db: &DatabaseConnection) -> Self {
         let tasks = rows(
             db,
-            "SELECT t.id, job_id, user_id, cause_id, kind, queue, key, state, attempt, lost, \
-             unsure, run_after, published_at, lease_owner, lease_until, fence, outcome, \
-             created_at, (SELECT COUNT(*) FROM attempts a WHERE a.task_id = t.id) AS tried \
+            "SELECT t.id, job_id, user_id, cause_id, kind, queue, key, state, attempt, lease_losses, \
+             outcome_unknown, run_after, published_at, lease_owner, lease_until, fence, outcome, \
+             created_at, (SELECT COUNT(*) FROM attempts a WHERE a.task_id = t.id) AS attempt_count \
              FROM tasks t",
         )
         .await;
         let jobs = rows(
             db,
             "SELECT id, user_id, state, paused, cancel_requested, total, open, succeeded, failed, \
-             cancelled, needs_person, finished_at FROM jobs",
+             cancelled, needs_review, finished_at FROM jobs",
         )
         .await;
         let users = rows(db, "SELECT id, seq FROM users").await;
@@ -101,7 +101,7 @@ impl Snapshot {
             rows(db, "SELECT job_id AS id, queue, open, ready, ready_at FROM job_queues").await;
         let user_queues = rows(
             db,
-            "SELECT user_id AS id, queue, open, active_jobs, active_open FROM user_queues",
+            "SELECT user_id AS id, queue, open, active_jobs, active_tasks FROM user_queues",
         )
         .await;
         let id = |row: &QueryResult| row.try_get::<Uuid>("", "id").unwrap();
@@ -132,8 +132,8 @@ fn job_queue(row: &QueryResult) -> JobQueue {
 }
 
 fn user_queue(row: &QueryResult) -> UserQueue {
-    let of = |column| row.try_get::<i64>("", column).unwrap();
-    (of("open"), of("active_jobs"), of("active_open"))
+    let number = |column| row.try_get::<i64>("", column).unwrap();
+    (number("open"), number("active_jobs"), number("active_tasks"))
 }
 
 fn task(row: &QueryResult) -> Task {
@@ -144,10 +144,10 @@ fn task(row: &QueryResult) -> Task {
         kind: row.try_get("", "kind").unwrap(),
         queue: row.try_get("", "queue").unwrap(),
         key: row.try_get("", "key").unwrap(),
-        state: word(row, "state"),
+        state: parsed(row, "state"),
         attempt: row.try_get("", "attempt").unwrap(),
-        lost: row.try_get("", "lost").unwrap(),
-        unsure: flag(row, "unsure"),
+        lease_losses: row.try_get("", "lease_losses").unwrap(),
+        outcome_unknown: flag(row, "outcome_unknown"),
         run_after: row.try_get("", "run_after").unwrap(),
         published_at: row.try_get("", "published_at").unwrap(),
         lease_owner: row.try_get("", "lease_owner").unwrap(),
@@ -155,14 +155,14 @@ fn task(row: &QueryResult) -> Task {
         fence: row.try_get("", "fence").unwrap(),
         outcome: row.try_get("", "outcome").unwrap(),
         created_at: row.try_get("", "created_at").unwrap(),
-        tried: row.try_get("", "tried").unwrap(),
+        attempt_count: row.try_get("", "attempt_count").unwrap(),
     }
 }
 
 fn job(row: &QueryResult) -> Job {
     Job {
         user: row.try_get("", "user_id").unwrap(),
-        state: word(row, "state"),
+        state: parsed(row, "state"),
         paused: flag(row, "paused"),
         cancel_requested: flag(row, "cancel_requested"),
         counts: Counts {
@@ -171,13 +171,13 @@ fn job(row: &QueryResult) -> Job {
             succeeded: count(row, "succeeded"),
             failed: count(row, "failed"),
             cancelled: count(row, "cancelled"),
-            needs_person: count(row, "needs_person"),
+            needs_review: count(row, "needs_review"),
         },
         finished_at: row.try_get("", "finished_at").unwrap(),
     }
 }
 
-/// The journal behind `after`, as it lies in the database.
+/// Returns the facts with a `seq` above `after`, as the database has them.
 pub async fn journal(db: &DatabaseConnection, user: UserId, after: i64) -> Vec<Fact> {
     let sql = format!(
         "SELECT user_id, seq, id, kind, at, data FROM journal WHERE seq > {after} ORDER BY seq"
@@ -192,7 +192,7 @@ pub async fn journal(db: &DatabaseConnection, user: UserId, after: i64) -> Vec<F
             Fact {
                 seq: row.try_get("", "seq").unwrap(),
                 id: row.try_get("", "id").unwrap(),
-                kind: word::<FactKind>(row, "kind"),
+                kind: parsed::<FactKind>(row, "kind"),
                 job: data.job.as_ref().map(|job| job.id),
                 task: data.task.as_ref().map(|task| task.id),
                 at: row.try_get("", "at").unwrap(),

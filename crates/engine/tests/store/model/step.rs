@@ -1,58 +1,57 @@
-//! What can happen. Numbers choose among what there is, modulo its size, so
-//! that every sequence of steps makes sense and shrinks well.
+//! All possible steps. Numbers select among what exists, modulo its size, so that
+//! every sequence of steps is valid and shrinks well.
 
-use engine::store::Control;
+use engine::store::JobControl;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A launch of tasks about these keys, which jobs and users share.
+    /// A new job with tasks of these keys, which jobs and users share.
     Accept {
         user: u8,
         machines: bool,
         keys: Vec<u8>,
         idempotency: Option<u8>,
     },
-    /// The relay publishes; where it does not mark at once, [`Step::Mark`]
-    /// comes later, or never.
+    /// The relay publishes; without `mark`, [`Step::Mark`] comes later or never.
     Publish {
-        marks: bool,
+        mark: bool,
     },
     Mark,
-    /// The relay publishes and marks, and workers take all that lies there.
-    Flow,
-    /// A worker takes a message; `again`: it will be delivered once more.
+    /// The relay publishes and marks, and workers claim all messages.
+    PublishAndClaimAll,
+    /// A worker receives a message; `again`: it will be delivered once more.
     Deliver {
         message: u8,
         again: bool,
     },
-    /// The gate is too far ahead.
-    PutOff {
+    /// The next rate permit is too late, and the worker defers the task.
+    Defer {
         message: u8,
     },
     Renew {
         claim: u8,
     },
-    /// The ends of up to three claims, in one batch.
+    /// Outcomes of up to three claims, in one batch.
     Finish {
         claim: u8,
-        ends: Vec<End>,
+        ends: Vec<AttemptEnd>,
     },
-    /// A worker that has lost its claim says how it ended.
+    /// A worker that has lost its claim reports an outcome.
     FinishStale {
         claim: u8,
-        end: End,
+        end: AttemptEnd,
     },
     Reap,
-    /// The reaper looks for messages that are in no queue any more.
+    /// The reaper finds messages that are in no queue any more.
     Unpublish,
-    /// The broker loses everything.
+    /// The broker loses all messages.
     LoseMessages,
-    /// The one process is killed and starts again.
+    /// The only process is killed and starts again.
     Restart,
     Control {
         job: u8,
-        control: Control,
+        control: JobControl,
     },
     Retry {
         job: u8,
@@ -60,7 +59,7 @@ pub enum Step {
     },
     Resolve {
         task: u8,
-        done: bool,
+        succeeded: bool,
     },
     MarkRead {
         user: u8,
@@ -71,33 +70,33 @@ pub enum Step {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum AttemptEnd {
     Succeed,
-    /// With follow-ups, one of them twice.
+    /// Succeeds with follow-ups, one of them twice.
     Chain,
     Fail,
     Retry {
-        unsure: bool,
+        outcome_unknown: bool,
     },
     Wait {
-        quiet: bool,
+        record_attempt: bool,
     },
-    NeedsPerson,
+    NeedsReview,
 }
 
-fn end() -> impl Strategy<Value = End> {
+fn end() -> impl Strategy<Value = AttemptEnd> {
     prop_oneof![
-        2 => Just(End::Succeed),
-        3 => Just(End::Chain),
-        2 => Just(End::Fail),
-        2 => any::<bool>().prop_map(|unsure| End::Retry { unsure }),
-        1 => any::<bool>().prop_map(|quiet| End::Wait { quiet }),
-        3 => Just(End::NeedsPerson),
+        2 => Just(AttemptEnd::Succeed),
+        3 => Just(AttemptEnd::Chain),
+        2 => Just(AttemptEnd::Fail),
+        2 => any::<bool>().prop_map(|outcome_unknown| AttemptEnd::Retry { outcome_unknown }),
+        1 => any::<bool>().prop_map(|record_attempt| AttemptEnd::Wait { record_attempt }),
+        3 => Just(AttemptEnd::NeedsReview),
     ]
 }
 
-fn control() -> impl Strategy<Value = Control> {
-    prop_oneof![Just(Control::Cancel), Just(Control::Pause), Just(Control::Resume)]
+fn control() -> impl Strategy<Value = JobControl> {
+    prop_oneof![Just(JobControl::Cancel), Just(JobControl::Pause), Just(JobControl::Resume)]
 }
 
 fn accept() -> impl Strategy<Value = Step> {
@@ -107,21 +106,21 @@ fn accept() -> impl Strategy<Value = Step> {
     )
 }
 
-/// Every kind of step, and how often it comes in a case like any other.
-fn kinds() -> Vec<(u32, BoxedStrategy<Step>)> {
+/// Returns every kind of step with its weight in an average case.
+fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
     let times = prop::sample::select(vec![1, 1_999, 2_000, 20_000, 60_000, 120_001, 600_000]);
     vec![
         (1, accept().boxed()),
-        (3, any::<bool>().prop_map(|marks| Step::Publish { marks }).boxed()),
+        (3, any::<bool>().prop_map(|mark| Step::Publish { mark }).boxed()),
         (2, Just(Step::Mark).boxed()),
-        (5, Just(Step::Flow).boxed()),
+        (5, Just(Step::PublishAndClaimAll).boxed()),
         (
             6,
             (any::<u8>(), prop::bool::weighted(0.3))
                 .prop_map(|(message, again)| Step::Deliver { message, again })
                 .boxed(),
         ),
-        (1, any::<u8>().prop_map(|message| Step::PutOff { message }).boxed()),
+        (1, any::<u8>().prop_map(|message| Step::Defer { message }).boxed()),
         (1, any::<u8>().prop_map(|claim| Step::Renew { claim }).boxed()),
         (
             10,
@@ -144,7 +143,7 @@ fn kinds() -> Vec<(u32, BoxedStrategy<Step>)> {
         (
             4,
             (any::<u8>(), any::<bool>())
-                .prop_map(|(task, done)| Step::Resolve { task, done })
+                .prop_map(|(task, succeeded)| Step::Resolve { task, succeeded })
                 .boxed(),
         ),
         (1, (0..2_u8).prop_map(|user| Step::MarkRead { user }).boxed()),
@@ -152,23 +151,23 @@ fn kinds() -> Vec<(u32, BoxedStrategy<Step>)> {
     ]
 }
 
-/// One case: few jobs and much that happens to them. Each has a taste of its
-/// own (some kinds of steps never come, others all the time), which finds
-/// more than the same mixture every time: swarm testing, Groce et al. 2012.
-pub fn case() -> impl Strategy<Value = Vec<Step>> {
-    let launches = prop::collection::vec(accept(), 1..4);
-    let tastes = prop::sample::select(vec![0_u32, 1, 1, 2, 6]);
-    let steps = prop::collection::vec(tastes, kinds().len()).prop_flat_map(|tastes| {
-        let mut kinds: Vec<_> = kinds()
+/// Generates one case: few jobs, and many steps. Each case has its own weights
+/// (some kinds of steps never occur, others all the time), which finds more than
+/// the same mixture every time: swarm testing, Groce et al. 2012.
+pub fn step_sequence() -> impl Strategy<Value = Vec<Step>> {
+    let new_jobs = prop::collection::vec(accept(), 1..4);
+    let factors = prop::sample::select(vec![0_u32, 1, 1, 2, 6]);
+    let steps = prop::collection::vec(factors, weighted_steps().len()).prop_flat_map(|factors| {
+        let mut kinds: Vec<_> = weighted_steps()
             .into_iter()
-            .zip(tastes)
-            .map(|((often, kind), taste)| (often * taste, kind))
-            .filter(|(often, _)| *often > 0)
+            .zip(factors)
+            .map(|((weight, kind), factor)| (weight * factor, kind))
+            .filter(|(weight, _)| *weight > 0)
             .collect();
-        kinds.push((5, Just(Step::Flow).boxed()));
+        kinds.push((5, Just(Step::PublishAndClaimAll).boxed()));
         prop::collection::vec(proptest::strategy::Union::new_weighted(kinds), 10..80)
     });
-    (launches, steps).prop_map(|(mut steps, more)| {
+    (new_jobs, steps).prop_map(|(mut steps, more)| {
         steps.extend(more);
         steps
     })

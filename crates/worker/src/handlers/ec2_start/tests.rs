@@ -1,4 +1,4 @@
-//! A machine that starts, does not, or falls back; and who asked for it.
+//! Machines that start, don't start, or stop again, and concurrent tasks for one machine.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -13,28 +13,28 @@ use tokio::{
 use uuid::Uuid;
 
 const POLL: Duration = Duration::from_secs(5);
-/// UTC ms at which each first attempt begins.
-const START: i64 = 1_000_000;
+/// Start of the first attempt, UTC ms.
+const START_MS: i64 = 1_000_000;
 
-/// An EC2 of one machine, which is in the state that a test says.
-struct Fake {
+/// EC2 with one machine, whose state the test sets.
+struct FakeEc2 {
     state: Arc<Mutex<&'static str>>,
     actions: Arc<Mutex<Vec<&'static str>>>,
-    start: Start,
+    handler: Ec2StartHandler,
 }
 
-impl Fake {
+impl FakeEc2 {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new("stopped"));
         let actions = Arc::new(Mutex::new(Vec::new()));
-        let (told, seen) = (Arc::clone(&state), Arc::clone(&actions));
+        let (server_state, server_actions) = (Arc::clone(&state), Arc::clone(&actions));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let starts = request(&mut stream).await.contains("Action=StartInstances");
-                seen.lock().unwrap().push(if starts { "start" } else { "look" });
-                let state = *told.lock().unwrap();
+                let starts = read_request(&mut stream).await.contains("Action=StartInstances");
+                server_actions.lock().unwrap().push(if starts { "start" } else { "describe" });
+                let state = *server_state.lock().unwrap();
                 let body = format!(
                     "<R><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>\
                      <instanceState><name>{state}</name></instanceState></item></instancesSet>\
@@ -42,48 +42,53 @@ impl Fake {
                 );
                 let length = body.len();
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n");
-                let answer = format!("{head}Connection: close\r\n\r\n{body}");
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                let response = format!("{head}Connection: close\r\n\r\n{body}");
+                stream.write_all(response.as_bytes()).await.unwrap();
             }
         });
-        let client = connector::client(Duration::from_secs(10)).unwrap();
-        let ec2 = Ec2 { ec2_url: url.clone(), cloudwatch_url: url, client };
-        Self { state, actions, start: Start { ec2, poll: POLL } }
+        let client = connector::build_client(Duration::from_secs(10)).unwrap();
+        let ec2 = Ec2Client { ec2_url: url.clone(), cloudwatch_url: url, http_client: client };
+        Self { state, actions, handler: Ec2StartHandler { ec2, poll_interval: POLL } }
     }
 
-    fn is(&self, state: &'static str) {
+    fn set_state(&self, state: &'static str) {
         *self.state.lock().unwrap() = state;
     }
 
-    /// What was asked since the last look at it.
-    fn asked(&self) -> Vec<&'static str> {
+    /// Returns the actions since the last call.
+    fn take_actions(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.actions.lock().unwrap())
     }
 
-    /// Runs the handler, and keeps what the store would keep.
-    async fn run(&self, task: &mut Claimed) -> Answer {
+    /// Runs the handler, and updates the task as the store would.
+    async fn run(&self, task: &mut ClaimedTask) -> HandlerOutcome {
         let latest = Instant::now() + Duration::from_secs(10);
-        let mut call = Call { task, permit: None, used: false, latest };
+        let mut context = AttemptContext {
+            task,
+            permit: None,
+            has_used_permit: false,
+            latest_request_start: latest,
+        };
         let command = Ec2Start { instance_id: "i-1".into(), name: "web".into() };
-        let answer = self.start.run(command, &mut call).await;
-        match &answer {
-            Answer::Wait { wait, memo, .. } => {
-                task.memo = Some(memo.clone());
+        let handler_outcome = self.handler.run(command, &mut context).await;
+        match &handler_outcome {
+            HandlerOutcome::Wait { wait, checkpoint, .. } => {
+                task.checkpoint = Some(checkpoint.clone());
                 task.started_at += i64::try_from(wait.as_millis()).unwrap();
             }
-            Answer::Retry { .. } => task.attempt += 1,
+            HandlerOutcome::Retry { .. } => task.attempt += 1,
             _ => {}
         }
-        answer
+        handler_outcome
     }
 }
 
-async fn request(stream: &mut TcpStream) -> String {
+async fn read_request(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     loop {
-        let mut part = [0; 4_096];
-        let read = stream.read(&mut part).await.unwrap();
-        text.extend_from_slice(&part[..read]);
+        let mut chunk = [0; 4_096];
+        let read = stream.read(&mut chunk).await.unwrap();
+        text.extend_from_slice(&chunk[..read]);
         let request = String::from_utf8_lossy(&text).into_owned();
         let length = request.to_lowercase();
         let length = length.lines().find_map(|line| line.strip_prefix("content-length: "));
@@ -95,8 +100,8 @@ async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
-fn task() -> Claimed {
-    Claimed {
+fn claimed_task() -> ClaimedTask {
+    ClaimedTask {
         task: TaskId(Uuid::now_v7()),
         job: JobId(Uuid::now_v7()),
         user: UserId(Uuid::now_v7()),
@@ -107,70 +112,75 @@ fn task() -> Claimed {
         title: "web".into(),
         row: 0,
         body: json!({}),
-        memo: None,
+        checkpoint: None,
         attempt: 1,
-        unsure: false,
+        outcome_unknown: false,
         fence: 1,
-        started_at: START,
+        started_at: START_MS,
     }
 }
 
 #[tokio::test]
-async fn a_machine_is_started_once_whoever_asks() {
-    let ec2 = Fake::new().await;
-    let (mut ada, mut bob) = (task(), task());
-    assert!(matches!(ec2.run(&mut ada).await, Answer::Wait { quiet: false, .. }));
-    assert_eq!(ec2.asked(), ["look", "start"]);
-    ec2.is("pending");
-    assert!(matches!(ec2.run(&mut bob).await, Answer::Wait { quiet: false, .. }));
-    assert!(matches!(ec2.run(&mut ada).await, Answer::Wait { quiet: true, .. }));
-    ec2.is("running");
-    for task in [&mut ada, &mut bob, &mut self::task()] {
-        let answer = ec2.run(task).await;
-        assert!(matches!(&answer, Answer::Done { follow_ups, .. } if follow_ups.len() == 1));
+async fn concurrent_tasks_start_a_machine_once() {
+    let ec2 = FakeEc2::new().await;
+    let (mut ada, mut bob) = (claimed_task(), claimed_task());
+    assert!(matches!(ec2.run(&mut ada).await, HandlerOutcome::Wait { record_attempt: true, .. }));
+    assert_eq!(ec2.take_actions(), ["describe", "start"]);
+    ec2.set_state("pending");
+    assert!(matches!(ec2.run(&mut bob).await, HandlerOutcome::Wait { record_attempt: true, .. }));
+    assert!(matches!(ec2.run(&mut ada).await, HandlerOutcome::Wait { record_attempt: false, .. }));
+    ec2.set_state("running");
+    for task in [&mut ada, &mut bob, &mut self::claimed_task()] {
+        let handler_outcome = ec2.run(task).await;
+        assert!(
+            matches!(&handler_outcome, HandlerOutcome::Succeeded { follow_ups, .. } if follow_ups.len() == 1)
+        );
     }
-    assert_eq!(ec2.asked(), ["look"; 5], "it was started already");
+    assert_eq!(ec2.take_actions(), ["describe"; 5], "the machine was started already");
 }
 
 #[tokio::test]
-async fn a_machine_that_falls_back_costs_an_attempt_and_is_started_by_the_next() {
-    let ec2 = Fake::new().await;
-    let mut task = task();
+async fn a_machine_that_stops_again_costs_an_attempt_and_is_restarted_by_the_next() {
+    let ec2 = FakeEc2::new().await;
+    let mut task = claimed_task();
     for attempt in 1..=3 {
         assert_eq!(task.attempt, attempt);
-        assert!(matches!(ec2.run(&mut task).await, Answer::Wait { .. }));
-        assert_eq!(ec2.asked(), ["look", "start"]);
-        let answer = ec2.run(&mut task).await;
+        assert!(matches!(ec2.run(&mut task).await, HandlerOutcome::Wait { .. }));
+        assert_eq!(ec2.take_actions(), ["describe", "start"]);
+        let handler_outcome = ec2.run(&mut task).await;
         let message = "The machine was stopped after its start.".to_owned();
-        assert_eq!(answer, again("stopped", message));
-        assert_eq!(ec2.asked(), ["look"]);
+        assert_eq!(handler_outcome, retry_outcome("stopped", message));
+        assert_eq!(ec2.take_actions(), ["describe"]);
     }
-    // One that is being stopped can't be started before it is.
-    ec2.is("stopping");
-    assert!(matches!(ec2.run(&mut task).await, Answer::Retry { unsure: false, .. }));
-    assert_eq!(ec2.asked(), ["look"]);
+    // A machine that is being stopped can't be started before it has stopped.
+    ec2.set_state("stopping");
+    assert!(matches!(
+        ec2.run(&mut task).await,
+        HandlerOutcome::Retry { outcome_unknown: false, .. }
+    ));
+    assert_eq!(ec2.take_actions(), ["describe"]);
 }
 
 #[tokio::test]
-async fn a_machine_is_not_waited_for_for_ever() {
-    let ec2 = Fake::new().await;
-    let mut task = task();
+async fn waiting_for_a_machine_ends_after_the_maximum() {
+    let ec2 = FakeEc2::new().await;
+    let mut task = claimed_task();
     ec2.run(&mut task).await;
-    ec2.is("pending");
-    let mut looks = 0;
-    let given_up = loop {
+    ec2.set_state("pending");
+    let mut polls = 0;
+    let last_attempt = loop {
         let at = task.started_at;
         match ec2.run(&mut task).await {
-            Answer::Wait { .. } => looks += 1,
-            answer => break (at, answer),
+            HandlerOutcome::Wait { .. } => polls += 1,
+            handler_outcome => break (at, handler_outcome),
         }
-        assert!(looks < 200, "it is waited for still");
+        assert!(polls < 200, "the handler still waits");
     };
     let message = "The machine was not running after 600 s.".to_owned();
-    assert_eq!(given_up, (START + 600_000, again("slow", message)));
-    // The next attempt waits as long again, and does not start it a second time.
-    ec2.asked();
-    assert!(matches!(ec2.run(&mut task).await, Answer::Wait { quiet: false, .. }));
-    assert!(matches!(ec2.run(&mut task).await, Answer::Wait { quiet: true, .. }));
-    assert_eq!(ec2.asked(), ["look", "look"]);
+    assert_eq!(last_attempt, (START_MS + 600_000, retry_outcome("start_timeout", message)));
+    // The next attempt waits as long again, and does not start the machine a second time.
+    ec2.take_actions();
+    assert!(matches!(ec2.run(&mut task).await, HandlerOutcome::Wait { record_attempt: true, .. }));
+    assert!(matches!(ec2.run(&mut task).await, HandlerOutcome::Wait { record_attempt: false, .. }));
+    assert_eq!(ec2.take_actions(), ["describe", "describe"]);
 }

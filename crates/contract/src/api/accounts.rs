@@ -1,0 +1,100 @@
+//! User accounts, invitations, sessions and API tokens.
+
+use crate::{TokenId, UserId, state::string_enum};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+string_enum!(
+    /// Permissions of a user account.
+    Role {
+        /// May launch jobs and see their own.
+        User = "user",
+        /// May also manage user accounts.
+        Admin = "admin",
+    }
+);
+
+/// A person with an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Id of the user.
+    pub id: UserId,
+    /// Email address, with which the user signs in.
+    pub email: String,
+    /// Permissions of the account.
+    pub role: Role,
+    /// Whether an admin has disabled the account.
+    pub disabled: bool,
+    /// Time of creation: UTC, ms since 1970.
+    pub created_at: i64,
+    /// Time of the last request, to the minute; `None` before the first.
+    pub seen_at: Option<i64>,
+}
+
+/// An unused one-time link with which a person creates their account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// Id of the invitation.
+    pub id: Uuid,
+    /// Email address of the invited person.
+    pub email: String,
+    /// Permissions of the future account.
+    pub role: Role,
+    /// Time of creation: UTC, ms since 1970.
+    pub created_at: i64,
+    /// Time after which the link is invalid: UTC, ms since 1970.
+    pub expires_at: i64,
+}
+
+/// A browser or program in which the user is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Time of the sign-in: UTC, ms since 1970.
+    pub created_at: i64,
+    /// Time of the last request, to the minute.
+    pub seen_at: i64,
+    /// Whether the request was made in this session.
+    pub is_current: bool,
+}
+
+/// Body of a sign-in.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Email address of the account.
+    pub email: String,
+    /// Password of the account.
+    pub password: String,
+}
+
+/// A program's right to act as its user, until it is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Id of the token.
+    pub id: TokenId,
+    /// Purpose of the token, in the user's words.
+    pub name: String,
+    /// Time of creation: UTC, ms since 1970.
+    pub created_at: i64,
+    /// Time of the last use, to the minute; `null` before the first.
+    #[serde(default)]
+    pub last_used_at: Option<i64>,
+}
+
+/// Request to create an API token.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewToken {
+    /// Purpose of the token, 1 to 80 characters.
+    pub name: String,
+    /// Password of the user who creates it.
+    pub password: String,
+}
+
+/// A new token with its secret, which is shown only once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedToken {
+    /// The token.
+    #[serde(flatten)]
+    pub token: Token,
+    /// Secret for `Authorization: Bearer …`.
+    pub secret: String,
+}

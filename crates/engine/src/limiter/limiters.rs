@@ -1,0 +1,379 @@
+//! The rate limiters as one process uses them.
+
+use super::{
+    CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, Permit, RateLimiter,
+    UpstreamLimits,
+};
+use crate::{metrics, store::Store};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Why no permit was acquired.
+#[derive(Debug)]
+pub enum AcquireError {
+    /// No request may be sent yet; defer the task.
+    RetryAfter {
+        /// Time until the next attempt makes sense.
+        wait: Duration,
+        /// Whether a cooldown causes the wait.
+        in_cooldown: bool,
+    },
+    /// The rate limiter can't be used, and without it nobody may call: defer the
+    /// task and report the error.
+    Limiter(Error),
+}
+
+impl From<Error> for AcquireError {
+    fn from(error: Error) -> Self {
+        Self::Limiter(error)
+    }
+}
+
+pub(super) struct Upstream {
+    pub limits: UpstreamLimits,
+    /// Queues the callers of this process, in order, for a concurrency slot.
+    local_slots: Arc<Semaphore>,
+    /// Lets one caller at a time reserve, so that a full limiter is polled by one.
+    pub reserve_lock: tokio::sync::Mutex<()>,
+    /// Slots that the limiter has granted, and no others: renewing one takes it.
+    held_slots: Mutex<Vec<Uuid>>,
+    /// Whether the limiter lost its state and the cooldown is yet to be restored.
+    needs_restore: AtomicBool,
+}
+
+impl Upstream {
+    pub fn needs_restore(&self) -> bool {
+        self.needs_restore.load(Ordering::SeqCst)
+    }
+
+    pub fn lock_held_slots(&self) -> MutexGuard<'_, Vec<Uuid>> {
+        self.held_slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct LimitersInner {
+    limiter: Arc<dyn RateLimiter>,
+    /// Persists cooldowns beyond the lifetime of the limiter's state.
+    store: Option<Store>,
+    upstreams: Mutex<HashMap<String, Arc<Upstream>>>,
+}
+
+/// The rate limiters as one process uses them; cheap to clone.
+#[derive(Clone)]
+pub struct Limiters(Arc<LimitersInner>);
+
+impl Limiters {
+    /// Creates limiters without upstreams. `store` persists cooldowns in case
+    /// `limiter` loses its state.
+    pub fn new(limiter: Arc<dyn RateLimiter>, store: Option<Store>) -> Self {
+        Self(Arc::new(LimitersInner { limiter, store, upstreams: Mutex::default() }))
+    }
+
+    /// Adds an upstream, or replaces its limits.
+    pub fn add_upstream(&self, name: &str, limits: UpstreamLimits) {
+        let local_slots = Arc::new(Semaphore::new(limits.concurrency.into()));
+        let upstream = Upstream {
+            limits,
+            local_slots,
+            reserve_lock: tokio::sync::Mutex::default(),
+            held_slots: Mutex::default(),
+            needs_restore: AtomicBool::default(),
+        };
+        let mut upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        upstreams.insert(name.into(), Arc::new(upstream));
+    }
+
+    fn upstream(&self, name: &str) -> Result<Arc<Upstream>, AcquireError> {
+        let upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown = || Error::Unreachable(format!("the upstream {name:?} is unknown"));
+        upstreams.get(name).cloned().ok_or_else(|| unknown().into())
+    }
+
+    /// Waits for a concurrency slot and a rate permit. Call [`Permit::confirm`]
+    /// right before the request, which ensures that the permit is still valid.
+    ///
+    /// # Errors
+    /// The upstream is in a long cooldown or its next permit is too far ahead; or
+    /// the rate limiter can't be used.
+    pub async fn acquire(&self, name: &str) -> Result<Permit, AcquireError> {
+        let start = Instant::now();
+        let upstream = self.upstream(name)?;
+        let Ok(local_slot) = Arc::clone(&upstream.local_slots).acquire_owned().await else {
+            return Err(AcquireError::RetryAfter { wait: MAX_RESERVE_AHEAD, in_cooldown: false });
+        };
+        let mut permit = Permit::new(self.clone(), name.into(), upstream, local_slot);
+        // Permits are at most this far ahead, and slots are awaited as long again.
+        let acquired = permit.wait_for_next(Instant::now() + MAX_RESERVE_AHEAD * 2).await;
+        metrics::record_acquire(name, start.elapsed(), acquired.as_ref().err());
+        acquired?;
+        Ok(permit)
+    }
+
+    /// Starts a cooldown of `wait`, because the upstream refused a request for
+    /// `reason`, such as `http_429`. The limiter learns of it first, because others
+    /// call until then; afterwards it is persisted.
+    pub async fn start_cooldown(&self, name: &str, wait: Duration, reason: &str) {
+        metrics::record_cooldown(name);
+        if let Err(error) = self.0.limiter.start_cooldown(name, wait, true).await {
+            tracing::warn!(upstream = name, %error, "could not start a cooldown");
+        }
+        let Some(store) = &self.0.store else { return };
+        let until = store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        if let Err(error) = store.record_cooldown(name, until, reason).await {
+            tracing::warn!(upstream = name, %error, "could not persist a cooldown");
+        }
+    }
+
+    /// Returns the upstreams of this process with their limits, sorted by name.
+    pub fn upstream_limits(&self) -> Vec<(String, UpstreamLimits)> {
+        let upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = upstreams
+            .iter()
+            .map(|(name, upstream)| (name.clone(), upstream.limits.clone()))
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Returns the current state of an upstream's rate limiter.
+    ///
+    /// # Errors
+    /// The upstream is unknown, or the rate limiter can't be used.
+    pub async fn state(&self, name: &str) -> Result<LimiterState, AcquireError> {
+        let upstream = self.upstream(name)?;
+        Ok(self.0.limiter.state(name, &upstream.limits).await?)
+    }
+
+    /// Renews the concurrency slots of this process until `stop`.
+    pub async fn renew_slots_until_stopped(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(CONCURRENCY_SLOT_TTL / 4) => {}
+            }
+            let upstreams: Vec<_> = {
+                let upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+                upstreams
+                    .iter()
+                    .map(|(name, upstream)| (name.clone(), Arc::clone(upstream)))
+                    .collect()
+            };
+            for (name, upstream) in upstreams {
+                if let Err(error) = self.renew_held_slots(&name, &upstream).await {
+                    tracing::warn!(upstream = name, %error, "could not renew concurrency slots");
+                }
+            }
+        }
+    }
+
+    async fn renew_held_slots(&self, name: &str, upstream: &Upstream) -> Result<(), Error> {
+        let renewed = upstream.lock_held_slots().clone();
+        if renewed.is_empty() {
+            return Ok(());
+        }
+        self.0.limiter.renew(name, &renewed).await?;
+        // The renewal may have taken a slot again that was released meanwhile.
+        let released = {
+            let held_slots = upstream.lock_held_slots();
+            renewed.into_iter().filter(|slot| !held_slots.contains(slot)).collect::<Vec<_>>()
+        };
+        for slot in released {
+            self.0.limiter.release(name, slot).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn limiter(&self) -> &dyn RateLimiter {
+        &*self.0.limiter
+    }
+
+    /// Restores the persisted cooldown after the limiter lost its state.
+    pub(super) async fn restore_cooldown(
+        &self,
+        name: &str,
+        upstream: &Upstream,
+    ) -> Result<(), Error> {
+        // The limiter reports the loss once: if this fails, the next caller retries.
+        upstream.needs_restore.store(true, Ordering::SeqCst);
+        if let Some(store) = &self.0.store {
+            let cooldown = store
+                .last_cooldown(name)
+                .await
+                .map_err(|error| Error::Unreachable(error.to_string()))?;
+            let remaining_ms = cooldown.map_or(0, |cooldown| cooldown.until) - store.now_ms();
+            if let Ok(remaining_ms @ 1..) = u64::try_from(remaining_ms) {
+                let wait = Duration::from_millis(remaining_ms);
+                self.0.limiter.start_cooldown(name, wait, false).await?;
+            }
+        }
+        upstream.needs_restore.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::embedded::EmbeddedLimiter, *};
+    use crate::limiter::Reservation;
+    use async_trait::async_trait;
+    use std::sync::atomic::AtomicUsize;
+
+    fn limiters() -> Limiters {
+        let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
+        limiters.add_upstream("acme", UpstreamLimits { rate: 2.0, concurrency: 4 });
+        limiters
+    }
+
+    async fn permit_times(limiters: &Limiters, count: usize) -> Vec<Duration> {
+        let start = Instant::now();
+        let mut times = Vec::new();
+        for _ in 0..count {
+            if limiters.acquire("acme").await.is_ok() {
+                times.push(start.elapsed());
+            }
+        }
+        times
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_are_spaced_at_the_safe_rate_and_start_without_burst_credit() {
+        let times = permit_times(&limiters(), 20).await;
+        assert!(times[0] >= Duration::from_millis(515), "{times:?}");
+        for pair in times.windows(2) {
+            let between = pair[1] - pair[0];
+            assert!(between >= Duration::from_millis(500), "{between:?}");
+            assert!(between <= Duration::from_millis(530), "{between:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn acquire_waits_out_a_short_cooldown_and_returns_retry_after_for_a_long_one() {
+        let limiters = limiters();
+        limiters.start_cooldown("acme", Duration::from_secs(3), "http_429").await;
+        let start = Instant::now();
+        assert!(limiters.acquire("acme").await.is_ok());
+        assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
+        limiters.start_cooldown("acme", Duration::from_secs(60), "http_429").await;
+        let later = limiters.acquire("acme").await.err();
+        assert!(
+            matches!(later, Some(AcquireError::RetryAfter { in_cooldown: true, wait }) if wait > MAX_RESERVE_AHEAD)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropping_a_permit_releases_its_concurrency_slot() {
+        let limiters = limiters();
+        let mut permits = Vec::new();
+        for _ in 0..4 {
+            permits.push(limiters.acquire("acme").await.map_err(|_| "refused"));
+        }
+        let state = limiters.state("acme").await;
+        assert!(matches!(state, Ok(LimiterState { in_flight: 4, .. })), "{state:?}");
+        let full = tokio::time::timeout(Duration::from_secs(5), limiters.acquire("acme")).await;
+        assert!(full.is_err(), "a fifth call was admitted");
+        permits.pop();
+        assert!(limiters.acquire("acme").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slot_renewal_does_not_exceed_the_concurrency_limit() {
+        let limiter = Arc::new(EmbeddedLimiter::default());
+        let end = Instant::now() + Duration::from_secs(300);
+        let (in_flight, max_in_flight, calls) =
+            (AtomicUsize::default(), AtomicUsize::default(), AtomicUsize::default());
+        let work = async |limiters: &Limiters| {
+            while Instant::now() < end {
+                let Ok(_permit) = limiters.acquire("acme").await else { continue };
+                let calls_now = in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+                max_in_flight.fetch_max(calls_now, Ordering::SeqCst);
+                calls.fetch_add(1, Ordering::SeqCst);
+                // Long enough for callers that wait to see a renewal.
+                sleep(CONCURRENCY_SLOT_TTL).await;
+                in_flight.fetch_sub(1, Ordering::SeqCst);
+            }
+        };
+        let stop = CancellationToken::new();
+        let [ours, theirs] = [1, 2].map(|_| {
+            let limiters = Limiters::new(limiter.clone(), None);
+            limiters.add_upstream("acme", UpstreamLimits { rate: 2.0, concurrency: 2 });
+            let (renewing, stop) = (limiters.clone(), stop.clone());
+            tokio::spawn(async move { renewing.renew_slots_until_stopped(stop).await });
+            limiters
+        });
+        tokio::join!(work(&ours), work(&ours), work(&theirs), work(&theirs));
+        stop.cancel();
+        assert_eq!(max_in_flight.into_inner(), 2, "calls at once");
+        assert!(calls.into_inner() >= 20, "callers made no progress");
+    }
+
+    /// A limiter that renews slots one second late.
+    #[derive(Default)]
+    struct SlowRenewal(EmbeddedLimiter);
+
+    #[async_trait]
+    impl RateLimiter for SlowRenewal {
+        async fn reserve(
+            &self,
+            name: &str,
+            limits: &UpstreamLimits,
+            slot: Uuid,
+        ) -> Result<Reservation, Error> {
+            self.0.reserve(name, limits, slot).await
+        }
+
+        async fn confirm(&self, name: &str, generation: &str) -> Result<bool, Error> {
+            self.0.confirm(name, generation).await
+        }
+
+        async fn renew(&self, name: &str, slots: &[Uuid]) -> Result<(), Error> {
+            sleep(Duration::from_secs(1)).await;
+            self.0.renew(name, slots).await
+        }
+
+        async fn release(&self, name: &str, slot: Uuid) -> Result<(), Error> {
+            self.0.release(name, slot).await
+        }
+
+        async fn start_cooldown(
+            &self,
+            name: &str,
+            wait: Duration,
+            is_new_refusal: bool,
+        ) -> Result<(), Error> {
+            self.0.start_cooldown(name, wait, is_new_refusal).await
+        }
+
+        async fn state(&self, name: &str, limits: &UpstreamLimits) -> Result<LimiterState, Error> {
+            self.0.state(name, limits).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_released_during_renewal_stays_released() {
+        let limiters = Limiters::new(Arc::new(SlowRenewal::default()), None);
+        limiters.add_upstream("acme", UpstreamLimits { rate: 2.0, concurrency: 4 });
+        let stop = CancellationToken::new();
+        let (renewing, end) = (limiters.clone(), stop.clone());
+        let renewal = tokio::spawn(async move { renewing.renew_slots_until_stopped(end).await });
+        let Ok(permit) = limiters.acquire("acme").await else { panic!("refused") };
+        sleep(CONCURRENCY_SLOT_TTL / 4).await;
+        drop(permit);
+        sleep(Duration::from_secs(2)).await;
+        let state = limiters.state("acme").await;
+        assert!(matches!(state, Ok(LimiterState { in_flight: 0, .. })), "{state:?}");
+        stop.cancel();
+        assert!(renewal.await.is_ok());
+    }
+}

@@ -1,0 +1,53 @@
+//! Leader leases, each with one holder at a time.
+
+use super::{Error, Store, execute, query_one};
+
+impl Store {
+    /// Acquires or renews a lease for `term_ms`, if it is free or belongs to
+    /// `holder`. Returns whether it does now.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn acquire_leader_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        term_ms: i64,
+    ) -> Result<bool, Error> {
+        let now = self.now_ms();
+        let acquired = execute(
+            &self.writer,
+            "INSERT INTO leader_leases (name, holder, expires_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
+             WHERE leader_leases.holder = excluded.holder OR leader_leases.expires_at < $4",
+            [name.into(), holder.into(), (now + term_ms).into(), now.into()],
+        )
+        .await?;
+        Ok(acquired == 1)
+    }
+
+    /// Returns a holder of any lease other than `holder`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn other_leader_lease_holder(&self, holder: &str) -> Result<Option<String>, Error> {
+        let sql =
+            "SELECT holder FROM leader_leases WHERE holder <> $1 AND expires_at >= $2 LIMIT 1";
+        let other = query_one(&self.reader, sql, [holder.into(), self.now_ms().into()]).await?;
+        Ok(other.map(|row| row.try_get("", "holder")).transpose()?)
+    }
+
+    /// Releases a lease if it belongs to `holder`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn release_leader_lease(&self, name: &str, holder: &str) -> Result<(), Error> {
+        execute(
+            &self.writer,
+            "DELETE FROM leader_leases WHERE name = $1 AND holder = $2",
+            [name.into(), holder.into()],
+        )
+        .await
+        .map(|_| ())
+    }
+}

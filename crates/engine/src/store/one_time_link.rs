@@ -1,0 +1,337 @@
+//! One-time links, which an admin passes on: an invitation or a password reset.
+//! Tokens are stored as hashes. A used link remains, so that a person who opens it
+//! again learns that it was used.
+
+use super::{Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row};
+use contract::{
+    UserId,
+    api::{Invitation, Role},
+    text,
+};
+use sea_orm::{ConnectionTrait, QueryResult};
+use uuid::Uuid;
+
+/// How long an invitation can be used, in milliseconds.
+pub const INVITATION_LIFETIME_MS: i64 = 7 * DAY_MS;
+/// How long a password reset can be used, in milliseconds.
+pub const PASSWORD_RESET_LIFETIME_MS: i64 = DAY_MS;
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// Purpose of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkPurpose {
+    /// Creates an account.
+    Invitation,
+    /// Sets a new password.
+    PasswordReset,
+}
+
+/// A link that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTimeLink {
+    /// What the link does.
+    pub purpose: LinkPurpose,
+    /// Address of the existing or future account.
+    pub email: String,
+    /// End of its lifetime, UTC ms.
+    pub expires_at: i64,
+}
+
+impl Store {
+    /// Stores an invitation of an address; deletes its earlier unused one.
+    ///
+    /// # Errors
+    /// [`Error::Text`]; [`Error::SignedOut`]; [`Error::NotFound`] where `actor` is
+    /// no admin; [`Error::Conflict`] where the address has an account.
+    pub async fn invite_user(
+        &self,
+        actor: impl Into<Actor>,
+        email: &str,
+        role: Role,
+        token_hash: &str,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        text::EMAIL.check(email)?;
+        retry_on_contention!(self.try_invite_user(&actor, email, role, token_hash))
+    }
+
+    async fn try_invite_user(
+        &self,
+        actor: &Actor,
+        email: &str,
+        role: Role,
+        token_hash: &str,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
+        if query_one(&tx, "SELECT 1 AS one FROM users WHERE email = $1", [email.into()])
+            .await?
+            .is_some()
+        {
+            return Err(Error::Conflict(format!(
+                "{email} has an account already. To help someone who can't sign in, reset the \
+                 password."
+            )));
+        }
+        execute(
+            &tx,
+            "DELETE FROM one_time_links \
+             WHERE email = $1 AND user_id IS NULL AND used_at IS NULL",
+            [email.into()],
+        )
+        .await?;
+        let lifetime_ms = INVITATION_LIFETIME_MS;
+        self.insert_link(&tx, None, email, role, token_hash, lifetime_ms).await?;
+        commit(tx).await
+    }
+
+    /// Stores a password reset; deletes earlier unused ones. The old password works
+    /// until the link is used.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`] where `actor` is no admin or there
+    /// is no such user; [`Error::Conflict`] where the account is disabled.
+    pub async fn add_password_reset(
+        &self,
+        actor: impl Into<Actor>,
+        user: UserId,
+        token_hash: &str,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        retry_on_contention!(self.try_add_password_reset(&actor, user, token_hash))
+    }
+
+    async fn try_add_password_reset(
+        &self,
+        actor: &Actor,
+        user: UserId,
+        token_hash: &str,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
+        let found = query_one(
+            &tx,
+            &format!("SELECT email, role, disabled FROM users WHERE id = $1{}", self.for_update()),
+            [user.0.into()],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+        if row::flag(&found, "disabled")? {
+            return Err(Error::Conflict("This account is disabled. Enable it first.".into()));
+        }
+        delete_password_resets(&tx, user).await?;
+        let email: String = found.try_get("", "email")?;
+        let (role, lifetime_ms) = (row::parsed(&found, "role")?, PASSWORD_RESET_LIFETIME_MS);
+        self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime_ms).await?;
+        commit(tx).await
+    }
+
+    async fn insert_link<C: ConnectionTrait>(
+        &self,
+        c: &C,
+        user: Option<UserId>,
+        email: &str,
+        role: Role,
+        token_hash: &str,
+        lifetime_ms: i64,
+    ) -> Result<(), Error> {
+        let now = self.now_ms();
+        execute(
+            c,
+            "INSERT INTO one_time_links \
+             (id, token_hash, user_id, email, role, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            [
+                Uuid::now_v7().into(),
+                token_hash.into(),
+                user.map(|user| user.0).into(),
+                email.into(),
+                role.as_str().into(),
+                now.into(),
+                (now + lifetime_ms).into(),
+            ],
+        )
+        .await
+        .map(|_| ())
+    }
+
+    /// Returns the invitations that can still be used, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
+    pub async fn invitations(&self) -> Result<Vec<Invitation>, Error> {
+        let found = query_all(
+            &self.reader,
+            "SELECT id, email, role, created_at, expires_at FROM one_time_links \
+             WHERE user_id IS NULL AND used_at IS NULL AND expires_at > $1 ORDER BY id DESC",
+            [self.now_ms().into()],
+        )
+        .await?;
+        let invitation = |found: &QueryResult| {
+            Ok(Invitation {
+                id: found.try_get("", "id")?,
+                email: found.try_get("", "email")?,
+                role: row::parsed(found, "role")?,
+                created_at: found.try_get("", "created_at")?,
+                expires_at: found.try_get("", "expires_at")?,
+            })
+        };
+        found.iter().map(invitation).collect()
+    }
+
+    /// Deletes an unused invitation; its link is then unknown.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`] where `actor` is no admin;
+    /// [`Error::Conflict`] where it was used or revoked meanwhile.
+    pub async fn revoke_invitation(
+        &self,
+        actor: impl Into<Actor>,
+        invitation: Uuid,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        retry_on_contention!(self.try_revoke_invitation(&actor, invitation))
+    }
+
+    async fn try_revoke_invitation(&self, actor: &Actor, invitation: Uuid) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
+        let deleted = execute(
+            &tx,
+            "DELETE FROM one_time_links WHERE id = $1 AND user_id IS NULL AND used_at IS NULL",
+            [invitation.into()],
+        )
+        .await?;
+        if deleted == 0 {
+            return Err(Error::Conflict(
+                "This invitation was used or revoked meanwhile. Look at the accounts.".into(),
+            ));
+        }
+        commit(tx).await
+    }
+
+    /// Returns the link of this token if it can be used.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such link (any more);
+    /// [`Error::Conflict`] where it was used or has expired.
+    pub async fn usable_link(&self, token_hash: &str) -> Result<OneTimeLink, Error> {
+        Ok(self.find_usable_link(&self.reader, token_hash, "").await?.0)
+    }
+
+    /// Uses the link: creates the account, or changes its password, ends its
+    /// sessions and revokes its API tokens.
+    ///
+    /// # Errors
+    /// Those of [`Store::usable_link`]; [`Error::Conflict`] where the address has
+    /// an account by now, or the account is disabled.
+    pub async fn redeem_link(
+        &self,
+        token_hash: &str,
+        password_hash: &str,
+    ) -> Result<(LinkPurpose, UserId), Error> {
+        retry_on_contention!(self.try_redeem_link(token_hash, password_hash))
+    }
+
+    async fn try_redeem_link(
+        &self,
+        token_hash: &str,
+        password_hash: &str,
+    ) -> Result<(LinkPurpose, UserId), Error> {
+        let tx = self.begin().await?;
+        let (link, user, role) = self.find_usable_link(&tx, token_hash, self.for_update()).await?;
+        let id = user.unwrap_or_else(|| UserId(Uuid::now_v7()));
+        let now = self.now_ms();
+        let changed = match link.purpose {
+            LinkPurpose::Invitation => {
+                execute(
+                    &tx,
+                    "INSERT INTO users (id, email, role, password_hash, created_at) \
+                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (email) DO NOTHING",
+                    [
+                        id.0.into(),
+                        link.email.as_str().into(),
+                        role.as_str().into(),
+                        password_hash.into(),
+                        now.into(),
+                    ],
+                )
+                .await?
+            }
+            LinkPurpose::PasswordReset => {
+                let changed = execute(
+                    &tx,
+                    "UPDATE users SET password_hash = $2 WHERE id = $1 AND disabled = 0",
+                    [id.0.into(), password_hash.into()],
+                )
+                .await?;
+                execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [id.0.into()]).await?;
+                self.revoke_all_tokens(&tx, id).await?;
+                changed
+            }
+        };
+        if changed == 0 {
+            return Err(Error::Conflict(match link.purpose {
+                LinkPurpose::Invitation => {
+                    format!("{} has an account already. Sign in with it.", link.email)
+                }
+                LinkPurpose::PasswordReset => "This account is disabled. Ask an admin.".into(),
+            }));
+        }
+        execute(
+            &tx,
+            "UPDATE one_time_links SET used_at = $2 WHERE token_hash = $1",
+            [token_hash.into(), now.into()],
+        )
+        .await?;
+        commit(tx).await?;
+        Ok((link.purpose, id))
+    }
+
+    async fn find_usable_link<C: ConnectionTrait>(
+        &self,
+        c: &C,
+        token_hash: &str,
+        lock: &str,
+    ) -> Result<(OneTimeLink, Option<UserId>, Role), Error> {
+        let found = query_one(
+            c,
+            &format!(
+                "SELECT user_id, email, role, expires_at, used_at FROM one_time_links \
+                 WHERE token_hash = $1{lock}"
+            ),
+            [token_hash.into()],
+        )
+        .await?
+        .ok_or(Error::NotFound)?;
+        if found.try_get::<Option<i64>>("", "used_at")?.is_some() {
+            return Err(Error::Conflict(
+                "This link was used already. Sign in with the password that was chosen then, or \
+                 ask an admin for a new link."
+                    .into(),
+            ));
+        }
+        let expires_at: i64 = found.try_get("", "expires_at")?;
+        if expires_at <= self.now_ms() {
+            return Err(Error::Conflict(
+                "This link is too old. Ask an admin for a new one.".into(),
+            ));
+        }
+        let user = found.try_get::<Option<Uuid>>("", "user_id")?.map(UserId);
+        let purpose =
+            if user.is_some() { LinkPurpose::PasswordReset } else { LinkPurpose::Invitation };
+        let link = OneTimeLink { purpose, email: found.try_get("", "email")?, expires_at };
+        Ok((link, user, row::parsed(&found, "role")?))
+    }
+}
+
+/// Deletes the unused password resets of `user`.
+pub(super) async fn delete_password_resets<C: ConnectionTrait>(
+    c: &C,
+    user: UserId,
+) -> Result<(), Error> {
+    execute(c, "DELETE FROM one_time_links WHERE user_id = $1 AND used_at IS NULL", [user.0.into()])
+        .await
+        .map(|_| ())
+}

@@ -1,1 +1,0 @@
-ALTER TABLE closed_accounts ADD COLUMN closed_by TEXT;

@@ -1,0 +1,312 @@
+//! User accounts and their roles.
+
+use super::{
+    Actor, Error, Store, advisory_lock, commit, execute, one_time_link::delete_password_resets,
+    query_all, query_one, retry_on_contention, row, session,
+};
+use contract::{
+    UserId,
+    api::{Role, User},
+    text,
+};
+use sea_orm::{ConnectionTrait, QueryResult};
+use uuid::Uuid;
+
+/// Number of an advisory lock, arbitrary but used by no other program on the
+/// database.
+const FIRST_USER_LOCK: i64 = 0x6d65_616e_6669_7273;
+
+/// The user behind a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Id of the user.
+    pub user: UserId,
+    /// Address of the account.
+    pub email: String,
+    /// Role of the user.
+    pub role: Role,
+}
+
+/// A user with what a password check needs.
+#[derive(Clone, Debug)]
+pub struct UserAccount {
+    /// Id, address and role.
+    pub identity: Identity,
+    /// Hash of the password, where there is one.
+    pub password_hash: Option<String>,
+    /// Whether the account is disabled.
+    pub disabled: bool,
+}
+
+impl Store {
+    /// Whether any user exists; until then, the first visitor creates one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn has_users(&self) -> Result<bool, Error> {
+        Ok(query_one(&self.reader, "SELECT 1 AS one FROM users LIMIT 1", []).await?.is_some())
+    }
+
+    /// Creates the first user, an admin.
+    ///
+    /// # Errors
+    /// [`Error::Text`]; [`Error::Conflict`] where there is a user already.
+    pub async fn add_first_user(&self, email: &str, hash: &str) -> Result<Identity, Error> {
+        text::EMAIL.check(email)?;
+        let id = Uuid::now_v7();
+        let tx = self.begin().await?;
+        // Of two first visitors one waits here, and then sees the other's account.
+        // SQLite has one writer and needs no lock.
+        if !self.is_sqlite() {
+            advisory_lock(&tx, FIRST_USER_LOCK).await?;
+        }
+        let inserted = execute(
+            &tx,
+            "INSERT INTO users (id, email, role, password_hash, created_at) \
+             SELECT $1, $2, 'admin', $3, $4 WHERE NOT EXISTS (SELECT 1 FROM users)",
+            [id.into(), email.into(), hash.into(), self.now_ms().into()],
+        )
+        .await?;
+        if inserted == 0 {
+            return Err(Error::Conflict("There is an account already: sign in.".into()));
+        }
+        commit(tx).await?;
+        Ok(Identity { user: UserId(id), email: email.into(), role: Role::Admin })
+    }
+
+    /// Returns the account of an address.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`], [`Error::Text`].
+    pub async fn user_account_by_email(&self, email: &str) -> Result<Option<UserAccount>, Error> {
+        text::EMAIL.check(email)?;
+        let found = query_one(
+            &self.reader,
+            "SELECT id, email, role, password_hash, disabled FROM users WHERE email = $1",
+            [email.into()],
+        )
+        .await?;
+        found
+            .map(|found| {
+                Ok(UserAccount {
+                    identity: identity_from_row(&found)?,
+                    password_hash: found.try_get("", "password_hash")?,
+                    disabled: row::flag(&found, "disabled")?,
+                })
+            })
+            .transpose()
+    }
+
+    /// Returns users in the order of their addresses, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
+    pub async fn users(&self, limit: i64) -> Result<Vec<User>, Error> {
+        let found = query_all(
+            &self.reader,
+            "SELECT id, email, role, disabled, created_at, seen_at FROM users \
+             ORDER BY email LIMIT $1",
+            [limit.into()],
+        )
+        .await?;
+        found.iter().map(user_from_row).collect()
+    }
+
+    /// Returns one user.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn user(&self, id: UserId) -> Result<User, Error> {
+        let found = query_one(
+            &self.reader,
+            "SELECT id, email, role, disabled, created_at, seen_at FROM users WHERE id = $1",
+            [id.0.into()],
+        )
+        .await?;
+        user_from_row(&found.ok_or(Error::NotFound)?)
+    }
+
+    /// Sets the role of `user`.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where `actor` would demote themselves, or no admin would
+    /// be left; [`Error::SignedOut`]; [`Error::NotFound`], also where `actor` is no
+    /// admin.
+    pub async fn set_user_role(
+        &self,
+        actor: impl Into<Actor>,
+        user: UserId,
+        role: Role,
+    ) -> Result<(), Error> {
+        let actor = actor.into();
+        retry_on_contention!(self.try_set_user_role(&actor, user, role))
+    }
+
+    async fn try_set_user_role(
+        &self,
+        actor: &Actor,
+        user: UserId,
+        role: Role,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        if role != Role::Admin {
+            if actor.user == user {
+                return Err(Error::Conflict(
+                    "You can't take the admin's role from yourself. Ask another admin.".into(),
+                ));
+            }
+            self.require_another_admin(&tx, user).await?;
+        }
+        // This comes before the change, which could concern the actor.
+        self.authorize_admin(&tx, actor).await?;
+        let changed = execute(
+            &tx,
+            "UPDATE users SET role = $2 WHERE id = $1",
+            [user.0.into(), role.as_str().into()],
+        )
+        .await?;
+        commit(tx).await?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Disables `user`: ends their sessions, revokes their API tokens and deletes
+    /// their password resets.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where `actor` would disable themselves, or no admin
+    /// would be left; [`Error::SignedOut`]; [`Error::NotFound`], also where `actor`
+    /// is no admin.
+    pub async fn disable_user(&self, actor: impl Into<Actor>, user: UserId) -> Result<(), Error> {
+        let actor = actor.into();
+        if actor.user == user {
+            return Err(Error::Conflict(
+                "You can't disable your own account. Ask another admin.".into(),
+            ));
+        }
+        retry_on_contention!(self.try_disable_user(&actor, user))
+    }
+
+    async fn try_disable_user(&self, actor: &Actor, user: UserId) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.require_another_admin(&tx, user).await?;
+        self.authorize_admin(&tx, actor).await?;
+        let changed =
+            execute(&tx, "UPDATE users SET disabled = 1 WHERE id = $1", [user.0.into()]).await?;
+        execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [user.0.into()]).await?;
+        self.revoke_all_tokens(&tx, user).await?;
+        delete_password_resets(&tx, user).await?;
+        commit(tx).await?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Enables `user` to sign in again.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`]; [`Error::NotFound`], also where `actor` is no admin.
+    pub async fn enable_user(&self, actor: impl Into<Actor>, user: UserId) -> Result<(), Error> {
+        let actor = actor.into();
+        retry_on_contention!(self.try_enable_user(&actor, user))
+    }
+
+    async fn try_enable_user(&self, actor: &Actor, user: UserId) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        self.authorize_admin(&tx, actor).await?;
+        let changed =
+            execute(&tx, "UPDATE users SET disabled = 0 WHERE id = $1", [user.0.into()]).await?;
+        commit(tx).await?;
+        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    }
+
+    /// Stores the hash of the new password and ends the other sessions and, with
+    /// `revoke_tokens`, the API tokens. Returns the hashes of all that ended. `old`
+    /// is the hash that the current password was checked against.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], also where the password was changed since it was
+    /// checked.
+    pub async fn change_password(
+        &self,
+        actor: impl Into<Actor>,
+        old: &str,
+        new: &str,
+        own_session: &str,
+        revoke_tokens: bool,
+    ) -> Result<Vec<String>, Error> {
+        let actor = actor.into();
+        retry_on_contention!(self.try_change_password(&actor, old, new, own_session, revoke_tokens))
+    }
+
+    async fn try_change_password(
+        &self,
+        actor: &Actor,
+        old: &str,
+        new: &str,
+        own_session: &str,
+        revoke_tokens: bool,
+    ) -> Result<Vec<String>, Error> {
+        let user = actor.user;
+        let tx = self.begin().await?;
+        self.authorize(&tx, actor).await?;
+        let changed = execute(
+            &tx,
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+            [user.0.into(), old.into(), new.into()],
+        )
+        .await?;
+        if changed == 0 {
+            return Err(Error::SignedOut);
+        }
+        let mut ended = session::delete_other_sessions(&tx, user, own_session).await?;
+        if revoke_tokens {
+            ended.extend(self.revoke_all_tokens(&tx, user).await?);
+        }
+        delete_password_resets(&tx, user).await?;
+        commit(tx).await?;
+        Ok(ended)
+    }
+
+    /// Checks that another enabled admin than `user` exists.
+    async fn require_another_admin<C: ConnectionTrait>(
+        &self,
+        c: &C,
+        user: UserId,
+    ) -> Result<(), Error> {
+        // Locks all admins: of two who disable each other, the second is rejected.
+        let admins = query_all(
+            c,
+            &format!(
+                "SELECT id FROM users WHERE role = 'admin' AND disabled = 0 ORDER BY id{}",
+                self.for_update()
+            ),
+            [],
+        )
+        .await?;
+        let mut has_other_admin = false;
+        for admin in &admins {
+            has_other_admin |= admin.try_get::<Uuid>("", "id")? != user.0;
+        }
+        if has_other_admin {
+            return Ok(());
+        }
+        Err(Error::Conflict("This is the last admin. Make somebody else an admin first.".into()))
+    }
+}
+
+pub(super) fn identity_from_row(found: &QueryResult) -> Result<Identity, Error> {
+    Ok(Identity {
+        user: UserId(found.try_get("", "id")?),
+        email: found.try_get("", "email")?,
+        role: row::parsed(found, "role")?,
+    })
+}
+
+fn user_from_row(found: &QueryResult) -> Result<User, Error> {
+    Ok(User {
+        id: UserId(found.try_get("", "id")?),
+        email: found.try_get("", "email")?,
+        role: row::parsed(found, "role")?,
+        disabled: row::flag(found, "disabled")?,
+        created_at: found.try_get("", "created_at")?,
+        seen_at: found.try_get("", "seen_at")?,
+    })
+}

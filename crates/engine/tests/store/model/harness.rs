@@ -1,0 +1,397 @@
+//! Executes the steps: users, relay, broker, workers and reaper around one store.
+
+mod user_actions;
+mod workers;
+
+use super::{
+    invariants::{self, StepSource},
+    snapshot::{self, Snapshot, Task},
+    step::{AttemptEnd, Step},
+};
+use crate::world::World;
+use contract::{
+    JobId, TaskId, UserId,
+    api::{Role, WaitReason, WaitingFor},
+    envelope::Dispatch,
+    fact::FactKind,
+    state::{JobState, TaskState},
+};
+use engine::store::{
+    BACK_OFF_MS, Claim, ClaimedTask, DEFAULT_LEASE_MS, DueTasks, ExhaustedJob, JobControl,
+    MAX_LEASE_LOSSES, RoundRobin,
+};
+use sea_orm::DatabaseConnection;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+const QUEUES: [&str; 3] = [
+    "meanwhile.q.product.upload.acme.v1",
+    "meanwhile.q.ec2.start.v1",
+    "meanwhile.q.alarm.create.v1",
+];
+const WINDOW: usize = 4;
+/// The reaper's value.
+const UNPUBLISH_AFTER_MS: i64 = 120_000;
+const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
+/// Maximum number of rounds until everything has finished.
+const MAX_DRAIN_ROUNDS: usize = 200;
+
+pub struct Harness {
+    world: World,
+    db: DatabaseConnection,
+    users: [UserId; 2],
+    /// Messages in the broker.
+    messages: Vec<Dispatch>,
+    /// Published tasks that are not marked yet.
+    unmarked: Vec<(TaskId, i64)>,
+    /// Jobs that the relay found exhausted and has not marked yet.
+    exhausted: Vec<ExhaustedJob>,
+    /// Messages that the broker has lost, and the reaper has not found missing yet.
+    lost_messages: HashSet<(Uuid, i64)>,
+    /// Claims that workers have, or believe to have.
+    claims: Vec<ClaimedTask>,
+    /// Claims whose outcome was reported.
+    ended_claims: Vec<ClaimedTask>,
+    /// Job and request hash of the first use of each key.
+    idempotency_keys: HashMap<(UserId, u8), (JobId, String)>,
+    snapshot: Snapshot,
+}
+
+fn pick_index<T>(from: &[T], choice: u8) -> Option<usize> {
+    (!from.is_empty()).then(|| usize::from(choice) % from.len())
+}
+
+impl Harness {
+    pub async fn new(world: World) -> Self {
+        let bob = world.add_user("bob@example.com", Role::User).await;
+        let db = world.raw_connection().await;
+        let snapshot = Snapshot::read(&db).await;
+        Self {
+            users: [world.user, bob],
+            world,
+            db,
+            messages: Vec::new(),
+            unmarked: Vec::new(),
+            exhausted: Vec::new(),
+            lost_messages: HashSet::new(),
+            claims: Vec::new(),
+            ended_claims: Vec::new(),
+            idempotency_keys: HashMap::new(),
+            snapshot,
+        }
+    }
+
+    /// Executes `step` and checks all invariants.
+    pub async fn step(&mut self, step: Step) {
+        let before = self.snapshot.clone();
+        let source = match &step {
+            Step::Retry { .. } => StepSource::Retry,
+            Step::Resolve { .. } => StepSource::Resolve,
+            _ => StepSource::System,
+        };
+        match step {
+            Step::Accept { user, machines, keys, idempotency } => {
+                self.accept(self.users[usize::from(user)], machines, &keys, idempotency).await;
+            }
+            Step::Publish { mark } => self.publish(mark).await,
+            Step::Mark => self.mark().await,
+            Step::PublishAndClaimAll => {
+                self.publish(true).await;
+                self.refresh_snapshot().await;
+                self.deliver_all().await;
+            }
+            Step::Deliver { message, again } => self.deliver(message, again).await,
+            Step::Defer { message } => self.defer(message).await,
+            Step::Renew { claim } => self.renew(claim).await,
+            Step::Finish { claim, ends } => self.finish(claim, &ends).await,
+            Step::FinishStale { claim, end } => self.finish_stale(claim, end).await,
+            Step::Reap => self.reap().await,
+            Step::Unpublish => self.unpublish().await,
+            Step::LoseMessages => {
+                let lost = self.messages.drain(..).map(|message| (message.task.0, message.fence));
+                self.lost_messages.extend(lost);
+            }
+            Step::Restart => self.restart().await,
+            Step::Control { job, control } => self.control(job, control).await,
+            Step::Retry { job, which } => self.retry(job, which).await,
+            Step::Resolve { task, succeeded } => self.resolve(task, succeeded).await,
+            Step::MarkRead { user } => {
+                let user = self.users[usize::from(user)];
+                let head = self.world.store.journal_head(user).await.unwrap();
+                self.world.store.mark_notifications_read(user, head).await.unwrap();
+            }
+            Step::Advance { ms } => return self.world.clock.advance(ms),
+        }
+        self.refresh_snapshot().await;
+        self.check_step(&before, source).await;
+    }
+
+    /// Runs without further faults until everything has finished.
+    pub async fn run_to_completion(&mut self) {
+        for _ in 0..MAX_DRAIN_ROUNDS {
+            if self.snapshot.jobs.values().all(|job| job.state != JobState::Running) {
+                let open = |task: &Task| !task.state.is_terminal();
+                assert!(
+                    !self.snapshot.tasks.values().any(open),
+                    "accepted - terminal is not empty"
+                );
+                return;
+            }
+            for (index, paused) in self.snapshot.jobs.values().map(|job| job.paused).enumerate() {
+                if paused {
+                    let index = u8::try_from(index).unwrap();
+                    self.control(index, JobControl::Resume).await;
+                }
+            }
+            self.world.clock.advance(700_000);
+            self.reap().await;
+            self.refresh_snapshot().await;
+            self.unpublish().await;
+            self.refresh_snapshot().await;
+            self.publish(true).await;
+            while !self.messages.is_empty() {
+                self.refresh_snapshot().await;
+                self.deliver(0, false).await;
+            }
+            self.refresh_snapshot().await;
+            while !self.claims.is_empty() {
+                self.finish(0, &[AttemptEnd::Succeed; 3]).await;
+            }
+            self.refresh_snapshot().await;
+            invariants::check_state(&self.snapshot);
+        }
+        panic!("did not finish: {:#?}", self.snapshot);
+    }
+
+    async fn refresh_snapshot(&mut self) {
+        self.snapshot = Snapshot::read(&self.db).await;
+    }
+
+    async fn check_step(&self, before: &Snapshot, source: StepSource) {
+        let mut facts_by_user = BTreeMap::new();
+        for user in self.users {
+            let old = before.heads[&user.0];
+            facts_by_user.insert(user.0, snapshot::journal(&self.db, user, old).await);
+        }
+        invariants::check_state(&self.snapshot);
+        invariants::check_transition(before, &self.snapshot, source);
+        invariants::check_facts(before, &self.snapshot, &facts_by_user, self.world.store.now_ms());
+        for (id, task) in &self.snapshot.tasks {
+            let has_message =
+                self.messages.iter().any(|m| (m.task.0, m.fence) == (*id, task.fence))
+                    || self.lost_messages.contains(&(*id, task.fence));
+            let waits = task.state == TaskState::Queued && task.published_at.is_some();
+            assert!(
+                !waits || self.snapshot.jobs[&task.job].paused || has_message,
+                "no message for {task:?}"
+            );
+        }
+    }
+
+    /// Asserts that nothing was written.
+    async fn assert_unchanged(&self) {
+        assert_eq!(Snapshot::read(&self.db).await, self.snapshot);
+    }
+
+    async fn publish(&mut self, mark: bool) {
+        for queue in QUEUES {
+            let DueTasks { tasks: due, exhausted_jobs: exhausted, .. } =
+                self.world.store.due_tasks(queue, WINDOW, &RoundRobin::default()).await.unwrap();
+            self.exhausted.extend(exhausted);
+            let unclaimed = self.snapshot.tasks.values().filter(|task| {
+                task.queue == queue
+                    && task.state == TaskState::Queued
+                    && task.published_at.is_some()
+            });
+            assert!(due.is_empty() || due.len() + unclaimed.count() <= WINDOW);
+            for dispatch in due {
+                let task = &self.snapshot.tasks[&dispatch.task.0];
+                let job = &self.snapshot.jobs[&task.job];
+                assert!(!job.paused && !job.cancel_requested);
+                assert!(task.published_at.is_none() && dispatch.fence == task.fence);
+                assert!(task.run_after <= self.world.store.now_ms());
+                self.unmarked.push((dispatch.task, dispatch.fence));
+                self.messages.push(dispatch);
+            }
+        }
+        if mark {
+            self.mark().await;
+        }
+    }
+
+    async fn mark(&mut self) {
+        let published = std::mem::take(&mut self.unmarked);
+        let exhausted = std::mem::take(&mut self.exhausted);
+        self.world.store.mark_published(&published, &exhausted, None).await.unwrap();
+    }
+
+    async fn deliver(&mut self, message: u8, again: bool) {
+        let Some(index) = pick_index(&self.messages, message) else { return };
+        let Dispatch { task: id, fence, .. } = self.messages[index];
+        if !again {
+            self.messages.remove(index);
+        }
+        let now = self.world.store.now_ms();
+        let task = self.snapshot.tasks[&id.0].clone();
+        let job = &self.snapshot.jobs[&task.job];
+        let alike = |other: &&Task| (&other.kind, &other.key) == (&task.kind, &task.key);
+        let mut alike = self.snapshot.tasks.values().filter(alike);
+        let is_newer = |other: &Task| {
+            other.state == TaskState::Succeeded && other.created_at > task.created_at
+        };
+        let current = task.state == TaskState::Queued && task.fence == fence;
+        let superseded = current && alike.clone().any(is_newer);
+        let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
+        let has_rival = alike.any(|other| other.state == TaskState::Running);
+
+        let claim = self.world.store.claim(id, fence, "w1").await.unwrap();
+        match claim {
+            Claim::Superseded(facts) => {
+                assert!(superseded, "nothing newer has succeeded");
+                assert_eq!(facts.facts[0].kind, FactKind::TaskCancelled);
+            }
+            Claim::NotClaimable => {
+                assert!(!superseded && (!current || is_blocked), "refused without a reason");
+                self.assert_unchanged().await;
+            }
+            Claim::Locked => {
+                assert!(current && !superseded && !is_blocked && has_rival);
+                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
+                assert_eq!((row.run_after, row.published_at), (now + LOCKED_RETRY_DELAY_MS, None));
+            }
+            Claim::Claimed(claimed) => {
+                assert!(current && !superseded && !is_blocked && !has_rival, "{task:?}");
+                let actual = (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
+                assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
+                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
+                assert_eq!(
+                    (row.fence, row.lease_until),
+                    (claimed.fence, Some(now + DEFAULT_LEASE_MS))
+                );
+                self.claims.push(*claimed);
+            }
+        }
+    }
+
+    /// Lets one worker claim all messages at once.
+    async fn deliver_all(&mut self) {
+        let messages = std::mem::take(&mut self.messages);
+        let batch: Vec<_> = messages.iter().map(|m| (m.task, m.fence)).collect();
+        let now = self.world.store.now_ms();
+        let claims = self.world.store.claim_batch(&batch, "w1").await;
+        assert_eq!(claims.len(), batch.len());
+        let after = Snapshot::read(&self.db).await;
+        let claimed_ids: HashSet<_> = claims
+            .iter()
+            .filter_map(|claim| match claim {
+                Ok(Claim::Claimed(claimed)) => Some(claimed.task.0),
+                _ => None,
+            })
+            .collect();
+        for (id, row) in &after.tasks {
+            let began =
+                row.state == TaskState::Running && row.fence != self.snapshot.tasks[id].fence;
+            assert_eq!(began, claimed_ids.contains(id), "claimed by no worker: {row:?}");
+        }
+        for (n, ((id, fence), claim)) in batch.iter().zip(claims).enumerate() {
+            let task = &self.snapshot.tasks[&id.0];
+            let job = &self.snapshot.jobs[&task.job];
+            let current = task.state == TaskState::Queued && task.fence == *fence;
+            let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
+            let alike =
+                |(_, other): &(&Uuid, &Task)| (&other.kind, &other.key) == (&task.kind, &task.key);
+            let mut others = self.snapshot.tasks.iter().filter(alike);
+            // The other task of the key may be in the same batch, and be claimed
+            // first.
+            let has_no_rival = others.clone().all(|(other, row)| {
+                *other == id.0
+                    || (row.state != TaskState::Running
+                        && !batch.iter().any(|(task, _)| task.0 == *other))
+            });
+            let newer = others.any(|(_, other)| {
+                other.state == TaskState::Succeeded && other.created_at > task.created_at
+            });
+            let again = batch[..n].contains(&batch[n]);
+            match claim.unwrap() {
+                Claim::Superseded(_) => assert!(current && newer),
+                Claim::NotClaimable => {
+                    let refused = !current || again || (is_blocked && !newer);
+                    assert!(refused, "refused without a reason: {task:?}");
+                }
+                Claim::Locked => assert!(current && !newer && !is_blocked && !has_no_rival),
+                Claim::Claimed(claimed) => {
+                    assert!(current && !newer && !is_blocked && !again, "{task:?}");
+                    let actual =
+                        (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
+                    assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
+                    let row = &after.tasks[&id.0];
+                    assert_eq!(row.state, TaskState::Running);
+                    assert_eq!(
+                        (row.fence, row.lease_until),
+                        (claimed.fence, Some(now + DEFAULT_LEASE_MS))
+                    );
+                    self.claims.push(*claimed);
+                }
+            }
+        }
+    }
+
+    async fn defer(&mut self, message: u8) {
+        let Some(index) = pick_index(&self.messages, message) else { return };
+        let Dispatch { task, fence, .. } = self.messages.remove(index);
+        let until = self.world.store.now_ms() + 15_000;
+        let waiting =
+            WaitingFor { reason: WaitReason::RateLimit, until: Some(until), detail: None };
+        self.world.store.defer_task(task, fence, until, waiting).await.unwrap();
+    }
+
+    async fn reap(&self) {
+        let now = self.world.store.now_ms();
+        let is_expired =
+            |(_, task): &(&Uuid, &Task)| task.lease_until.is_some_and(|until| until <= now);
+        let expired: Vec<_> = self.snapshot.tasks.iter().filter(is_expired).collect();
+        assert_eq!(self.world.store.reap_expired_leases(false).await.unwrap().len(), expired.len());
+        let after = Snapshot::read(&self.db).await;
+        for (id, old) in expired {
+            let new = &after.tasks[id];
+            let state = match self.snapshot.jobs[&old.job].cancel_requested {
+                _ if old.lease_losses + 1 == MAX_LEASE_LOSSES => TaskState::Failed,
+                true => TaskState::Cancelled,
+                false => TaskState::Queued,
+            };
+            let actual =
+                (new.state, new.lease_losses, new.attempt, new.outcome_unknown, new.attempt_count);
+            assert_eq!(
+                actual,
+                (state, old.lease_losses + 1, old.attempt - 1, true, old.attempt_count + 1)
+            );
+            // The first loss is retried at once.
+            let waits = usize::try_from(old.lease_losses).unwrap().checked_sub(1);
+            let longest = waits.map_or(0, |step| BACK_OFF_MS[step]);
+            assert!((0..=longest).contains(&(new.run_after - now)), "{new:?}");
+        }
+    }
+
+    async fn unpublish(&self) {
+        let before = self.world.store.now_ms() - UNPUBLISH_AFTER_MS;
+        for queue in QUEUES {
+            if !self.messages.iter().any(|message| message.queue == queue) {
+                self.world.store.unpublish_tasks(queue, before).await.unwrap();
+            }
+        }
+    }
+
+    async fn restart(&mut self) {
+        self.messages.clear();
+        self.unmarked.clear();
+        self.exhausted.clear();
+        self.world.store.reap_expired_leases(true).await.unwrap();
+        for queue in QUEUES {
+            self.world.store.unpublish_tasks(queue, i64::MAX).await.unwrap();
+        }
+        let after = Snapshot::read(&self.db).await;
+        for task in after.tasks.values() {
+            assert!(task.state != TaskState::Running && task.published_at.is_none(), "{task:?}");
+        }
+    }
+}

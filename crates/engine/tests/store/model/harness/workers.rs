@@ -1,0 +1,138 @@
+//! Workers: renewals and outcomes of their claims, late ones too.
+
+use super::{Harness, pick_index};
+use crate::{
+    model::{snapshot::Snapshot, step::AttemptEnd},
+    world::{finish, outcome},
+};
+use contract::{
+    api::{WaitReason, WaitingFor},
+    command::{AlarmCreate, Command},
+    state::TaskState,
+};
+use engine::store::{AttemptOutcome, BACK_OFF_MS, ClaimedTask, MAX_ATTEMPTS, NewTask};
+
+impl Harness {
+    /// Whether the worker still has the claim.
+    fn owns_lease(&self, claimed: &ClaimedTask) -> bool {
+        let row = &self.snapshot.tasks[&claimed.task.0];
+        row.state == TaskState::Running && row.fence == claimed.fence
+    }
+
+    pub(super) async fn renew(&self, claim: u8) {
+        let Some(index) = pick_index(&self.claims, claim) else { return };
+        let claimed = &self.claims[index];
+        let renewed = self.world.store.renew_lease(claimed.task, claimed.fence).await.unwrap();
+        assert_eq!(renewed, self.owns_lease(claimed));
+    }
+
+    pub(super) async fn finish(&mut self, claim: u8, ends: &[AttemptEnd]) {
+        let Some(index) = pick_index(&self.claims, claim) else { return };
+        let count = ends.len().min(self.claims.len() - index);
+        let claims: Vec<_> = self.claims.drain(index..index + count).collect();
+        let now = self.world.store.now_ms();
+        let batch =
+            claims.iter().zip(ends).map(|(c, end)| finish(c, attempt_outcome(*end, c, now)));
+        let ended = self.world.store.finish(batch.collect()).await;
+        let after = Snapshot::read(&self.db).await;
+        for ((claimed, end), ended) in claims.into_iter().zip(ends).zip(ended) {
+            let facts = ended.unwrap();
+            assert_eq!(facts.is_some(), self.owns_lease(&claimed), "{claimed:?}");
+            if facts.is_some() {
+                self.assert_ended(&claimed, *end, &after);
+            }
+            self.ended_claims.push(claimed);
+        }
+    }
+
+    fn assert_ended(&self, claimed: &ClaimedTask, end: AttemptEnd, after: &Snapshot) {
+        let now = self.world.store.now_ms();
+        let (old, new) = (&self.snapshot.tasks[&claimed.task.0], &after.tasks[&claimed.task.0]);
+        let cancelled = self.snapshot.jobs[&old.job].cancel_requested;
+        let queued = if cancelled { TaskState::Cancelled } else { TaskState::Queued };
+        let state = match end {
+            AttemptEnd::Succeed | AttemptEnd::Chain => TaskState::Succeeded,
+            AttemptEnd::Fail => TaskState::Failed,
+            AttemptEnd::NeedsReview => TaskState::NeedsReview,
+            AttemptEnd::Retry { outcome_unknown: false } if old.attempt >= MAX_ATTEMPTS => {
+                TaskState::Failed
+            }
+            AttemptEnd::Retry { outcome_unknown: true } if old.attempt >= MAX_ATTEMPTS => {
+                TaskState::NeedsReview
+            }
+            AttemptEnd::Retry { .. } | AttemptEnd::Wait { .. } => queued,
+        };
+        assert_eq!(new.state, state, "{end:?} of {old:?}");
+        let recorded = end != AttemptEnd::Wait { record_attempt: false };
+        assert_eq!(new.attempt_count - old.attempt_count, i64::from(recorded));
+        assert_eq!((new.lease_losses, new.published_at), (0, None));
+        match end {
+            AttemptEnd::Wait { .. } => {
+                assert_eq!(
+                    (new.attempt, new.outcome_unknown),
+                    (old.attempt - 1, old.outcome_unknown)
+                );
+            }
+            AttemptEnd::Retry { outcome_unknown } => {
+                assert_eq!((new.attempt, new.outcome_unknown), (old.attempt, outcome_unknown));
+                if new.state == TaskState::Queued {
+                    let step = usize::try_from(old.attempt - 1).unwrap();
+                    assert!((0..=BACK_OFF_MS[step]).contains(&(new.run_after - now)));
+                }
+            }
+            AttemptEnd::Chain => {
+                let follow_up = claimed.task.follow_up(AlarmCreate::KIND, &alarm(claimed).key());
+                let inserted = &after.tasks[&follow_up.0];
+                assert_eq!((inserted.state, inserted.cause), (queued, Some(claimed.task.0)));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) async fn finish_stale(&self, claim: u8, end: AttemptEnd) {
+        let Some(index) = pick_index(&self.ended_claims, claim) else { return };
+        let claimed = &self.ended_claims[index];
+        let outcome = attempt_outcome(end, claimed, self.world.store.now_ms());
+        let ended = self.world.store.finish(vec![finish(claimed, outcome)]).await.remove(0);
+        assert_eq!(ended.unwrap(), None, "a stale outcome was stored");
+        self.assert_unchanged().await;
+    }
+}
+
+fn alarm(claimed: &ClaimedTask) -> AlarmCreate {
+    AlarmCreate { instance_id: claimed.key.clone(), name: String::new() }
+}
+
+fn attempt_outcome(end: AttemptEnd, claimed: &ClaimedTask, now: i64) -> AttemptOutcome {
+    match end {
+        AttemptEnd::Succeed => {
+            AttemptOutcome::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() }
+        }
+        AttemptEnd::Chain => {
+            let follow_up = NewTask::new(
+                &alarm(claimed),
+                None,
+                claimed.sku.clone(),
+                String::new(),
+                claimed.row,
+            )
+            .unwrap();
+            let follow_ups = vec![follow_up.clone(), follow_up];
+            AttemptOutcome::Succeeded { outcome: outcome("running"), follow_ups }
+        }
+        AttemptEnd::Fail => AttemptOutcome::Failed { outcome: outcome("rejected") },
+        AttemptEnd::Retry { outcome_unknown } => {
+            AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown }
+        }
+        AttemptEnd::Wait { record_attempt } => AttemptOutcome::Wait {
+            outcome: outcome("closed"),
+            waiting_for: WaitingFor { reason: WaitReason::Cooldown, until: None, detail: None },
+            until: now + 5_000,
+            checkpoint: None,
+            record_attempt,
+        },
+        AttemptEnd::NeedsReview => {
+            AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Limits the requests of one service: its rate, its cooldowns, and the rows of its requests.
+
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use crate::{
+    clock::{Micros, micros},
+    environment::Environment,
+    ledger::{RequestRow, ResponseRow, ServiceHistory, lock},
+    profiles::{RateLimit, RetryAfterFormat},
+    retry_after::{SAFETY_MARGIN, header_value},
+    token_bucket::TokenBucket,
+};
+
+/// Admits or rejects the requests of one service, and writes them to the ledger.
+pub struct ServiceLimiter {
+    service: &'static str,
+    environment: Arc<Environment>,
+    state: Mutex<LimiterState>,
+}
+
+struct LimiterState {
+    bucket: TokenBucket,
+    /// Start and end of the last cooldown.
+    cooldown: Range<Micros>,
+}
+
+/// A request that is in the ledger.
+pub struct RecordedRequest {
+    /// Index that [`ServiceLimiter::record_response`] and the like take.
+    pub index: usize,
+    /// Time of its arrival.
+    pub at: Micros,
+    /// Time at which a rejected request may be repeated.
+    pub retry_at: Option<Micros>,
+}
+
+impl ServiceLimiter {
+    /// Continues from the limiter state in which the earlier runs of `history` ended.
+    pub fn new(
+        service: &'static str,
+        rate: RateLimit,
+        history: &ServiceHistory,
+        environment: Arc<Environment>,
+    ) -> Self {
+        let mut bucket = TokenBucket::full(environment.scale_rate(rate));
+        for (request, _) in &history.requests {
+            // Whether it was admitted is known already; this only brings the bucket up to date.
+            let _ = bucket.try_take(request.at_us);
+        }
+        let responses = history.requests.iter().filter_map(|(_, response)| *response);
+        let cooldown_until = responses.filter_map(|response| response.cooldown_until_us).max();
+        let state = Mutex::new(LimiterState { bucket, cooldown: 0..cooldown_until.unwrap_or(0) });
+        Self { service, environment, state }
+    }
+
+    /// Counts a request and writes it to the ledger. A rejected one costs no token.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub fn record_request(
+        &self,
+        action: &str,
+        key: Option<&str>,
+        sku: Option<&str>,
+    ) -> io::Result<RecordedRequest> {
+        let mut state = lock(&self.state);
+        let at = self.environment.clock.now();
+        let token_at = state.bucket.try_take(at).err();
+        let in_cooldown = state.cooldown.contains(&at);
+        let row = RequestRow {
+            at_us: at,
+            action: action.into(),
+            key: key.map(Into::into),
+            sku: sku.map(Into::into),
+            over_limit: token_at.is_some(),
+            cooldown_age_us: in_cooldown.then(|| at - state.cooldown.start),
+        };
+        let index = self.environment.ledger.record_request(self.service, row)?;
+        let retry_at = token_at.max(in_cooldown.then_some(state.cooldown.end));
+        Ok(RecordedRequest { index, at, retry_at })
+    }
+
+    /// Records that a request got a response with `status`.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub fn record_response(&self, request_index: usize, status: u16) -> io::Result<()> {
+        self.record_end(ResponseRow {
+            request_index,
+            status: Some(status),
+            cooldown_until_us: None,
+        })
+    }
+
+    /// Records that a request's connection was dropped.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub fn record_dropped(&self, request_index: usize) -> io::Result<()> {
+        self.record_end(ResponseRow { request_index, status: None, cooldown_until_us: None })
+    }
+
+    /// Records a 429 and rejects all requests for `duration`, a time at speed 1. Returns the value
+    /// of the Retry-After.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub fn start_cooldown(
+        &self,
+        request_index: usize,
+        duration: Duration,
+        format: RetryAfterFormat,
+    ) -> io::Result<String> {
+        let mut state = lock(&self.state);
+        let now = self.environment.clock.now();
+        let until =
+            now + micros(self.environment.scale_duration(duration)).saturating_sub(SAFETY_MARGIN);
+        let (value, named) = header_value(format, now, until);
+        let start = if state.cooldown.contains(&now) { state.cooldown.start } else { now };
+        state.cooldown = start..state.cooldown.end.max(named - SAFETY_MARGIN);
+        let cooldown_until_us = Some(state.cooldown.end);
+        self.record_end(ResponseRow { request_index, status: Some(429), cooldown_until_us })?;
+        Ok(value)
+    }
+
+    fn record_end(&self, response: ResponseRow) -> io::Result<()> {
+        self.environment.ledger.record_response(self.service, response)
+    }
+}

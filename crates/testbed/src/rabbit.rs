@@ -1,0 +1,103 @@
+//! A RabbitMQ node on its own ports and in its own folder.
+
+use super::{ManagedProcess, free_port};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// A RabbitMQ node that runs until it is dropped.
+pub struct RabbitNode {
+    child: Option<ManagedProcess>,
+    port: u16,
+    distribution_port: u16,
+    name: String,
+    folder: TempDir,
+}
+
+impl RabbitNode {
+    /// Starts a node and waits until it has started.
+    pub fn start() -> Self {
+        assert!(Path::new(SERVER).exists(), "RabbitMQ is missing: run scripts/setup.sh test");
+        let folder = tempfile::tempdir().unwrap();
+        let (port, distribution_port) = (free_port(), free_port());
+        std::fs::write(folder.path().join("plugins"), "[].\n").unwrap();
+        let listen = format!("listeners.tcp.1 = 127.0.0.1:{port}\n");
+        std::fs::write(folder.path().join("rabbitmq.conf"), listen).unwrap();
+        let name = format!("meanwhile-{port}@localhost");
+        let mut node = Self { child: None, port, distribution_port, name, folder };
+        node.spawn();
+        node
+    }
+
+    /// Starts the node with its data, and waits until it has started.
+    pub fn spawn(&mut self) {
+        let path = |name: &str| self.folder.path().join(name);
+        let mut server = Command::new(SERVER);
+        server
+            .env("RABBITMQ_NODENAME", &self.name)
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_MNESIA_BASE", path("mnesia"))
+            .env("RABBITMQ_LOG_BASE", path("log"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins"))
+            .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
+            .env("RABBITMQ_PID_FILE", path("pid"))
+            .env("HOME", self.folder.path())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.child = Some(ManagedProcess::spawn(&mut server).unwrap());
+        let start = Instant::now();
+        while !self.rabbitmqctl(&["await_startup", "--timeout", "5"]) {
+            assert!(start.elapsed() < Duration::from_secs(120), "RabbitMQ did not start");
+        }
+    }
+
+    /// Kills the node with `kill -9`; written data is preserved.
+    pub fn kill(&mut self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap_or_default();
+        if !pid.trim().is_empty() {
+            let _ = Command::new("kill").args(["-9", pid.trim()]).status();
+        }
+        self.child = None;
+    }
+
+    /// Deletes its data. The node must not run.
+    pub fn delete_data(&self) {
+        let _ = std::fs::remove_dir_all(self.folder.path().join("mnesia"));
+    }
+
+    /// Returns the AMQP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the AMQP URL.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// Runs `rabbitmqctl` and returns whether it succeeded.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) -> bool {
+        Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl")
+            .args(["--node", &self.name])
+            .args(arguments)
+            .env("HOME", self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for RabbitNode {
+    fn drop(&mut self) {
+        // The data of a test's node is not worth the time of a clean stop.
+        self.kill();
+    }
+}

@@ -1,0 +1,169 @@
+//! An attempt: from the claim of a task to the outcome that is saved.
+
+use super::{BACKOFF_RANGE, DeliveryProcessor, request_timeout};
+use crate::{
+    handler::{AttemptContext, HandlerOutcome, new_outcome},
+    metrics,
+};
+use contract::websocket::TaskStarted;
+use engine::{
+    broker::HubEvent,
+    limiter::Permit,
+    store::{self, ClaimedTask, FinishAttempt},
+};
+use futures_util::FutureExt;
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Timeout of a handler, as a fraction of the lease.
+const HANDLER_SHARE_OF_LEASE: f64 = 5.0 / 6.0;
+/// Delay after which the start of an attempt is broadcast: a shorter attempt is
+/// reported only by its outcome.
+const STARTED_EVENT_DELAY: Duration = Duration::from_millis(20);
+/// Maximum length of the panic message that is shown, in characters.
+const MAX_PANIC_MESSAGE_CHARS: usize = 200;
+
+impl DeliveryProcessor {
+    /// Runs the handler and saves its outcome. If the outcome can't be saved, the
+    /// delivery is acknowledged nevertheless: no other attempt may begin before the lease
+    /// has expired and the reaper has marked the outcome as unknown.
+    pub async fn run_attempt(&self, claimed: ClaimedTask, mut permit: Option<Permit>) {
+        let shared = &self.shared;
+        let start = Instant::now();
+        let handler_outcome = tokio::select! {
+            handler_outcome = self.call_handler(&claimed, permit.as_mut()) => handler_outcome,
+            () = self.report_started_and_keep_lease(&claimed) => {
+                tracing::warn!(task = %claimed.task, "the lease was lost; the attempt is dropped");
+                metrics::count_lost_lease();
+                return;
+            }
+        };
+        drop(permit);
+        metrics::observe_attempt(&claimed.kind, &handler_outcome, start.elapsed());
+        if let (HandlerOutcome::Cooldown { wait, outcome }, Some(upstream)) =
+            (&handler_outcome, &self.upstream)
+        {
+            shared.limiters.start_cooldown(upstream, *wait, &outcome.code).await;
+        }
+        let finish_attempt = FinishAttempt {
+            task: claimed.task,
+            fence: claimed.fence,
+            worker: shared.worker_name.clone(),
+            outcome: handler_outcome.into_attempt_outcome(shared.store.now_ms()),
+        };
+        match self.save_outcome_with_retry(finish_attempt).await {
+            Ok(()) => shared.relay_waker.wake(),
+            Err(error) => {
+                tracing::error!(
+                    task = %claimed.task, %error, "the outcome of an attempt could not be saved"
+                );
+            }
+        }
+    }
+
+    async fn call_handler(
+        &self,
+        claimed: &ClaimedTask,
+        permit: Option<&mut Permit>,
+    ) -> HandlerOutcome {
+        let (start, lease) = (Instant::now(), self.shared.lease_duration);
+        let handler_timeout = lease.mul_f64(HANDLER_SHARE_OF_LEASE);
+        let latest_request_start = start + handler_timeout.saturating_sub(request_timeout(lease));
+        let mut context =
+            AttemptContext { task: claimed, permit, has_used_permit: false, latest_request_start };
+        let handler_future = AssertUnwindSafe(self.handler.run(&mut context)).catch_unwind();
+        let result = timeout_at(start + handler_timeout, handler_future).await;
+        match result {
+            Ok(Ok(handler_outcome)) => handler_outcome,
+            Ok(Err(panic)) => {
+                let message = panic_message(panic.as_ref());
+                tracing::error!(task = %claimed.task, message, "a handler panicked");
+                // An attempt sends nothing before it uses its first rate permit.
+                let outcome_unknown = context.has_used_permit || claimed.outcome_unknown;
+                HandlerOutcome::Retry { outcome: new_outcome("panic", message), outcome_unknown }
+            }
+            Err(_) => HandlerOutcome::Retry {
+                outcome: new_outcome("timeout", "No answer in time."),
+                outcome_unknown: true,
+            },
+        }
+    }
+
+    /// Broadcasts the start of an attempt that takes longer than
+    /// [`STARTED_EVENT_DELAY`], and renews its lease. Returns when the lease is lost.
+    async fn report_started_and_keep_lease(&self, claimed: &ClaimedTask) {
+        sleep(STARTED_EVENT_DELAY).await;
+        let started = TaskStarted {
+            task: claimed.task,
+            job: claimed.job,
+            attempt: claimed.attempt,
+            at: claimed.started_at,
+        };
+        self.shared.broker.broadcast(HubEvent::TaskStarted(claimed.user, started));
+        self.renew_lease_until_lost(claimed).await;
+    }
+
+    /// Returns when the lease is lost, or could not be renewed before it expires.
+    async fn renew_lease_until_lost(&self, claimed: &ClaimedTask) {
+        let renewal_interval = self.shared.lease_duration / 3;
+        let mut failures = 0;
+        loop {
+            sleep(renewal_interval).await;
+            match self.shared.store.renew_lease(claimed.task, claimed.fence).await {
+                Ok(true) => failures = 0,
+                Ok(false) => return,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(task = %claimed.task, %error, "could not renew a lease");
+                    if failures == 2 {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Saves the outcome of an attempt, with retries, because an outcome that is not
+    /// saved counts as unknown. While the database can't write, mostly because its disk
+    /// is full, nobody else can take the task either: saving and renewing the lease are
+    /// then retried until it can.
+    async fn save_outcome_with_retry(
+        &self,
+        finish_attempt: FinishAttempt,
+    ) -> Result<(), store::Error> {
+        let mut backoff = BACKOFF_RANGE[0];
+        loop {
+            match self.shared.finish_batcher.submit(finish_attempt.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_defect() => return Err(error),
+                Err(error) if backoff >= BACKOFF_RANGE[1] && !error.cannot_write() => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not save the outcome of an attempt; retrying");
+                    if error.cannot_write()
+                        && let Err(error) = self
+                            .shared
+                            .store
+                            .renew_lease(finish_attempt.task, finish_attempt.fence)
+                            .await
+                    {
+                        tracing::debug!(%error, "could not renew a lease");
+                    }
+                }
+            }
+            sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_RANGE[1]);
+        }
+    }
+}
+
+/// Returns the message about a panic that people see.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    match message.map(|text| text.chars().take(MAX_PANIC_MESSAGE_CHARS).collect::<String>()) {
+        Some(text) => format!("An internal error occurred while processing this item: {text}"),
+        None => "An internal error occurred while processing this item.".into(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Processing of a delivery, up to the claim of its task.
+
+use super::{BACKOFF_RANGE, DeliveryProcessor};
+use crate::{
+    handler::{operator_action, retry_delay, wait_reason},
+    metrics,
+};
+use contract::{
+    api::WaitingFor,
+    envelope::{Dispatch, EnvelopeError},
+};
+use engine::{
+    broker::{Delivery, HubEvent},
+    limiter::{AcquireError, Permit},
+    store::{self, Claim},
+};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Result of processing a delivery.
+enum DeliveryResult {
+    /// The delivery is finished and can be acknowledged.
+    Handled,
+    /// The worker stops or no longer consumes: another one receives the delivery.
+    LeftUnacknowledged,
+}
+
+impl DeliveryProcessor {
+    /// Processes and acknowledges a delivery. Errors of the store are retried until
+    /// `consumer_ended`: a dropped delivery may be redelivered only when its consumer
+    /// is gone, and occupies one of its prefetch slots until then.
+    pub async fn process_delivery(
+        self,
+        queue: &str,
+        delivery: Delivery,
+        consumer_ended: &CancellationToken,
+    ) {
+        let mut backoff = BACKOFF_RANGE[0];
+        loop {
+            let result = match &delivery.content {
+                Ok(dispatch) => self.process_dispatch(dispatch, consumer_ended).await,
+                Err((bytes, error)) => self.save_rejected_message(queue, bytes, error).await,
+            };
+            match result {
+                Ok(DeliveryResult::Handled) => return delivery.ack().await,
+                Ok(DeliveryResult::LeftUnacknowledged) => return,
+                Err(
+                    error @ (store::Error::Database(_)
+                    | store::Error::CommitUnknown(_)
+                    | store::Error::FilesMissing),
+                ) if !error.is_defect() => {
+                    tracing::warn!(queue, %error, "processing a delivery failed; retrying");
+                }
+                // A retry would fail for ever, and occupy a prefetch slot that others
+                // need. The delivery is acknowledged instead: the reaper finds that the
+                // message is missing, and has the task published again later.
+                Err(error) => {
+                    tracing::error!(
+                        queue, %error, "processing a delivery failed; the reaper will recover it"
+                    );
+                    return delivery.ack().await;
+                }
+            }
+            tokio::select! {
+                () = consumer_ended.cancelled() => return,
+                () = sleep(backoff) => {}
+            }
+            backoff = (backoff * 2).min(BACKOFF_RANGE[1]);
+        }
+    }
+
+    async fn save_rejected_message(
+        &self,
+        queue: &str,
+        bytes: &[u8],
+        error: &EnvelopeError,
+    ) -> Result<DeliveryResult, store::Error> {
+        self.shared.store.save_rejected_message(queue, bytes, &error.to_string()).await?;
+        tracing::error!(queue, %error, "a message can't be read; saved as rejected");
+        metrics::count_rejected_message(queue);
+        Ok(DeliveryResult::Handled)
+    }
+
+    /// Acquires a permit, claims the task and runs an attempt. On an error the
+    /// concurrency slot is released. If the claim was committed after all, its fence has
+    /// changed: the retry gets [`Claim::NotClaimable`], and the lease expires.
+    async fn process_dispatch(
+        &self,
+        dispatch: &Dispatch,
+        consumer_ended: &CancellationToken,
+    ) -> Result<DeliveryResult, store::Error> {
+        let shared = &self.shared;
+        let acquired = tokio::select! {
+            () = consumer_ended.cancelled() => return Ok(DeliveryResult::LeftUnacknowledged),
+            acquired = self.acquire_permit() => acquired,
+        };
+        let permit = match acquired {
+            Ok(permit) => permit,
+            Err(error) => {
+                let wait = i64::try_from(retry_delay(&error).as_millis()).unwrap_or(i64::MAX);
+                let until = shared.store.now_ms() + wait;
+                let reason = wait_reason(&error);
+                let detail = operator_action(&error);
+                let waiting_for = WaitingFor { reason, until: Some(until), detail };
+                shared.store.defer_task(dispatch.task, dispatch.fence, until, waiting_for).await?;
+                return Ok(DeliveryResult::Handled);
+            }
+        };
+        let claim = shared.claim_batcher.submit((dispatch.task, dispatch.fence)).await?;
+        metrics::count_claim(&claim);
+        match claim {
+            Claim::Claimed(claimed) => self.run_attempt(*claimed, permit).await,
+            Claim::Superseded(user_facts) => shared.broker.broadcast(HubEvent::Facts(user_facts)),
+            Claim::Locked | Claim::NotClaimable => {}
+        }
+        Ok(DeliveryResult::Handled)
+    }
+
+    /// Acquires a permit of the upstream; returns `None` if the command calls none.
+    async fn acquire_permit(&self) -> Result<Option<Permit>, AcquireError> {
+        match &self.upstream {
+            Some(upstream) => self.shared.limiters.acquire(upstream).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `GET /jobs/{id}/failed.csv`: the failed items as a file to correct and upload
+//! again.
+
+use crate::{problem::Problem, request::QueryParams, session::CurrentUser, state::AppState};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderName, header},
+    response::{IntoResponse, Response},
+};
+use contract::{JobId, state::JobKind};
+use futures_util::{StreamExt, stream};
+
+pub async fn download(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Path(job): Path<JobId>,
+    params: QueryParams,
+) -> Result<Response, Problem> {
+    let user_id = user.identity.user;
+    let job = state.engine.store().job(user_id, job).await?;
+    if job.kind != JobKind::ProductUploads {
+        return Err(Problem::not_found());
+    }
+    let params = params.reject_unknown(&["channel"])?;
+    let channel = params.parse("channel", job.channels.join(", "), |id| {
+        job.channels.iter().find(|channel| *channel == id).cloned()
+    })?;
+    let download_permit = state.admission.acquire_download(user_id)?;
+    let name = attachment(&job.title, channel.as_deref());
+    let csv = state.engine.failed_csv(user_id, job.id, channel).await?;
+    let read_limits = state.read_limits.clone();
+    // Each chunk waits for a read permit; the download permit lasts until the last one.
+    let csv = stream::unfold((Box::pin(csv), download_permit), move |(mut csv, permit)| {
+        let read_limits = read_limits.clone();
+        async move {
+            let _read_permit = read_limits.acquire(user_id).await;
+            let chunk = csv.next().await?;
+            // The headers are sent already, so the error can only end the connection.
+            let chunk = chunk.inspect_err(|error| {
+                tracing::error!(%error, "a download failed before its end");
+            });
+            Some((chunk, (csv, permit)))
+        }
+    });
+    let headers: [(HeaderName, String); 3] = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".into()),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CACHE_CONTROL, "no-store".into()),
+    ];
+    Ok((headers, Body::from_stream(csv)).into_response())
+}
+
+/// Returns `Content-Disposition` with the name of the uploaded file plus `-failed`.
+/// Characters that a header can't contain are encoded as in
+/// [RFC 6266](https://www.rfc-editor.org/rfc/rfc6266).
+fn attachment(title: &str, channel: Option<&str>) -> String {
+    let stem = title.strip_suffix(".csv").unwrap_or(title);
+    let suffix = channel.map(|id| format!("-{id}")).unwrap_or_default();
+    let (mut plain, mut encoded) = (String::new(), String::new());
+    for letter in format!("{stem}{suffix}-failed.csv").chars() {
+        if letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.') {
+            plain.push(letter);
+            encoded.push(letter);
+            continue;
+        }
+        plain.push(if letter == ' ' { ' ' } else { '_' });
+        for byte in letter.to_string().bytes() {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attachment;
+
+    #[test]
+    fn content_disposition_encodes_any_name() {
+        assert_eq!(
+            attachment("lamps.csv", None),
+            "attachment; filename=\"lamps-failed.csv\"; filename*=UTF-8''lamps-failed.csv"
+        );
+        assert_eq!(
+            attachment("a\"b\r\nÖl", Some("acme")),
+            "attachment; filename=\"a_b___l-acme-failed.csv\"; \
+             filename*=UTF-8''a%22b%0D%0A%C3%96l-acme-failed.csv"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! Gauges, read at a scrape and cached for a moment, so that many scrapers cost
+//! as much as one.
+
+use crate::hub::Hub;
+use engine::{broker::Broker, limiter::Limiters, store::Store};
+use metrics::gauge;
+use std::{
+    fmt::Debug,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+/// Maximum age of cached gauges.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// Time after which a component that does not answer counts as down.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Components that the gauges are read from.
+pub struct GaugeSources {
+    pub store: Store,
+    pub broker: Arc<dyn Broker>,
+    pub limiters: Limiters,
+    /// Names of the queues.
+    pub queues: Vec<String>,
+    pub hub: Hub,
+}
+
+pub(super) struct Gauges {
+    sources: GaugeSources,
+    last_refresh: Mutex<Option<Instant>>,
+}
+
+impl Gauges {
+    /// Also sets the gauges that never change: version and start time.
+    pub fn new(sources: GaugeSources) -> Self {
+        gauge!("meanwhile_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        gauge!("process_start_time_seconds").set(now.as_secs_f64());
+        Self { sources, last_refresh: Mutex::default() }
+    }
+
+    /// Refreshes the gauges unless they are fresh. Gauges of a component that is
+    /// down keep their last values, and its `meanwhile_up` is 0.
+    pub async fn refresh(&self) {
+        let mut last = self.last_refresh.lock().await;
+        if last.is_some_and(|at| at.elapsed() < MAX_AGE) {
+            return;
+        }
+        tokio::join!(
+            record_up("database", self.refresh_backlog()),
+            record_up("broker", self.refresh_queues()),
+            record_up("limiter", self.refresh_upstreams()),
+        );
+        #[allow(clippy::cast_precision_loss)]
+        gauge!("meanwhile_websockets_open").set(self.sources.hub.socket_count() as f64);
+        refresh_process();
+        *last = Some(Instant::now());
+    }
+
+    async fn refresh_backlog(&self) -> Result<(), engine::store::Error> {
+        let store = &self.sources.store;
+        let backlog = store.backlog().await?;
+        gauge!("meanwhile_jobs_running").set(f64::from(backlog.jobs));
+        for name in &self.sources.queues {
+            // An empty queue has gauges, too.
+            let queue = backlog.queues.get(name).cloned().unwrap_or_default();
+            for (state, count) in [
+                ("queued", queue.queued),
+                ("published", queue.published),
+                ("running", queue.running),
+            ] {
+                gauge!("meanwhile_tasks", "queue" => name.clone(), "state" => state)
+                    .set(f64::from(count));
+            }
+            let age = queue.due_since.map_or(0, |since| (store.now_ms() - since).max(0));
+            #[allow(clippy::cast_precision_loss)]
+            gauge!("meanwhile_oldest_due_task_age_seconds", "queue" => name.clone())
+                .set(age as f64 / 1000.0);
+        }
+        Ok(())
+    }
+
+    async fn refresh_queues(&self) -> Result<(), engine::broker::Error> {
+        for name in &self.sources.queues {
+            let depth = self.sources.broker.queue_depth(name).await?;
+            #[allow(clippy::cast_precision_loss)]
+            for (metric, count) in [
+                ("meanwhile_queue_messages", depth.ready as f64),
+                ("meanwhile_queue_consumers", depth.consumers as f64),
+            ] {
+                gauge!(metric, "queue" => name.clone()).set(count);
+            }
+        }
+        Ok(())
+    }
+
+    async fn refresh_upstreams(&self) -> Result<(), engine::limiter::AcquireError> {
+        let limiters = &self.sources.limiters;
+        for (upstream, _) in limiters.upstream_limits() {
+            let state = limiters.state(&upstream).await?;
+            for (metric, value) in [
+                (
+                    "meanwhile_upstream_cooldown_seconds",
+                    state.cooldown_remaining.unwrap_or_default().as_secs_f64(),
+                ),
+                ("meanwhile_upstream_rate_limit", state.current_rate),
+                ("meanwhile_upstream_calls_in_flight", f64::from(state.in_flight)),
+            ] {
+                gauge!(metric, "upstream" => upstream.clone()).set(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sets `meanwhile_up` of `component`: 1 if `read` succeeds in time.
+async fn record_up<E: Debug>(component: &'static str, read: impl Future<Output = Result<(), E>>) {
+    let answer = timeout(READ_TIMEOUT, read).await;
+    let up = matches!(answer, Ok(Ok(())));
+    if !up {
+        tracing::debug!(component, result = ?answer, "the gauges of a component could not be refreshed");
+    }
+    gauge!("meanwhile_up", "component" => component).set(f64::from(u8::from(up)));
+}
+
+/// Reads memory and open files of this process from `/proc`, where there is one.
+#[allow(clippy::cast_precision_loss)]
+fn refresh_process() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    if let Some(kib) = kib {
+        gauge!("process_resident_memory_bytes").set((kib * 1024) as f64);
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        gauge!("process_open_fds").set(open.count() as f64);
+    }
+}

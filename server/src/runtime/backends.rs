@@ -1,0 +1,257 @@
+//! Store, broker and rate limiter, chosen by their URLs.
+
+use crate::config::{Config, ProcessRole};
+use anyhow::{Context, anyhow, bail, ensure};
+use engine::{
+    broker::{self, Broker, rabbitmq::RabbitMqBroker},
+    clock,
+    election::acquire_exclusive_lease,
+    limiter::{Limiters, RateLimiter, embedded, redis::RedisLimiter},
+    store::{self, OpenFailure, Store},
+};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+/// URL of an in-process broker or rate limiter.
+pub const EMBEDDED: &str = "embedded:";
+
+/// Store, broker and rate limiters of this process.
+pub struct Backends {
+    pub store: Store,
+    pub broker: Arc<dyn Broker>,
+    pub limiters: Limiters,
+    /// Whether no other process may use this database, because the queues are inside
+    /// this one. Tasks that the previous process left running then have no worker.
+    pub owns_database: bool,
+}
+
+impl Backends {
+    /// Opens the backends that `config` selects.
+    ///
+    /// # Errors
+    /// The database can't be opened, or a URL can't be parsed.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let url = database_url(config)?;
+        let clock: clock::SharedClock = match is_sqlite(&url) {
+            true => Arc::new(clock::SlewingClock::default()),
+            false => Arc::new(clock::DatabaseClock::default()),
+        };
+        let speed = config.sandbox.sandbox_speed;
+        let store = Store::open(&url, clock, speed)
+            .await
+            .context("can't open the database: is MEANWHILE_DATABASE right, and does it run?")?
+            .with_lease_ms(i64::from(config.lease_s) * 1000)
+            .with_open_limits(config.open_limits.into());
+        let broker: Arc<dyn Broker> = match &*config.broker {
+            EMBEDDED => Arc::new(broker::embedded::EmbeddedBroker::default()),
+            url => {
+                let rabbit = RabbitMqBroker::new(url).context("MEANWHILE_BROKER can't be read")?;
+                let works_only = config.role == Some(ProcessRole::Work);
+                Arc::new(if works_only { rabbit.worker_only() } else { rabbit })
+            }
+        };
+        let limiter: Arc<dyn RateLimiter> = match &*config.limiter {
+            EMBEDDED => Arc::new(embedded::EmbeddedLimiter::default()),
+            url => Arc::new(RedisLimiter::new(url).context("MEANWHILE_LIMITER can't be read")?),
+        };
+        let limiters = Limiters::new(limiter, Some(store.clone()));
+        Ok(Self { store, broker, limiters, owns_database: &*config.broker == EMBEDDED })
+    }
+}
+
+/// Rejects combinations of options that can't work.
+///
+/// # Errors
+/// Says which variables to set.
+pub fn check_combination(config: &Config) -> anyhow::Result<()> {
+    let database = database_url(config)?;
+    ensure!(
+        is_sqlite(&database)
+            || ["postgres://", "postgresql://"].iter().any(|scheme| database.starts_with(scheme)),
+        "MEANWHILE_DATABASE is neither sqlite://… nor postgres://…"
+    );
+    ensure!(
+        &*config.broker == EMBEDDED || config.broker.starts_with("amqp://"),
+        "MEANWHILE_BROKER is neither embedded: nor amqp://… (amqps:// is not supported: use a \
+         tunnel)"
+    );
+    ensure!(
+        &*config.limiter == EMBEDDED || config.limiter.starts_with("redis://"),
+        "MEANWHILE_LIMITER is neither embedded: nor redis://…"
+    );
+    let Some(role @ (ProcessRole::Serve | ProcessRole::Work)) = config.role else { return Ok(()) };
+    let mut missing = Vec::new();
+    if is_sqlite(&database) {
+        missing.push("MEANWHILE_DATABASE to postgres://…");
+    }
+    if &*config.broker == EMBEDDED {
+        missing.push("MEANWHILE_BROKER to amqp://…");
+    }
+    if &*config.limiter == EMBEDDED {
+        missing.push("MEANWHILE_LIMITER to redis://…");
+    }
+    if config.sandbox.sandbox_url.is_none() {
+        missing.push("MEANWHILE_SANDBOX_URL to where `meanwhile sandbox` runs");
+    }
+    if !missing.is_empty() {
+        let word = if role == ProcessRole::Serve { "serve" } else { "work" };
+        bail!(
+            "`meanwhile {word}` is one of several processes, and they must share what they work \
+             with. Set {}; or run `meanwhile` alone for all in one process.",
+            missing.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Locks the data folder of a SQLite database, since two processes with
+/// embedded queues on one database would run every task twice.
+///
+/// # Errors
+/// Another process holds the lock, or the file can't be locked.
+pub fn lock_data_folder(config: &Config) -> anyhow::Result<Option<File>> {
+    if !is_sqlite(&database_url(config)?) {
+        return Ok(None);
+    }
+    let path = config.data.join("lock");
+    let file = File::create(&path).map_err(|error| data_folder_error(&config.data, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another Meanwhile uses {}: stop it, or set MEANWHILE_DATA to another folder",
+            config.data.display()
+        ),
+        Err(TryLockError::Error(error)) => bail!(
+            "can't lock {}: set MEANWHILE_DATA to a folder on a disk of this machine ({error})",
+            path.display()
+        ),
+    }
+}
+
+/// Creates the data folder if there is none.
+///
+/// # Errors
+/// The folder can't be created.
+pub fn create_data_folder(data: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(data).map_err(|error| data_folder_error(data, &error))
+}
+
+fn data_folder_error(data: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!(
+        "the data folder {} can't be made or written: let the account that runs Meanwhile write \
+         there, or set MEANWHILE_DATA to another folder ({error})",
+        data.display()
+    )
+}
+
+/// Returns an error that says what is wrong with the database and what to do, if
+/// the database is why the start failed; otherwise `error`.
+pub fn explain_open_failure(config: &Config, error: anyhow::Error) -> anyhow::Error {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<store::Error>());
+    let Some((cause, failure)) = causes.find_map(|cause| Some((cause, cause.open_failure()?)))
+    else {
+        return error;
+    };
+    let database = match database_url(config) {
+        Ok(url) if is_sqlite(&url) => {
+            let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+            format!("the database {}", path.split('?').next().unwrap_or(path))
+        }
+        // A URL may contain a password.
+        _ => "the database of MEANWHILE_DATABASE".to_owned(),
+    };
+    let sentence = match failure {
+        OpenFailure::UnknownMigration(name) => {
+            return anyhow!(
+                "{database} holds a migration, {name}, that this release does not know: start the \
+                 release that made it, or restore a backup of this one's"
+            );
+        }
+        OpenFailure::Damaged => {
+            "is damaged, or is no database at all: restore a backup, or move the file away to \
+             begin with an empty one"
+        }
+        OpenFailure::ReadOnly => {
+            "can't be written: let the account that runs Meanwhile write to the file and its folder"
+        }
+        OpenFailure::CannotOpen => {
+            "can't be opened: let the account that runs Meanwhile read and write the file and its \
+             folder"
+        }
+        OpenFailure::DiskFull => "has no room left on its disk: make room, and start again",
+        OpenFailure::DiskError => {
+            "can't be read or written: look after its disk, and start again when that works"
+        }
+        OpenFailure::Locked => "is locked by another program: close that, and start again",
+    };
+    anyhow!("{database} {sentence} ({})", cause.database_message())
+}
+
+/// Acquires the exclusive lease on a database server, where no file lock helps.
+///
+/// # Errors
+/// Another process holds the lease, or the database fails.
+pub async fn ensure_only_process(store: &Store, name: &str) -> anyhow::Result<()> {
+    if store.is_single_process() {
+        return Ok(());
+    }
+    if let Some(other) = acquire_exclusive_lease(store, name).await? {
+        bail!(
+            "another Meanwhile ({other}) works on this database. Stop it; or set MEANWHILE_BROKER \
+             to amqp://… for both, so that they share their queues, and run `meanwhile serve` and \
+             `meanwhile work`."
+        );
+    }
+    Ok(())
+}
+
+fn database_url(config: &Config) -> anyhow::Result<String> {
+    if let Some(url) = &config.database {
+        return Ok(url.to_string());
+    }
+    let path = std::path::absolute(config.data.join("meanwhile.sqlite"))?;
+    Ok(format!("sqlite://{}", path.display()))
+}
+
+fn is_sqlite(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::Parser;
+
+    fn error_for(arguments: &[&str]) -> Option<String> {
+        let all = ["meanwhile"].iter().chain(arguments);
+        check_combination(&Config::try_parse_from(all).unwrap())
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    #[test]
+    fn unworkable_configuration_is_rejected_with_what_to_set() {
+        assert_eq!(error_for(&[]), None);
+        assert_eq!(error_for(&["--broker", "amqp://localhost"]), None);
+        let words = error_for(&["--database", "postgres://localhost/m", "work"]).unwrap();
+        for part in ["`meanwhile work`", "MEANWHILE_BROKER", "MEANWHILE_LIMITER", "SANDBOX_URL"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert!(!words.contains("MEANWHILE_DATABASE"), "{words}");
+        for (flag, value) in
+            [("--database", "mysql://x"), ("--broker", "kafka://x"), ("--limiter", "memcached://x")]
+        {
+            assert!(error_for(&[flag, value]).unwrap().contains("neither"), "{flag}");
+        }
+        let all =
+            ["--database", "postgres://x/m", "--broker", "amqp://x", "--limiter", "redis://x"];
+        let mut all = all.to_vec();
+        all.extend(["--sandbox-url", "http://127.0.0.1:9000", "serve"]);
+        assert_eq!(error_for(&all), None);
+    }
+}
