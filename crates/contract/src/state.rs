@@ -118,6 +118,32 @@ impl Counts {
         self.total - self.open
     }
 
+    /// Moves `count` tasks from one state to another. `None` stands for tasks that
+    /// don't exist yet, or that are deleted.
+    pub const fn shift(&mut self, from: Option<TaskState>, to: Option<TaskState>, count: u32) {
+        match from {
+            Some(state) => {
+                let counter = self.counter_mut(state);
+                *counter = counter.saturating_sub(count);
+            }
+            None => self.total += count,
+        }
+        match to {
+            Some(state) => *self.counter_mut(state) += count,
+            None => self.total = self.total.saturating_sub(count),
+        }
+    }
+
+    const fn counter_mut(&mut self, state: TaskState) -> &mut u32 {
+        match state {
+            TaskState::Queued | TaskState::Running => &mut self.open,
+            TaskState::Succeeded => &mut self.succeeded,
+            TaskState::Failed => &mut self.failed,
+            TaskState::Cancelled => &mut self.cancelled,
+            TaskState::NeedsReview => &mut self.needs_review,
+        }
+    }
+
     /// Returns the final state of a job whose `open` is 0: cancel requested and
     /// any task cancelled → `cancelled`; nothing failed → `succeeded`; nothing
     /// succeeded → `failed`; otherwise `partly_failed`. A task that needs
@@ -166,6 +192,23 @@ mod tests {
         ] {
             assert_eq!(counts.final_state(cancel), expected, "{counts:?} {cancel}");
         }
+    }
+
+    #[test]
+    fn a_shift_keeps_the_total_unless_tasks_appear_or_go() {
+        let mut moved = Counts::default();
+        moved.shift(None, Some(TaskState::Queued), 5);
+        moved.shift(Some(TaskState::Queued), Some(TaskState::Running), 4);
+        assert_eq!(moved, Counts { total: 5, open: 5, ..Counts::default() });
+        moved.shift(Some(TaskState::Running), Some(TaskState::Succeeded), 1);
+        moved.shift(Some(TaskState::Running), Some(TaskState::Failed), 2);
+        moved.shift(Some(TaskState::Running), Some(TaskState::NeedsReview), 1);
+        moved.shift(Some(TaskState::Queued), Some(TaskState::Cancelled), 1);
+        assert_eq!(moved, counts(1, 2, 1, 1));
+        moved.shift(Some(TaskState::Failed), Some(TaskState::Queued), 2);
+        assert_eq!(moved, Counts { open: 2, total: 5, ..counts(1, 0, 1, 1) });
+        moved.shift(Some(TaskState::Succeeded), None, 1);
+        assert_eq!(moved, Counts { open: 2, total: 4, ..counts(0, 0, 1, 1) });
     }
 
     #[test]

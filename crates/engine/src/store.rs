@@ -30,6 +30,7 @@ mod prune;
 mod publish;
 mod read;
 mod row;
+mod row_set;
 mod schema;
 mod search;
 mod session;
@@ -67,8 +68,8 @@ use sea_orm::{
     sqlx::error::DatabaseError,
 };
 use sql::{
-    advisory_lock, commit, execute, execute_and_commit, execute_bulk, placeholder_rows,
-    placeholders, power_of_two_chunks, query_all, query_one, retry_on_contention,
+    advisory_lock, commit, execute, execute_and_commit, execute_bulk, query_all, query_one,
+    retry_on_contention,
 };
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
@@ -482,7 +483,7 @@ impl Store {
         )
         .await?;
         let sql = "SELECT value FROM meta WHERE name = 'signing_key'";
-        Ok(query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.try_get("", "value")?)
+        Ok(query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.get("value")?)
     }
 
     async fn read_epoch(&self) -> Result<String, Error> {
@@ -494,7 +495,7 @@ impl Store {
         .await?;
         let row =
             query_one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
-        Ok(row.ok_or(Error::NotFound)?.try_get("", "value")?)
+        Ok(row.ok_or(Error::NotFound)?.get("value")?)
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction, Error> {

@@ -3,19 +3,21 @@
 
 use super::{
     Actor, Error, Store, commit, execute,
-    job_queues::{self, JobQueueChange, JobQueueChanges},
+    job_queues::{self, JobQueueChanges},
     journal::{self, FactDraft},
-    placeholder_rows, power_of_two_chunks, query_one, retry_on_contention, row,
+    query_one, retry_on_contention,
+    row::{self, FromRow},
+    transition::write::{self, NewTaskRow},
 };
 use contract::{
     JobId, TaskId, UserId,
     api::Job,
     command::Command,
     fact::{Fact, FactKind},
-    state::{Counts, JobKind, JobState},
+    state::{Counts, JobKind, JobState, TaskState},
     text::{self, TextError},
 };
-use sea_orm::{ConnectionTrait, DbBackend, Value};
+use sea_orm::ConnectionTrait;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -122,13 +124,6 @@ pub struct AcceptedJob {
     pub facts: Vec<Fact>,
 }
 
-/// Maximum number of rows of one INSERT, of 17 values each. SQLite finds a `$n` by
-/// a search through all names before it, so a statement's cost grows with the
-/// square of this number.
-const MAX_ROWS_PER_STATEMENT: usize = 16;
-/// The same for PostgreSQL, where each statement costs a round trip: for 600 items,
-/// the 202 comes after 31 ms instead of 42 (p50, `bench shared`).
-const MAX_ROWS_PER_POSTGRES_STATEMENT: usize = 128;
 /// How long an idempotency key is stored, in milliseconds.
 pub(super) const IDEMPOTENCY_KEY_LIFETIME_MS: i64 = 24 * 3_600_000;
 
@@ -143,28 +138,36 @@ impl Store {
     pub async fn accept(&self, mut new_job: NewJob) -> Result<AcceptedJob, Error> {
         new_job.check_texts()?;
         let tasks = std::mem::take(&mut new_job.tasks);
-        let tasks: Vec<_> =
-            tasks.into_iter().map(|task| (TaskId(Uuid::now_v7()), None, task)).collect();
+        let job = JobId(Uuid::now_v7());
+        let new_row = |task| NewTaskRow {
+            id: TaskId(Uuid::now_v7()),
+            job,
+            user: new_job.actor.user,
+            cause: None,
+            state: TaskState::Queued,
+            task,
+        };
+        let tasks: Vec<_> = tasks.into_iter().map(new_row).collect();
         // A transaction that stores many tasks blocks the next one of the same
         // user.
-        retry_on_contention!(self.try_accept(&new_job, &tasks))
+        retry_on_contention!(self.try_accept(&new_job, job, &tasks))
     }
 
     async fn try_accept(
         &self,
         new_job: &NewJob,
+        id: JobId,
         tasks: &[NewTaskRow],
     ) -> Result<AcceptedJob, Error> {
         let tx = self.begin().await?;
         let now = self.now_ms();
         let user = new_job.actor.user;
-        let id = JobId(Uuid::now_v7());
         if let Some((name, hash)) = &new_job.idempotency
             && let Some(first) = claim_idempotency_key(&tx, user, name, hash, id, now).await?
         {
             let sql = format!("SELECT {} FROM jobs WHERE id = $1", row::JOB_COLUMNS);
             let first = query_one(&tx, &sql, [first.0.into()]).await?.ok_or(Error::NotFound)?;
-            let job = row::job(&first)?;
+            let job = Job::from_row(&first)?;
             self.authorize(&tx, &new_job.actor).await?;
             tx.rollback().await?;
             return Ok(AcceptedJob { job, facts: Vec::new() });
@@ -203,16 +206,12 @@ impl Store {
             ],
         )
         .await?;
-        insert_tasks(&tx, id, user, now, "queued", tasks).await?;
+        write::insert_tasks(&tx, tasks, now).await?;
         let mut queues = JobQueueChanges::new();
-        for (_, _, task) in tasks {
-            let queue = queues.entry((id, task.queue.clone())).or_insert_with(|| JobQueueChange {
-                user: Some(user),
-                channel: task.channel.clone(),
-                ready_at: Some(now),
-                ..JobQueueChange::default()
-            });
-            queue.open += 1;
+        for NewTaskRow { task, .. } in tasks {
+            let queue = queues.entry((id, task.queue.clone())).or_default();
+            queue.add(user, task.channel.as_ref(), false, 1);
+            queue.lower_ready_at(now);
         }
         let counters = job_queues::save_job_queues(&tx, &queues, now).await?;
         let draft = FactDraft::for_job(FactKind::JobAccepted, job.clone());
@@ -285,60 +284,8 @@ async fn claim_idempotency_key<C: ConnectionTrait>(
     )
     .await?
     .ok_or(Error::NotFound)?;
-    if first.try_get::<String>("", "body_hash")? != hash {
+    if first.get::<String>("body_hash")? != hash {
         return Err(Error::KeyReused);
     }
-    Ok(Some(JobId(first.try_get("", "job_id")?)))
-}
-
-/// A task with its id and the id of the task that caused it.
-pub(super) type NewTaskRow = (TaskId, Option<TaskId>, NewTask);
-
-/// Inserts the tasks that don't exist yet: an existing follow-up stays unchanged.
-/// Returns the number of new ones.
-pub(super) async fn insert_tasks<C: ConnectionTrait>(
-    c: &C,
-    job: JobId,
-    user: UserId,
-    now: i64,
-    state: &'static str,
-    tasks: &[NewTaskRow],
-) -> Result<u64, Error> {
-    let mut inserted = 0;
-    let max_rows = match c.get_database_backend() {
-        DbBackend::Postgres => MAX_ROWS_PER_POSTGRES_STATEMENT,
-        _ => MAX_ROWS_PER_STATEMENT,
-    };
-    for part in power_of_two_chunks(tasks, max_rows) {
-        let sql = format!(
-            "INSERT INTO tasks (id, job_id, user_id, cause_id, kind, version, queue, key, channel, \
-             sku, title, row_no, body, state, run_after, created_at, updated_at) VALUES {} \
-             ON CONFLICT (id) DO NOTHING",
-            placeholder_rows(part.len(), 17)
-        );
-        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 17);
-        for (id, cause, task) in part {
-            values.extend([
-                id.0.into(),
-                job.0.into(),
-                user.0.into(),
-                cause.map(|id| id.0).into(),
-                task.kind.into(),
-                i64::from(task.version).into(),
-                task.queue.as_str().into(),
-                task.key.as_str().into(),
-                task.channel.clone().into(),
-                task.sku.as_str().into(),
-                task.title.as_str().into(),
-                i64::from(task.row).into(),
-                task.body.to_string().into(),
-                state.into(),
-                now.into(),
-                now.into(),
-                now.into(),
-            ]);
-        }
-        inserted += execute(c, &sql, values).await?;
-    }
-    Ok(inserted)
+    Ok(Some(first.get("job_id")?))
 }

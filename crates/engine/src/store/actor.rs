@@ -2,7 +2,7 @@
 //! change checks again whether the user still may: a request can take long, and the
 //! user may be signed out or disabled meanwhile.
 
-use super::{Error, Store, query_one, row};
+use super::{Error, Store, query_one};
 use contract::{UserId, api::Role};
 use sea_orm::ConnectionTrait;
 
@@ -81,7 +81,7 @@ impl Store {
             #[cfg(feature = "testing")]
             Credential::Unchecked => true,
         };
-        if is_valid { row::parsed(&found, "role") } else { Err(Error::SignedOut) }
+        if is_valid { found.get("role") } else { Err(Error::SignedOut) }
     }
 
     /// Checks, as [`Store::authorize`] does, that `actor` may still act, and that

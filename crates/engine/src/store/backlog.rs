@@ -1,6 +1,6 @@
 //! The open work of all users, for operators.
 
-use super::{Error, Store, query_all, query_one, row};
+use super::{Error, Store, query_all, query_one};
 use std::collections::HashMap;
 
 /// Open work of all users.
@@ -34,23 +34,23 @@ impl Store {
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let running = "SELECT COUNT(*) AS n FROM jobs WHERE state = 'running'";
         let jobs = query_one(&self.reader, running, []).await?.ok_or(Error::NotFound)?;
-        let mut backlog = Backlog { jobs: row::count(&jobs, "n")?, ..Backlog::default() };
+        let mut backlog = Backlog { jobs: jobs.get("n")?, ..Backlog::default() };
         let published = "SELECT queue, COUNT(*) AS n FROM tasks \
                          WHERE state = 'queued' AND published_at IS NOT NULL GROUP BY queue";
         for found in &query_all(&self.reader, published, []).await? {
-            let queue = backlog.queues.entry(found.try_get("", "queue")?).or_default();
-            queue.published = row::count(found, "n")?;
+            let queue = backlog.queues.entry(found.get("queue")?).or_default();
+            queue.published = found.get("n")?;
         }
         let running =
             "SELECT queue, COUNT(*) AS n FROM tasks WHERE state = 'running' GROUP BY queue";
         for found in &query_all(&self.reader, running, []).await? {
-            let queue = backlog.queues.entry(found.try_get("", "queue")?).or_default();
-            queue.running = row::count(found, "n")?;
+            let queue = backlog.queues.entry(found.get("queue")?).or_default();
+            queue.running = found.get("n")?;
         }
         let open = "SELECT queue, CAST(SUM(open) AS BIGINT) AS n FROM user_queues \
                     WHERE open > 0 GROUP BY queue";
         for found in &query_all(&self.reader, open, []).await? {
-            let name: String = found.try_get("", "queue")?;
+            let name: String = found.get("queue")?;
             let first = "SELECT MIN(ready_at) AS since FROM job_queues \
                          WHERE queue = $1 AND ready = 1";
             let first = query_one(&self.reader, first, [name.as_str().into()]).await?;
@@ -58,8 +58,8 @@ impl Store {
             // The numbers are read one after the other: a task that was claimed in
             // between must not make this negative.
             let others = queue.published + queue.running;
-            queue.queued = row::count(found, "n")?.saturating_sub(others);
-            queue.due_since = first.map(|row| row.try_get("", "since")).transpose()?.flatten();
+            queue.queued = found.get::<u32>("n")?.saturating_sub(others);
+            queue.due_since = first.map(|row| row.get("since")).transpose()?.flatten();
         }
         Ok(backlog)
     }

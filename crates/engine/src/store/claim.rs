@@ -1,16 +1,17 @@
 //! Claim, renew, defer: the right to work on one task for a while.
 
 use super::{
-    Error, Store, UserFacts, commit, execute, job_queues, placeholders, power_of_two_chunks,
-    query_all, query_one, retry_on_contention, row,
-    transition::{self, Transition},
+    Error, Store, UserFacts, commit, query_all, query_one, retry_on_contention,
+    row::{FromRow, Row, rows},
+    row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
+    transition::{self, FencedTask, LOCKED_TASK_COLUMNS, LockedTask, Transition, write},
 };
 use contract::{
     JobId, TaskId, UserId,
     api::{Outcome, WaitReason, WaitingFor},
     state::TaskState,
 };
-use sea_orm::{ConnectionTrait, QueryResult, SqlErr, Value};
+use sea_orm::{ConnectionTrait, SqlErr};
 use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 
@@ -68,91 +69,187 @@ pub enum Claim {
 
 /// Delay after which a locked task is published again, in milliseconds.
 const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
-/// Maximum number of rows of one statement; see `accept::MAX_ROWS_PER_STATEMENT`.
-const MAX_ROWS_PER_STATEMENT: usize = 32;
-/// Columns of a [`ClaimedTask`].
-const CLAIMED_TASK_COLUMNS: &str = "id, job_id, user_id, kind, key, channel, sku, title, row_no, body, checkpoint, \
-    attempt, outcome_unknown, fence, started_at";
+/// Maximum number of times that a claim is tried that loses a race against another
+/// claim or success of the same lock key.
+const MAX_RACES: u32 = 5;
 
-/// A queued task whose row this transaction has locked.
-struct ClaimableTask {
-    task: TaskId,
-    fence: i64,
-    job: JobId,
+/// Condition on a task `t`: another task with its lock key is running.
+const IS_LOCKED: &str = "EXISTS (SELECT 1 FROM tasks running WHERE running.kind = t.kind \
+    AND running.key = t.key AND running.state = 'running')";
+/// Condition on a task `t`: a newer task with its lock key has succeeded.
+const IS_SUPERSEDED: &str = "EXISTS (SELECT 1 FROM tasks newer WHERE newer.kind = t.kind \
+    AND newer.key = t.key AND newer.state = 'succeeded' AND newer.created_at > t.created_at)";
+
+/// A queued task whose row this transaction has locked, and what may keep it from
+/// being claimed.
+struct Candidate {
+    locked: LockedTask,
     run_after: i64,
+    /// Kind and key.
+    lock_key: (String, String),
+    is_locked: bool,
+    is_superseded: bool,
+}
+
+impl FromRow for Candidate {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            locked: LockedTask::from_row(row)?,
+            run_after: row.get("run_after")?,
+            lock_key: (row.get("kind")?, row.get("key")?),
+            is_locked: row.get("is_locked")?,
+            is_superseded: row.get("is_superseded")?,
+        })
+    }
 }
 
 impl Store {
-    /// Claims `task` if its fence still is `fence`.
+    /// Claims a task if its fence still is the one of `task`; see
+    /// [`Store::claim_batch`].
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::CommitUnknown`], [`Error::Corrupt`].
     pub async fn claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
-        retry_on_contention!(self.try_claim(task, fence, worker))
+        let mut claims = self.claim_batch(&[(task, fence)], worker).await;
+        claims.pop().unwrap_or(Ok(Claim::NotClaimable))
     }
 
-    async fn try_claim(&self, task: TaskId, fence: i64, worker: &str) -> Result<Claim, Error> {
+    /// Claims those of `batch` whose fence is unchanged, all in one commit, and returns
+    /// what became of each, in order. A task that another one locks is deferred, and
+    /// one that a newer one supersedes is cancelled, in the same commit.
+    ///
+    /// # Errors
+    /// Each claim has its own result: one that fails does not affect the others.
+    pub async fn claim_batch(
+        &self,
+        batch: &[(TaskId, i64)],
+        worker: &str,
+    ) -> Vec<Result<Claim, Error>> {
+        match self.claim_together(batch, worker).await {
+            Ok(claims) => claims.into_iter().map(Ok).collect(),
+            // Separate commits would fail in the same way.
+            Err(error) if batch.len() == 1 || error.is_unreachable() => {
+                batch.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a batch of tasks could not be claimed, claiming them one by one");
+                let mut claims = Vec::with_capacity(batch.len());
+                for task in batch {
+                    let claim = self.claim_together(std::slice::from_ref(task), worker).await;
+                    claims.push(claim.map(|mut one| one.pop().unwrap_or(Claim::NotClaimable)));
+                }
+                claims
+            }
+        }
+    }
+
+    async fn claim_together(
+        &self,
+        batch: &[FencedTask],
+        worker: &str,
+    ) -> Result<Vec<Claim>, Error> {
+        for _ in 0..MAX_RACES {
+            if let Some(claims) = retry_on_contention!(self.try_claim(batch, worker))? {
+                return Ok(claims);
+            }
+        }
+        // The reaper has the tasks published again.
+        tracing::warn!(tasks = batch.len(), "claims lost every race against other claims");
+        Ok(batch.iter().map(|_| Claim::NotClaimable).collect())
+    }
+
+    /// Returns `None` where another transaction has claimed or finished a task with
+    /// the same lock key in the meantime; the next try sees it.
+    async fn try_claim(
+        &self,
+        batch: &[FencedTask],
+        worker: &str,
+    ) -> Result<Option<Vec<Claim>>, Error> {
+        if batch.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
         let tx = self.begin().await?;
         let now = self.now_ms();
-        let newer = query_one(
-            &tx,
-            "SELECT 1 AS one FROM tasks t WHERE t.id = $1 AND t.fence = $2 \
-             AND t.state = 'queued' AND EXISTS (SELECT 1 FROM tasks n WHERE n.kind = t.kind \
-             AND n.key = t.key AND n.state = 'succeeded' AND n.created_at > t.created_at)",
-            [task.0.into(), fence.into()],
-        )
-        .await?;
-        if newer.is_some() {
-            let mut transitions = Vec::with_capacity(1);
-            for locked in
-                transition::lock_tasks(self, &tx, TaskState::Queued, &[(task, fence)]).await?
-            {
+        let candidates = self.lock_candidates(&tx, batch).await?;
+        let active = active_jobs(&tx, candidates.iter().map(|task| task.locked.job)).await?;
+        let mut lock_keys = HashSet::with_capacity(candidates.len());
+        let mut claimed = Vec::with_capacity(candidates.len());
+        let mut transitions = Vec::new();
+        for candidate in candidates {
+            let Candidate { locked, run_after, lock_key, is_locked, is_superseded } = candidate;
+            if is_superseded {
                 transitions.push((locked, superseded_transition()));
+            } else if run_after > now || !active.contains(&locked.job) {
+                // Its delivery is stale, and there is nothing to change.
+            } else if is_locked || !lock_keys.insert(lock_key) {
+                let until = now + self.scaled(LOCKED_RETRY_DELAY_MS);
+                let waiting_for =
+                    WaitingFor { reason: WaitReason::Lock, until: None, detail: None };
+                let deferred = Transition::defer(&locked, until, waiting_for);
+                transitions.push((locked, deferred));
+            } else {
+                claimed.push(locked.task);
             }
-            let facts = transition::apply_transitions(self, &tx, transitions, now).await?.pop();
-            commit(tx).await?;
-            return Ok(facts.map_or(Claim::NotClaimable, Claim::Superseded));
         }
-        let claimed = query_one(
-            &tx,
-            &format!(
-                "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
-             lease_owner = $3, lease_until = $4, started_at = $5, updated_at = $5, \
-             waiting_for = NULL \
-             WHERE id = $1 AND fence = $2 AND state = 'queued' AND run_after <= $5 \
-             AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = job_id AND j.paused = 0 \
-             AND j.cancel_requested = 0) \
-             RETURNING {CLAIMED_TASK_COLUMNS}"
-            ),
-            [task.0.into(), fence.into(), worker.into(), (now + self.lease_ms).into(), now.into()],
-        )
-        .await;
-        let claimed = match claimed {
-            Ok(claimed) => claimed,
+        let lease_until = now + self.lease_ms;
+        let started = match write::start_tasks(&tx, &claimed, worker, lease_until, now).await {
+            Ok(started) => started,
             Err(Error::Database(error))
                 if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) =>
             {
                 tx.rollback().await?;
-                let waiting_for =
-                    WaitingFor { reason: WaitReason::Lock, until: None, detail: None };
-                self.defer_task(task, fence, now + self.scaled(LOCKED_RETRY_DELAY_MS), waiting_for)
-                    .await?;
-                return Ok(Claim::Locked);
+                return Ok(None);
             }
             Err(error) => return Err(error),
         };
-        let Some(found) = claimed else {
+        if self.is_any_superseded(&tx, &claimed).await? {
             tx.rollback().await?;
-            return Ok(Claim::NotClaimable);
-        };
-        let claimed = claimed_task(&found)?;
-        if self.is_any_superseded(&tx, &[claimed.task]).await? {
-            // The next claim sees the newer task.
-            tx.rollback().await?;
-            return Box::pin(self.try_claim(task, fence, worker)).await;
+            return Ok(None);
+        }
+        let mut claims = HashMap::with_capacity(batch.len());
+        for task in started {
+            claims.insert((task.task, task.fence - 1), Claim::Claimed(Box::new(task)));
+        }
+        let changed: Vec<_> = transitions
+            .iter()
+            .map(|(locked, next)| (locked.task, locked.fence, next.state))
+            .collect();
+        let facts = transition::apply_transitions(self, &tx, transitions, now).await?;
+        for ((task, fence, state), facts) in changed.into_iter().zip(facts) {
+            let claim = match state {
+                TaskState::Queued => Claim::Locked,
+                _ => Claim::Superseded(facts),
+            };
+            claims.insert((task, fence), claim);
         }
         commit(tx).await?;
-        Ok(Claim::Claimed(Box::new(claimed)))
+        let claim = |task| claims.remove(task).unwrap_or(Claim::NotClaimable);
+        Ok(Some(batch.iter().map(claim).collect()))
+    }
+
+    /// Locks the queued rows of the batch in the order of their ids, and returns those
+    /// that still have the given fence.
+    async fn lock_candidates<C: ConnectionTrait>(
+        &self,
+        tx: &C,
+        batch: &[FencedTask],
+    ) -> Result<Vec<Candidate>, Error> {
+        let sql = format!(
+            "SELECT {LOCKED_TASK_COLUMNS}, run_after, kind, key, \
+             CAST(CASE WHEN {IS_LOCKED} THEN 1 ELSE 0 END AS BIGINT) AS is_locked, \
+             CAST(CASE WHEN {IS_SUPERSEDED} THEN 1 ELSE 0 END AS BIGINT) AS is_superseded \
+             FROM tasks t WHERE {} AND state = 'queued' ORDER BY id{}",
+            is_one_of(tx, "id", 1),
+            self.for_update()
+        );
+        let mut candidates: Vec<Candidate> = Vec::with_capacity(batch.len());
+        for ids in transition::sorted_ids(batch).chunks(MAX_ROWS_PER_STATEMENT) {
+            candidates
+                .extend(rows::<Candidate, _>(tx, &sql, [id_list(ids.iter().copied())]).await?);
+        }
+        let wanted: HashSet<_> = batch.iter().copied().collect();
+        candidates.retain(|task| wanted.contains(&(task.locked.task, task.locked.fence)));
+        Ok(candidates)
     }
 
     /// Returns whether a newer task with the same kind and key as one of `claimed` has
@@ -169,133 +266,16 @@ impl Store {
         if self.is_sqlite() {
             return Ok(false);
         }
-        for part in power_of_two_chunks(claimed, MAX_ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "SELECT 1 AS one FROM tasks t WHERE t.id IN ({}) AND EXISTS (SELECT 1 \
-                 FROM tasks n WHERE n.kind = t.kind AND n.key = t.key \
-                 AND n.state = 'succeeded' AND n.created_at > t.created_at) LIMIT 1",
-                placeholders(1, part.len())
-            );
-            if query_one(tx, &sql, part.iter().map(|task| Value::from(task.0))).await?.is_some() {
+        let sql = format!(
+            "SELECT 1 AS one FROM tasks t WHERE {} AND {IS_SUPERSEDED} LIMIT 1",
+            is_one_of(tx, "t.id", 1)
+        );
+        for ids in claimed.chunks(MAX_ROWS_PER_STATEMENT) {
+            if query_one(tx, &sql, [id_list(ids.iter().copied())]).await?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    /// Claims many tasks as [`Store::claim`] does, in few commits.
-    ///
-    /// # Errors
-    /// Each claim has its own result: one that fails does not affect the others.
-    pub async fn claim_batch(
-        &self,
-        batch: &[(TaskId, i64)],
-        worker: &str,
-    ) -> Vec<Result<Claim, Error>> {
-        let mut batch_claims = HashMap::new();
-        if batch.len() > 1 {
-            match retry_on_contention!(self.try_claim_batch(batch, worker)) {
-                Ok(claimed) => batch_claims = claimed,
-                Err(error) if error.is_unreachable() => {
-                    return batch.iter().map(|_| Err(error.clone())).collect();
-                }
-                // For example, two workers claim tasks of one key.
-                Err(error) => {
-                    tracing::debug!(%error, "a batch of tasks could not be claimed, claiming them one by one")
-                }
-            }
-        }
-        let mut claims = Vec::with_capacity(batch.len());
-        for (task, fence) in batch {
-            claims.push(match batch_claims.remove(&(*task, *fence)) {
-                Some(claim) => Ok(claim),
-                None => self.claim(*task, *fence, worker).await,
-            });
-        }
-        claims
-    }
-
-    /// Claims the tasks that need no special treatment; the caller claims each of
-    /// the others by itself.
-    async fn try_claim_batch(
-        &self,
-        batch: &[(TaskId, i64)],
-        worker: &str,
-    ) -> Result<HashMap<(TaskId, i64), Claim>, Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
-        let claimable = self.lock_claimable_tasks(&tx, batch).await?;
-        let active = active_jobs(&tx, claimable.iter().map(|task| task.job)).await?;
-        let (due, blocked): (Vec<_>, Vec<_>) = claimable
-            .into_iter()
-            .partition(|task| task.run_after <= now && active.contains(&task.job));
-        let not_claimable =
-            blocked.into_iter().map(|task| ((task.task, task.fence), Claim::NotClaimable));
-        let mut claims: HashMap<_, _> = not_claimable.collect();
-        let mut running = Vec::with_capacity(due.len());
-        for part in power_of_two_chunks(&due, MAX_ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "UPDATE tasks SET state = 'running', attempt = attempt + 1, fence = fence + 1, \
-                 lease_owner = $1, lease_until = $2, started_at = $3, updated_at = $3, \
-                 waiting_for = NULL WHERE id IN ({}) RETURNING {CLAIMED_TASK_COLUMNS}",
-                placeholders(4, part.len())
-            );
-            let lease_until = now + self.lease_ms;
-            let mut values: Vec<Value> = vec![worker.into(), lease_until.into(), now.into()];
-            values.extend(part.iter().map(|task| Value::from(task.task.0)));
-            for found in query_all(&tx, &sql, values).await? {
-                let claimed = claimed_task(&found)?;
-                let claim = (claimed.task, claimed.fence - 1);
-                running.push(claimed.task);
-                claims.insert(claim, Claim::Claimed(Box::new(claimed)));
-            }
-        }
-        if self.is_any_superseded(&tx, &running).await? {
-            tx.rollback().await?;
-            return Ok(HashMap::new());
-        }
-        commit(tx).await?;
-        Ok(claims)
-    }
-
-    /// Locks the queued rows of the batch in the order of their ids, and returns
-    /// those that still have the given fence and that no other task blocks.
-    async fn lock_claimable_tasks<C: ConnectionTrait>(
-        &self,
-        tx: &C,
-        batch: &[(TaskId, i64)],
-    ) -> Result<Vec<ClaimableTask>, Error> {
-        let wanted: HashSet<_> = batch.iter().copied().collect();
-        let mut ids: Vec<_> = batch.iter().map(|(task, _)| task.0).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut claimable = Vec::with_capacity(batch.len());
-        let mut keys = HashSet::with_capacity(batch.len());
-        for part in power_of_two_chunks(&ids, MAX_ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "SELECT id, fence, job_id, run_after, kind, key, (EXISTS (SELECT 1 FROM tasks r \
-                 WHERE r.kind = t.kind AND r.key = t.key AND r.state = 'running') \
-                 OR EXISTS (SELECT 1 FROM tasks n WHERE n.kind = t.kind AND n.key = t.key \
-                 AND n.state = 'succeeded' AND n.created_at > t.created_at)) AS is_blocked \
-                 FROM tasks t WHERE id IN ({}) AND state = 'queued' ORDER BY id{}",
-                placeholders(1, part.len()),
-                self.for_update()
-            );
-            for found in query_all(tx, &sql, part.iter().map(|id| Value::from(*id))).await? {
-                let task = ClaimableTask {
-                    task: TaskId(found.try_get("", "id")?),
-                    fence: found.try_get("", "fence")?,
-                    job: JobId(found.try_get("", "job_id")?),
-                    run_after: found.try_get("", "run_after")?,
-                };
-                let key: (String, String) = (found.try_get("", "kind")?, found.try_get("", "key")?);
-                let is_blocked: bool = found.try_get("", "is_blocked")?;
-                if !is_blocked && wanted.contains(&(task.task, task.fence)) && keys.insert(key) {
-                    claimable.push(task);
-                }
-            }
-        }
-        Ok(claimable)
     }
 
     /// Extends a lease. Returns false if the claim is lost; the worker must then
@@ -304,13 +284,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn renew_lease(&self, task: TaskId, fence: i64) -> Result<bool, Error> {
-        let renewed = execute(
-            &self.writer,
-            "UPDATE tasks SET lease_until = $3 WHERE id = $1 AND fence = $2 AND state = 'running'",
-            [task.0.into(), fence.into(), (self.now_ms() + self.lease_ms).into()],
-        )
-        .await?;
-        Ok(renewed == 1)
+        write::renew_lease(&self.writer, (task, fence), self.now_ms() + self.lease_ms).await
     }
 
     /// Defers an unclaimed task until `run_after` (UTC ms), which makes its
@@ -336,25 +310,13 @@ impl Store {
         waiting_for: &WaitingFor,
     ) -> Result<(), Error> {
         let tx = self.begin().await?;
-        let deferred = query_one(
-            &tx,
-            "UPDATE tasks SET run_after = $3, published_at = NULL, fence = fence + 1, \
-             waiting_for = $4, updated_at = $5 WHERE id = $1 AND fence = $2 AND state = 'queued' \
-             RETURNING job_id, queue",
-            [
-                task.0.into(),
-                fence.into(),
-                run_after.into(),
-                row::to_json_text("waiting_for", waiting_for)?.into(),
-                self.now_ms().into(),
-            ],
-        )
-        .await?;
-        if let Some(found) = deferred {
-            let queue: String = found.try_get("", "queue")?;
-            let mut jobs = vec![found.try_get("", "job_id")?];
-            job_queues::mark_jobs_ready(&tx, &queue, &mut jobs, run_after, self.now_ms()).await?;
-        }
+        let locked = transition::lock_tasks(self, &tx, TaskState::Queued, &[(task, fence)]).await?;
+        let defer = |locked| {
+            let deferred = Transition::defer(&locked, run_after, waiting_for.clone());
+            (locked, deferred)
+        };
+        let transitions = locked.into_iter().map(defer).collect();
+        transition::apply_transitions(self, &tx, transitions, self.now_ms()).await?;
         commit(tx).await
     }
 }
@@ -376,35 +338,43 @@ async fn active_jobs<C: ConnectionTrait>(
     let mut jobs: Vec<_> = jobs.collect();
     jobs.sort_unstable();
     jobs.dedup();
+    let sql = format!(
+        "SELECT id FROM jobs WHERE {} AND paused = 0 AND cancel_requested = 0",
+        is_one_of(c, "id", 1)
+    );
     let mut active = HashSet::with_capacity(jobs.len());
-    for part in power_of_two_chunks(&jobs, MAX_ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "SELECT id FROM jobs WHERE id IN ({}) AND paused = 0 AND cancel_requested = 0",
-            placeholders(1, part.len())
-        );
-        for found in query_all(c, &sql, part.iter().map(|job| Value::from(job.0))).await? {
-            active.insert(JobId(found.try_get("", "id")?));
+    for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
+        for found in query_all(c, &sql, [id_list(jobs.iter().copied())]).await? {
+            active.insert(found.get("id")?);
         }
     }
     Ok(active)
 }
 
-fn claimed_task(row: &QueryResult) -> Result<ClaimedTask, Error> {
-    Ok(ClaimedTask {
-        task: TaskId(row.try_get("", "id")?),
-        job: JobId(row.try_get("", "job_id")?),
-        user: UserId(row.try_get("", "user_id")?),
-        kind: row.try_get("", "kind")?,
-        key: row.try_get("", "key")?,
-        channel: row.try_get("", "channel")?,
-        sku: row.try_get("", "sku")?,
-        title: row.try_get("", "title")?,
-        row: row::count(row, "row_no")?,
-        body: row::json(row, "body")?,
-        checkpoint: row::optional_json(row, "checkpoint")?,
-        attempt: row::count(row, "attempt")?,
-        outcome_unknown: row::flag(row, "outcome_unknown")?,
-        fence: row.try_get("", "fence")?,
-        started_at: row.try_get("", "started_at")?,
-    })
+impl ClaimedTask {
+    /// Columns of a claimed task.
+    pub(super) const COLUMNS: &str = "id, job_id, user_id, kind, key, channel, sku, title, \
+        row_no, body, checkpoint, attempt, outcome_unknown, fence, started_at";
+}
+
+impl FromRow for ClaimedTask {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            task: row.get("id")?,
+            job: row.get("job_id")?,
+            user: row.get("user_id")?,
+            kind: row.get("kind")?,
+            key: row.get("key")?,
+            channel: row.get("channel")?,
+            sku: row.get("sku")?,
+            title: row.get("title")?,
+            row: row.get("row_no")?,
+            body: row.json("body")?,
+            checkpoint: row.optional_json("checkpoint")?,
+            attempt: row.get("attempt")?,
+            outcome_unknown: row.get("outcome_unknown")?,
+            fence: row.get("fence")?,
+            started_at: row.get("started_at")?,
+        })
+    }
 }

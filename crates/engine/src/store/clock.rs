@@ -22,12 +22,12 @@ impl Store {
         if !self.is_sqlite() {
             let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
             let row = query_one(&self.reader, sql, []).await?.ok_or(Error::NotFound)?;
-            self.clock.sync_to(row.try_get("", "now")?);
+            self.clock.sync_to(row.get("now")?);
         }
         let now = self.now_ms();
         let sql = "SELECT CAST(value AS BIGINT) AS seen FROM meta WHERE name = 'clock'";
         let seen = query_one(&self.reader, sql, []).await?;
-        let seen: Option<i64> = seen.map(|row| row.try_get("", "seen")).transpose()?;
+        let seen: Option<i64> = seen.map(|row| row.get("seen")).transpose()?;
         match seen {
             Some(seen) if now < seen - CLOCK_STEP_THRESHOLD_MS => {
                 self.rebase_timestamps().await?;

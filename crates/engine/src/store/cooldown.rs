@@ -55,7 +55,7 @@ impl Store {
         )
         .await?;
         let Some(row) = found else { return Ok(None) };
-        let (until, cause) = (row.try_get("", "cooldown_until")?, row.try_get("", "cause")?);
+        let (until, cause) = (row.get("cooldown_until")?, row.get("cause")?);
         Ok(Some(UpstreamCooldown { until, cause }))
     }
 }

@@ -333,9 +333,9 @@ impl Store {
         .iter()
         .map(|found| {
             Ok(EndedClaim {
-                task: TaskId(found.try_get("", "id")?),
-                fence: found.try_get("", "fence")?,
-                worker: found.try_get::<Option<_>>("", "lease_owner")?.unwrap_or_default(),
+                task: found.get("id")?,
+                fence: found.get("fence")?,
+                worker: found.get::<Option<_>>("lease_owner")?.unwrap_or_default(),
                 reason: EndReason::LeaseExpired(expired_before),
             })
         })

@@ -1,13 +1,12 @@
 //! The chain of a job as a graph: the number of tasks by kind and state, and what
 //! caused them.
 
-use super::{Error, Store, query_all, row};
+use super::{Error, Store, query_all, row::Row};
 use contract::{
     JobId, UserId,
     api::{Flow, FlowEdge, FlowNode},
     state::TaskState,
 };
-use sea_orm::QueryResult;
 
 type NodeName = (String, Option<String>);
 
@@ -41,7 +40,7 @@ impl Store {
         for found in &caused {
             let from = node_name(found, "cause_kind", "cause_channel")?;
             let to = node_name(found, "kind", "channel")?;
-            edges.push((from, to, row::count(found, "tasks")?));
+            edges.push((from, to, found.get("tasks")?));
         }
         set_depths(&mut nodes, &edges);
         let position = |channel: &Option<String>| {
@@ -63,7 +62,7 @@ impl Store {
 }
 
 /// Builds nodes from rows in the order of kind and channel.
-fn nodes_from_rows(counted: &[QueryResult]) -> Result<Vec<FlowNode>, Error> {
+fn nodes_from_rows(counted: &[Row]) -> Result<Vec<FlowNode>, Error> {
     let mut nodes: Vec<FlowNode> = Vec::new();
     for found in counted {
         let (kind, channel) = node_name(found, "kind", "channel")?;
@@ -81,9 +80,9 @@ fn nodes_from_rows(counted: &[QueryResult]) -> Result<Vec<FlowNode>, Error> {
                 needs_review: 0,
             });
         }
-        let tasks = row::count(found, "tasks")?;
+        let tasks = found.get("tasks")?;
         if let Some(node) = nodes.last_mut() {
-            match row::parsed::<TaskState>(found, "state")? {
+            match found.get("state")? {
                 TaskState::Queued => node.queued = tasks,
                 TaskState::Running => node.running = tasks,
                 TaskState::Succeeded => node.succeeded = tasks,
@@ -96,12 +95,8 @@ fn nodes_from_rows(counted: &[QueryResult]) -> Result<Vec<FlowNode>, Error> {
     Ok(nodes)
 }
 
-fn node_name(
-    found: &QueryResult,
-    kind: &'static str,
-    channel: &'static str,
-) -> Result<NodeName, Error> {
-    Ok((found.try_get("", kind)?, found.try_get("", channel)?))
+fn node_name(found: &Row, kind: &'static str, channel: &'static str) -> Result<NodeName, Error> {
+    Ok((found.get(kind)?, found.get(channel)?))
 }
 
 fn find_node(nodes: &[FlowNode], (kind, channel): &NodeName) -> Option<u32> {

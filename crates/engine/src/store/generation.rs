@@ -1,6 +1,8 @@
 //! Generations of queues: a new one begins when messages are found to be lost.
 
-use super::{Error, Store, commit, execute, job_queues, query_all, query_one, retry_on_contention};
+use super::{
+    Error, Store, commit, execute, job_queues, query_one, retry_on_contention, transition::write,
+};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use uuid::Uuid;
 
@@ -93,22 +95,12 @@ impl Store {
             [generation_meta_name(queue).into(), Uuid::now_v7().to_string().into()],
         )
         .await?;
-        let rows = query_all(
-            &tx,
-            "UPDATE tasks SET published_at = NULL, fence = fence + 1 \
-             WHERE queue = $1 AND state = 'queued' AND published_at < $2 RETURNING job_id",
-            [queue.into(), published_before.into()],
-        )
-        .await?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        for found in &rows {
-            jobs.push(found.try_get("", "job_id")?);
-        }
+        let jobs = write::unpublish_tasks(&tx, queue, published_before).await?;
+        let count = jobs.len() as u64;
         // Published tasks were due.
-        let now = self.now_ms();
-        job_queues::mark_jobs_ready(&tx, queue, &mut jobs, now, now).await?;
+        job_queues::mark_jobs_ready(&tx, queue, jobs, self.now_ms()).await?;
         commit(tx).await?;
-        Ok(rows.len() as u64)
+        Ok(count)
     }
 }
 
@@ -119,6 +111,6 @@ async fn read_generation<C: ConnectionTrait>(
 ) -> Result<QueueGeneration, Error> {
     let sql = format!("SELECT value FROM meta WHERE name = $1{lock}");
     let found = query_one(c, &sql, [generation_meta_name(queue).into()]).await?;
-    let value = found.map(|row| row.try_get("", "value")).transpose()?;
+    let value = found.map(|row| row.get("value")).transpose()?;
     Ok(QueueGeneration { queue: queue.to_owned(), value })
 }

@@ -1,7 +1,11 @@
 //! The grid of a job: a row for each product or machine; the database filters,
 //! searches and returns one window.
 
-use super::{Error, Store, query_all, query_one, read::like_pattern, row};
+use super::{
+    Error, Store, query_all, query_one,
+    read::like_pattern,
+    row::{self, rows},
+};
 use contract::{
     JobId, UserId,
     api::{Grid, GridFilter, GridRow, Job, Task},
@@ -52,7 +56,7 @@ impl Store {
         let sql = format!("SELECT COUNT(*) AS matching FROM ({found}) AS found");
         let matching =
             query_one(&self.reader, &sql, values.clone()).await?.ok_or(Error::NotFound)?;
-        let matching = row::count(&matching, "matching")?;
+        let matching = matching.get("matching")?;
         let (limit, offset) = (values.len() + 1, values.len() + 2);
         let sql = format!(
             "SELECT {} FROM tasks WHERE job_id = $1 AND row_no IN (SELECT row_no FROM ({found}) \
@@ -60,11 +64,7 @@ impl Store {
             row::TASK_COLUMNS
         );
         let window = [i64::from(query.limit).into(), i64::from(query.offset).into()];
-        let tasks = query_all(&self.reader, &sql, values.into_iter().chain(window))
-            .await?
-            .iter()
-            .map(row::task)
-            .collect::<Result<Vec<_>, _>>()?;
+        let tasks: Vec<Task> = rows(&self.reader, &sql, values.into_iter().chain(window)).await?;
         Ok(Grid { matching, offset: query.offset, rows: grid_rows(&job, tasks) })
     }
 
@@ -101,10 +101,10 @@ impl Store {
             .await?
             .iter()
             .map(|found| {
-                let outcome: Option<contract::api::Outcome> = row::optional_json(found, "outcome")?;
+                let outcome: Option<contract::api::Outcome> = found.optional_json("outcome")?;
                 Ok(FailedUpload {
-                    cursor: (found.try_get("", "row_no")?, found.try_get("", "id")?),
-                    upload: row::json(found, "body")?,
+                    cursor: (found.get("row_no")?, found.get("id")?),
+                    upload: found.json("body")?,
                     reason: outcome.map(|outcome| outcome.message).unwrap_or_default(),
                 })
             })

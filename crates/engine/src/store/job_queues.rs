@@ -16,16 +16,15 @@
 //! order of their keys.
 
 use super::{
-    Error, Store, execute, placeholder_rows, placeholders, power_of_two_chunks, query_all,
-    query_one, row,
+    Error, Store, execute, query_all, query_one,
+    row_set::{
+        ColumnType::{BigInt, Text, Uuid},
+        MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
+    },
 };
 use contract::{JobId, UserId, api::Job, state::JobState};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::ConnectionTrait;
 use std::collections::{BTreeMap, HashMap};
-use uuid::Uuid;
-
-/// Maximum number of rows of one statement; see `accept::MAX_ROWS_PER_STATEMENT`.
-const MAX_ROWS_PER_STATEMENT: usize = 32;
 
 /// Change of one job's open tasks in one queue.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +40,16 @@ pub(super) struct JobQueueChange {
 }
 
 impl JobQueueChange {
+    /// Adds `open` tasks of a user's job, which may be paused; less than 0 if they end.
+    pub fn add(&mut self, user: UserId, channel: Option<&String>, paused: bool, open: i64) {
+        self.user = Some(user);
+        self.channel = self.channel.take().or_else(|| channel.cloned());
+        if open != 0 {
+            self.paused = paused;
+            self.open += open;
+        }
+    }
+
     /// Records that a task becomes due at `at`, UTC ms.
     pub fn lower_ready_at(&mut self, at: i64) {
         self.ready_at = Some(self.ready_at.map_or(at, |earlier| earlier.min(at)));
@@ -89,32 +98,44 @@ pub(super) async fn save_job_queues<C: ConnectionTrait>(
 ) -> Result<UserQueueChanges, Error> {
     let changes: Vec<_> = changes.iter().collect();
     let mut users = UserQueueChanges::default();
-    for part in power_of_two_chunks(&changes, MAX_ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "INSERT INTO job_queues AS q (job_id, queue, user_id, channel, open, ready, ready_at) \
-             VALUES {} ON CONFLICT (job_id, queue) DO UPDATE SET open = q.open + excluded.open, \
-             ready = CASE WHEN excluded.ready = 1 THEN 1 ELSE q.ready END, ready_at = {EARLIER_READY_AT}, \
-             version = q.version + CASE WHEN excluded.ready_at IS NULL THEN 0 ELSE 1 END \
-             RETURNING job_id, queue, open",
-            placeholder_rows(part.len(), 7)
-        );
-        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 7);
+    for part in changes.chunks(MAX_ROWS_PER_STATEMENT) {
+        let mut rows = RowSet::new(&[
+            ("job_id", Uuid),
+            ("queue", Text),
+            ("user_id", Uuid),
+            ("channel", Text),
+            ("open", BigInt),
+            ("ready", BigInt),
+            ("ready_at", BigInt),
+        ]);
         for ((job, queue), change) in part {
             let user = change.user.ok_or(Error::NotFound)?;
-            values.extend([
+            rows.push([
                 job.0.into(),
                 queue.as_str().into(),
                 user.0.into(),
-                change.channel.clone().into(),
+                change.channel.as_deref().into(),
                 change.open.into(),
                 i64::from(change.ready_at.is_some_and(|at| at <= now)).into(),
                 change.ready_at.into(),
-            ]);
+            ])?;
         }
+        let sql = format!(
+            "INSERT INTO job_queues AS q (job_id, queue, user_id, channel, open, ready, ready_at) \
+             SELECT new.* FROM {} WHERE true \
+             ON CONFLICT (job_id, queue) DO UPDATE SET open = q.open + excluded.open, \
+             ready = CASE WHEN excluded.ready = 1 THEN 1 ELSE q.ready END, ready_at = CASE \
+             WHEN excluded.ready_at IS NULL THEN q.ready_at \
+             WHEN q.ready_at IS NULL OR q.ready_at > excluded.ready_at THEN excluded.ready_at \
+             ELSE q.ready_at END, \
+             version = q.version + CASE WHEN excluded.ready_at IS NULL THEN 0 ELSE 1 END \
+             RETURNING job_id, queue, open",
+            rows.from_item(c, 1)
+        );
         let mut after = HashMap::with_capacity(part.len());
-        for found in query_all(c, &sql, values).await? {
-            let job = JobId(found.try_get("", "job_id")?);
-            after.insert((job, found.try_get("", "queue")?), found.try_get::<i64>("", "open")?);
+        for found in query_all(c, &sql, [rows.into_value()]).await? {
+            let job = found.get("job_id")?;
+            after.insert((job, found.get("queue")?), found.get::<i64>("open")?);
         }
         for (key, change) in part {
             let (Some(user), Some(after)) = (change.user, after.get(*key)) else { continue };
@@ -127,11 +148,6 @@ pub(super) async fn save_job_queues<C: ConnectionTrait>(
     Ok(users)
 }
 
-/// The earlier of the stored and the new `ready_at`; either may be missing.
-const EARLIER_READY_AT: &str = "CASE WHEN excluded.ready_at IS NULL THEN q.ready_at \
-    WHEN q.ready_at IS NULL OR q.ready_at > excluded.ready_at THEN excluded.ready_at \
-    ELSE q.ready_at END";
-
 /// Writes the changes of users, whose rows the journal has locked.
 pub(super) async fn save_user_queues<C: ConnectionTrait>(
     c: &C,
@@ -142,53 +158,56 @@ pub(super) async fn save_user_queues<C: ConnectionTrait>(
         .into_iter()
         .filter(|(_, change)| (change.open, change.active_jobs, change.active_tasks) != (0, 0, 0))
         .collect();
-    for part in power_of_two_chunks(&changes, MAX_ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "INSERT INTO user_queues AS q \
-             (user_id, queue, channel, open, active_jobs, active_tasks) VALUES {} \
-             ON CONFLICT (user_id, queue) DO UPDATE SET open = q.open + excluded.open, \
-             active_jobs = q.active_jobs + excluded.active_jobs, \
-             active_tasks = q.active_tasks + excluded.active_tasks",
-            placeholder_rows(part.len(), 6)
-        );
-        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 6);
+    for part in changes.chunks(MAX_ROWS_PER_STATEMENT) {
+        let mut rows = RowSet::new(&[
+            ("user_id", Uuid),
+            ("queue", Text),
+            ("channel", Text),
+            ("open", BigInt),
+            ("active_jobs", BigInt),
+            ("active_tasks", BigInt),
+        ]);
         for ((user, queue), change) in part {
-            values.extend([
+            rows.push([
                 user.0.into(),
                 queue.as_str().into(),
-                change.channel.clone().into(),
+                change.channel.as_deref().into(),
                 change.open.into(),
                 change.active_jobs.into(),
                 change.active_tasks.into(),
-            ]);
+            ])?;
         }
-        execute(c, &sql, values).await?;
+        let sql = format!(
+            "INSERT INTO user_queues AS q \
+             (user_id, queue, channel, open, active_jobs, active_tasks) \
+             SELECT new.* FROM {} WHERE true \
+             ON CONFLICT (user_id, queue) DO UPDATE SET open = q.open + excluded.open, \
+             active_jobs = q.active_jobs + excluded.active_jobs, \
+             active_tasks = q.active_tasks + excluded.active_tasks",
+            rows.from_item(c, 1)
+        );
+        execute(c, &sql, [rows.into_value()]).await?;
     }
     Ok(())
 }
 
-/// Records that a task of each of these jobs in `queue` becomes due at `at`, UTC
-/// ms.
+/// Records that each of these jobs has a task in `queue` that is due now.
 pub(super) async fn mark_jobs_ready<C: ConnectionTrait>(
     c: &C,
     queue: &str,
-    jobs: &mut Vec<Uuid>,
-    at: i64,
+    mut jobs: Vec<JobId>,
     now: i64,
 ) -> Result<(), Error> {
     jobs.sort_unstable();
     jobs.dedup();
-    for part in power_of_two_chunks(jobs, MAX_ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "UPDATE job_queues SET version = version + 1, \
-             ready = CASE WHEN $2 <= $3 THEN 1 ELSE ready END, ready_at = CASE \
-             WHEN ready_at IS NULL OR ready_at > $2 THEN $2 ELSE ready_at END \
-             WHERE queue = $1 AND job_id IN ({})",
-            placeholders(4, part.len())
-        );
-        let mut values: Vec<Value> = vec![queue.into(), at.into(), now.into()];
-        values.extend(part.iter().map(|job| Value::from(*job)));
-        execute(c, &sql, values).await?;
+    let sql = format!(
+        "UPDATE job_queues SET version = version + 1, ready = 1, ready_at = CASE \
+         WHEN ready_at IS NULL OR ready_at > $2 THEN $2 ELSE ready_at END \
+         WHERE queue = $1 AND {}",
+        is_one_of(c, "job_id", 3)
+    );
+    for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
+        execute(c, &sql, [queue.into(), now.into(), id_list(jobs.iter().copied())]).await?;
     }
     Ok(())
 }
@@ -198,10 +217,9 @@ pub(super) async fn delete_job_queues<C: ConnectionTrait>(
     c: &C,
     jobs: &[JobId],
 ) -> Result<(), Error> {
-    for part in power_of_two_chunks(jobs, MAX_ROWS_PER_STATEMENT) {
-        let sql =
-            format!("DELETE FROM job_queues WHERE job_id IN ({})", placeholders(1, part.len()));
-        execute(c, &sql, part.iter().map(|job| Value::from(job.0))).await?;
+    let sql = format!("DELETE FROM job_queues WHERE {}", is_one_of(c, "job_id", 1));
+    for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
+        execute(c, &sql, [id_list(jobs.iter().copied())]).await?;
     }
     Ok(())
 }
@@ -220,11 +238,11 @@ pub(super) async fn recount_job<C: ConnectionTrait>(
     let mut users = UserQueueChanges::default();
     let old = "SELECT queue, channel, open FROM job_queues WHERE job_id = $1 ORDER BY queue";
     for found in query_all(c, old, [job.id.0.into()]).await? {
-        let open: i64 = found.try_get("", "open")?;
+        let open: i64 = found.get("open")?;
         let active = i64::from(!was_paused);
         let counts = [-open, -active * i64::from(open > 0), -active * open];
-        let channel: Option<String> = found.try_get("", "channel")?;
-        users.add(user, &found.try_get::<String>("", "queue")?, channel.as_ref(), counts);
+        let channel: Option<String> = found.get("channel")?;
+        users.add(user, &found.get::<String>("queue")?, channel.as_ref(), counts);
     }
     execute(c, "DELETE FROM job_queues WHERE job_id = $1", [job.id.0.into()]).await?;
     if job.state != JobState::Running {
@@ -236,12 +254,12 @@ pub(super) async fn recount_job<C: ConnectionTrait>(
     for found in query_all(c, open, [job.id.0.into()]).await? {
         let change = JobQueueChange {
             user: Some(user),
-            channel: found.try_get("", "channel")?,
-            open: found.try_get("", "n")?,
+            channel: found.get("channel")?,
+            open: found.get("n")?,
             ready_at: (!job.paused).then_some(now),
             paused: job.paused,
         };
-        new.insert((job.id, found.try_get("", "queue")?), change);
+        new.insert((job.id, found.get("queue")?), change);
     }
     users.extend(save_job_queues(c, &new, now).await?);
     Ok(users)
@@ -292,12 +310,12 @@ impl Store {
         let sql = "SELECT channel, user_id, active_jobs, active_tasks FROM user_queues \
                    WHERE active_tasks > 0 AND channel IS NOT NULL";
         let rows = query_all(&self.reader, sql, []).await?;
-        let load = |found: &sea_orm::QueryResult| {
+        let load = |found: &super::row::Row| {
             Ok(ChannelLoad {
-                channel: found.try_get("", "channel")?,
-                user: UserId(found.try_get("", "user_id")?),
-                jobs: row::count(found, "active_jobs")?,
-                open: row::count(found, "active_tasks")?,
+                channel: found.get("channel")?,
+                user: found.get("user_id")?,
+                jobs: found.get("active_jobs")?,
+                open: found.get("active_tasks")?,
             })
         };
         rows.iter().map(load).collect()
@@ -309,17 +327,16 @@ impl Store {
     /// [`Error::Database`].
     pub async fn job_loads(&self, jobs: &[JobId]) -> Result<Vec<JobLoad>, Error> {
         let mut loads = Vec::with_capacity(jobs.len());
-        for part in power_of_two_chunks(jobs, MAX_ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "SELECT job_id, channel, open FROM job_queues WHERE open > 0 AND job_id IN ({})",
-                placeholders(1, part.len())
-            );
-            for found in &query_all(&self.reader, &sql, part.iter().map(|job| job.0.into())).await?
-            {
+        let sql = format!(
+            "SELECT job_id, channel, open FROM job_queues WHERE open > 0 AND {}",
+            is_one_of(&self.reader, "job_id", 1)
+        );
+        for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
+            for found in query_all(&self.reader, &sql, [id_list(jobs.iter().copied())]).await? {
                 loads.push(JobLoad {
-                    job: JobId(found.try_get("", "job_id")?),
-                    channel: found.try_get("", "channel")?,
-                    open: row::count(found, "open")?,
+                    job: found.get("job_id")?,
+                    channel: found.get("channel")?,
+                    open: found.get("open")?,
                 });
             }
         }
@@ -336,11 +353,11 @@ impl Store {
                    JOIN jobs j ON j.id = t.job_id WHERE t.state = 'running' AND j.paused = 0 \
                    GROUP BY t.job_id, t.channel";
         let rows = query_all(&self.reader, sql, []).await?;
-        let calls = |found: &sea_orm::QueryResult| {
+        let calls = |found: &super::row::Row| {
             Ok(RunningCalls {
-                job: JobId(found.try_get("", "job_id")?),
-                channel: found.try_get("", "channel")?,
-                count: row::count(found, "n")?,
+                job: found.get("job_id")?,
+                channel: found.get("channel")?,
+                count: found.get("n")?,
             })
         };
         rows.iter().map(calls).collect()
@@ -363,6 +380,6 @@ impl Store {
         )
         .await?
         .ok_or(Error::NotFound)?;
-        Ok((found.try_get("", "tasks")?, found.try_get("", "jobs")?))
+        Ok((found.get("tasks")?, found.get("jobs")?))
     }
 }

@@ -2,8 +2,12 @@
 //! change it reports.
 
 use super::{
-    Actor, Error, Store, commit, execute, placeholder_rows, placeholders, power_of_two_chunks,
-    query_all, query_one, retry_on_contention, row,
+    Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention,
+    row::{self, FromRow, Row},
+    row_set::{
+        ColumnType::{self, BigInt, Text},
+        MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
+    },
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -11,7 +15,7 @@ use contract::{
     fact::{Fact, FactData, FactKind},
     state::{JobKind, JobState},
 };
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::ConnectionTrait;
 use std::{
     collections::{BTreeMap, HashMap},
     ops::RangeInclusive,
@@ -33,9 +37,6 @@ impl FactDraft {
     }
 }
 
-/// Maximum number of rows of one statement; see `accept::MAX_ROWS_PER_STATEMENT`.
-const MAX_ROWS_PER_STATEMENT: usize = 32;
-
 /// Writes `drafts` in order. It locks the user's row until the transaction ends, so
 /// call it last.
 pub(super) async fn append_facts<C: ConnectionTrait>(
@@ -55,7 +56,7 @@ pub(super) async fn append_facts<C: ConnectionTrait>(
     )
     .await?
     .ok_or(Error::NotFound)?
-    .try_get("", "seq")?;
+    .get("seq")?;
     let facts = number_facts(head - count, now, drafts);
     insert_facts(c, &[(user, &facts)]).await?;
     Ok(facts)
@@ -70,15 +71,15 @@ pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
     drafts: BTreeMap<UserId, Vec<FactDraft>>,
 ) -> Result<Vec<(UserId, Vec<Fact>)>, Error> {
     let users: Vec<_> = drafts.keys().copied().collect();
-    let mut heads = HashMap::with_capacity(users.len());
-    for part in power_of_two_chunks(&users, MAX_ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "SELECT id, seq FROM users WHERE id IN ({}) ORDER BY id{}",
-            placeholders(1, part.len()),
-            store.for_no_key_update()
-        );
-        for found in query_all(c, &sql, part.iter().map(|user| user.0.into())).await? {
-            heads.insert(UserId(found.try_get("", "id")?), found.try_get::<i64>("", "seq")?);
+    let mut heads: HashMap<UserId, i64> = HashMap::with_capacity(users.len());
+    let sql = format!(
+        "SELECT id, seq FROM users WHERE {} ORDER BY id{}",
+        is_one_of(c, "id", 1),
+        store.for_no_key_update()
+    );
+    for users in users.chunks(MAX_ROWS_PER_STATEMENT) {
+        for found in query_all(c, &sql, [id_list(users.iter().copied())]).await? {
+            heads.insert(found.get("id")?, found.get("seq")?);
         }
     }
     let mut facts = Vec::with_capacity(users.len());
@@ -86,15 +87,18 @@ pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
         let head = *heads.get(&user).ok_or(Error::NotFound)?;
         facts.push((user, number_facts(head, now, drafts)));
     }
-    for part in power_of_two_chunks(&facts, MAX_ROWS_PER_STATEMENT) {
+    for facts in facts.chunks(MAX_ROWS_PER_STATEMENT) {
+        let mut rows = RowSet::new(&[("user_id", ColumnType::Uuid), ("new_seq", BigInt)]);
+        for (user, facts) in facts {
+            if let Some(last) = facts.last() {
+                rows.push([user.0.into(), last.seq.into()])?;
+            }
+        }
         let sql = format!(
-            "WITH new (user_id, new_seq) AS (VALUES {}) UPDATE users SET seq = new_seq FROM new \
-             WHERE id = user_id",
-            placeholder_rows(part.len(), 2)
+            "UPDATE users SET seq = new_seq FROM {} WHERE id = user_id",
+            rows.from_item(c, 1)
         );
-        let head = |facts: &[Fact]| facts.last().map(|fact| fact.seq);
-        let rows = part.iter().map(|(user, facts)| [user.0.into(), head(facts).into()]);
-        execute(c, &sql, rows.flatten().collect::<Vec<Value>>()).await?;
+        execute(c, &sql, [rows.into_value()]).await?;
     }
     let facts_by_user: Vec<_> =
         facts.iter().map(|(user, facts)| (*user, facts.as_slice())).collect();
@@ -122,14 +126,19 @@ async fn insert_facts<C: ConnectionTrait>(
     let facts = facts_by_user.iter();
     let facts = facts.flat_map(|(user, facts)| facts.iter().map(move |fact| (*user, fact)));
     let facts: Vec<_> = facts.collect();
-    for part in power_of_two_chunks(&facts, MAX_ROWS_PER_STATEMENT) {
-        let sql = format!(
-            "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) VALUES {}",
-            placeholder_rows(part.len(), 8)
-        );
-        let mut values: Vec<Value> = Vec::with_capacity(part.len() * 8);
-        for (user, fact) in part {
-            values.extend([
+    for facts in facts.chunks(MAX_ROWS_PER_STATEMENT) {
+        let mut rows = RowSet::new(&[
+            ("user_id", ColumnType::Uuid),
+            ("seq", BigInt),
+            ("id", ColumnType::Uuid),
+            ("kind", Text),
+            ("job_id", ColumnType::Uuid),
+            ("task_id", ColumnType::Uuid),
+            ("at", BigInt),
+            ("data", Text),
+        ]);
+        for (user, fact) in facts {
+            rows.push([
                 user.0.into(),
                 fact.seq.into(),
                 fact.id.into(),
@@ -138,9 +147,14 @@ async fn insert_facts<C: ConnectionTrait>(
                 fact.task.map(|id| id.0).into(),
                 fact.at.into(),
                 row::to_json_text("data", &fact.data)?.into(),
-            ]);
+            ])?;
         }
-        execute(c, &sql, values).await?;
+        let sql = format!(
+            "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) \
+             SELECT new.* FROM {}",
+            rows.from_item(c, 1)
+        );
+        execute(c, &sql, [rows.into_value()]).await?;
     }
     for (user, fact) in facts {
         if let Some(notification) = &fact.data.notification {
@@ -209,7 +223,7 @@ impl Store {
     pub async fn journal_head(&self, user: UserId) -> Result<i64, Error> {
         let row =
             query_one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
-        Ok(row.ok_or(Error::NotFound)?.try_get("", "seq")?)
+        Ok(row.ok_or(Error::NotFound)?.get("seq")?)
     }
 
     /// Returns the range in which a user's journal can be replayed: the lowest and
@@ -227,8 +241,8 @@ impl Store {
         )
         .await?
         .ok_or(Error::NotFound)?;
-        let head: i64 = row.try_get("", "seq")?;
-        let first: Option<i64> = row.try_get("", "first")?;
+        let head: i64 = row.get("seq")?;
+        let first: Option<i64> = row.get("first")?;
         Ok(first.map_or(head, |first| first - 1)..=head)
     }
 
@@ -250,7 +264,7 @@ impl Store {
         )
         .await?
         .iter()
-        .map(fact_from_row)
+        .map(Fact::from_row)
         .collect()
     }
 
@@ -273,7 +287,7 @@ impl Store {
         )
         .await?
         .iter()
-        .map(fact_from_row)
+        .map(Fact::from_row)
         .collect()
     }
 
@@ -296,7 +310,7 @@ impl Store {
         )
         .await?
         .iter()
-        .map(fact_from_row)
+        .map(Fact::from_row)
         .collect()
     }
 
@@ -316,13 +330,13 @@ impl Store {
             .iter()
             .map(|row| {
                 Ok(Notification {
-                    seq: row.try_get("", "seq")?,
-                    job: JobId(row.try_get("", "job_id")?),
-                    kind: row.try_get("", "kind")?,
-                    title: row.try_get("", "title")?,
-                    text: row.try_get("", "text")?,
-                    at: row.try_get("", "at")?,
-                    read: row.try_get::<Option<i64>>("", "read_at")?.is_some(),
+                    seq: row.get("seq")?,
+                    job: row.get("job_id")?,
+                    kind: row.get("kind")?,
+                    title: row.get("title")?,
+                    text: row.get("text")?,
+                    at: row.get("at")?,
+                    read: row.get::<Option<i64>>("read_at")?.is_some(),
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
@@ -372,14 +386,16 @@ impl Store {
     }
 }
 
-fn fact_from_row(row: &sea_orm::QueryResult) -> Result<Fact, Error> {
-    Ok(Fact {
-        seq: row.try_get("", "seq")?,
-        id: row.try_get("", "id")?,
-        kind: row::parsed(row, "kind")?,
-        job: row.try_get::<Option<Uuid>>("", "job_id")?.map(JobId),
-        task: row.try_get::<Option<Uuid>>("", "task_id")?.map(TaskId),
-        at: row.try_get("", "at")?,
-        data: row::json(row, "data")?,
-    })
+impl FromRow for Fact {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            seq: row.get("seq")?,
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            job: row.get("job_id")?,
+            task: row.get("task_id")?,
+            at: row.get("at")?,
+            data: row.json("data")?,
+        })
+    }
 }

@@ -2,13 +2,15 @@
 //! Tokens are stored as hashes. A used link remains, so that a person who opens it
 //! again learns that it was used.
 
-use super::{Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row};
+use super::{
+    Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row::Row,
+};
 use contract::{
     UserId,
     api::{Invitation, Role},
     text,
 };
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 /// How long an invitation can be used, in milliseconds.
@@ -117,12 +119,12 @@ impl Store {
         )
         .await?
         .ok_or(Error::NotFound)?;
-        if row::flag(&found, "disabled")? {
+        if found.get("disabled")? {
             return Err(Error::Conflict("This account is disabled. Enable it first.".into()));
         }
         delete_password_resets(&tx, user).await?;
-        let email: String = found.try_get("", "email")?;
-        let (role, lifetime_ms) = (row::parsed(&found, "role")?, PASSWORD_RESET_LIFETIME_MS);
+        let email: String = found.get("email")?;
+        let (role, lifetime_ms) = (found.get("role")?, PASSWORD_RESET_LIFETIME_MS);
         self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime_ms).await?;
         commit(tx).await
     }
@@ -168,13 +170,13 @@ impl Store {
             [self.now_ms().into()],
         )
         .await?;
-        let invitation = |found: &QueryResult| {
+        let invitation = |found: &Row| {
             Ok(Invitation {
-                id: found.try_get("", "id")?,
-                email: found.try_get("", "email")?,
-                role: row::parsed(found, "role")?,
-                created_at: found.try_get("", "created_at")?,
-                expires_at: found.try_get("", "expires_at")?,
+                id: found.get("id")?,
+                email: found.get("email")?,
+                role: found.get("role")?,
+                created_at: found.get("created_at")?,
+                expires_at: found.get("expires_at")?,
             })
         };
         found.iter().map(invitation).collect()
@@ -305,24 +307,24 @@ impl Store {
         )
         .await?
         .ok_or(Error::NotFound)?;
-        if found.try_get::<Option<i64>>("", "used_at")?.is_some() {
+        if found.get::<Option<i64>>("used_at")?.is_some() {
             return Err(Error::Conflict(
                 "This link was used already. Sign in with the password that was chosen then, or \
                  ask an admin for a new link."
                     .into(),
             ));
         }
-        let expires_at: i64 = found.try_get("", "expires_at")?;
+        let expires_at: i64 = found.get("expires_at")?;
         if expires_at <= self.now_ms() {
             return Err(Error::Conflict(
                 "This link is too old. Ask an admin for a new one.".into(),
             ));
         }
-        let user = found.try_get::<Option<Uuid>>("", "user_id")?.map(UserId);
+        let user: Option<UserId> = found.get("user_id")?;
         let purpose =
             if user.is_some() { LinkPurpose::PasswordReset } else { LinkPurpose::Invitation };
-        let link = OneTimeLink { purpose, email: found.try_get("", "email")?, expires_at };
-        Ok((link, user, row::parsed(&found, "role")?))
+        let link = OneTimeLink { purpose, email: found.get("email")?, expires_at };
+        Ok((link, user, found.get("role")?))
     }
 }
 

@@ -1,10 +1,13 @@
 //! Pruning: deletes facts and jobs past their retention, and what has expired.
 
 use super::{
-    Error, Store, accept::IDEMPOTENCY_KEY_LIFETIME_MS, commit, execute, query_all, query_one, row,
-    transition::save_job,
+    Error, Store,
+    accept::IDEMPOTENCY_KEY_LIFETIME_MS,
+    commit, execute, query_all, query_one,
+    row::{self, FromRow},
+    transition::{bulk, job::save_jobs},
 };
-use contract::{JobId, UserId, state::TaskState};
+use contract::{JobId, UserId, api::Job};
 use uuid::Uuid;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -62,14 +65,13 @@ impl Store {
         let now = self.now_ms();
         let mut pruned = PrunedRows::default();
         for user in query_all(&self.reader, "SELECT id FROM users", []).await? {
-            let user = UserId(user.try_get("", "id")?);
+            let user = user.get("id")?;
             pruned.facts += self.prune_journal(user, now - retention.journal_ms).await?;
         }
         let ended_before = now - retention.jobs_ms.max(IDEMPOTENCY_KEY_LIFETIME_MS);
         let old = "SELECT id FROM jobs WHERE state <> 'running' AND finished_at < $1 ORDER BY id";
         for job in query_all(&self.reader, old, [ended_before.into()]).await? {
-            let (tasks, is_deleted) =
-                self.prune_job(JobId(job.try_get("", "id")?), ended_before).await?;
+            let (tasks, is_deleted) = self.prune_job(job.get("id")?, ended_before).await?;
             pruned.tasks += tasks;
             pruned.jobs += u64::from(is_deleted);
         }
@@ -125,10 +127,10 @@ impl Store {
             .await?;
             let mut last = None;
             for fact in &oldest {
-                if fact.try_get::<i64>("", "at")? >= before {
+                if fact.get::<i64>("at")? >= before {
                     break;
                 }
-                last = Some(fact.try_get::<i64>("", "seq")?);
+                last = Some(fact.get::<i64>("seq")?);
             }
             let Some(last) = last else { return Ok(deleted) };
             deleted += execute(
@@ -157,26 +159,9 @@ impl Store {
                 tx.rollback().await?;
                 return Ok((deleted, false));
             };
-            let user: Uuid = found.try_get("", "user_id")?;
-            let mut job = row::job(&found)?;
-            let batch_sql = "SELECT id FROM tasks WHERE job_id = $1 ORDER BY row_no, id LIMIT $2";
-            let batch_values: [_; 2] = [job.id.0.into(), MAX_ROWS_PER_COMMIT.into()];
-            let attempts = format!("DELETE FROM attempts WHERE task_id IN ({batch_sql})");
-            execute(&tx, &attempts, batch_values.clone()).await?;
-            let tasks = format!("DELETE FROM tasks WHERE id IN ({batch_sql}) RETURNING state");
-            let tasks = query_all(&tx, &tasks, batch_values).await?;
-            for task in &tasks {
-                let counts = &mut job.counts;
-                counts.total -= 1;
-                match row::parsed(task, "state")? {
-                    TaskState::Queued | TaskState::Running => counts.open -= 1,
-                    TaskState::Succeeded => counts.succeeded -= 1,
-                    TaskState::Failed => counts.failed -= 1,
-                    TaskState::Cancelled => counts.cancelled -= 1,
-                    TaskState::NeedsReview => counts.needs_review -= 1,
-                }
-            }
-            deleted += u64::try_from(tasks.len()).unwrap_or(u64::MAX);
+            let user: Uuid = found.get("user_id")?;
+            let mut job = Job::from_row(&found)?;
+            deleted += u64::from(bulk::delete_tasks(&tx, &mut job, MAX_ROWS_PER_COMMIT).await?);
             let is_last_batch = job.counts.total == 0;
             if is_last_batch {
                 execute(
@@ -187,7 +172,7 @@ impl Store {
                 .await?;
                 execute(&tx, "DELETE FROM jobs WHERE id = $1", [job.id.0.into()]).await?;
             } else {
-                save_job(&tx, &job).await?;
+                save_jobs(&tx, std::iter::once(&job)).await?;
             }
             commit(tx).await?;
             if is_last_batch {

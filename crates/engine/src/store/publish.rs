@@ -1,16 +1,16 @@
 //! The task table as the outbox: which tasks are due, and which were published.
 
 use super::{
-    Error, QueueGeneration, Store, commit, execute, placeholders, power_of_two_chunks, query_all,
-    query_one, retry_on_contention, row, transition::lock_tasks,
+    Error, QueueGeneration, Store, commit, execute, query_all, query_one, retry_on_contention,
+    row::{FromRow, Row, rows},
+    row_set::{ColumnType, MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of},
+    transition::{lock_tasks, write},
 };
 use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState, text};
-use sea_orm::{QueryResult, Value};
+use sea_orm::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use uuid::Uuid;
 
-/// Maximum number of rows of one statement; see `accept::MAX_ROWS_PER_STATEMENT`.
-const MAX_ROWS_PER_STATEMENT: usize = 32;
 /// Maximum number of jobs that one round marks ready: a commit of a few
 /// milliseconds.
 const MAX_JOBS_MARKED_READY: usize = 500;
@@ -92,7 +92,7 @@ impl Store {
         )
         .await?
         .ok_or(Error::NotFound)?;
-        let unclaimed: i64 = found.try_get("", "n")?;
+        let unclaimed: i64 = found.get("n")?;
         let capacity = window.saturating_sub(usize::try_from(unclaimed).unwrap_or(window));
         if capacity == 0 {
             return Ok(DueTasks::default());
@@ -162,7 +162,7 @@ impl Store {
             )
             .await?;
             for found in rows {
-                users.push(found.try_get("", "id")?);
+                users.push(found.get("id")?);
             }
         }
         Ok(users)
@@ -178,9 +178,6 @@ impl Store {
         turns: &RoundRobin,
     ) -> Result<Vec<ReadyJob>, Error> {
         let max_rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let ready_jobs_sql = "SELECT job_id, user_id, version FROM job_queues WHERE queue = $1 \
-                      AND ready = 1 AND user_id = {user} AND job_id > {after} \
-                      AND job_id <= {up_to} ORDER BY job_id LIMIT $2";
         let mut id_ranges = Vec::with_capacity(users.len() * 2);
         for user in users {
             let last = turns.last_jobs.get(&UserId(*user)).map_or(Uuid::nil(), |job| job.0);
@@ -190,35 +187,39 @@ impl Store {
             }
         }
         let mut jobs = Vec::new();
+        let first_jobs = |user: &str, after: &str, up_to: &str| {
+            format!(
+                "SELECT job_id, user_id, version FROM job_queues WHERE queue = $1 AND ready = 1 \
+                 AND user_id = {user} AND job_id > {after} AND job_id <= {up_to} \
+                 ORDER BY job_id LIMIT $2"
+            )
+        };
         // SQLite has no LATERAL, and no round trip to save.
-        let size = if self.is_sqlite() { 1 } else { MAX_ROWS_PER_STATEMENT };
-        for part in power_of_two_chunks(&id_ranges, size) {
-            let sql = match self.is_sqlite() {
-                true => ready_jobs_sql
-                    .replace("{user}", "$3")
-                    .replace("{after}", "$4")
-                    .replace("{up_to}", "$5"),
-                false => format!(
-                    "SELECT j.* FROM (VALUES {}) AS id_range (owner_id, after_id, up_to_id) \
-                     CROSS JOIN LATERAL ({}) j",
-                    uuid_triple_placeholders(3, part.len()),
-                    ready_jobs_sql
-                        .replace("{user}", "id_range.owner_id")
-                        .replace("{after}", "id_range.after_id")
-                        .replace("{up_to}", "id_range.up_to_id")
-                ),
-            };
-            let mut values: Vec<Value> = vec![queue.into(), max_rows.into()];
-            for (user, after, up_to) in part {
-                values.extend([Value::from(*user), (*after).into(), (*up_to).into()]);
+        if self.is_sqlite() {
+            let sql = first_jobs("$3", "$4", "$5");
+            for (user, after, up_to) in id_ranges {
+                let values: [Value; 5] =
+                    [queue.into(), max_rows.into(), user.into(), after.into(), up_to.into()];
+                jobs.extend(rows::<ReadyJob, _>(&self.reader, &sql, values).await?);
             }
-            for found in query_all(&self.reader, &sql, values).await? {
-                jobs.push(ReadyJob {
-                    job: found.try_get("", "job_id")?,
-                    user: found.try_get("", "user_id")?,
-                    version: found.try_get("", "version")?,
-                });
+            return Ok(jobs);
+        }
+        for id_ranges in id_ranges.chunks(MAX_ROWS_PER_STATEMENT) {
+            let mut set = RowSet::new(&[
+                ("owner_id", ColumnType::Uuid),
+                ("after_id", ColumnType::Uuid),
+                ("up_to_id", ColumnType::Uuid),
+            ]);
+            for (user, after, up_to) in id_ranges {
+                set.push([(*user).into(), (*after).into(), (*up_to).into()])?;
             }
+            let sql = format!(
+                "SELECT j.* FROM {} CROSS JOIN LATERAL ({}) j",
+                set.from_item(&self.reader, 3),
+                first_jobs("new.owner_id", "new.after_id", "new.up_to_id")
+            );
+            let values: [Value; 3] = [queue.into(), max_rows.into(), set.into_value()];
+            jobs.extend(rows::<ReadyJob, _>(&self.reader, &sql, values).await?);
         }
         Ok(jobs)
     }
@@ -231,32 +232,40 @@ impl Store {
         limit: usize,
         now: i64,
     ) -> Result<BTreeMap<Uuid, VecDeque<JobDueTasks>>, Error> {
-        let due_tasks_sql = format!(
-            "SELECT {DISPATCH_COLUMNS} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
-             AND t.state = 'queued' AND t.published_at IS NULL AND t.run_after <= $2 \
-             AND (SELECT 1 FROM jobs o WHERE o.id = {job} AND o.state = 'running' \
-             AND o.paused = 0 AND o.cancel_requested = 0) IS NOT NULL \
-             ORDER BY t.run_after, t.row_no LIMIT $3",
-            job = if self.is_sqlite() { "$4" } else { "j.id" }
-        );
+        let due_tasks_of = |job: &str| {
+            format!(
+                "SELECT {DISPATCH_COLUMNS} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
+                 AND t.state = 'queued' AND t.published_at IS NULL AND t.run_after <= $2 \
+                 AND (SELECT 1 FROM jobs o WHERE o.id = {job} AND o.state = 'running' \
+                 AND o.paused = 0 AND o.cancel_requested = 0) IS NOT NULL \
+                 ORDER BY t.run_after, t.row_no LIMIT $3"
+            )
+        };
         let first: [Value; 3] =
             [queue.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
         let mut tasks: HashMap<Uuid, VecDeque<Dispatch>> = HashMap::with_capacity(jobs.len());
-        let size = if self.is_sqlite() { 1 } else { MAX_ROWS_PER_STATEMENT };
-        for part in power_of_two_chunks(jobs, size) {
-            let sql = match self.is_sqlite() {
-                true => due_tasks_sql.clone(),
-                false => format!(
-                    "SELECT t.* FROM jobs j CROSS JOIN LATERAL ({due_tasks_sql}) t WHERE j.id IN ({}) \
-                     ORDER BY t.run_after, t.row_no",
-                    placeholders(4, part.len())
-                ),
-            };
-            let ids = part.iter().map(|ready| Value::from(ready.job));
-            for found in query_all(&self.reader, &sql, first.iter().cloned().chain(ids)).await? {
-                let task = dispatch_from_row(&found)?;
-                tasks.entry(task.job.0).or_default().push_back(task);
+        let mut found: Vec<Dispatch> = Vec::new();
+        if self.is_sqlite() {
+            let sql = due_tasks_of("$4");
+            for ready in jobs {
+                let values = first.iter().cloned().chain([ready.job.into()]);
+                found.extend(rows::<Dispatch, _>(&self.reader, &sql, values).await?);
             }
+        } else {
+            let sql = format!(
+                "SELECT t.* FROM jobs j CROSS JOIN LATERAL ({}) t WHERE {} \
+                 ORDER BY t.run_after, t.row_no",
+                due_tasks_of("j.id"),
+                is_one_of(&self.reader, "j.id", 4)
+            );
+            for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
+                let ids = id_list(jobs.iter().map(|ready| ready.job));
+                let values = first.iter().cloned().chain([ids]);
+                found.extend(rows::<Dispatch, _>(&self.reader, &sql, values).await?);
+            }
+        }
+        for task in found {
+            tasks.entry(task.job.0).or_default().push_back(task);
         }
         let mut users: BTreeMap<Uuid, VecDeque<JobDueTasks>> = BTreeMap::new();
         for ready in jobs {
@@ -296,22 +305,13 @@ impl Store {
             return Ok(());
         }
         let tx = self.begin().await?;
-        let now = self.now_ms();
         if let Some(generation) = generation
             && !self.is_current_generation(&tx, generation).await?
         {
             batch = &[];
         }
         let queued = lock_tasks(self, &tx, TaskState::Queued, batch).await?;
-        for part in power_of_two_chunks(&queued, MAX_ROWS_PER_STATEMENT) {
-            let sql = format!(
-                "UPDATE tasks SET published_at = $1 WHERE id IN ({})",
-                placeholders(2, part.len())
-            );
-            let mut values: Vec<Value> = vec![now.into()];
-            values.extend(part.iter().map(|locked| Value::from(locked.task.0)));
-            execute(&tx, &sql, values).await?;
-        }
+        write::mark_published(&tx, &queued, self.now_ms()).await?;
         for ExhaustedJob { queue, job, version } in exhausted_jobs {
             // The statement that writes also checks: what has become due since the
             // relay read is either seen here, or has raised the version.
@@ -358,18 +358,30 @@ impl Store {
     }
 }
 
-fn dispatch_from_row(row: &QueryResult) -> Result<Dispatch, Error> {
-    Ok(Dispatch {
-        task: TaskId(row.try_get("", "id")?),
-        job: JobId(row.try_get("", "job_id")?),
-        user: UserId(row.try_get("", "user_id")?),
-        fence: row.try_get("", "fence")?,
-        kind: row.try_get("", "kind")?,
-        version: u16::try_from(row::count(row, "version")?).unwrap_or_default(),
-        queue: row.try_get("", "queue")?,
-        traceparent: row.try_get("", "traceparent")?,
-        body: row::json(row, "body")?,
-    })
+impl FromRow for Dispatch {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            task: row.get("id")?,
+            job: row.get("job_id")?,
+            user: row.get("user_id")?,
+            fence: row.get("fence")?,
+            kind: row.get("kind")?,
+            version: u16::try_from(row.get::<u32>("version")?).unwrap_or_default(),
+            queue: row.get("queue")?,
+            traceparent: row.get("traceparent")?,
+            body: row.json("body")?,
+        })
+    }
+}
+
+impl FromRow for ReadyJob {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            job: row.get("job_id")?,
+            user: row.get("user_id")?,
+            version: row.get("version")?,
+        })
+    }
 }
 
 /// The first due tasks of a job.
@@ -403,16 +415,6 @@ fn find_exhausted_jobs(
     }
     exhausted.sort_unstable_by_key(|exhausted| exhausted.job);
     exhausted
-}
-
-/// Returns placeholders of rows of three ids, with casts, because PostgreSQL can't
-/// infer their type.
-fn uuid_triple_placeholders(first: usize, rows: usize) -> String {
-    let triple = |row: usize| {
-        let at = first + row * 3;
-        format!("(${at}::uuid, ${}::uuid, ${}::uuid)", at + 1, at + 2)
-    };
-    (0..rows).map(triple).collect::<Vec<_>>().join(", ")
 }
 
 /// Takes one task of each user in turn, and within a user one of each job in turn;

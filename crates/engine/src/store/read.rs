@@ -1,6 +1,9 @@
 //! Queries of pages and programs, each restricted to one user.
 
-use super::{Error, Store, query_all, query_one, row};
+use super::{
+    Error, Store, query_all, query_one,
+    row::{self, FromRow, rows},
+};
 use contract::{
     JobId, TaskId, UserId,
     api::{Attempt, Job, Page, Task, TaskDetail},
@@ -49,7 +52,7 @@ impl Store {
     pub async fn job(&self, user: UserId, job: JobId) -> Result<Job, Error> {
         let sql = format!("SELECT {} FROM jobs WHERE id = $1 AND user_id = $2", row::JOB_COLUMNS);
         let found = query_one(&self.reader, &sql, [job.0.into(), user.0.into()]).await?;
-        row::job(&found.ok_or(Error::NotFound)?)
+        Job::from_row(&found.ok_or(Error::NotFound)?)
     }
 
     /// Returns the user's jobs that are older than `before`, newest first, at most
@@ -75,8 +78,7 @@ impl Store {
             "SELECT {} FROM jobs WHERE user_id = $1 AND state = 'running' ORDER BY id DESC LIMIT $2",
             row::JOB_COLUMNS
         );
-        let rows = query_all(&self.reader, &sql, [user.0.into(), i64::from(limit).into()]).await?;
-        rows.iter().map(row::job).collect()
+        rows(&self.reader, &sql, [user.0.into(), i64::from(limit).into()]).await
     }
 
     /// Returns the user's jobs that match, newest first.
@@ -105,11 +107,7 @@ impl Store {
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));
-        let items = query_all(&self.reader, &sql, values)
-            .await?
-            .iter()
-            .map(row::job)
-            .collect::<Result<Vec<_>, _>>()?;
+        let items: Vec<Job> = rows(&self.reader, &sql, values).await?;
         let full = items.len() == query.limit as usize;
         let next = items.last().filter(|_| full).map(|job| job.id.to_string());
         Ok(Page { items, next })
@@ -162,7 +160,7 @@ impl Store {
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
-        query_all(&self.reader, &sql, values).await?.iter().map(row::task).collect()
+        rows(&self.reader, &sql, values).await
     }
 
     /// Returns one task with its attempts.
@@ -185,15 +183,15 @@ impl Store {
         .iter()
         .map(|found| {
             Ok(Attempt {
-                number: row::count(found, "number")?,
-                started_at: found.try_get("", "started_at")?,
-                ended_at: found.try_get("", "ended_at")?,
-                worker: found.try_get("", "worker")?,
-                outcome: row::json(found, "outcome")?,
+                number: found.get("number")?,
+                started_at: found.get("started_at")?,
+                ended_at: found.get("ended_at")?,
+                worker: found.get("worker")?,
+                outcome: found.json("outcome")?,
             })
         })
         .collect::<Result<Vec<_>, Error>>()?;
-        Ok(TaskDetail { task: row::task(&found)?, attempts, body: row::json(&found, "body")? })
+        Ok(TaskDetail { task: Task::from_row(&found)?, attempts, body: found.json("body")? })
     }
 
     /// Returns the user's running tasks, at most 1,000.
@@ -211,7 +209,7 @@ impl Store {
         )
         .await?
         .iter()
-        .map(|found| Ok(TaskId(found.try_get("", "id")?)))
+        .map(|found| Ok(found.get("id")?))
         .collect()
     }
 }

@@ -1,104 +1,200 @@
-//! Conversion of rows into the contract's types.
+//! Typed rows: each value is found by the name of its column, and its type decides
+//! how it is read.
 
-use super::Error;
+use super::{Error, query_all};
 use contract::{
-    JobId, TaskId,
-    api::{Job, Task},
-    state::Counts,
+    JobId, TaskId, TokenId, UserId,
+    api::{Job, Role, Task},
+    fact::FactKind,
+    state::{Counts, JobKind, JobState, TaskState},
 };
-use sea_orm::QueryResult;
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Display, str::FromStr};
 use uuid::Uuid;
 
-/// Columns that [`job`] reads, and the job's user.
+/// A row of a result.
+pub(super) struct Row(QueryResult);
+
+impl From<QueryResult> for Row {
+    fn from(result: QueryResult) -> Self {
+        Self(result)
+    }
+}
+
+impl Row {
+    /// Reads the column `name`.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where there is no such column or it has another type;
+    /// [`Error::Corrupt`] where its value can't be parsed.
+    pub fn get<T: FromColumn>(&self, name: &'static str) -> Result<T, Error> {
+        T::from_column(&self.0, name)
+    }
+
+    /// Reads the column `name`, which stores JSON.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, Error> {
+        let text: String = self.get(name)?;
+        serde_json::from_str(&text).map_err(|error| corrupt(name, error))
+    }
+
+    /// Reads the column `name`, which stores JSON or is NULL.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn optional_json<T: DeserializeOwned>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<T>, Error> {
+        let text: Option<String> = self.get(name)?;
+        let value = text.map(|text| serde_json::from_str(&text)).transpose();
+        value.map_err(|error| corrupt(name, error))
+    }
+}
+
+/// A type that a row is read as.
+pub(super) trait FromRow: Sized {
+    /// Reads the row's columns by their names.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    fn from_row(row: &Row) -> Result<Self, Error>;
+}
+
+/// A type that a column is read as.
+pub(super) trait FromColumn: Sized {
+    /// Reads the column `name`.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error>;
+}
+
+macro_rules! from_native_column {
+    ($($type:ty),+) => {
+        $(impl FromColumn for $type {
+            fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+                Ok(row.try_get("", name)?)
+            }
+        })+
+    };
+}
+from_native_column!(i64, String, Uuid, Option<i64>, Option<String>, Option<Uuid>);
+
+macro_rules! from_id_column {
+    ($($type:ident),+) => {
+        $(impl FromColumn for $type {
+            fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+                Uuid::from_column(row, name).map(Self)
+            }
+        }
+        impl FromColumn for Option<$type> {
+            fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+                Ok(Option::<Uuid>::from_column(row, name)?.map($type))
+            }
+        })+
+    };
+}
+from_id_column!(JobId, TaskId, TokenId, UserId);
+
+macro_rules! from_text_column {
+    ($($type:ty),+) => {
+        $(impl FromColumn for $type {
+            fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+                let text = String::from_column(row, name)?;
+                text.parse().map_err(|error| corrupt(name, error))
+            }
+        })+
+    };
+}
+from_text_column!(TaskState, JobState, JobKind, FactKind, Role);
+
+/// A flag: 0 or 1.
+impl FromColumn for bool {
+    fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+        Ok(i64::from_column(row, name)? != 0)
+    }
+}
+
+/// A count.
+impl FromColumn for u32 {
+    fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+        Self::try_from(i64::from_column(row, name)?).map_err(|error| corrupt(name, error))
+    }
+}
+
+fn corrupt(what: &'static str, error: impl std::fmt::Display) -> Error {
+    Error::Corrupt { what, why: error.to_string() }
+}
+
+/// Returns all rows of a query.
+pub(super) async fn rows<T: FromRow, C: ConnectionTrait>(
+    c: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<T>, Error> {
+    query_all(c, sql, values).await?.iter().map(T::from_row).collect()
+}
+
+/// Columns of a [`Job`].
 pub(super) const JOB_COLUMNS: &str = "id, user_id, kind, title, channels, state, paused, \
     cancel_requested, total, open, succeeded, failed, cancelled, needs_review, created_at, \
     finished_at";
 
-/// Columns that [`task`] reads.
+impl FromRow for Job {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            title: row.get("title")?,
+            state: row.get("state")?,
+            paused: row.get("paused")?,
+            cancel_requested: row.get("cancel_requested")?,
+            counts: Counts {
+                total: row.get("total")?,
+                open: row.get("open")?,
+                succeeded: row.get("succeeded")?,
+                failed: row.get("failed")?,
+                cancelled: row.get("cancelled")?,
+                needs_review: row.get("needs_review")?,
+            },
+            channels: row.json("channels")?,
+            created_at: row.get("created_at")?,
+            finished_at: row.get("finished_at")?,
+            eta_ms: None,
+        })
+    }
+}
+
+/// Columns of a [`Task`].
 pub(super) const TASK_COLUMNS: &str = "id, job_id, cause_id, kind, key, channel, sku, title, row_no, \
     state, attempt, outcome_unknown, outcome, waiting_for, updated_at";
 
-pub(super) fn job(row: &QueryResult) -> Result<Job, Error> {
-    Ok(Job {
-        id: JobId(row.try_get("", "id")?),
-        kind: parsed(row, "kind")?,
-        title: row.try_get("", "title")?,
-        state: parsed(row, "state")?,
-        paused: flag(row, "paused")?,
-        cancel_requested: flag(row, "cancel_requested")?,
-        counts: Counts {
-            total: count(row, "total")?,
-            open: count(row, "open")?,
-            succeeded: count(row, "succeeded")?,
-            failed: count(row, "failed")?,
-            cancelled: count(row, "cancelled")?,
-            needs_review: count(row, "needs_review")?,
-        },
-        channels: json(row, "channels")?,
-        created_at: row.try_get("", "created_at")?,
-        finished_at: row.try_get("", "finished_at")?,
-        eta_ms: None,
-    })
-}
-
-pub(super) fn task(row: &QueryResult) -> Result<Task, Error> {
-    Ok(Task {
-        id: TaskId(row.try_get("", "id")?),
-        job: JobId(row.try_get("", "job_id")?),
-        kind: row.try_get("", "kind")?,
-        key: row.try_get("", "key")?,
-        row: count(row, "row_no")?,
-        title: row.try_get("", "title")?,
-        channel: row.try_get("", "channel")?,
-        sku: row.try_get("", "sku")?,
-        state: parsed(row, "state")?,
-        attempt: count(row, "attempt")?,
-        outcome_unknown: flag(row, "outcome_unknown")?,
-        cause: row.try_get::<Option<Uuid>>("", "cause_id")?.map(TaskId),
-        outcome: optional_json(row, "outcome")?,
-        waiting_for: optional_json(row, "waiting_for")?,
-        updated_at: row.try_get("", "updated_at")?,
-    })
-}
-
-pub(super) fn flag(row: &QueryResult, column: &str) -> Result<bool, Error> {
-    Ok(row.try_get::<i64>("", column)? != 0)
-}
-
-pub(super) fn count(row: &QueryResult, column: &'static str) -> Result<u32, Error> {
-    let value: i64 = row.try_get("", column)?;
-    u32::try_from(value).map_err(|error| Error::Corrupt { what: column, why: error.to_string() })
-}
-
-pub(super) fn parsed<T: FromStr<Err: Display>>(
-    row: &QueryResult,
-    column: &'static str,
-) -> Result<T, Error> {
-    let text: String = row.try_get("", column)?;
-    text.parse().map_err(|error: T::Err| Error::Corrupt { what: column, why: error.to_string() })
-}
-
-pub(super) fn json<T: DeserializeOwned>(
-    row: &QueryResult,
-    column: &'static str,
-) -> Result<T, Error> {
-    parse_json(column, &row.try_get::<String>("", column)?)
-}
-
-pub(super) fn optional_json<T: DeserializeOwned>(
-    row: &QueryResult,
-    column: &'static str,
-) -> Result<Option<T>, Error> {
-    row.try_get::<Option<String>>("", column)?.map(|text| parse_json(column, &text)).transpose()
-}
-
-fn parse_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Corrupt { what, why: error.to_string() })
+impl FromRow for Task {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            job: row.get("job_id")?,
+            kind: row.get("kind")?,
+            key: row.get("key")?,
+            row: row.get("row_no")?,
+            title: row.get("title")?,
+            channel: row.get("channel")?,
+            sku: row.get("sku")?,
+            state: row.get("state")?,
+            attempt: row.get("attempt")?,
+            outcome_unknown: row.get("outcome_unknown")?,
+            cause: row.get("cause_id")?,
+            outcome: row.optional_json("outcome")?,
+            waiting_for: row.optional_json("waiting_for")?,
+            updated_at: row.get("updated_at")?,
+        })
+    }
 }
 
 /// Serializes a value as the text of a column.
 pub(super) fn to_json_text<T: Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Corrupt { what, why: error.to_string() })
+    serde_json::to_string(value).map_err(|error| corrupt(what, error))
 }

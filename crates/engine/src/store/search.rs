@@ -1,6 +1,11 @@
 //! Search by name: jobs by title, items by SKU.
 
-use super::{Error, Store, query_all, read::like_pattern, row, schema::bytewise_collation};
+use super::{
+    Error, Store, query_all,
+    read::like_pattern,
+    row::{self, FromRow, rows},
+    schema::bytewise_collation,
+};
 use contract::{
     UserId,
     api::{Job, Task},
@@ -34,7 +39,7 @@ impl Store {
             job = row::JOB_COLUMNS
         );
         let values = [user.0.into(), like_pattern(search_text)?.into(), i64::from(limit).into()];
-        query_all(&self.reader, &sql, values).await?.iter().map(row::job).collect()
+        rows(&self.reader, &sql, values).await
     }
 
     /// Returns the user's tasks whose SKU begins with `search_text`, regardless of
@@ -66,7 +71,7 @@ impl Store {
         query_all(&self.reader, &sql, values)
             .await?
             .iter()
-            .map(|found| Ok((row::task(found)?, found.try_get("", "job_title")?)))
+            .map(|found| Ok((Task::from_row(found)?, found.get("job_title")?)))
             .collect()
     }
 }

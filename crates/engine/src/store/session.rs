@@ -62,7 +62,7 @@ impl Store {
         .await?;
         insert_session(&tx, token_hash, user, self.now_ms(), expires_at).await?;
         commit(tx).await?;
-        ended.iter().map(|row| Ok(row.try_get("", "token_hash")?)).collect()
+        ended.iter().map(|row| Ok(row.get("token_hash")?)).collect()
     }
 
     /// Inserts a session without a password check. For tests.
@@ -96,7 +96,7 @@ impl Store {
         .await?;
         let Some(found) = found else { return Ok(None) };
         let identity = users::identity_from_row(&found)?;
-        if found.try_get::<i64>("", "seen_at")? <= now - SEEN_AT_RESOLUTION_MS
+        if found.get::<i64>("seen_at")? <= now - SEEN_AT_RESOLUTION_MS
             && let Err(error) =
                 retry_on_contention!(self.update_seen_at(token_hash, identity.user, now))
         {
@@ -132,12 +132,12 @@ impl Store {
             [user.0.into(), self.now_ms().into()],
         )
         .await?;
-        let session = |row: &sea_orm::QueryResult| {
-            let created_at: i64 = row.try_get("", "created_at")?;
+        let session = |row: &super::row::Row| {
+            let created_at: i64 = row.get("created_at")?;
             Ok(Session {
                 created_at,
-                seen_at: row.try_get::<i64>("", "seen_at")?.max(created_at),
-                is_current: row.try_get::<String>("", "token_hash")? == own,
+                seen_at: row.get::<i64>("seen_at")?.max(created_at),
+                is_current: row.get::<String>("token_hash")? == own,
             })
         };
         found.iter().map(session).collect()
@@ -214,5 +214,5 @@ pub(super) async fn delete_other_sessions<C: ConnectionTrait>(
         [user.0.into(), own.into()],
     )
     .await?;
-    ended.iter().map(|row| Ok(row.try_get("", "token_hash")?)).collect()
+    ended.iter().map(|row| Ok(row.get("token_hash")?)).collect()
 }

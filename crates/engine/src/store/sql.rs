@@ -1,10 +1,10 @@
 //! Statements of the dialect that both databases understand.
 
-use super::Error;
+use super::{Error, row::Row};
 use contract::text::TextError;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
-    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 use std::time::Duration;
 
@@ -90,32 +90,6 @@ pub(super) async fn sleep_before_retry(attempts: u32) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// Splits `rows` into chunks of 1, 2, 4, … and at most `max_rows` (a power of two)
-/// rows: statements then have few sizes, and the database prepares each size once.
-pub(super) fn power_of_two_chunks<T>(
-    mut rows: &[T],
-    max_rows: usize,
-) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = 1 << rows.len().checked_ilog2()?.min(max_rows.ilog2());
-        let (part, rest) = rows.split_at(size);
-        rows = rest;
-        Some(part)
-    })
-}
-
-/// Returns placeholders of `rows` rows of `width` values: `($1, $2), ($3, $4)`.
-pub(super) fn placeholder_rows(rows: usize, width: usize) -> String {
-    let tuple = |row: usize| format!("({})", placeholders(row * width + 1, width));
-    (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns `count` placeholders: `$first, $(first+1), …`.
-pub(super) fn placeholders(first: usize, count: usize) -> String {
-    let placeholders: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
-    placeholders.join(", ")
-}
-
 /// Takes PostgreSQL's advisory lock with this number until the transaction ends,
 /// and waits while another transaction has it.
 pub(super) async fn advisory_lock<C: ConnectionTrait>(c: &C, lock: i64) -> Result<(), Error> {
@@ -129,16 +103,18 @@ pub(super) async fn query_one<C: ConnectionTrait>(
     c: &C,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
-) -> Result<Option<QueryResult>, Error> {
-    with_response_timeout(c.query_one_raw(statement(c, sql, values)?)).await
+) -> Result<Option<Row>, Error> {
+    let found = with_response_timeout(c.query_one_raw(statement(c, sql, values)?)).await?;
+    Ok(found.map(Row::from))
 }
 
 pub(super) async fn query_all<C: ConnectionTrait>(
     c: &C,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<QueryResult>, Error> {
-    with_response_timeout(c.query_all_raw(statement(c, sql, values)?)).await
+) -> Result<Vec<Row>, Error> {
+    let found = with_response_timeout(c.query_all_raw(statement(c, sql, values)?)).await?;
+    Ok(found.into_iter().map(Row::from).collect())
 }
 
 pub(super) async fn execute<C: ConnectionTrait>(
@@ -174,30 +150,18 @@ fn statement<C: ConnectionTrait>(
     let statement = Statement::from_sql_and_values(c.get_database_backend(), sql, values);
     let values = statement.values.iter().flat_map(|values| &values.0);
     for value in values {
-        // PostgreSQL stores no NUL in a text, and SQLite truncates some texts at
-        // it. Callers reject it with the name of the field; this check covers those
-        // that forget to.
-        if let Value::String(Some(text)) = value
-            && let Some(byte_index) = text.find('\0')
-        {
-            let position = text[..byte_index].chars().count() + 1;
-            return Err(TextError::ControlCharacter { field: "text", code: 0, position }.into());
+        if let Value::String(Some(text)) = value {
+            check_text(text)?;
         }
     }
     Ok(statement)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_complete_and_have_power_of_two_sizes() {
-        let rows: Vec<u8> = (0..77).collect();
-        let sizes: Vec<_> = power_of_two_chunks(&rows, 32).map(<[u8]>::len).collect();
-        assert_eq!(sizes, [32, 32, 8, 4, 1]);
-        assert_eq!(power_of_two_chunks(&rows, 32).flatten().copied().collect::<Vec<_>>(), rows);
-        assert_eq!(power_of_two_chunks::<u8>(&[], 32).count(), 0);
-        assert_eq!(placeholder_rows(2, 2), "($1, $2), ($3, $4)");
-    }
+/// Rejects a NUL character, which PostgreSQL does not store in a text and at which
+/// SQLite truncates some texts. Callers reject it with the name of the field; this
+/// check covers those that forget to.
+pub(super) fn check_text(text: &str) -> Result<(), TextError> {
+    let Some(byte_index) = text.find('\0') else { return Ok(()) };
+    let position = text[..byte_index].chars().count() + 1;
+    Err(TextError::ControlCharacter { field: "text", code: 0, position })
 }

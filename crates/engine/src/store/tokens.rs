@@ -3,10 +3,10 @@
 
 use super::{
     Actor, Error, Identity, Store, commit, execute, query_all, query_one, retry_on_contention,
-    users,
+    row::Row, users,
 };
 use contract::{TokenId, UserId, api::Token, text};
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 /// Maximum number of tokens of one user.
@@ -80,7 +80,7 @@ impl Store {
     pub async fn authenticate_token(&self, hash: &str) -> Result<Option<Identity>, Error> {
         let Some(found) = self.find_usable_token(hash).await? else { return Ok(None) };
         let now = self.now_ms();
-        let used: Option<i64> = found.try_get("", "last_used_at")?;
+        let used: Option<i64> = found.get("last_used_at")?;
         if used.is_none_or(|used| used + LAST_USED_RESOLUTION_MS <= now) {
             // A token also works where nothing can be written.
             let used = execute(
@@ -104,7 +104,7 @@ impl Store {
         self.find_usable_token(hash).await?.as_ref().map(users::identity_from_row).transpose()
     }
 
-    async fn find_usable_token(&self, hash: &str) -> Result<Option<QueryResult>, Error> {
+    async fn find_usable_token(&self, hash: &str) -> Result<Option<Row>, Error> {
         query_one(
             &self.reader,
             "SELECT u.id, u.email, u.role, t.last_used_at FROM api_tokens t \
@@ -140,7 +140,7 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         commit(tx).await?;
-        Ok(revoked.try_get("", "token_hash")?)
+        Ok(revoked.get("token_hash")?)
     }
 
     /// Revokes all tokens of `user`, and returns the hashes of their secrets.
@@ -156,15 +156,15 @@ impl Store {
             [user.0.into(), self.now_ms().into()],
         )
         .await?;
-        revoked.iter().map(|row| Ok(row.try_get("", "token_hash")?)).collect()
+        revoked.iter().map(|row| Ok(row.get("token_hash")?)).collect()
     }
 }
 
-fn token_from_row(found: &QueryResult) -> Result<Token, Error> {
+fn token_from_row(found: &Row) -> Result<Token, Error> {
     Ok(Token {
-        id: TokenId(found.try_get("", "id")?),
-        name: found.try_get("", "name")?,
-        created_at: found.try_get("", "created_at")?,
-        last_used_at: found.try_get("", "last_used_at")?,
+        id: found.get("id")?,
+        name: found.get("name")?,
+        created_at: found.get("created_at")?,
+        last_used_at: found.get("last_used_at")?,
     })
 }

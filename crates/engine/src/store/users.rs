@@ -2,14 +2,14 @@
 
 use super::{
     Actor, Error, Store, advisory_lock, commit, execute, one_time_link::delete_password_resets,
-    query_all, query_one, retry_on_contention, row, session,
+    query_all, query_one, retry_on_contention, row::Row, session,
 };
 use contract::{
     UserId,
     api::{Role, User},
     text,
 };
-use sea_orm::{ConnectionTrait, QueryResult};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 /// Number of an advisory lock, arbitrary but used by no other program on the
@@ -90,8 +90,8 @@ impl Store {
             .map(|found| {
                 Ok(UserAccount {
                     identity: identity_from_row(&found)?,
-                    password_hash: found.try_get("", "password_hash")?,
-                    disabled: row::flag(&found, "disabled")?,
+                    password_hash: found.get("password_hash")?,
+                    disabled: found.get("disabled")?,
                 })
             })
             .transpose()
@@ -283,7 +283,7 @@ impl Store {
         .await?;
         let mut has_other_admin = false;
         for admin in &admins {
-            has_other_admin |= admin.try_get::<Uuid>("", "id")? != user.0;
+            has_other_admin |= admin.get::<Uuid>("id")? != user.0;
         }
         if has_other_admin {
             return Ok(());
@@ -292,21 +292,17 @@ impl Store {
     }
 }
 
-pub(super) fn identity_from_row(found: &QueryResult) -> Result<Identity, Error> {
-    Ok(Identity {
-        user: UserId(found.try_get("", "id")?),
-        email: found.try_get("", "email")?,
-        role: row::parsed(found, "role")?,
-    })
+pub(super) fn identity_from_row(found: &Row) -> Result<Identity, Error> {
+    Ok(Identity { user: found.get("id")?, email: found.get("email")?, role: found.get("role")? })
 }
 
-fn user_from_row(found: &QueryResult) -> Result<User, Error> {
+fn user_from_row(found: &Row) -> Result<User, Error> {
     Ok(User {
-        id: UserId(found.try_get("", "id")?),
-        email: found.try_get("", "email")?,
-        role: row::parsed(found, "role")?,
-        disabled: row::flag(found, "disabled")?,
-        created_at: found.try_get("", "created_at")?,
-        seen_at: found.try_get("", "seen_at")?,
+        id: found.get("id")?,
+        email: found.get("email")?,
+        role: found.get("role")?,
+        disabled: found.get("disabled")?,
+        created_at: found.get("created_at")?,
+        seen_at: found.get("seen_at")?,
     })
 }

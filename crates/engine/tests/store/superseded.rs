@@ -49,11 +49,13 @@ fn id_condition(world: &World, task: TaskId) -> String {
 
 pub async fn a_newer_success_during_a_claim_supersedes_the_older_task(world: World) {
     let [older, newer] = world.twins().await;
-    let Claim::Claimed(_) = world.store.claim(newer, 0, "a").await.unwrap() else { panic!() };
     let raw = world.raw_connection().await;
     let end = raw.begin().await.unwrap();
-    let sql = format!("UPDATE tasks SET state = 'succeeded' WHERE {}", id_condition(&world, newer));
-    end.execute_unprepared(&sql).await.unwrap();
+    // The second statement keeps the claim waiting after it has looked for a success.
+    for (set, task) in [("state = 'succeeded'", newer), ("updated_at = updated_at", older)] {
+        let sql = format!("UPDATE tasks SET {set} WHERE {}", id_condition(&world, task));
+        end.execute_unprepared(&sql).await.unwrap();
+    }
     let (claim, ()) = tokio::join!(world.other_store.claim(older, 0, "b"), async {
         world.wait_for_blocked_transaction().await;
         end.commit().await.unwrap();

@@ -1,0 +1,45 @@
+//! The facts that report a transition.
+
+use crate::store::journal::{self, FactDraft};
+use contract::{
+    api::{Job, Task},
+    fact::{FactData, FactKind},
+    state::TaskState,
+};
+
+/// Returns the fact of a transition, those of its follow-ups and, where it finished
+/// the job, the fact of that.
+pub(super) fn transition_facts(
+    task: Task,
+    created: Vec<Task>,
+    job: &Job,
+    is_finished: bool,
+) -> Vec<FactDraft> {
+    let kind = match task.state {
+        TaskState::Queued | TaskState::Running => FactKind::TaskRequeued,
+        TaskState::Succeeded => FactKind::TaskSucceeded,
+        TaskState::Failed => FactKind::TaskFailed,
+        TaskState::Cancelled => FactKind::TaskCancelled,
+        TaskState::NeedsReview => FactKind::TaskNeedsReview,
+    };
+    let mut drafts = vec![task_draft(kind, task, job)];
+    drafts.extend(created.into_iter().map(|task| task_draft(FactKind::TaskCreated, task, job)));
+    drafts.extend(is_finished.then(|| job_finished_draft(job)));
+    drafts
+}
+
+/// Returns the fact that a job has finished.
+pub(super) fn job_finished_draft(job: &Job) -> FactDraft {
+    let mut draft = FactDraft::for_job(FactKind::JobFinished, job.clone());
+    draft.data.notification = Some(journal::job_finished_notification(job));
+    draft
+}
+
+fn task_draft(kind: FactKind, task: Task, job: &Job) -> FactDraft {
+    FactDraft {
+        kind,
+        job: Some(job.id),
+        task: Some(task.id),
+        data: FactData { job: Some(job.clone()), task: Some(task), ..FactData::default() },
+    }
+}
