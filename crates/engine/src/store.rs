@@ -10,6 +10,7 @@
 
 mod accept;
 mod actor;
+mod attempt_outcome;
 mod backlog;
 mod claim;
 mod clock;
@@ -40,11 +41,12 @@ mod users;
 
 pub use accept::{AcceptedJob, NewJob, NewTask, OpenLimits};
 pub use actor::{Actor, Credential};
+pub use attempt_outcome::{AttemptError, AttemptOutcome, Success};
 pub use backlog::{Backlog, QueueBacklog};
 pub use claim::{Claim, ClaimedTask};
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
-pub use finish::{AttemptOutcome, FinishAttempt, FinishResult};
+pub use finish::{FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};

@@ -138,7 +138,7 @@ mod tests {
     use engine::{
         broker::embedded::EmbeddedBroker,
         clock::SystemClock,
-        store::{AttemptOutcome, ClaimedTask, NewJob, NewTask, RoundRobin},
+        store::{ClaimedTask, NewJob, NewTask, RoundRobin, Success},
     };
 
     const QUEUE: &str = "meanwhile.q.ec2.start.v1";
@@ -159,8 +159,7 @@ mod tests {
             else {
                 panic!("not claimed")
             };
-            let outcome = Outcome { code: "done".into(), message: String::new(), reference: None };
-            let outcome = AttemptOutcome::Succeeded { outcome, follow_ups: Vec::new() };
+            let outcome = Ok(Success::new(Outcome::new("done", "")));
             let ClaimedTask { task, fence, .. } = *claimed;
             ends.push(FinishAttempt { task, fence, worker: "w".into(), outcome });
         }

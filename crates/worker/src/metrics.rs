@@ -1,7 +1,6 @@
 //! Metrics of deliveries, claims and attempts.
 
-use crate::handler::HandlerOutcome;
-use engine::store::Claim;
+use engine::store::{AttemptError, AttemptOutcome, Claim};
 use metrics::{counter, histogram};
 use std::time::Duration;
 
@@ -15,16 +14,16 @@ pub(crate) fn count_claim(claim: &Claim) {
     counter!("meanwhile_claims_total", "result" => result).increment(1);
 }
 
-pub(crate) fn observe_attempt(command: &str, handler_outcome: &HandlerOutcome, duration: Duration) {
-    let outcome = match handler_outcome {
-        HandlerOutcome::Succeeded { .. } => "succeeded",
-        HandlerOutcome::Failed(_) => "failed",
-        HandlerOutcome::Retry { outcome_unknown: false, .. } => "retry",
-        HandlerOutcome::Retry { outcome_unknown: true, .. } => "outcome_unknown",
-        HandlerOutcome::Cooldown { .. } => "cooldown",
-        HandlerOutcome::NoRatePermit { .. } => "no_rate_permit",
-        HandlerOutcome::Wait { .. } => "wait",
-        HandlerOutcome::NeedsReview(_) => "needs_review",
+pub(crate) fn observe_attempt(command: &str, outcome: &AttemptOutcome, duration: Duration) {
+    let outcome = match outcome {
+        Ok(_) => "succeeded",
+        Err(AttemptError::Failed(_)) => "failed",
+        Err(AttemptError::Retry { outcome_unknown: false, .. }) => "retry",
+        Err(AttemptError::Retry { outcome_unknown: true, .. }) => "outcome_unknown",
+        Err(AttemptError::Cooldown { .. }) => "cooldown",
+        Err(AttemptError::NoRatePermit { .. }) => "no_rate_permit",
+        Err(AttemptError::Wait { .. }) => "wait",
+        Err(AttemptError::NeedsReview(_)) => "needs_review",
     };
     let command = command.to_owned();
     histogram!("meanwhile_attempt_duration_seconds", "command" => command.clone()).record(duration);

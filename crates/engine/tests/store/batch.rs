@@ -9,7 +9,9 @@ use contract::{
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{AttemptOutcome, Claim, ClaimedTask, DEFAULT_LEASE_MS, JobControl, RoundRobin};
+use engine::store::{
+    AttemptError, AttemptOutcome, Claim, ClaimedTask, DEFAULT_LEASE_MS, JobControl, RoundRobin,
+};
 
 async fn claim(world: &World, count: usize) -> Vec<ClaimedTask> {
     let mut claimed = Vec::with_capacity(count);
@@ -20,7 +22,7 @@ async fn claim(world: &World, count: usize) -> Vec<ClaimedTask> {
 }
 
 fn retry() -> AttemptOutcome {
-    AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown: false }
+    Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false })
 }
 
 pub async fn a_batch_of_finishes_is_one_commit_with_facts_for_each(world: World) {
@@ -98,7 +100,7 @@ pub async fn a_claim_is_finished_only_once(world: World) {
     assert!(matches!(&ended[..], [Ok(None), Ok(Some(_))]), "{ended:?}");
     world.clock.advance(2_000);
     let claimed = world.claim_next().await.unwrap();
-    let failed = AttemptOutcome::Failed { outcome: outcome("rejected") };
+    let failed = Err(AttemptError::Failed(outcome("rejected")));
     let twice = vec![finish(&claimed, success()), finish(&claimed, failed)];
     let ended = world.store.finish(twice).await;
     assert_eq!(fact_kinds(ended[0].as_ref().unwrap().as_ref()), [FactKind::TaskSucceeded]);

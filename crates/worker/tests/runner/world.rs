@@ -16,7 +16,7 @@ use engine::{
     limiter::{Limiters, UpstreamLimits, embedded::EmbeddedLimiter},
     reaper,
     relay::{self, RelayWaker},
-    store::{ClaimedTask, DEFAULT_LEASE_MS, Store},
+    store::{AttemptError, ClaimedTask, DEFAULT_LEASE_MS, Store, Success},
 };
 use futures_util::future::BoxFuture;
 use sandbox::{Effect, Sandbox};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{
     Options, Registry,
     connector::{self, channel::ChannelClient},
-    handler::{AttemptContext, Handler, HandlerOutcome},
+    handler::{AttemptContext, Handler},
     handlers::product_upload,
 };
 
@@ -65,12 +65,12 @@ impl Handler<ProductUpload> for HookedHandler {
         &self,
         command: ProductUpload,
         context: &mut AttemptContext<'_>,
-    ) -> HandlerOutcome {
+    ) -> Result<Success, AttemptError> {
         (self.before_upload)(context.task).await;
         let panics = command.product.sku.contains(PANICS_AFTER_UPLOAD) && context.task.attempt == 1;
-        let handler_outcome = self.upload.run(command, context).await;
+        let outcome = self.upload.run(command, context).await;
         assert!(!panics, "a bug of ours, after the call");
-        handler_outcome
+        outcome
     }
 }
 
