@@ -1,10 +1,6 @@
-//! Metrics of facts and rate limiters. Facts are counted when they are broadcast: once,
-//! by the process that committed them.
+//! Metrics of facts and rate limiters.
 
-use crate::{
-    broker::HubEvent,
-    limiter::{self, AcquireError},
-};
+use crate::limiter::{self, AcquireError};
 use contract::{
     api::Task,
     fact::{Fact, FactKind},
@@ -16,13 +12,13 @@ use std::time::Duration;
 /// several commands.
 const MULTIPLE_COMMANDS: &str = "multiple";
 
-pub(crate) fn record_event(event: &HubEvent) {
-    if let HubEvent::Facts(user_facts) = event {
-        user_facts.facts.iter().for_each(record_fact);
-    }
+/// Counts what facts say happened. Each fact is counted once, by the process that
+/// committed it.
+pub(crate) fn count_facts(facts: &[Fact]) {
+    facts.iter().for_each(count_fact);
 }
 
-fn record_fact(fact: &Fact) {
+fn count_fact(fact: &Fact) {
     let data = &fact.data;
     match (fact.kind, &data.job, &data.task) {
         (FactKind::JobAccepted, Some(job), _) => {

@@ -2,7 +2,11 @@
 //! as much as one.
 
 use crate::hub::Hub;
-use engine::{broker::Broker, limiter::Limiters, store::Store};
+use engine::{
+    limiter::Limiters,
+    store::Store,
+    task_queue::{self, TaskQueue},
+};
 use metrics::gauge;
 use std::{
     fmt::Debug,
@@ -22,7 +26,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// Components that the gauges are read from.
 pub struct GaugeSources {
     pub store: Store,
-    pub broker: Arc<dyn Broker>,
+    pub task_queue: Arc<dyn TaskQueue>,
     pub limiters: Limiters,
     /// Names of the queues.
     pub queues: Vec<String>,
@@ -84,9 +88,9 @@ impl Gauges {
         Ok(())
     }
 
-    async fn refresh_queues(&self) -> Result<(), engine::broker::Error> {
+    async fn refresh_queues(&self) -> Result<(), task_queue::Error> {
         for name in &self.sources.queues {
-            let depth = self.sources.broker.queue_depth(name).await?;
+            let depth = self.sources.task_queue.queue_depth(name).await?;
             #[allow(clippy::cast_precision_loss)]
             for (metric, count) in [
                 ("meanwhile_queue_messages", depth.ready as f64),

@@ -5,7 +5,7 @@ use contract::{
     JobId, TokenId, UserId,
     api::Outcome,
     command::ProductUpload,
-    envelope::Dispatch,
+    envelope::CommandMessage,
     product::{Price, Product},
     state::JobKind,
 };
@@ -95,7 +95,7 @@ pub fn new_upload_job(user: UserId, name: &str, channels: &[&str]) -> NewJob {
 }
 
 /// Claims a task and finishes it with this outcome.
-async fn finish_task(store: &Store, due: &Dispatch, outcome: AttemptOutcome) {
+async fn finish_task(store: &Store, due: &CommandMessage, outcome: AttemptOutcome) {
     let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap() else {
         panic!("not claimed");
     };

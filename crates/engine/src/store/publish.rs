@@ -4,7 +4,7 @@ use super::{
     Error, QueueGeneration, Store, commit, execute, placeholders, power_of_two_chunks, query_all,
     query_one, retry_on_contention, row, transition::lock_tasks,
 };
-use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState, text};
+use contract::{JobId, TaskId, UserId, envelope::CommandMessage, state::TaskState, text};
 use sea_orm::{QueryResult, Value};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ const MAX_JOBS_MARKED_READY: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub struct DueTasks {
     /// The tasks, in the order of publication.
-    pub tasks: Vec<Dispatch>,
+    pub tasks: Vec<CommandMessage>,
     /// Jobs without further due tasks once these are published; pass them to
     /// [`Store::mark_published`].
     pub exhausted_jobs: Vec<ExhaustedJob>,
@@ -56,15 +56,15 @@ pub struct RoundRobin {
 
 impl RoundRobin {
     /// Records that these had their turn, in this order.
-    pub fn record_turns(&mut self, due: &[Dispatch]) {
-        for dispatch in due {
-            self.last_user = Some(dispatch.user);
-            self.last_jobs.insert(dispatch.user, dispatch.job);
+    pub fn record_turns(&mut self, due: &[CommandMessage]) {
+        for message in due {
+            self.last_user = Some(message.user);
+            self.last_jobs.insert(message.user, message.job);
         }
     }
 }
 
-/// Columns of a [`Dispatch`], and those that order it.
+/// Columns of a [`CommandMessage`], and those that order it.
 const DISPATCH_COLUMNS: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
     t.traceparent, t.body, t.run_after, t.row_no";
 
@@ -241,7 +241,7 @@ impl Store {
         );
         let first: [Value; 3] =
             [queue.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-        let mut tasks: HashMap<Uuid, VecDeque<Dispatch>> = HashMap::with_capacity(jobs.len());
+        let mut tasks: HashMap<Uuid, VecDeque<CommandMessage>> = HashMap::with_capacity(jobs.len());
         let size = if self.is_sqlite() { 1 } else { MAX_ROWS_PER_STATEMENT };
         for part in power_of_two_chunks(jobs, size) {
             let sql = match self.is_sqlite() {
@@ -254,7 +254,7 @@ impl Store {
             };
             let ids = part.iter().map(|ready| Value::from(ready.job));
             for found in query_all(&self.reader, &sql, first.iter().cloned().chain(ids)).await? {
-                let task = dispatch_from_row(&found)?;
+                let task = message_from_row(&found)?;
                 tasks.entry(task.job.0).or_default().push_back(task);
             }
         }
@@ -358,8 +358,8 @@ impl Store {
     }
 }
 
-fn dispatch_from_row(row: &QueryResult) -> Result<Dispatch, Error> {
-    Ok(Dispatch {
+fn message_from_row(row: &QueryResult) -> Result<CommandMessage, Error> {
+    Ok(CommandMessage {
         task: TaskId(row.try_get("", "id")?),
         job: JobId(row.try_get("", "job_id")?),
         user: UserId(row.try_get("", "user_id")?),
@@ -376,7 +376,7 @@ fn dispatch_from_row(row: &QueryResult) -> Result<Dispatch, Error> {
 #[derive(Clone)]
 struct JobDueTasks {
     job: Uuid,
-    tasks: VecDeque<Dispatch>,
+    tasks: VecDeque<CommandMessage>,
     /// Whether there may be more.
     is_truncated: bool,
 }
@@ -386,12 +386,12 @@ fn find_exhausted_jobs(
     queue: &str,
     lists: &BTreeMap<Uuid, VecDeque<JobDueTasks>>,
     jobs: &[ReadyJob],
-    chosen: &[Dispatch],
+    chosen: &[CommandMessage],
 ) -> Vec<ExhaustedJob> {
     let versions: HashMap<_, _> = jobs.iter().map(|ready| (ready.job, ready.version)).collect();
     let mut count: HashMap<JobId, usize> = HashMap::new();
-    for dispatch in chosen {
-        *count.entry(dispatch.job).or_default() += 1;
+    for message in chosen {
+        *count.entry(message.job).or_default() += 1;
     }
     let mut exhausted = Vec::new();
     for list in lists.values().flatten() {
@@ -422,7 +422,7 @@ fn round_robin(
     users: BTreeMap<Uuid, VecDeque<JobDueTasks>>,
     capacity: usize,
     turns: &RoundRobin,
-) -> Option<Vec<Dispatch>> {
+) -> Option<Vec<CommandMessage>> {
     let mut turn: VecDeque<_> = users.into_iter().collect();
     for (user, jobs) in &mut turn {
         if let Some(last) = turns.last_jobs.get(&UserId(*user)) {
@@ -460,7 +460,7 @@ mod tests {
     use serde_json::Value as Json;
 
     fn tasks(user: u128, job: u128, count: usize) -> JobDueTasks {
-        let dispatch = |n| Dispatch {
+        let message = |n| CommandMessage {
             task: TaskId(Uuid::from_u128(job * 100 + n as u128)),
             job: JobId(Uuid::from_u128(job)),
             user: UserId(Uuid::from_u128(user)),
@@ -473,7 +473,7 @@ mod tests {
         };
         JobDueTasks {
             job: Uuid::from_u128(job),
-            tasks: (0..count).map(dispatch).collect(),
+            tasks: (0..count).map(message).collect(),
             is_truncated: false,
         }
     }
@@ -489,7 +489,7 @@ mod tests {
             round_robin(users.clone(), 6, &RoundRobin { last_user: user, ..RoundRobin::default() })
                 .unwrap()
                 .iter()
-                .map(|dispatch| dispatch.job.0.as_u128())
+                .map(|message| message.job.0.as_u128())
                 .collect()
         };
         assert_eq!(jobs(None), [10, 20, 11, 20, 10, 10]);
@@ -508,7 +508,7 @@ mod tests {
         for _ in 0..6 {
             let due = round_robin(users.clone(), 1, &turns).unwrap();
             turns.record_turns(&due);
-            jobs.extend(due.iter().map(|dispatch| dispatch.job.0.as_u128()));
+            jobs.extend(due.iter().map(|message| message.job.0.as_u128()));
         }
         assert_eq!(jobs, [10, 20, 11, 20, 10, 20]);
     }

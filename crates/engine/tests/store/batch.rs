@@ -5,7 +5,7 @@ use crate::world::{
 };
 use contract::{
     api::Role,
-    envelope::Dispatch,
+    envelope::CommandMessage,
     fact::FactKind,
     state::{JobState, TaskState},
 };
@@ -140,7 +140,7 @@ pub async fn a_batch_claim_reports_each_task_separately(world: World) {
     store.control_job(world.user, paused, JobControl::Pause).await.unwrap();
 
     // The delivery of SKU-4 is stale.
-    let stale = |due: &Dispatch| if sku(&due.body) == "SKU-4" { 77 } else { due.fence };
+    let stale = |due: &CommandMessage| if sku(&due.body) == "SKU-4" { 77 } else { due.fence };
     let mut batch: Vec<_> = due.iter().map(|due| (due.task, stale(due))).collect();
     batch.push(batch[0]);
     batch.push((batch[1].0, 77));

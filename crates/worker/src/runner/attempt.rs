@@ -4,7 +4,7 @@ use super::{BACKOFF_RANGE, DeliveryProcessor, request_timeout};
 use crate::{handler::AttemptContext, metrics};
 use contract::{api::Outcome, websocket::TaskStarted};
 use engine::{
-    broker::HubEvent,
+    event_bus::HubEvent,
     limiter::Permit,
     store::{self, AttemptError, AttemptOutcome, ClaimedTask, FinishAttempt},
 };
@@ -96,7 +96,7 @@ impl DeliveryProcessor {
             attempt: claimed.attempt,
             at: claimed.started_at,
         };
-        self.shared.broker.broadcast(HubEvent::TaskStarted(claimed.user, started));
+        self.shared.event_bus.broadcast(HubEvent::TaskStarted(claimed.user, started));
         self.renew_lease_until_lost(claimed).await;
     }
 
