@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::{
-    UserId,
+    UserId, metric,
     websocket::{CloseCode, MAX_INBOUND_BYTES, ServerFrame},
 };
 use engine::{
@@ -130,7 +130,7 @@ impl Hub {
                         missed_events = missed,
                         "the hub has fallen behind; its sockets read from the store"
                     );
-                    metrics::counter!("meanwhile_hub_events_missed_total").increment(missed);
+                    metrics::counter!(metric::HUB_EVENTS_MISSED).increment(missed);
                     self.send_to_all(&SocketMessage::Resync);
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
@@ -169,7 +169,7 @@ impl Hub {
     #[allow(clippy::cast_precision_loss)]
     fn record_fact_delay(&self, at: i64) {
         let delay_ms = (self.store.now_ms() - at).max(0) as f64;
-        metrics::histogram!("meanwhile_fact_delay_seconds").record(delay_ms / 1000.0);
+        metrics::histogram!(metric::FACT_DELAY_SECONDS).record(delay_ms / 1000.0);
     }
 
     fn user_stream(&self, user: UserId) -> Option<broadcast::Sender<SocketMessage>> {

@@ -8,6 +8,7 @@ use crate::{
     store::{self, Store},
     task_queue::{self, TaskQueue},
 };
+use contract::metric;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +108,7 @@ async fn reap_expired_leases(
     relay_waker: &RelayWaker,
 ) -> Result<(), store::Error> {
     for facts in store.reap_expired_leases(false).await? {
-        metrics::counter!("meanwhile_tasks_reaped_total").increment(1);
+        metrics::counter!(metric::TASKS_REAPED).increment(1);
         event_bus::publish_facts(event_bus, facts);
         relay_waker.wake();
     }
@@ -146,7 +147,7 @@ async fn republish_lost_tasks(
         }
         let unpublished = store.unpublish_tasks(&queue.name, published_before).await?;
         if unpublished > 0 {
-            metrics::counter!("meanwhile_tasks_republished_total", "queue" => queue.name.clone())
+            metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.name.clone())
                 .increment(unpublished);
             relay_waker.wake();
         }

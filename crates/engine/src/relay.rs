@@ -7,6 +7,7 @@ use crate::{
     store::{DueTasks, RoundRobin, Store},
     task_queue::{self, TaskQueue},
 };
+use contract::metric;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -163,8 +164,7 @@ async fn republish_queue(store: &Store, queue: &str) -> Result<u64, crate::store
     let lost = store.unpublish_lost_queue(queue).await?;
     if lost > 0 {
         tracing::warn!(queue, lost, "a queue was lost; its tasks are published again");
-        metrics::counter!("meanwhile_tasks_republished_total", "queue" => queue.to_owned())
-            .increment(lost);
+        metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.to_owned()).increment(lost);
     }
     Ok(lost)
 }
@@ -197,8 +197,8 @@ async fn publish_round(
     let increment_counter = |name, count: usize| {
         metrics::counter!(name, "queue" => queue.name.clone()).increment(count as u64);
     };
-    increment_counter("meanwhile_tasks_published_total", confirmed.len());
-    increment_counter("meanwhile_publish_failures_total", failed);
+    increment_counter(metric::TASKS_PUBLISHED, confirmed.len());
+    increment_counter(metric::PUBLISH_FAILURES, failed);
     store.mark_published(&confirmed, &exhausted, generation.as_ref()).await?;
     if is_missing {
         declare_queues(store, task_queue, std::slice::from_ref(&queue.name)).await?;

@@ -258,10 +258,10 @@ impl Error {
     pub fn log_and_count(&self) {
         if self.is_defect() {
             tracing::error!(error = %self, "our own code failed at the store");
-            metrics::counter!("meanwhile_internal_errors_total").increment(1);
+            metrics::counter!(contract::metric::INTERNAL_ERRORS).increment(1);
         } else if matches!(self, Self::Database(_) | Self::CommitUnknown(_) | Self::FilesMissing) {
             tracing::error!(error = %self, "the store failed");
-            metrics::counter!("meanwhile_database_errors_total").increment(1);
+            metrics::counter!(contract::metric::DATABASE_ERRORS).increment(1);
         }
     }
 
