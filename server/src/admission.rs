@@ -262,7 +262,7 @@ fn rejection(limit: AdmissionLimit) -> Problem {
             ),
         ),
     };
-    metrics::counter!("meanwhile_admission_rejections_total", "limit" => limit_name).increment(1);
+    metrics::counter!(contract::metric::ADMISSION_REJECTIONS, "limit" => limit_name).increment(1);
     Problem::new(status, detail)
 }
 
@@ -370,7 +370,7 @@ impl AdmissionControl {
             candidates.max_by_key(|(anonymous, count, waited, _)| (*anonymous, *count, *waited));
         if let Some((.., connection)) = candidate {
             connection.end();
-            metrics::counter!("meanwhile_connections_evicted_total").increment(1);
+            metrics::counter!(contract::metric::CONNECTIONS_EVICTED).increment(1);
         }
     }
 

@@ -26,8 +26,8 @@ use contract::{
     state::{JobKind, JobState, TaskState},
 };
 use engine::{
-    broker::HubEvent,
     engine::Upload,
+    event_bus::HubEvent,
     store::{JobControl, JobQuery, TaskQuery},
 };
 use uuid::Uuid;
@@ -69,7 +69,7 @@ pub async fn end_session(state: &AppState, user: CurrentUser) -> Result<(), Prob
     }
     state.engine.store().end_session(&user.credential_hash).await?;
     let session = Some(user.credential_hash);
-    state.engine.broker().broadcast(HubEvent::SignedOut { user: user.identity.user, session });
+    state.engine.event_bus().broadcast(HubEvent::SignedOut { user: user.identity.user, session });
     Ok(())
 }
 

@@ -84,7 +84,7 @@ async fn drain(mut rest: MonitoredBody) {
 }
 
 fn request_timeout(idle_timeout: Duration) -> Response {
-    metrics::counter!("meanwhile_request_body_timeouts_total").increment(1);
+    metrics::counter!(contract::metric::REQUEST_BODY_TIMEOUTS).increment(1);
     let detail = format!(
         "What was being sent stopped coming for {} s, or came too slowly, so this request was \
          ended. Nothing was changed; send it again.",

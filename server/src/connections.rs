@@ -214,7 +214,7 @@ fn rejection_response(limit: LimitReached) -> String {
         LimitReached::Total => ("connections", "503 Service Unavailable"),
         LimitReached::Network => ("network_connections", "429 Too Many Requests"),
     };
-    metrics::counter!("meanwhile_admission_rejections_total", "limit" => limit_name).increment(1);
+    metrics::counter!(contract::metric::ADMISSION_REJECTIONS, "limit" => limit_name).increment(1);
     format!("HTTP/1.1 {status}\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 

@@ -23,12 +23,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::{
-    UserId,
+    UserId, metric,
     websocket::{CloseCode, MAX_INBOUND_BYTES, ServerFrame},
 };
 use engine::{
     Engine,
-    broker::{Broker, HubEvent},
+    event_bus::{EventBus, HubEvent},
     store::Store,
 };
 use std::{
@@ -71,7 +71,7 @@ enum SocketMessage {
 pub struct Hub {
     store: Store,
     engine: Engine,
-    broker: Arc<dyn Broker>,
+    event_bus: Arc<dyn EventBus>,
     user_streams: Arc<Mutex<HashMap<UserId, broadcast::Sender<SocketMessage>>>>,
     /// Each socket of a network holds a clone of its `Arc`, which counts them.
     network_slots: Arc<Mutex<HashMap<IpAddr, Arc<()>>>>,
@@ -84,10 +84,10 @@ pub struct Hub {
 impl Hub {
     /// Creates a hub that runs until `stop`.
     pub fn new(engine: Engine, stop: CancellationToken) -> Self {
-        let (store, broker) = (engine.store().clone(), Arc::clone(engine.broker()));
+        let (store, event_bus) = (engine.store().clone(), Arc::clone(engine.event_bus()));
         let (user_streams, network_slots) = (Arc::default(), Arc::default());
         let open_sockets = TaskTracker::new();
-        Self { store, engine, broker, user_streams, network_slots, open_sockets, stop }
+        Self { store, engine, event_bus, user_streams, network_slots, open_sockets, stop }
     }
 
     /// Sends events to the sockets until the process stops, and returns when the last
@@ -117,7 +117,7 @@ impl Hub {
     }
 
     async fn forward_events(&self) {
-        let mut events = self.broker.subscribe();
+        let mut events = self.event_bus.subscribe();
         loop {
             let received = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -130,7 +130,7 @@ impl Hub {
                         missed_events = missed,
                         "the hub has fallen behind; its sockets read from the store"
                     );
-                    metrics::counter!("meanwhile_hub_events_missed_total").increment(missed);
+                    metrics::counter!(metric::HUB_EVENTS_MISSED).increment(missed);
                     self.send_to_all(&SocketMessage::Resync);
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
@@ -169,7 +169,7 @@ impl Hub {
     #[allow(clippy::cast_precision_loss)]
     fn record_fact_delay(&self, at: i64) {
         let delay_ms = (self.store.now_ms() - at).max(0) as f64;
-        metrics::histogram!("meanwhile_fact_delay_seconds").record(delay_ms / 1000.0);
+        metrics::histogram!(metric::FACT_DELAY_SECONDS).record(delay_ms / 1000.0);
     }
 
     fn user_stream(&self, user: UserId) -> Option<broadcast::Sender<SocketMessage>> {

@@ -1,11 +1,11 @@
 //! Prometheus metrics: `GET /metrics`.
 //!
 //! Counters and histograms are recorded where events happen, with the macros of
-//! the crate `metrics`; gauges are read at each scrape by [`gauges`]. Labels have
-//! few values: never an id, never text that a user wrote.
+//! the crate `metrics` and the names in [`contract::metric`]; gauges are read at
+//! each scrape by [`gauges`]. Labels have few values: never an id, never text that
+//! a user wrote.
 
 mod gauges;
-mod names;
 
 use crate::{
     client::TrustedProxies,
@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use contract::api::Role;
+use contract::{api::Role, metric};
 pub use gauges::GaugeSources;
 use gauges::Gauges;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -49,9 +49,25 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub fn install_recorder() -> anyhow::Result<RecorderHandle> {
     let builder = PrometheusBuilder::new().set_buckets(&BUCKETS)?;
     let handle = builder.install_recorder().context("a metrics recorder is already installed")?;
-    names::describe();
+    describe_metrics();
     count_panics();
     Ok(RecorderHandle(handle))
+}
+
+/// Registers the help texts, and the counters without labels.
+fn describe_metrics() {
+    for &(name, help) in metric::COUNTERS {
+        metrics::describe_counter!(name, help);
+    }
+    for &(name, help) in metric::HISTOGRAMS {
+        metrics::describe_histogram!(name, help);
+    }
+    for &(name, help) in metric::GAUGES {
+        metrics::describe_gauge!(name, help);
+    }
+    for &name in metric::UNLABELED_COUNTERS {
+        metrics::counter!(name).increment(0);
+    }
 }
 
 /// Counts every panic of this process, caught or not. The previous hook still
@@ -59,7 +75,7 @@ pub fn install_recorder() -> anyhow::Result<RecorderHandle> {
 fn count_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        metrics::counter!("meanwhile_panics_total").increment(1);
+        metrics::counter!(metric::PANICS).increment(1);
         print(panic);
     }));
 }
@@ -167,10 +183,10 @@ pub async fn record_request(request: Request, next: Next) -> Response {
     let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());
     let response = next.run(request).await;
     let status = response.status().as_str().to_owned();
-    metrics::histogram!("meanwhile_http_request_duration_seconds", "route" => route.clone())
+    metrics::histogram!(metric::HTTP_REQUEST_DURATION_SECONDS, "route" => route.clone())
         .record(start.elapsed());
     metrics::counter!(
-        "meanwhile_http_requests_total",
+        metric::HTTP_REQUESTS,
         "method" => method, "route" => route, "status" => status
     )
     .increment(1);

@@ -2,7 +2,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`backends`] | store, broker and rate limiter, chosen by their URLs |
+//! | [`backends`] | store, task queue, event bus and rate limiter, chosen by their URLs |
 //! | [`upstreams`] | channels and machines, and the commands that call them |
 
 mod backends;
@@ -27,9 +27,9 @@ use crate::{
 use anyhow::Context;
 use backends::Backends;
 use engine::{
-    broker::HubEvent,
     election::{self, ExclusiveLeaseEnd, LeaderLease},
     engine::Engine,
+    event_bus::{self, HubEvent},
     pruner, reaper, relay,
     relay::RelayWaker,
     store::Store,
@@ -137,8 +137,8 @@ impl Runtime {
         }
         registry.register_upstreams(&backends.limiters);
         let queues: Vec<_> = registry.queues().into_iter().map(|queue| queue.name).collect();
-        let broker = backends.broker.as_ref();
-        if let Err(error) = relay::declare_queues(&backends.store, broker, &queues).await {
+        let task_queue = backends.task_queue.as_ref();
+        if let Err(error) = relay::declare_queues(&backends.store, task_queue, &queues).await {
             tracing::warn!(%error, "the broker is unreachable; launches are accepted all the same");
         }
         let name = format!("{}-{}", hostname(), std::process::id());
@@ -152,7 +152,7 @@ impl Runtime {
             // No other process runs: the outcome of tasks that were running when
             // the last process ended is unknown, and its queues are lost.
             for facts in backends.store.reap_expired_leases(true).await? {
-                backends.broker.broadcast(HubEvent::Facts(facts));
+                event_bus::publish_facts(backends.event_bus.as_ref(), facts);
             }
             for queue in &queues {
                 backends.store.unpublish_tasks(queue, i64::MAX).await?;
@@ -160,7 +160,7 @@ impl Runtime {
         }
         let engine = Engine::new(
             backends.store.clone(),
-            Arc::clone(&backends.broker),
+            Arc::clone(&backends.event_bus),
             relay_waker.clone(),
             backends.limiters.clone(),
             upstreams.channels(),
@@ -188,8 +188,8 @@ impl Runtime {
         let tasks = TaskTracker::new();
         // Events are sent until the last draining call has reported its outcome.
         let drained = self.drained.clone();
-        let (broker, end) = (Arc::clone(&self.backends.broker), drained.clone());
-        let event_bus = tokio::spawn(async move { broker.run(end).await });
+        let (event_bus, end) = (Arc::clone(&self.backends.event_bus), drained.clone());
+        let forwarding = tokio::spawn(async move { event_bus.run(end).await });
         let exclusive_lease = self.exclusive_lease.take();
         self.spawn_maintenance(config, &tasks, stop);
         let is_web_node = config.role != Some(ProcessRole::Work);
@@ -216,7 +216,8 @@ impl Runtime {
         if config.role != Some(ProcessRole::Serve) {
             let options = worker::Options {
                 store: self.backends.store,
-                broker: self.backends.broker,
+                task_queue: self.backends.task_queue,
+                event_bus: self.backends.event_bus,
                 limiters: self.backends.limiters,
                 relay_waker: self.relay_waker,
                 registry: self.registry,
@@ -267,7 +268,7 @@ impl Runtime {
             // If this times out, the lease expires on its own.
             let _ = tokio::time::timeout(RELEASE_TIMEOUT, lease).await;
         }
-        if event_bus.await.is_err() {
+        if forwarding.await.is_err() {
             tracing::error!("the task that carries events between nodes has panicked");
         }
         done
@@ -275,10 +276,10 @@ impl Runtime {
 
     /// Starts the relays, the reaper and the pruner.
     fn spawn_maintenance(&self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) {
-        let Backends { store, broker, owns_database, .. } = &self.backends;
+        let Backends { store, task_queue, event_bus, owns_database, .. } = &self.backends;
         if !owns_database {
             tasks.spawn(wake_relay_on_events(
-                broker.subscribe(),
+                event_bus.subscribe(),
                 self.relay_waker.clone(),
                 stop.clone(),
             ));
@@ -289,7 +290,7 @@ impl Runtime {
             let lease = leader_lease(&relay::lease_name(&queue.name));
             tasks.spawn(relay::run(
                 store.clone(),
-                Arc::clone(broker),
+                Arc::clone(task_queue),
                 queue,
                 self.relay_waker.clone(),
                 lease,
@@ -298,7 +299,8 @@ impl Runtime {
         }
         tasks.spawn(reaper::run(
             store.clone(),
-            Arc::clone(broker),
+            Arc::clone(task_queue),
+            Arc::clone(event_bus),
             self.registry.queues(),
             self.relay_waker.clone(),
             leader_lease("reaper"),
@@ -312,7 +314,7 @@ impl Runtime {
         let queues = self.registry.queues().into_iter().map(|queue| queue.name).collect();
         let sources = crate::metrics::GaugeSources {
             store: self.backends.store.clone(),
-            broker: Arc::clone(&self.backends.broker),
+            task_queue: Arc::clone(&self.backends.task_queue),
             limiters: self.backends.limiters.clone(),
             queues,
             hub: hub.clone(),

@@ -112,6 +112,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Creates an outcome without a reference.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), reference: None }
+    }
+
+    /// Adds the service's own id of what it created.
+    #[must_use]
+    pub fn with_reference(self, reference: impl Into<String>) -> Self {
+        Self { reference: Some(reference.into()), ..self }
+    }
+
     /// Cleans the texts, which may come from an external service, for storage.
     #[must_use]
     pub fn clean(self) -> Self {

@@ -16,7 +16,7 @@ pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 pub struct Envelope {
     /// Version of CloudEvents: `1.0`.
     pub specversion: String,
-    /// Id of the message. For a command task id and fence, see [`Dispatch::message_id`].
+    /// Id of the message. For a command task id and fence, see [`CommandMessage::id`].
     pub id: String,
     /// Kind and version of the event, such as `product.upload.v1`.
     #[serde(rename = "type")]
@@ -44,7 +44,7 @@ pub struct Envelope {
 /// publication of it. The database has the truth about the task; a message in a
 /// queue only notifies a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Dispatch {
+pub struct CommandMessage {
     /// Id of the task.
     pub task: TaskId,
     /// Job of the task.
@@ -93,10 +93,10 @@ struct CommandData {
     body: Value,
 }
 
-impl Dispatch {
+impl CommandMessage {
     /// Returns `<task>:<fence>`: the same for a message that is delivered twice,
     /// another for each time that the task is published again.
-    pub fn message_id(&self) -> String {
+    pub fn id(&self) -> String {
         format!("{}:{}", self.task, self.fence)
     }
 
@@ -114,7 +114,7 @@ impl Dispatch {
         })?;
         Ok(serde_json::to_vec(&Envelope {
             specversion: "1.0".into(),
-            id: self.message_id(),
+            id: self.id(),
             kind: format!("{}.v{}", self.kind, self.version),
             source: "/meanwhile/relay".into(),
             subject: self.task.to_string(),
@@ -163,8 +163,8 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    fn dispatch() -> Dispatch {
-        Dispatch {
+    fn message() -> CommandMessage {
+        CommandMessage {
             task: TaskId(Uuid::from_u128(1)),
             job: JobId(Uuid::from_u128(2)),
             user: UserId(Uuid::from_u128(3)),
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn dispatch_round_trips() {
-        let bytes = dispatch().encode(1_700_000_000_000).unwrap();
-        assert_eq!(Dispatch::decode("q", &bytes).unwrap(), dispatch());
+    fn a_command_round_trips() {
+        let bytes = message().encode(1_700_000_000_000).unwrap();
+        assert_eq!(CommandMessage::decode("q", &bytes).unwrap(), message());
         let wire: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(wire["type"], "product.upload.v1");
-        assert_eq!(wire["id"], format!("{}:4", dispatch().task));
+        assert_eq!(wire["id"], format!("{}:4", message().task));
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
             (br#"{"specversion":"1.0","id":"1","type":"a","source":"s","subject":"x","atms":1,"datacontenttype":"j","data":{}}"#, "type"),
             (br#"{"specversion":"1.0","id":"1","type":"a.v1","source":"s","subject":"x","atms":1,"datacontenttype":"j","data":{}}"#, "task"),
         ] {
-            let error = Dispatch::decode("q", bytes).unwrap_err().to_string();
+            let error = CommandMessage::decode("q", bytes).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -14,6 +14,7 @@
 //! | [`websocket`] | frames of the WebSocket |
 //! | [`api`] | types that `/api/v1` and the pages read and write |
 //! | [`catalogue`] | every event with its producer, consumers and effects |
+//! | [`metric`] | names and help texts of all metrics |
 #![warn(missing_docs)]
 
 pub mod api;
@@ -23,6 +24,7 @@ pub mod envelope;
 pub mod fact;
 pub mod feed;
 pub mod id;
+pub mod metric;
 pub mod product;
 pub mod state;
 pub mod text;

@@ -8,7 +8,7 @@ mod users;
 pub use forecast::{Forecast, JobForecast};
 
 use crate::{
-    broker::{Broker, HubEvent},
+    event_bus::{self, EventBus},
     feed,
     limiter::Limiters,
     machines::{MachineCache, MachineSource},
@@ -94,7 +94,7 @@ pub struct Upload<'a> {
 #[derive(Clone)]
 pub struct Engine {
     store: Store,
-    broker: Arc<dyn Broker>,
+    event_bus: Arc<dyn EventBus>,
     relay_waker: RelayWaker,
     limiters: Limiters,
     channels: Arc<[ChannelConfig]>,
@@ -106,14 +106,14 @@ impl Engine {
     /// Creates the use cases without an EC2 account.
     pub fn new(
         store: Store,
-        broker: Arc<dyn Broker>,
+        event_bus: Arc<dyn EventBus>,
         relay_waker: RelayWaker,
         limiters: Limiters,
         channels: Vec<ChannelConfig>,
     ) -> Self {
         Self {
             store,
-            broker,
+            event_bus,
             relay_waker,
             limiters,
             channels: channels.into(),
@@ -138,9 +138,9 @@ impl Engine {
         &self.store
     }
 
-    /// Returns the broker.
-    pub fn broker(&self) -> &Arc<dyn Broker> {
-        &self.broker
+    /// Returns the event bus.
+    pub fn event_bus(&self) -> &Arc<dyn EventBus> {
+        &self.event_bus
     }
 
     /// Returns the configured channels.
@@ -378,7 +378,7 @@ impl Engine {
     /// Broadcasts facts to the hubs and wakes the relay.
     fn publish_facts(&self, user: UserId, facts: Vec<Fact>) {
         if !facts.is_empty() {
-            self.broker.broadcast(HubEvent::Facts(store::UserFacts { user, facts }));
+            event_bus::publish_facts(self.event_bus.as_ref(), store::UserFacts { user, facts });
             self.relay_waker.wake();
         }
     }

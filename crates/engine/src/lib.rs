@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`engine`] | use cases: launch, control and resolve jobs |
 //! | [`store`] | the database, the source of truth: tasks, jobs, journal, users |
-//! | [`broker`] | command queues for workers, and events for hubs |
+//! | [`task_queue`] | port to the queues that carry commands to workers |
+//! | [`event_bus`] | port to the bus that broadcasts events to the hubs of all nodes |
+//! | [`rabbitmq`] | the RabbitMQ server that both can run on |
 //! | [`limiter`] | rate limits and concurrency slots of upstreams |
 //! | [`election`] | leader leases: which process relays, reaps and prunes |
 //! | [`relay`] | publishes due tasks from the task table |
@@ -15,18 +17,20 @@
 //! | [`clock`] | injectable clocks |
 #![warn(missing_docs)]
 
-pub mod broker;
 pub mod clock;
 pub mod election;
 pub mod engine;
+pub mod event_bus;
 pub mod feed;
 pub mod limiter;
 pub mod machines;
 mod metrics;
 pub mod pruner;
+pub mod rabbitmq;
 pub mod reaper;
 pub mod relay;
 pub mod store;
+pub mod task_queue;
 /// Starts real PostgreSQL, RabbitMQ and Redis servers for one test.
 #[cfg(feature = "testing")]
 pub use testbed as testing;

@@ -1,13 +1,10 @@
-//! Metrics of facts and rate limiters. Facts are counted when they are broadcast: once,
-//! by the process that committed them.
+//! Metrics of facts and rate limiters.
 
-use crate::{
-    broker::HubEvent,
-    limiter::{self, AcquireError},
-};
+use crate::limiter::{self, AcquireError};
 use contract::{
     api::Task,
     fact::{Fact, FactKind},
+    metric,
 };
 use metrics::{counter, histogram};
 use std::time::Duration;
@@ -16,25 +13,24 @@ use std::time::Duration;
 /// several commands.
 const MULTIPLE_COMMANDS: &str = "multiple";
 
-pub(crate) fn record_event(event: &HubEvent) {
-    if let HubEvent::Facts(user_facts) = event {
-        user_facts.facts.iter().for_each(record_fact);
-    }
+/// Counts what facts say happened. Each fact is counted once, by the process that
+/// committed it.
+pub(crate) fn count_facts(facts: &[Fact]) {
+    facts.iter().for_each(count_fact);
 }
 
-fn record_fact(fact: &Fact) {
+fn count_fact(fact: &Fact) {
     let data = &fact.data;
     match (fact.kind, &data.job, &data.task) {
         (FactKind::JobAccepted, Some(job), _) => {
             let kind = job.kind.as_str();
-            counter!("meanwhile_jobs_accepted_total", "kind" => kind).increment(1);
+            counter!(metric::JOBS_ACCEPTED, "kind" => kind).increment(1);
             let total = job.counts.total.into();
-            counter!("meanwhile_tasks_accepted_total", "kind" => kind).increment(total);
+            counter!(metric::TASKS_ACCEPTED, "kind" => kind).increment(total);
         }
         (FactKind::JobFinished, Some(job), _) => {
             let (kind, state) = (job.kind.as_str(), job.state.as_str());
-            counter!("meanwhile_jobs_finished_total", "kind" => kind, "state" => state)
-                .increment(1);
+            counter!(metric::JOBS_FINISHED, "kind" => kind, "state" => state).increment(1);
         }
         (FactKind::JobCancelling, _, _) => {
             let count = data.count.unwrap_or_default().into();
@@ -42,7 +38,7 @@ fn record_fact(fact: &Fact) {
         }
         (FactKind::TaskCreated, _, Some(task)) => {
             let command = task.kind.clone();
-            counter!("meanwhile_follow_up_tasks_created_total", "command" => command).increment(1);
+            counter!(metric::FOLLOW_UP_TASKS_CREATED, "command" => command).increment(1);
         }
         (FactKind::TaskRequeued, _, Some(task)) => record_task_requeued(task),
         (
@@ -58,14 +54,13 @@ fn record_fact(fact: &Fact) {
 }
 
 fn record_tasks_finished(command: String, state: &'static str, count: u64) {
-    counter!("meanwhile_tasks_finished_total", "command" => command, "state" => state)
-        .increment(count);
+    counter!(metric::TASKS_FINISHED, "command" => command, "state" => state).increment(count);
 }
 
 fn record_task_requeued(task: &Task) {
     let waiting_for = task.waiting_for.as_ref().map_or("none", |wait| wait.reason.as_str());
     let command = task.kind.clone();
-    counter!("meanwhile_tasks_requeued_total", "command" => command, "waiting_for" => waiting_for)
+    counter!(metric::TASKS_REQUEUED, "command" => command, "waiting_for" => waiting_for)
         .increment(1);
 }
 
@@ -74,7 +69,7 @@ pub(crate) fn record_acquire(upstream: &str, waited: Duration, error: Option<&Ac
     let upstream = upstream.to_owned();
     let reason = match error {
         None => {
-            histogram!("meanwhile_limiter_wait_seconds", "upstream" => upstream).record(waited);
+            histogram!(metric::LIMITER_WAIT_SECONDS, "upstream" => upstream).record(waited);
             return;
         }
         Some(AcquireError::RetryAfter { in_cooldown: true, .. }) => "cooldown",
@@ -82,11 +77,10 @@ pub(crate) fn record_acquire(upstream: &str, waited: Duration, error: Option<&Ac
         Some(AcquireError::Limiter(limiter::Error::Misconfigured(_))) => "misconfigured",
         Some(AcquireError::Limiter(limiter::Error::Unreachable(_))) => "unreachable",
     };
-    counter!("meanwhile_limiter_rejections_total", "upstream" => upstream, "reason" => reason)
-        .increment(1);
+    counter!(metric::LIMITER_REJECTIONS, "upstream" => upstream, "reason" => reason).increment(1);
 }
 
 /// Records a cooldown that `upstream` has caused.
 pub(crate) fn record_cooldown(upstream: &str) {
-    counter!("meanwhile_limiter_cooldowns_total", "upstream" => upstream.to_owned()).increment(1);
+    counter!(metric::LIMITER_COOLDOWNS, "upstream" => upstream.to_owned()).increment(1);
 }

@@ -2,11 +2,13 @@
 //! the broker lost.
 
 use crate::{
-    broker::{self, Broker, HubEvent},
     election::LeaderLease,
+    event_bus::{self, EventBus},
     relay::{self, QueueConfig, RelayWaker},
-    store::Store,
+    store::{self, Store},
+    task_queue::{self, TaskQueue},
 };
+use contract::metric;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,8 @@ const ROUNDS_PER_LEASE: u32 = 12;
 /// Runs until `stop`. Only the process that holds `leader_lease` reaps.
 pub async fn run(
     store: Store,
-    broker: Arc<dyn Broker>,
+    task_queue: Arc<dyn TaskQueue>,
+    event_bus: Arc<dyn EventBus>,
     queues: Vec<QueueConfig>,
     relay_waker: RelayWaker,
     mut leader_lease: LeaderLease,
@@ -43,9 +46,12 @@ pub async fn run(
             }
             let can_reap = clock_jumps.observe(store.now_ms());
             if leader_lease.is_held().await? {
-                reap_round(&store, broker.as_ref(), &queues, &relay_waker, can_reap).await?;
+                if can_reap {
+                    reap_expired_leases(&store, event_bus.as_ref(), &relay_waker).await?;
+                }
+                republish_lost_tasks(&store, task_queue.as_ref(), &queues, &relay_waker).await?;
             }
-            Ok::<_, crate::store::Error>(())
+            Ok::<_, store::Error>(())
         };
         if let Err(error) = round.await {
             tracing::warn!(%error, "could not take back lost work");
@@ -95,25 +101,33 @@ impl ClockJumpDetector {
     }
 }
 
-async fn reap_round(
+/// Takes back the tasks of lost workers.
+async fn reap_expired_leases(
     store: &Store,
-    broker: &dyn Broker,
-    queues: &[QueueConfig],
+    event_bus: &dyn EventBus,
     relay_waker: &RelayWaker,
-    can_reap: bool,
-) -> Result<(), crate::store::Error> {
-    let requeued = if can_reap { store.reap_expired_leases(false).await? } else { Vec::new() };
-    for facts in requeued {
-        metrics::counter!("meanwhile_tasks_reaped_total").increment(1);
-        broker.broadcast(HubEvent::Facts(facts));
+) -> Result<(), store::Error> {
+    for facts in store.reap_expired_leases(false).await? {
+        metrics::counter!(metric::TASKS_REAPED).increment(1);
+        event_bus::publish_facts(event_bus, facts);
         relay_waker.wake();
     }
+    Ok(())
+}
+
+/// Has tasks published again whose messages the broker lost.
+async fn republish_lost_tasks(
+    store: &Store,
+    task_queue: &dyn TaskQueue,
+    queues: &[QueueConfig],
+    relay_waker: &RelayWaker,
+) -> Result<(), store::Error> {
     for queue in queues {
-        let is_consumed = match broker.queue_depth(&queue.name).await {
+        let is_consumed = match task_queue.queue_depth(&queue.name).await {
             Ok(depth) => depth.ready == 0 || depth.consumers > 0,
-            Err(broker::Error::QueueNotFound(name)) => {
+            Err(task_queue::Error::QueueNotFound(name)) => {
                 // No consumer and no relay has noticed that the queue is missing.
-                match relay::declare_queues(store, broker, &[name]).await {
+                match relay::declare_queues(store, task_queue, &[name]).await {
                     Ok(0) => {}
                     Ok(_) => relay_waker.wake(),
                     Err(error) => {
@@ -133,7 +147,7 @@ async fn reap_round(
         }
         let unpublished = store.unpublish_tasks(&queue.name, published_before).await?;
         if unpublished > 0 {
-            metrics::counter!("meanwhile_tasks_republished_total", "queue" => queue.name.clone())
+            metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.name.clone())
                 .increment(unpublished);
             relay_waker.wake();
         }

@@ -3,10 +3,11 @@
 //! effect at once and users take turns.
 
 use crate::{
-    broker::Broker,
     election::LeaderLease,
     store::{DueTasks, RoundRobin, Store},
+    task_queue::{self, TaskQueue},
 };
+use contract::metric;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -75,7 +76,7 @@ pub fn lease_name(queue: &str) -> String {
 /// Publishes the tasks of one queue until `stop`, while this process holds `lease`.
 pub async fn run(
     store: Store,
-    broker: Arc<dyn Broker>,
+    task_queue: Arc<dyn TaskQueue>,
     queue: QueueConfig,
     relay_waker: RelayWaker,
     mut lease: LeaderLease,
@@ -100,7 +101,7 @@ pub async fn run(
         // A wake-up from here on may concern a task that this round misses.
         wake_signal.mark_unchanged();
         let (wait, idle) =
-            match publish_round(&store, broker.as_ref(), &queue, &mut round_robin).await {
+            match publish_round(&store, task_queue.as_ref(), &queue, &mut round_robin).await {
                 Ok(0) => (POLL_INTERVAL, true),
                 Ok(_) => (Duration::ZERO, false),
                 Err(error) => {
@@ -129,9 +130,9 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
-    /// The broker failed.
+    /// The task queue failed.
     #[error(transparent)]
-    Broker(#[from] crate::broker::Error),
+    TaskQueue(#[from] task_queue::Error),
 }
 
 /// Declares queues and, for those that are empty, has their tasks published again:
@@ -143,12 +144,12 @@ pub enum Error {
 /// The broker or the database can't be reached.
 pub async fn declare_queues(
     store: &Store,
-    broker: &dyn Broker,
+    task_queue: &dyn TaskQueue,
     queues: &[String],
 ) -> Result<u64, Error> {
     let mut lost = 0;
     store.add_queue_generations(queues).await?;
-    for queue in broker.declare_queues(queues).await? {
+    for queue in task_queue.declare_queues(queues).await? {
         lost += republish_queue(store, &queue).await?;
     }
     Ok(lost)
@@ -163,15 +164,14 @@ async fn republish_queue(store: &Store, queue: &str) -> Result<u64, crate::store
     let lost = store.unpublish_lost_queue(queue).await?;
     if lost > 0 {
         tracing::warn!(queue, lost, "a queue was lost; its tasks are published again");
-        metrics::counter!("meanwhile_tasks_republished_total", "queue" => queue.to_owned())
-            .increment(lost);
+        metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.to_owned()).increment(lost);
     }
     Ok(lost)
 }
 
 async fn publish_round(
     store: &Store,
-    broker: &dyn Broker,
+    task_queue: &dyn TaskQueue,
     queue: &QueueConfig,
     round_robin: &mut RoundRobin,
 ) -> Result<usize, Error> {
@@ -184,11 +184,11 @@ async fn publish_round(
     round_robin.record_turns(&due);
     let mut confirmed = Vec::with_capacity(due.len());
     let (mut first_error, mut is_missing) = (None, false);
-    for (dispatch, result) in due.iter().zip(broker.publish(&due).await) {
+    for (message, result) in due.iter().zip(task_queue.publish(&due).await) {
         match result {
-            Ok(()) => confirmed.push((dispatch.task, dispatch.fence)),
+            Ok(()) => confirmed.push((message.task, message.fence)),
             Err(error) => {
-                is_missing |= matches!(error, crate::broker::Error::QueueNotFound(_));
+                is_missing |= matches!(error, task_queue::Error::QueueNotFound(_));
                 first_error = first_error.or(Some(error));
             }
         }
@@ -197,11 +197,11 @@ async fn publish_round(
     let increment_counter = |name, count: usize| {
         metrics::counter!(name, "queue" => queue.name.clone()).increment(count as u64);
     };
-    increment_counter("meanwhile_tasks_published_total", confirmed.len());
-    increment_counter("meanwhile_publish_failures_total", failed);
+    increment_counter(metric::TASKS_PUBLISHED, confirmed.len());
+    increment_counter(metric::PUBLISH_FAILURES, failed);
     store.mark_published(&confirmed, &exhausted, generation.as_ref()).await?;
     if is_missing {
-        declare_queues(store, broker, std::slice::from_ref(&queue.name)).await?;
+        declare_queues(store, task_queue, std::slice::from_ref(&queue.name)).await?;
     }
     match first_error {
         Some(error) => Err(error.into()),

@@ -10,6 +10,7 @@
 
 mod accept;
 mod actor;
+mod attempt_outcome;
 mod backlog;
 mod claim;
 mod clock;
@@ -41,11 +42,12 @@ mod users;
 
 pub use accept::{AcceptedJob, NewJob, NewTask, OpenLimits};
 pub use actor::{Actor, Credential};
+pub use attempt_outcome::{AttemptError, AttemptOutcome, Success};
 pub use backlog::{Backlog, QueueBacklog};
 pub use claim::{Claim, ClaimedTask};
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
-pub use finish::{AttemptOutcome, FinishAttempt, FinishResult};
+pub use finish::{FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
@@ -257,10 +259,10 @@ impl Error {
     pub fn log_and_count(&self) {
         if self.is_defect() {
             tracing::error!(error = %self, "our own code failed at the store");
-            metrics::counter!("meanwhile_internal_errors_total").increment(1);
+            metrics::counter!(contract::metric::INTERNAL_ERRORS).increment(1);
         } else if matches!(self, Self::Database(_) | Self::CommitUnknown(_) | Self::FilesMissing) {
             tracing::error!(error = %self, "the store failed");
-            metrics::counter!("meanwhile_database_errors_total").increment(1);
+            metrics::counter!(contract::metric::DATABASE_ERRORS).increment(1);
         }
     }
 

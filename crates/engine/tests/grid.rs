@@ -11,8 +11,8 @@ use contract::{
 use engine::{
     clock::ManualClock,
     store::{
-        AttemptOutcome, Claim, ClaimedTask, Error, FinishAttempt, GridQuery, NewJob, NewTask,
-        RoundRobin, Store,
+        AttemptError, AttemptOutcome, Claim, ClaimedTask, Error, FinishAttempt, GridQuery, NewJob,
+        NewTask, RoundRobin, Store, Success,
     },
     testing::PostgresNode,
 };
@@ -124,7 +124,7 @@ impl Fixture {
     async fn fail(&self, channel: &str, message: &str) {
         let claimed = self.claim(&format!("meanwhile.q.product.upload.{channel}.v1")).await;
         let outcome = Outcome { code: "rejected".into(), message: message.into(), reference: None };
-        self.finish(&claimed, AttemptOutcome::Failed { outcome }).await;
+        self.finish(&claimed, Err(AttemptError::Failed(outcome))).await;
     }
 
     /// Returns how many rows match, and the numbers of those in the window.
@@ -189,8 +189,7 @@ async fn a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain(fixture:
     let claimed = fixture.claim("meanwhile.q.ec2.start.v1").await;
     let alarm = AlarmCreate { instance_id: "i-0".into(), name: "web".into() };
     let follow_up = NewTask::new(&alarm, None, "i-0".into(), "web".into(), claimed.row).unwrap();
-    let outcome =
-        AttemptOutcome::Succeeded { outcome: succeeded_outcome(), follow_ups: vec![follow_up] };
+    let outcome = Ok(Success::new(succeeded_outcome()).with_follow_up(follow_up));
     fixture.finish(&claimed, outcome).await;
     let query =
         GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 0, limit: 9 };

@@ -1,20 +1,22 @@
-//! The broker on a real RabbitMQ: the common suite, and failures of RabbitMQ.
+//! Task queue and event bus on a real RabbitMQ: the common suites, and failures of
+//! RabbitMQ.
 #![allow(clippy::unwrap_used)]
 
 use contract::{
     JobId, TaskId, UserId,
     command::{Command, NoopRun},
-    envelope::Dispatch,
+    envelope::CommandMessage,
     fact::{Fact, FactData, FactKind},
     state::JobKind,
-    websocket::TaskStarted,
 };
 use engine::{
-    broker::{Broker, Error, HubEvent, rabbitmq::RabbitMqBroker, suite},
     clock,
     election::LeaderLease,
+    event_bus::{self, EventBus, HubEvent, rabbitmq::RabbitMqEventBus},
+    rabbitmq::RabbitMqServer,
     relay::{self, QueueConfig, RelayWaker},
     store::{self, NewJob, NewTask, Store},
+    task_queue::{self, Error, TaskQueue, rabbitmq::RabbitMqTaskQueue},
     testing::RabbitNode,
 };
 use std::{
@@ -24,59 +26,35 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Two nodes on one broker: each receives the other's events.
+fn server_of(node: &RabbitNode) -> RabbitMqServer {
+    RabbitMqServer::new(&node.url()).unwrap()
+}
+
+/// Two nodes on one server: each receives the other's events.
 #[tokio::test]
-async fn hub_events_reach_every_node_once() {
-    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+async fn the_event_bus_passes_the_port_suite() {
+    let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let stop = CancellationToken::new();
-    let nodes = [0, 1].map(|_| Arc::new(RabbitMqBroker::new(&server.url()).unwrap()));
-    for node in &nodes {
-        let (node, stop) = (Arc::clone(node), stop.clone());
-        tokio::spawn(async move { node.run(stop).await });
+    let buses = [0, 1].map(|_| Arc::new(RabbitMqEventBus::new(server_of(&node))));
+    for bus in &buses {
+        let (bus, stop) = (Arc::clone(bus), stop.clone());
+        tokio::spawn(async move { bus.run(stop).await });
     }
-    let mut receivers = [nodes[0].subscribe(), nodes[1].subscribe()];
-    let event = |n: i64| {
-        let started = TaskStarted {
-            task: TaskId(Uuid::from_u128(1)),
-            job: JobId(Uuid::from_u128(2)),
-            attempt: 1,
-            at: n,
-        };
-        HubEvent::TaskStarted(UserId(Uuid::from_u128(3)), started)
-    };
-    // A node that doesn't consume yet misses events, so they are repeated until one arrives.
-    let mut n = 0;
-    loop {
-        n += 1;
-        nodes[0].broadcast(event(n));
-        let other = tokio::time::timeout(Duration::from_millis(200), receivers[1].recv()).await;
-        if other.is_ok() {
-            break;
-        }
-        assert!(n < 100, "the other node receives nothing");
-    }
-    let mut own = 0;
-    while let Ok(received) = receivers[0].try_recv() {
-        own += 1;
-        assert_eq!(*received, event(own));
-    }
-    assert_eq!(own, n, "a node's own events came twice or not at all");
-    nodes[1].broadcast(event(1_000));
-    assert_eq!(*receivers[0].recv().await.unwrap(), event(1_000));
+    event_bus::suite::run(buses[0].as_ref(), buses[1].as_ref()).await;
     stop.cancel();
-    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
 }
 
 /// A node without pages receives events that may create work, and no others.
 #[tokio::test]
 async fn a_worker_only_node_receives_only_events_that_create_work() {
-    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let stop = CancellationToken::new();
-    let rabbit = || RabbitMqBroker::new(&server.url()).unwrap();
-    let (web, worker) = (Arc::new(rabbit()), Arc::new(rabbit().worker_only()));
-    for node in [&web, &worker] {
-        let (node, stop) = (Arc::clone(node), stop.clone());
-        tokio::spawn(async move { node.run(stop).await });
+    let bus = || RabbitMqEventBus::new(server_of(&node));
+    let (web, worker) = (Arc::new(bus()), Arc::new(bus().worker_only()));
+    for bus in [&web, &worker] {
+        let (bus, stop) = (Arc::clone(bus), stop.clone());
+        tokio::spawn(async move { bus.run(stop).await });
     }
     let mut receiver = worker.subscribe();
     let event = |seq: i64| {
@@ -115,17 +93,17 @@ async fn a_worker_only_node_receives_only_events_that_create_work() {
         assert_eq!(kinds, [FactKind::TaskCreated]);
     }
     stop.cancel();
-    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
 }
 
 /// The reason why a worker keeps deliveries that it can't acknowledge yet.
 #[tokio::test]
 async fn a_dropped_delivery_counts_against_prefetch_until_its_consumer_ends() {
-    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = RabbitMqBroker::new(&server.url()).unwrap();
+    let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let task_queue = RabbitMqTaskQueue::new(server_of(&node));
     let queue = "meanwhile.q.dropped.v1";
-    broker.declare_queues(&[queue.into()]).await.unwrap();
-    let dispatch = |fence| Dispatch {
+    task_queue.declare_queues(&[queue.into()]).await.unwrap();
+    let message = |fence| CommandMessage {
         task: TaskId(Uuid::now_v7()),
         job: JobId(Uuid::now_v7()),
         user: UserId(Uuid::now_v7()),
@@ -136,39 +114,39 @@ async fn a_dropped_delivery_counts_against_prefetch_until_its_consumer_ends() {
         traceparent: None,
         body: serde_json::json!({}),
     };
-    for confirmed in broker.publish(&[dispatch(1), dispatch(2)]).await {
+    for confirmed in task_queue.publish(&[message(1), message(2)]).await {
         confirmed.unwrap();
     }
-    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    let mut deliveries = task_queue.consume(queue, 1).await.unwrap();
     drop(deliveries.recv().await.unwrap());
     let next = tokio::time::timeout(Duration::from_secs(2), deliveries.recv()).await;
     assert!(next.is_err(), "the dropped delivery no longer counted");
     drop(deliveries);
-    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    let mut deliveries = task_queue.consume(queue, 1).await.unwrap();
     for fence in [1, 2] {
         let delivery = deliveries.recv().await.unwrap();
         assert_eq!(delivery.content.as_ref().ok().unwrap().fence, fence);
         delivery.ack().await;
     }
-    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
 }
 
 /// Somebody deletes a queue: its consumer ends, publishing reports it, and declaring it
 /// again returns that its messages are lost.
 #[tokio::test]
 async fn a_deleted_queue_is_reported_and_declared_again() {
-    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = RabbitMqBroker::new(&server.url()).unwrap();
+    let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let task_queue = RabbitMqTaskQueue::new(server_of(&node));
     let queue = "meanwhile.q.deleted.v1";
     let queues = [queue.to_owned()];
-    assert_eq!(broker.declare_queues(&queues).await.unwrap(), queues);
-    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    assert_eq!(task_queue.declare_queues(&queues).await.unwrap(), queues);
+    let mut deliveries = task_queue.consume(queue, 1).await.unwrap();
     // A queue with a consumer doesn't count as lost.
-    assert_eq!(broker.declare_queues(&queues).await.unwrap(), [""; 0]);
-    assert!(server.rabbitmqctl(&["delete_queue", queue]));
+    assert_eq!(task_queue.declare_queues(&queues).await.unwrap(), [""; 0]);
+    assert!(node.rabbitmqctl(&["delete_queue", queue]));
     let ended = tokio::time::timeout(Duration::from_secs(10), deliveries.recv()).await;
     assert!(ended.expect("a cancelled consumer ends").is_none());
-    let dispatch = Dispatch {
+    let message = CommandMessage {
         task: TaskId(Uuid::now_v7()),
         job: JobId(Uuid::now_v7()),
         user: UserId(Uuid::now_v7()),
@@ -179,30 +157,30 @@ async fn a_deleted_queue_is_reported_and_declared_again() {
         traceparent: None,
         body: serde_json::json!({}),
     };
-    let published = broker.publish(std::slice::from_ref(&dispatch)).await.remove(0);
+    let published = task_queue.publish(std::slice::from_ref(&message)).await.remove(0);
     assert!(
         matches!(&published, Err(Error::QueueNotFound(name)) if name == queue),
         "{published:?}"
     );
-    let depth = broker.queue_depth(queue).await;
+    let depth = task_queue.queue_depth(queue).await;
     assert!(matches!(&depth, Err(Error::QueueNotFound(name)) if name == queue), "{depth:?}");
-    assert_eq!(broker.declare_queues(&queues).await.unwrap(), queues);
-    broker.publish(&[dispatch]).await.remove(0).unwrap();
-    let mut deliveries = broker.consume(queue, 1).await.unwrap();
+    assert_eq!(task_queue.declare_queues(&queues).await.unwrap(), queues);
+    task_queue.publish(&[message]).await.remove(0).unwrap();
+    let mut deliveries = task_queue.consume(queue, 1).await.unwrap();
     deliveries.recv().await.unwrap().ack().await;
-    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
 }
 
 /// The relay publishes the tasks of a deleted queue again, and later tasks too: within
 /// seconds, and without a worker that would notice.
 #[tokio::test]
 async fn tasks_of_a_deleted_queue_are_republished() {
-    let server = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
+    let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
     let store = Store::open(&url, Arc::new(clock::SystemClock), 1.0).await.unwrap();
     let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
-    let broker: Arc<dyn Broker> = Arc::new(RabbitMqBroker::new(&server.url()).unwrap());
+    let task_queue: Arc<dyn TaskQueue> = Arc::new(RabbitMqTaskQueue::new(server_of(&node)));
     let launch = Uuid::now_v7();
     let accept = async |numbers: std::ops::Range<u32>| {
         let task = |number: u32| {
@@ -218,15 +196,15 @@ async fn tasks_of_a_deleted_queue_are_republished() {
             .unwrap();
     };
     let name = NoopRun { launch, number: 0 }.queue();
-    relay::declare_queues(&store, broker.as_ref(), std::slice::from_ref(&name)).await.unwrap();
+    relay::declare_queues(&store, task_queue.as_ref(), std::slice::from_ref(&name)).await.unwrap();
     let (relay_waker, stop) = (RelayWaker::default(), CancellationToken::new());
     let queue = QueueConfig { name: name.clone(), concurrency: 4, rate: None };
     let leader_lease = LeaderLease::new(store.clone(), "relay", "one");
-    let (publisher, waker) = (Arc::clone(&broker), relay_waker.clone());
+    let (publisher, waker) = (Arc::clone(&task_queue), relay_waker.clone());
     tokio::spawn(relay::run(store.clone(), publisher, queue, waker, leader_lease, stop.clone()));
     let ready = async |count: u64| {
         let start = Instant::now();
-        while broker.queue_depth(&name).await.ok().map(|depth| depth.ready) != Some(count) {
+        while task_queue.queue_depth(&name).await.ok().map(|depth| depth.ready) != Some(count) {
             assert!(start.elapsed() < Duration::from_secs(10), "not {count} in the queue");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -234,11 +212,11 @@ async fn tasks_of_a_deleted_queue_are_republished() {
     accept(0..3).await;
     relay_waker.wake();
     ready(3).await;
-    assert!(server.rabbitmqctl(&["delete_queue", &name]));
+    assert!(node.rabbitmqctl(&["delete_queue", &name]));
     accept(3..5).await;
     relay_waker.wake();
     ready(5).await;
-    let mut deliveries = broker.consume(&name, 8).await.unwrap();
+    let mut deliveries = task_queue.consume(&name, 8).await.unwrap();
     let mut numbers = std::collections::BTreeSet::new();
     for _ in 0..5 {
         let delivery = deliveries.recv().await.unwrap();
@@ -248,14 +226,14 @@ async fn tasks_of_a_deleted_queue_are_republished() {
     }
     assert_eq!(numbers.len(), 5);
     stop.cancel();
-    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
 }
 
 #[tokio::test]
-async fn passes_the_port_suite_and_reconnects() {
+async fn the_task_queue_passes_the_port_suite_and_reconnects() {
     let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
-    let broker = RabbitMqBroker::new(&node.url()).unwrap();
-    suite::run(&broker).await;
+    let task_queue = RabbitMqTaskQueue::new(server_of(&node));
+    task_queue::suite::run(&task_queue).await;
 
     let node = tokio::task::spawn_blocking(move || {
         assert!(node.rabbitmqctl(&["close_all_connections", "a test"]));
@@ -264,8 +242,8 @@ async fn passes_the_port_suite_and_reconnects() {
     .await
     .unwrap();
     // Each use may fail once on its closed connection.
-    let _ = broker.queue_depth("meanwhile.q.none.v1").await;
-    let _ = broker.publish(&[]).await;
-    suite::run(&broker).await;
+    let _ = task_queue.queue_depth("meanwhile.q.none.v1").await;
+    let _ = task_queue.publish(&[]).await;
+    task_queue::suite::run(&task_queue).await;
     tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
 }

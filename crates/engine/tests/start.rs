@@ -3,9 +3,9 @@
 
 use contract::UserId;
 use engine::{
-    broker::embedded::EmbeddedBroker,
     clock::ManualClock,
     engine::{Engine, LaunchError},
+    event_bus::embedded::EmbeddedEventBus,
     limiter::{Limiters, embedded::EmbeddedLimiter},
     relay::RelayWaker,
     store::{DEFAULT_OPEN_LIMITS, OpenLimits, Store},
@@ -27,8 +27,8 @@ async fn duplicate_machines_count_once_and_launches_over_the_limit_are_rejected(
     let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap().with_open_limits(max);
     let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
-    let broker = Arc::new(EmbeddedBroker::default());
-    let engine = Engine::new(store, broker, RelayWaker::default(), limiters, Vec::new());
+    let event_bus = Arc::new(EmbeddedEventBus::default());
+    let engine = Engine::new(store, event_bus, RelayWaker::default(), limiters, Vec::new());
     assert_eq!(start_machines(&engine, user, 3).await.unwrap(), 3);
     let result = start_machines(&engine, user, 4).await;
     assert!(

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use contract::{TaskId, UserId, fact::Fact};
 use engine::{
-    broker::{Broker, HubEvent},
+    event_bus::{self, EventBus},
     store::{self, Claim, Error, FinishAttempt, FinishResult, Store},
 };
 use std::{
@@ -45,7 +45,7 @@ impl BatchOp for ClaimOp {
 /// Saves the outcomes of attempts, and broadcasts the facts to the hubs.
 pub(crate) struct FinishOp {
     pub store: Store,
-    pub broker: Arc<dyn Broker>,
+    pub event_bus: Arc<dyn EventBus>,
 }
 
 #[async_trait]
@@ -63,7 +63,7 @@ impl BatchOp for FinishOp {
         };
         let results = self.store.finish(batch).await.into_iter().map(collect_facts).collect();
         for (user, facts) in facts_by_user {
-            self.broker.broadcast(HubEvent::Facts(store::UserFacts { user, facts }));
+            event_bus::publish_facts(self.event_bus.as_ref(), store::UserFacts { user, facts });
         }
         results
     }
@@ -136,9 +136,9 @@ mod tests {
         state::{JobKind, JobState},
     };
     use engine::{
-        broker::embedded::EmbeddedBroker,
         clock::SystemClock,
-        store::{AttemptOutcome, ClaimedTask, NewJob, NewTask, RoundRobin},
+        event_bus::{HubEvent, embedded::EmbeddedEventBus},
+        store::{ClaimedTask, NewJob, NewTask, RoundRobin, Success},
     };
 
     const QUEUE: &str = "meanwhile.q.ec2.start.v1";
@@ -159,8 +159,7 @@ mod tests {
             else {
                 panic!("not claimed")
             };
-            let outcome = Outcome { code: "done".into(), message: String::new(), reference: None };
-            let outcome = AttemptOutcome::Succeeded { outcome, follow_ups: Vec::new() };
+            let outcome = Ok(Success::new(Outcome::new("done", "")));
             let ClaimedTask { task, fence, .. } = *claimed;
             ends.push(FinishAttempt { task, fence, worker: "w".into(), outcome });
         }
@@ -189,9 +188,9 @@ mod tests {
     async fn concurrent_finishes_share_commits_and_publish_each_fact_once() {
         let (_folder, store, (user, job)) = store_with_job().await;
         let ends = claim_all_due(&store).await;
-        let broker = Arc::new(EmbeddedBroker::default());
-        let mut events = broker.subscribe();
-        let batcher = Batcher::new(FinishOp { store: store.clone(), broker });
+        let event_bus = Arc::new(EmbeddedEventBus::default());
+        let mut events = event_bus.subscribe();
+        let batcher = Batcher::new(FinishOp { store: store.clone(), event_bus });
         let stale = FinishAttempt { fence: 77, ..ends[0].clone() };
         // A caller that is dropped while its item is pending blocks nobody.
         let dropped = futures_util::FutureExt::now_or_never(batcher.submit(ends[1].clone()));

@@ -3,7 +3,8 @@
 pub mod channel;
 pub mod ec2;
 
-use crate::handler::{HandlerOutcome, new_outcome};
+use contract::api::Outcome;
+use engine::store::AttemptError;
 use std::time::{Duration, SystemTime};
 
 /// Cooldown of an upstream that answers 429 without a wait that can be read.
@@ -42,16 +43,16 @@ pub(crate) fn parse_retry_after(
     wait.map(|wait| wait.min(Duration::from_secs(3600)))
 }
 
-/// Returns the outcome for an error status. 429, and 503 with `Retry-After`, start a
+/// Returns the error for an error status. 429, and 503 with `Retry-After`, start a
 /// cooldown; other 4xx than 408, 409 and 425 fail at once; the rest is retried. A 503
 /// without `Retry-After` may concern only this request, and costs an attempt: a retry
 /// for free could repeat for ever and block everyone.
-pub(crate) fn outcome_for_status(
+pub(crate) fn error_for_status(
     service: &str,
     status: u16,
     headers: &reqwest::header::HeaderMap,
     reason: &str,
-) -> HandlerOutcome {
+) -> AttemptError {
     let code = format!("http_{status}");
     let wait = match status {
         429 => Some(parse_retry_after(headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN)),
@@ -61,55 +62,47 @@ pub(crate) fn outcome_for_status(
     match (status, wait) {
         (_, Some(wait)) => {
             let message = format!("{service} is busy and asked us to wait ({status}).");
-            HandlerOutcome::Cooldown { outcome: new_outcome(code, message), wait }
+            AttemptError::Cooldown { outcome: Outcome::new(code, message), wait }
         }
         (408 | 409 | 425 | 500.., None) => {
-            let message = format!("{service} answered {status}.");
-            HandlerOutcome::Retry { outcome: new_outcome(code, message), outcome_unknown: false }
+            AttemptError::retry(code, format!("{service} answered {status}."))
         }
-        _ => HandlerOutcome::Failed(new_outcome(code, format!("{service} refused it: {reason}"))),
+        _ => AttemptError::failed(code, format!("{service} refused it: {reason}")),
     }
 }
 
 /// Reads the body of a response, up to `limit` bytes.
 ///
 /// # Errors
-/// The handler's outcome if the service sends more, or not all of it: the call may
-/// have had its effect.
+/// The service sends more, or not all of it: the call may have had its effect.
 pub(crate) async fn read_body(
     service: &str,
     mut response: reqwest::Response,
     limit: usize,
-) -> Result<Vec<u8>, HandlerOutcome> {
+) -> Result<Vec<u8>, AttemptError> {
     let mut body = Vec::new();
     while let Some(chunk) =
-        response.chunk().await.map_err(|error| outcome_for_request_error(service, &error))?
+        response.chunk().await.map_err(|error| request_error(service, &error))?
     {
         if body.len() + chunk.len() > limit {
             let message = format!("{service} answered with more than {limit} bytes.");
-            return Err(HandlerOutcome::Retry {
-                outcome: new_outcome("response_too_large", message),
-                outcome_unknown: true,
-            });
+            return Err(AttemptError::retry_outcome_unknown("response_too_large", message));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// Returns the outcome for a response that can't be read: the call may have had its
+/// Returns the error for a response that can't be read: the call may have had its
 /// effect.
-pub(crate) fn unreadable_response(service: &str) -> HandlerOutcome {
+pub(crate) fn unreadable_response(service: &str) -> AttemptError {
     let message = format!("{service}'s response can't be read.");
-    HandlerOutcome::Retry {
-        outcome: new_outcome("unreadable_response", message),
-        outcome_unknown: true,
-    }
+    AttemptError::retry_outcome_unknown("unreadable_response", message)
 }
 
-/// Returns the outcome for a call without a response: unless it was never sent, it may
+/// Returns the error for a call without a response: unless it was never sent, it may
 /// have had its effect.
-pub(crate) fn outcome_for_request_error(service: &str, error: &reqwest::Error) -> HandlerOutcome {
+pub(crate) fn request_error(service: &str, error: &reqwest::Error) -> AttemptError {
     let outcome_unknown = !error.is_connect();
     let (code, message) = if error.is_timeout() {
         ("timeout", format!("{service} did not answer in time."))
@@ -118,7 +111,7 @@ pub(crate) fn outcome_for_request_error(service: &str, error: &reqwest::Error) -
     } else {
         ("unreachable", format!("{service} can't be reached."))
     };
-    HandlerOutcome::Retry { outcome: new_outcome(code, message), outcome_unknown }
+    AttemptError::Retry { outcome: Outcome::new(code, message), outcome_unknown }
 }
 
 #[cfg(test)]
@@ -156,7 +149,7 @@ mod tests {
     }
 
     /// Reads the response of a service that sends a body of `bytes` bytes.
-    async fn read_body_of_size(bytes: usize) -> Result<usize, HandlerOutcome> {
+    async fn read_body_of_size(bytes: usize) -> Result<usize, AttemptError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -177,7 +170,7 @@ mod tests {
     async fn a_response_body_is_read_up_to_the_size_limit() {
         assert_eq!(read_body_of_size(100_000).await, Ok(100_000));
         match read_body_of_size(50_000_000).await {
-            Err(HandlerOutcome::Retry { outcome, outcome_unknown: true }) => {
+            Err(AttemptError::Retry { outcome, outcome_unknown: true }) => {
                 assert_eq!(outcome.message, "Acme answered with more than 100000 bytes.")
             }
             other => panic!("{other:?}"),
@@ -189,8 +182,8 @@ mod tests {
         let headers = HeaderMap::new();
         for (status, retried) in [(400, false), (404, false), (408, true), (409, true), (500, true)]
         {
-            let outcome = outcome_for_status("Acme", status, &headers, "no");
-            assert_eq!(matches!(outcome, HandlerOutcome::Retry { .. }), retried, "{status}");
+            let error = error_for_status("Acme", status, &headers, "no");
+            assert_eq!(matches!(error, AttemptError::Retry { .. }), retried, "{status}");
         }
     }
 
@@ -205,11 +198,11 @@ mod tests {
             (503, retry_after_headers("soon"), None),
             (503, no_headers, None),
         ] {
-            match (outcome_for_status("Acme", status, &headers, ""), expected) {
-                (HandlerOutcome::Cooldown { wait, .. }, Some(seconds)) => {
+            match (error_for_status("Acme", status, &headers, ""), expected) {
+                (AttemptError::Cooldown { wait, .. }, Some(seconds)) => {
                     assert_eq!(wait, Duration::from_secs(seconds), "{status} {headers:?}");
                 }
-                (HandlerOutcome::Retry { outcome, outcome_unknown: false }, None) => {
+                (AttemptError::Retry { outcome, outcome_unknown: false }, None) => {
                     assert_eq!(outcome.message, "Acme answered 503.");
                 }
                 (other, _) => panic!("{status} {headers:?}: {other:?}"),

@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`handler`] | port to the handler of a command, and the outcomes that it reports |
+//! | [`handler`] | port to the handler of a command, and the context of an attempt |
 //! | [`registry`] | commands that are consumed, with the limits of their upstreams |
 //! | [`runner`] | receives deliveries, acquires permits, claims, runs handlers, saves outcomes |
 //! | [`handlers`] | handlers, one file per command |

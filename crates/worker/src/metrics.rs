@@ -1,7 +1,7 @@
 //! Metrics of deliveries, claims and attempts.
 
-use crate::handler::HandlerOutcome;
-use engine::store::Claim;
+use contract::metric;
+use engine::store::{AttemptError, AttemptOutcome, Claim};
 use metrics::{counter, histogram};
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ pub(crate) fn count_claim(claim: &Claim) {
         Claim::Locked => "locked",
         Claim::NotClaimable => "not_claimable",
     };
-    counter!("meanwhile_claims_total", "result" => result).increment(1);
+    counter!(metric::CLAIMS, "result" => result).increment(1);
 }
 
-pub(crate) fn observe_attempt(command: &str, handler_outcome: &HandlerOutcome, duration: Duration) {
-    let outcome = match handler_outcome {
-        HandlerOutcome::Succeeded { .. } => "succeeded",
-        HandlerOutcome::Failed(_) => "failed",
-        HandlerOutcome::Retry { outcome_unknown: false, .. } => "retry",
-        HandlerOutcome::Retry { outcome_unknown: true, .. } => "outcome_unknown",
-        HandlerOutcome::Cooldown { .. } => "cooldown",
-        HandlerOutcome::NoRatePermit { .. } => "no_rate_permit",
-        HandlerOutcome::Wait { .. } => "wait",
-        HandlerOutcome::NeedsReview(_) => "needs_review",
+pub(crate) fn observe_attempt(command: &str, outcome: &AttemptOutcome, duration: Duration) {
+    let outcome = match outcome {
+        Ok(_) => "succeeded",
+        Err(AttemptError::Failed(_)) => "failed",
+        Err(AttemptError::Retry { outcome_unknown: false, .. }) => "retry",
+        Err(AttemptError::Retry { outcome_unknown: true, .. }) => "outcome_unknown",
+        Err(AttemptError::Cooldown { .. }) => "cooldown",
+        Err(AttemptError::NoRatePermit { .. }) => "no_rate_permit",
+        Err(AttemptError::Wait { .. }) => "wait",
+        Err(AttemptError::NeedsReview(_)) => "needs_review",
     };
     let command = command.to_owned();
-    histogram!("meanwhile_attempt_duration_seconds", "command" => command.clone()).record(duration);
-    counter!("meanwhile_attempts_total", "command" => command, "outcome" => outcome).increment(1);
+    histogram!(metric::ATTEMPT_DURATION_SECONDS, "command" => command.clone()).record(duration);
+    counter!(metric::ATTEMPTS, "command" => command, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn count_lost_lease() {
-    counter!("meanwhile_leases_lost_total").increment(1);
+    counter!(metric::LEASES_LOST).increment(1);
 }
 
 pub(crate) fn count_rejected_message(queue: &str) {
-    counter!("meanwhile_messages_rejected_total", "queue" => queue.to_owned()).increment(1);
+    counter!(metric::MESSAGES_REJECTED, "queue" => queue.to_owned()).increment(1);
 }

@@ -1,33 +1,32 @@
 //! Registry of the commands that a worker consumes. A new command takes a file for
 //! its handler, and a line where the registry is built.
 
-use crate::handler::{AttemptContext, Handler, HandlerOutcome, new_outcome};
+use crate::handler::{AttemptContext, Handler};
 use async_trait::async_trait;
 use contract::command::{Command, queue_name};
 use engine::{
     limiter::{Limiters, UpstreamLimits},
     relay::QueueConfig,
+    store::{AttemptError, Success},
 };
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 /// [`Handler`] without the type of its command.
 #[async_trait]
 pub(crate) trait ErasedHandler: Send + Sync {
-    async fn run(&self, context: &mut AttemptContext<'_>) -> HandlerOutcome;
+    async fn run(&self, context: &mut AttemptContext<'_>) -> Result<Success, AttemptError>;
 }
 
 struct HandlerAdapter<C, H>(H, PhantomData<fn(C)>);
 
 #[async_trait]
 impl<C: Command, H: Handler<C>> ErasedHandler for HandlerAdapter<C, H> {
-    async fn run(&self, context: &mut AttemptContext<'_>) -> HandlerOutcome {
-        match serde_json::from_value(context.task.body.clone()) {
-            Ok(command) => self.0.run(command, context).await,
-            Err(error) => HandlerOutcome::Failed(new_outcome(
-                "unreadable_command",
-                format!("The command's body can't be read: {error}."),
-            )),
-        }
+    async fn run(&self, context: &mut AttemptContext<'_>) -> Result<Success, AttemptError> {
+        let command = serde_json::from_value(context.task.body.clone()).map_err(|error| {
+            let message = format!("The command's body can't be read: {error}.");
+            AttemptError::failed("unreadable_command", message)
+        })?;
+        self.0.run(command, context).await
     }
 }
 

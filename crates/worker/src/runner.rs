@@ -9,10 +9,11 @@ use crate::{
     registry::{ErasedHandler, Registry},
 };
 use engine::{
-    broker::Broker,
+    event_bus::EventBus,
     limiter::Limiters,
     relay::{self, RelayWaker},
     store::{QueueGeneration, Store},
+    task_queue::TaskQueue,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -22,8 +23,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Options {
     /// Store of the tasks.
     pub store: Store,
-    /// Broker whose queues are consumed.
-    pub broker: Arc<dyn Broker>,
+    /// Queues that are consumed.
+    pub task_queue: Arc<dyn TaskQueue>,
+    /// Bus of the facts that the worker commits.
+    pub event_bus: Arc<dyn EventBus>,
     /// Rate limiters of the upstreams.
     pub limiters: Limiters,
     /// Wakes the relay when tasks have become due.
@@ -47,7 +50,8 @@ struct RunnerShared {
     store: Store,
     claim_batcher: Batcher<ClaimOp>,
     finish_batcher: Batcher<FinishOp>,
-    broker: Arc<dyn Broker>,
+    task_queue: Arc<dyn TaskQueue>,
+    event_bus: Arc<dyn EventBus>,
     limiters: Limiters,
     relay_waker: RelayWaker,
     worker_name: String,
@@ -63,7 +67,8 @@ pub fn request_timeout(lease: Duration) -> Duration {
 /// Consumes the queues until `stop` is cancelled, then drains: attempts in progress
 /// finish, and nothing new is claimed.
 pub async fn run(options: Options, stop: CancellationToken) {
-    let Options { store, broker, limiters, relay_waker, registry, worker_name } = options;
+    let Options { store, task_queue, event_bus, limiters, relay_waker, registry, worker_name } =
+        options;
     let tracker = TaskTracker::new();
     // Concurrency slots are renewed until the last attempt has ended.
     let drained = CancellationToken::new();
@@ -74,12 +79,13 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let lease_duration = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
     let claim_batcher = Batcher::new(ClaimOp { store: store.clone(), worker: worker_name.clone() });
     let finish_batcher =
-        Batcher::new(FinishOp { store: store.clone(), broker: Arc::clone(&broker) });
+        Batcher::new(FinishOp { store: store.clone(), event_bus: Arc::clone(&event_bus) });
     let shared = Arc::new(RunnerShared {
         store,
         claim_batcher,
         finish_batcher,
-        broker,
+        task_queue,
+        event_bus,
         limiters,
         relay_waker,
         worker_name,
@@ -117,13 +123,15 @@ impl Consumer {
         while !stop.is_cancelled() {
             let start_consuming = async {
                 let queues = std::slice::from_ref(&self.queue);
-                if relay::declare_queues(&shared.store, shared.broker.as_ref(), queues).await? > 0 {
+                if relay::declare_queues(&shared.store, shared.task_queue.as_ref(), queues).await?
+                    > 0
+                {
                     shared.relay_waker.wake();
                 }
                 // Read before consuming, because messages that are found to be lost from
                 // now on may never reach this consumer.
                 let generation = shared.store.queue_generation(&self.queue).await?;
-                let deliveries = shared.broker.consume(&self.queue, self.prefetch).await?;
+                let deliveries = shared.task_queue.consume(&self.queue, self.prefetch).await?;
                 Ok::<_, relay::Error>((deliveries, generation))
             };
             match start_consuming.await {

@@ -164,7 +164,7 @@ impl OpenConnections {
         let Some((_, id)) = candidates.min() else { return false };
         if let Some(connection) = self.remove(address, id) {
             connection.end();
-            metrics::counter!("meanwhile_connections_evicted_total").increment(1);
+            metrics::counter!(contract::metric::CONNECTIONS_EVICTED).increment(1);
         }
         true
     }

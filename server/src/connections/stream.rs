@@ -81,7 +81,7 @@ impl MonitoredStream {
                     self.connection.set_blocked(true);
                 }
                 ready!(self.timeout.poll_expired(cx));
-                metrics::counter!("meanwhile_response_write_timeouts_total").increment(1);
+                metrics::counter!(contract::metric::RESPONSE_WRITE_TIMEOUTS).increment(1);
                 let error = "the client reads nothing of what is sent to it";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
             }

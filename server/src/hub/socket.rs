@@ -3,9 +3,12 @@
 use super::{Hub, SocketMessage, encode};
 use crate::session::{AuthMethod, CurrentUser};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use contract::websocket::{
-    ClientFrame, CloseCode, HELLO_TIMEOUT_MS, MAX_REPLAY_FACTS, PING_INTERVAL_S, PROTOCOL_VERSION,
-    ServerFrame,
+use contract::{
+    metric,
+    websocket::{
+        ClientFrame, CloseCode, HELLO_TIMEOUT_MS, MAX_REPLAY_FACTS, PING_INTERVAL_S,
+        PROTOCOL_VERSION, ServerFrame,
+    },
 };
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{
@@ -205,7 +208,7 @@ impl SocketSession {
 
     /// Reads from the store, because messages were missed; `reason` is a metric label.
     async fn resync(&mut self, reason: &'static str) -> Result<(), Closing> {
-        metrics::counter!("meanwhile_websocket_resyncs_total", "reason" => reason).increment(1);
+        metrics::counter!(metric::WEBSOCKET_RESYNCS, "reason" => reason).increment(1);
         // A sign-out may be among the missed messages.
         self.check_session().await?;
         self.catch_up().await
@@ -277,7 +280,7 @@ impl SocketSession {
     async fn send(&mut self, text: Utf8Bytes) -> Result<(), Closing> {
         match timeout(WRITE_TIMEOUT, self.socket.send(Message::Text(text))).await {
             Ok(Ok(())) => {
-                metrics::counter!("meanwhile_websocket_frames_sent_total").increment(1);
+                metrics::counter!(metric::WEBSOCKET_FRAMES_SENT).increment(1);
                 Ok(())
             }
             Ok(Err(_)) => Err(None),
@@ -301,7 +304,7 @@ fn store_failure(error: engine::store::Error) -> Closing {
 /// Closes `socket` with `code`.
 pub(super) async fn close(socket: &mut WebSocket, code: CloseCode) {
     let label = code.code().to_string();
-    metrics::counter!("meanwhile_websockets_closed_total", "code" => label).increment(1);
+    metrics::counter!(metric::WEBSOCKETS_CLOSED, "code" => label).increment(1);
     let frame = CloseFrame { code: code.code(), reason: Utf8Bytes::from_static("") };
     let _ = timeout(WRITE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
 }

@@ -2,7 +2,12 @@
 //! as much as one.
 
 use crate::hub::Hub;
-use engine::{broker::Broker, limiter::Limiters, store::Store};
+use contract::metric;
+use engine::{
+    limiter::Limiters,
+    store::Store,
+    task_queue::{self, TaskQueue},
+};
 use metrics::gauge;
 use std::{
     fmt::Debug,
@@ -22,7 +27,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// Components that the gauges are read from.
 pub struct GaugeSources {
     pub store: Store,
-    pub broker: Arc<dyn Broker>,
+    pub task_queue: Arc<dyn TaskQueue>,
     pub limiters: Limiters,
     /// Names of the queues.
     pub queues: Vec<String>,
@@ -37,9 +42,9 @@ pub(super) struct Gauges {
 impl Gauges {
     /// Also sets the gauges that never change: version and start time.
     pub fn new(sources: GaugeSources) -> Self {
-        gauge!("meanwhile_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        gauge!(metric::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        gauge!("process_start_time_seconds").set(now.as_secs_f64());
+        gauge!(metric::PROCESS_START_TIME_SECONDS).set(now.as_secs_f64());
         Self { sources, last_refresh: Mutex::default() }
     }
 
@@ -56,7 +61,7 @@ impl Gauges {
             record_up("limiter", self.refresh_upstreams()),
         );
         #[allow(clippy::cast_precision_loss)]
-        gauge!("meanwhile_websockets_open").set(self.sources.hub.socket_count() as f64);
+        gauge!(metric::WEBSOCKETS_OPEN).set(self.sources.hub.socket_count() as f64);
         refresh_process();
         *last = Some(Instant::now());
     }
@@ -64,7 +69,7 @@ impl Gauges {
     async fn refresh_backlog(&self) -> Result<(), engine::store::Error> {
         let store = &self.sources.store;
         let backlog = store.backlog().await?;
-        gauge!("meanwhile_jobs_running").set(f64::from(backlog.jobs));
+        gauge!(metric::JOBS_RUNNING).set(f64::from(backlog.jobs));
         for name in &self.sources.queues {
             // An empty queue has gauges, too.
             let queue = backlog.queues.get(name).cloned().unwrap_or_default();
@@ -73,26 +78,26 @@ impl Gauges {
                 ("published", queue.published),
                 ("running", queue.running),
             ] {
-                gauge!("meanwhile_tasks", "queue" => name.clone(), "state" => state)
+                gauge!(metric::TASKS, "queue" => name.clone(), "state" => state)
                     .set(f64::from(count));
             }
             let age = queue.due_since.map_or(0, |since| (store.now_ms() - since).max(0));
             #[allow(clippy::cast_precision_loss)]
-            gauge!("meanwhile_oldest_due_task_age_seconds", "queue" => name.clone())
+            gauge!(metric::OLDEST_DUE_TASK_AGE_SECONDS, "queue" => name.clone())
                 .set(age as f64 / 1000.0);
         }
         Ok(())
     }
 
-    async fn refresh_queues(&self) -> Result<(), engine::broker::Error> {
-        for name in &self.sources.queues {
-            let depth = self.sources.broker.queue_depth(name).await?;
+    async fn refresh_queues(&self) -> Result<(), task_queue::Error> {
+        for queue in &self.sources.queues {
+            let depth = self.sources.task_queue.queue_depth(queue).await?;
             #[allow(clippy::cast_precision_loss)]
-            for (metric, count) in [
-                ("meanwhile_queue_messages", depth.ready as f64),
-                ("meanwhile_queue_consumers", depth.consumers as f64),
+            for (name, count) in [
+                (metric::QUEUE_MESSAGES, depth.ready as f64),
+                (metric::QUEUE_CONSUMERS, depth.consumers as f64),
             ] {
-                gauge!(metric, "queue" => name.clone()).set(count);
+                gauge!(name, "queue" => queue.clone()).set(count);
             }
         }
         Ok(())
@@ -102,15 +107,15 @@ impl Gauges {
         let limiters = &self.sources.limiters;
         for (upstream, _) in limiters.upstream_limits() {
             let state = limiters.state(&upstream).await?;
-            for (metric, value) in [
+            for (name, value) in [
                 (
-                    "meanwhile_upstream_cooldown_seconds",
+                    metric::UPSTREAM_COOLDOWN_SECONDS,
                     state.cooldown_remaining.unwrap_or_default().as_secs_f64(),
                 ),
-                ("meanwhile_upstream_rate_limit", state.current_rate),
-                ("meanwhile_upstream_calls_in_flight", f64::from(state.in_flight)),
+                (metric::UPSTREAM_RATE_LIMIT, state.current_rate),
+                (metric::UPSTREAM_CALLS_IN_FLIGHT, f64::from(state.in_flight)),
             ] {
-                gauge!(metric, "upstream" => upstream.clone()).set(value);
+                gauge!(name, "upstream" => upstream.clone()).set(value);
             }
         }
         Ok(())
@@ -124,7 +129,7 @@ async fn record_up<E: Debug>(component: &'static str, read: impl Future<Output =
     if !up {
         tracing::debug!(component, result = ?answer, "the gauges of a component could not be refreshed");
     }
-    gauge!("meanwhile_up", "component" => component).set(f64::from(u8::from(up)));
+    gauge!(metric::UP, "component" => component).set(f64::from(u8::from(up)));
 }
 
 /// Reads memory and open files of this process from `/proc`, where there is one.
@@ -134,9 +139,9 @@ fn refresh_process() {
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     if let Some(kib) = kib {
-        gauge!("process_resident_memory_bytes").set((kib * 1024) as f64);
+        gauge!(metric::PROCESS_RESIDENT_MEMORY_BYTES).set((kib * 1024) as f64);
     }
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        gauge!("process_open_fds").set(open.count() as f64);
+        gauge!(metric::PROCESS_OPEN_FDS).set(open.count() as f64);
     }
 }

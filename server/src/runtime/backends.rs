@@ -1,13 +1,15 @@
-//! Store, broker and rate limiter, chosen by their URLs.
+//! Store, task queue, event bus and rate limiter, chosen by their URLs.
 
 use crate::config::{Config, ProcessRole};
 use anyhow::{Context, anyhow, bail, ensure};
 use engine::{
-    broker::{self, Broker, rabbitmq::RabbitMqBroker},
     clock,
     election::acquire_exclusive_lease,
+    event_bus::{EventBus, embedded::EmbeddedEventBus, rabbitmq::RabbitMqEventBus},
     limiter::{Limiters, RateLimiter, embedded, redis::RedisLimiter},
+    rabbitmq::RabbitMqServer,
     store::{self, OpenFailure, Store},
+    task_queue::{TaskQueue, embedded::EmbeddedTaskQueue, rabbitmq::RabbitMqTaskQueue},
 };
 use std::{
     fs::{File, TryLockError},
@@ -19,10 +21,11 @@ use std::{
 /// URL of an in-process broker or rate limiter.
 pub const EMBEDDED: &str = "embedded:";
 
-/// Store, broker and rate limiters of this process.
+/// Store, queues, event bus and rate limiters of this process.
 pub struct Backends {
     pub store: Store,
-    pub broker: Arc<dyn Broker>,
+    pub task_queue: Arc<dyn TaskQueue>,
+    pub event_bus: Arc<dyn EventBus>,
     pub limiters: Limiters,
     /// Whether no other process may use this database, because the queues are inside
     /// this one. Tasks that the previous process left running then have no worker.
@@ -46,21 +49,32 @@ impl Backends {
             .context("can't open the database: is MEANWHILE_DATABASE right, and does it run?")?
             .with_lease_ms(i64::from(config.lease_s) * 1000)
             .with_open_limits(config.open_limits.into());
-        let broker: Arc<dyn Broker> = match &*config.broker {
-            EMBEDDED => Arc::new(broker::embedded::EmbeddedBroker::default()),
-            url => {
-                let rabbit = RabbitMqBroker::new(url).context("MEANWHILE_BROKER can't be read")?;
-                let works_only = config.role == Some(ProcessRole::Work);
-                Arc::new(if works_only { rabbit.worker_only() } else { rabbit })
-            }
-        };
+        let (task_queue, event_bus) = open_broker(config)?;
         let limiter: Arc<dyn RateLimiter> = match &*config.limiter {
             EMBEDDED => Arc::new(embedded::EmbeddedLimiter::default()),
             url => Arc::new(RedisLimiter::new(url).context("MEANWHILE_LIMITER can't be read")?),
         };
         let limiters = Limiters::new(limiter, Some(store.clone()));
-        Ok(Self { store, broker, limiters, owns_database: &*config.broker == EMBEDDED })
+        let owns_database = &*config.broker == EMBEDDED;
+        Ok(Self { store, task_queue, event_bus, limiters, owns_database })
     }
+}
+
+/// Opens the task queue and the event bus, which use one broker.
+///
+/// # Errors
+/// The URL can't be parsed.
+fn open_broker(config: &Config) -> anyhow::Result<(Arc<dyn TaskQueue>, Arc<dyn EventBus>)> {
+    if &*config.broker == EMBEDDED {
+        let event_bus = Arc::new(EmbeddedEventBus::default());
+        return Ok((Arc::new(EmbeddedTaskQueue::default()), event_bus));
+    }
+    let server = RabbitMqServer::new(&config.broker).context("MEANWHILE_BROKER can't be read")?;
+    let mut event_bus = RabbitMqEventBus::new(server.clone());
+    if config.role == Some(ProcessRole::Work) {
+        event_bus = event_bus.worker_only();
+    }
+    Ok((Arc::new(RabbitMqTaskQueue::new(server)), Arc::new(event_bus)))
 }
 
 /// Rejects combinations of options that can't work.

@@ -5,13 +5,15 @@ use contract::{
     JobId, TokenId, UserId,
     api::Outcome,
     command::ProductUpload,
-    envelope::Dispatch,
+    envelope::CommandMessage,
     product::{Price, Product},
     state::JobKind,
 };
 use engine::{
     clock::SystemClock,
-    store::{AttemptOutcome, Claim, FinishAttempt, NewJob, NewTask, RoundRobin, Store},
+    store::{
+        AttemptError, AttemptOutcome, Claim, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
+    },
 };
 use sea_orm::{ConnectionTrait, Database, Statement};
 use sha2::{Digest, Sha256};
@@ -93,7 +95,7 @@ pub fn new_upload_job(user: UserId, name: &str, channels: &[&str]) -> NewJob {
 }
 
 /// Claims a task and finishes it with this outcome.
-async fn finish_task(store: &Store, due: &Dispatch, outcome: AttemptOutcome) {
+async fn finish_task(store: &Store, due: &CommandMessage, outcome: AttemptOutcome) {
     let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap() else {
         panic!("not claimed");
     };
@@ -106,10 +108,9 @@ async fn finish_task(store: &Store, due: &Dispatch, outcome: AttemptOutcome) {
 /// first fails, the second needs review.
 pub async fn finish_two_tasks(store: &Store, message: &str) {
     let outcome = Outcome { code: "x".into(), message: message.into(), reference: None };
-    for outcome in [
-        AttemptOutcome::Failed { outcome: outcome.clone() },
-        AttemptOutcome::NeedsReview { outcome },
-    ] {
+    for outcome in
+        [Err(AttemptError::Failed(outcome.clone())), Err(AttemptError::NeedsReview(outcome))]
+    {
         let due = store
             .due_tasks("meanwhile.q.product.upload.acme.v1", 1, &RoundRobin::default())
             .await
@@ -150,7 +151,7 @@ pub async fn create_failed_job(store: &Store, user: UserId, rows: u32, text: &st
         for task in &due.tasks {
             let message = format!("{channel} says no.");
             let outcome = Outcome { code: "x".into(), message, reference: None };
-            finish_task(store, task, AttemptOutcome::Failed { outcome }).await;
+            finish_task(store, task, Err(AttemptError::Failed(outcome))).await;
         }
     }
     job

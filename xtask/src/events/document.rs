@@ -43,7 +43,7 @@ cause.
 - **Unreadable messages** are written to `rejected_messages` with the reason, then acknowledged.
 - **Facts** are entries of their user's journal. `seq` counts from 1 without gaps, and is assigned in
   the commit that makes the change. A fact carries the absolute new state and the job's counters, so
-  applying it twice is harmless. Facts reach the hubs through the exchange `meanwhile.facts`, routed
+  applying it twice is harmless. Facts reach the hubs through the exchange `meanwhile.hub_events`, routed
   by their kind; several of one commit form a batch (`application/cloudevents-batch+json`). Facts may
   get lost on this way; a reader that sees a gap in `seq` reads the journal. A browser receives a
   fact as one frame of `/ws`, with its fields beside `\"type\":\"fact\"`.

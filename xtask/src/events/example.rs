@@ -6,7 +6,7 @@ use contract::{
     JobId, TaskId, UserId,
     api::{Job, Notification, Outcome, Task, WaitReason, WaitingFor},
     command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
-    envelope::Dispatch,
+    envelope::CommandMessage,
     fact::{Fact, FactData, FactKind},
     product::{Price, Product, Variant},
     state::{Counts, JobKind, JobState, TaskState},
@@ -62,7 +62,7 @@ fn command_example<C: Command + JsonSchema>(
     queue: String,
     command: &C,
 ) -> anyhow::Result<CommandExample> {
-    let dispatch = Dispatch {
+    let message = CommandMessage {
         task: TASK_ID,
         job: JOB_ID,
         user: UserId(id(0x01)),
@@ -73,7 +73,7 @@ fn command_example<C: Command + JsonSchema>(
         traceparent: None,
         body: serde_json::to_value(command)?,
     };
-    let message = serde_json::from_slice(&dispatch.encode(CREATED_AT)?)?;
+    let message = serde_json::from_slice(&message.encode(CREATED_AT)?)?;
     Ok(CommandExample { queue, body: schema_for!(C), message })
 }
 

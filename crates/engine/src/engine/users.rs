@@ -3,7 +3,7 @@
 
 use super::Engine;
 use crate::{
-    broker::HubEvent,
+    event_bus::HubEvent,
     store::{Actor, Error, LinkPurpose},
 };
 use contract::{TokenId, UserId};
@@ -18,7 +18,7 @@ impl Engine {
         let actor = actor.into();
         let by = actor.user;
         self.store.disable_user(actor, user).await?;
-        self.broker.broadcast(HubEvent::SignedOut { user, session: None });
+        self.event_bus.broadcast(HubEvent::SignedOut { user, session: None });
         tracing::info!(%by, %user, "an account was disabled");
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Engine {
     ) -> Result<UserId, Error> {
         let (purpose, user) = self.store.redeem_link(token_hash, password_hash).await?;
         if purpose == LinkPurpose::PasswordReset {
-            self.broker.broadcast(HubEvent::SignedOut { user, session: None });
+            self.event_bus.broadcast(HubEvent::SignedOut { user, session: None });
         }
         tracing::info!(%user, ?purpose, "a one-time link was used");
         Ok(user)
@@ -108,7 +108,7 @@ impl Engine {
 
     fn broadcast_sessions_ended(&self, user: UserId, sessions: Vec<String>) {
         for session in sessions {
-            self.broker.broadcast(HubEvent::SignedOut { user, session: Some(session) });
+            self.event_bus.broadcast(HubEvent::SignedOut { user, session: Some(session) });
         }
     }
 }

@@ -2,8 +2,8 @@
 //! expires.
 
 use super::{
-    Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, NewTask, Store, UserFacts, commit, query_all,
-    retry_on_contention,
+    AttemptError, AttemptOutcome, Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, Store, Success, UserFacts,
+    attempt_outcome, commit, query_all, retry_on_contention,
     transition::{self, LockedTask, Transition},
 };
 use contract::{
@@ -11,74 +11,7 @@ use contract::{
     api::{Outcome, WaitReason, WaitingFor},
     state::TaskState,
 };
-use serde_json::Value as Json;
-use std::collections::HashMap;
-
-/// Outcome of an attempt, as its worker reports it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AttemptOutcome {
-    /// The effect happened.
-    Succeeded {
-        /// Result for people and the journal.
-        outcome: Outcome,
-        /// Tasks that this one causes.
-        follow_ups: Vec<NewTask>,
-    },
-    /// Failed for good: another attempt would end the same way.
-    Failed {
-        /// Reason for people and the journal.
-        outcome: Outcome,
-    },
-    /// Failed, and worth another attempt until all are used.
-    Retry {
-        /// Reason for people and the journal.
-        outcome: Outcome,
-        /// Whether the call may have had its effect.
-        outcome_unknown: bool,
-    },
-    /// Waits, which is nobody's fault and costs no attempt: the upstream is in
-    /// cooldown, or a machine is starting.
-    Wait {
-        /// Reason for people and the journal.
-        outcome: Outcome,
-        /// What the task waits for.
-        waiting_for: WaitingFor,
-        /// End of the wait, UTC ms.
-        until: i64,
-        /// Value that the next claim receives; `None` keeps the last one.
-        checkpoint: Option<Json>,
-        /// Whether the attempt is worth an entry among the attempts.
-        record_attempt: bool,
-    },
-    /// Nothing can determine whether the effect happened.
-    NeedsReview {
-        /// Reason for people and the journal.
-        outcome: Outcome,
-    },
-}
-
-impl AttemptOutcome {
-    /// Sanitizes texts of external services for storage.
-    fn clean(self) -> Self {
-        match self {
-            Self::Succeeded { outcome, follow_ups } => {
-                Self::Succeeded { outcome: outcome.clean(), follow_ups }
-            }
-            Self::Failed { outcome } => Self::Failed { outcome: outcome.clean() },
-            Self::Retry { outcome, outcome_unknown } => {
-                Self::Retry { outcome: outcome.clean(), outcome_unknown }
-            }
-            Self::Wait { outcome, waiting_for, until, checkpoint, record_attempt } => Self::Wait {
-                outcome: outcome.clean(),
-                waiting_for: waiting_for.clean(),
-                until,
-                checkpoint,
-                record_attempt,
-            },
-            Self::NeedsReview { outcome } => Self::NeedsReview { outcome: outcome.clean() },
-        }
-    }
-}
+use std::{collections::HashMap, time::Duration};
 
 /// A worker's report that an attempt has ended, which also ends the claim.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,7 +49,7 @@ enum EndReason {
 impl From<FinishAttempt> for EndedClaim {
     fn from(finish: FinishAttempt) -> Self {
         let FinishAttempt { task, fence, worker, outcome } = finish;
-        Self { task, fence, worker, reason: EndReason::Reported(outcome.clean()) }
+        Self { task, fence, worker, reason: EndReason::Reported(attempt_outcome::clean(outcome)) }
     }
 }
 
@@ -215,25 +148,33 @@ impl Store {
         worker: String,
     ) -> Transition {
         let recorded_worker = Some(worker);
+        let end_of = |wait: Duration| {
+            now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+        };
+        let deferred = |until| Transition {
+            run_after: until,
+            refund_attempt: true,
+            ..Transition::to(TaskState::Queued)
+        };
         match outcome {
-            AttemptOutcome::Succeeded { outcome, follow_ups } => Transition {
+            Ok(Success { outcome, follow_ups }) => Transition {
                 outcome: Some(outcome),
                 follow_ups,
                 recorded_worker,
                 ..Transition::to(TaskState::Succeeded)
             },
-            AttemptOutcome::Failed { outcome } => Transition {
+            Err(AttemptError::Failed(outcome)) => Transition {
                 outcome: Some(outcome),
                 recorded_worker,
                 ..Transition::to(TaskState::Failed)
             },
-            AttemptOutcome::NeedsReview { outcome } => Transition {
+            Err(AttemptError::NeedsReview(outcome)) => Transition {
                 outcome: Some(outcome),
                 outcome_unknown: true,
                 recorded_worker,
                 ..Transition::to(TaskState::NeedsReview)
             },
-            AttemptOutcome::Retry { outcome, outcome_unknown } if attempt >= MAX_ATTEMPTS => {
+            Err(AttemptError::Retry { outcome, outcome_unknown }) if attempt >= MAX_ATTEMPTS => {
                 Transition {
                     outcome: Some(outcome),
                     outcome_unknown,
@@ -245,7 +186,7 @@ impl Store {
                     })
                 }
             }
-            AttemptOutcome::Retry { outcome, outcome_unknown } => {
+            Err(AttemptError::Retry { outcome, outcome_unknown }) => {
                 let until = now + self.back_off(attempt);
                 let reason = if outcome_unknown { WaitReason::Checking } else { WaitReason::Retry };
                 Transition {
@@ -261,15 +202,41 @@ impl Store {
                     ..Transition::to(TaskState::Queued)
                 }
             }
-            AttemptOutcome::Wait { outcome, waiting_for, until, checkpoint, record_attempt } => {
+            Err(AttemptError::Cooldown { outcome, wait }) => {
+                let until = end_of(wait);
                 Transition {
+                    waiting_for: Some(WaitingFor {
+                        reason: WaitReason::Cooldown,
+                        until: Some(until),
+                        detail: Some(outcome.message.clone()),
+                    }),
                     outcome: Some(outcome),
-                    waiting_for: Some(waiting_for),
-                    run_after: until,
-                    checkpoint,
-                    refund_attempt: true,
+                    recorded_worker,
+                    ..deferred(until)
+                }
+            }
+            Err(AttemptError::NoRatePermit { reason, wait }) => {
+                let until = end_of(wait);
+                Transition {
+                    waiting_for: Some(WaitingFor { reason, until: Some(until), detail: None }),
+                    outcome: Some(new_outcome(
+                        "no_rate_permit",
+                        "Waiting for the next rate permit.",
+                    )),
+                    ..deferred(until)
+                }
+            }
+            Err(AttemptError::Wait { outcome, reason, wait, checkpoint, record_attempt }) => {
+                Transition {
+                    waiting_for: Some(WaitingFor {
+                        reason,
+                        until: None,
+                        detail: Some(outcome.message.clone()),
+                    }),
+                    outcome: Some(outcome),
+                    checkpoint: Some(checkpoint),
                     recorded_worker: recorded_worker.filter(|_| record_attempt),
-                    ..Transition::to(TaskState::Queued)
+                    ..deferred(end_of(wait))
                 }
             }
         }

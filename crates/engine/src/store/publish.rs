@@ -6,7 +6,7 @@ use super::{
     row_set::{ColumnType, MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of},
     transition::{lock_tasks, write},
 };
-use contract::{JobId, TaskId, UserId, envelope::Dispatch, state::TaskState, text};
+use contract::{JobId, TaskId, UserId, envelope::CommandMessage, state::TaskState, text};
 use sea_orm::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ const MAX_JOBS_MARKED_READY: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub struct DueTasks {
     /// The tasks, in the order of publication.
-    pub tasks: Vec<Dispatch>,
+    pub tasks: Vec<CommandMessage>,
     /// Jobs without further due tasks once these are published; pass them to
     /// [`Store::mark_published`].
     pub exhausted_jobs: Vec<ExhaustedJob>,
@@ -56,16 +56,16 @@ pub struct RoundRobin {
 
 impl RoundRobin {
     /// Records that these had their turn, in this order.
-    pub fn record_turns(&mut self, due: &[Dispatch]) {
-        for dispatch in due {
-            self.last_user = Some(dispatch.user);
-            self.last_jobs.insert(dispatch.user, dispatch.job);
+    pub fn record_turns(&mut self, due: &[CommandMessage]) {
+        for message in due {
+            self.last_user = Some(message.user);
+            self.last_jobs.insert(message.user, message.job);
         }
     }
 }
 
-/// Columns of a [`Dispatch`], and those that order it.
-const DISPATCH_COLUMNS: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
+/// Columns of a [`CommandMessage`], and those that order it.
+const MESSAGE_COLUMNS: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
     t.traceparent, t.body, t.run_after, t.row_no";
 
 impl Store {
@@ -234,7 +234,7 @@ impl Store {
     ) -> Result<BTreeMap<Uuid, VecDeque<JobDueTasks>>, Error> {
         let due_tasks_of = |job: &str| {
             format!(
-                "SELECT {DISPATCH_COLUMNS} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
+                "SELECT {MESSAGE_COLUMNS} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
                  AND t.state = 'queued' AND t.published_at IS NULL AND t.run_after <= $2 \
                  AND (SELECT 1 FROM jobs o WHERE o.id = {job} AND o.state = 'running' \
                  AND o.paused = 0 AND o.cancel_requested = 0) IS NOT NULL \
@@ -243,13 +243,13 @@ impl Store {
         };
         let first: [Value; 3] =
             [queue.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-        let mut tasks: HashMap<Uuid, VecDeque<Dispatch>> = HashMap::with_capacity(jobs.len());
-        let mut found: Vec<Dispatch> = Vec::new();
+        let mut tasks: HashMap<Uuid, VecDeque<CommandMessage>> = HashMap::with_capacity(jobs.len());
+        let mut found: Vec<CommandMessage> = Vec::new();
         if self.is_sqlite() {
             let sql = due_tasks_of("$4");
             for ready in jobs {
                 let values = first.iter().cloned().chain([ready.job.into()]);
-                found.extend(rows::<Dispatch, _>(&self.reader, &sql, values).await?);
+                found.extend(rows::<CommandMessage, _>(&self.reader, &sql, values).await?);
             }
         } else {
             let sql = format!(
@@ -261,7 +261,7 @@ impl Store {
             for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
                 let ids = id_list(jobs.iter().map(|ready| ready.job));
                 let values = first.iter().cloned().chain([ids]);
-                found.extend(rows::<Dispatch, _>(&self.reader, &sql, values).await?);
+                found.extend(rows::<CommandMessage, _>(&self.reader, &sql, values).await?);
             }
         }
         for task in found {
@@ -358,7 +358,7 @@ impl Store {
     }
 }
 
-impl FromRow for Dispatch {
+impl FromRow for CommandMessage {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             task: row.get("id")?,
@@ -388,7 +388,7 @@ impl FromRow for ReadyJob {
 #[derive(Clone)]
 struct JobDueTasks {
     job: Uuid,
-    tasks: VecDeque<Dispatch>,
+    tasks: VecDeque<CommandMessage>,
     /// Whether there may be more.
     is_truncated: bool,
 }
@@ -398,12 +398,12 @@ fn find_exhausted_jobs(
     queue: &str,
     lists: &BTreeMap<Uuid, VecDeque<JobDueTasks>>,
     jobs: &[ReadyJob],
-    chosen: &[Dispatch],
+    chosen: &[CommandMessage],
 ) -> Vec<ExhaustedJob> {
     let versions: HashMap<_, _> = jobs.iter().map(|ready| (ready.job, ready.version)).collect();
     let mut count: HashMap<JobId, usize> = HashMap::new();
-    for dispatch in chosen {
-        *count.entry(dispatch.job).or_default() += 1;
+    for message in chosen {
+        *count.entry(message.job).or_default() += 1;
     }
     let mut exhausted = Vec::new();
     for list in lists.values().flatten() {
@@ -424,7 +424,7 @@ fn round_robin(
     users: BTreeMap<Uuid, VecDeque<JobDueTasks>>,
     capacity: usize,
     turns: &RoundRobin,
-) -> Option<Vec<Dispatch>> {
+) -> Option<Vec<CommandMessage>> {
     let mut turn: VecDeque<_> = users.into_iter().collect();
     for (user, jobs) in &mut turn {
         if let Some(last) = turns.last_jobs.get(&UserId(*user)) {
@@ -462,7 +462,7 @@ mod tests {
     use serde_json::Value as Json;
 
     fn tasks(user: u128, job: u128, count: usize) -> JobDueTasks {
-        let dispatch = |n| Dispatch {
+        let message = |n| CommandMessage {
             task: TaskId(Uuid::from_u128(job * 100 + n as u128)),
             job: JobId(Uuid::from_u128(job)),
             user: UserId(Uuid::from_u128(user)),
@@ -475,7 +475,7 @@ mod tests {
         };
         JobDueTasks {
             job: Uuid::from_u128(job),
-            tasks: (0..count).map(dispatch).collect(),
+            tasks: (0..count).map(message).collect(),
             is_truncated: false,
         }
     }
@@ -491,7 +491,7 @@ mod tests {
             round_robin(users.clone(), 6, &RoundRobin { last_user: user, ..RoundRobin::default() })
                 .unwrap()
                 .iter()
-                .map(|dispatch| dispatch.job.0.as_u128())
+                .map(|message| message.job.0.as_u128())
                 .collect()
         };
         assert_eq!(jobs(None), [10, 20, 11, 20, 10, 10]);
@@ -510,7 +510,7 @@ mod tests {
         for _ in 0..6 {
             let due = round_robin(users.clone(), 1, &turns).unwrap();
             turns.record_turns(&due);
-            jobs.extend(due.iter().map(|dispatch| dispatch.job.0.as_u128()));
+            jobs.extend(due.iter().map(|message| message.job.0.as_u128()));
         }
         assert_eq!(jobs, [10, 20, 11, 20, 10, 20]);
     }

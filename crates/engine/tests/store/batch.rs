@@ -5,11 +5,13 @@ use crate::world::{
 };
 use contract::{
     api::Role,
-    envelope::Dispatch,
+    envelope::CommandMessage,
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{AttemptOutcome, Claim, ClaimedTask, DEFAULT_LEASE_MS, JobControl, RoundRobin};
+use engine::store::{
+    AttemptError, AttemptOutcome, Claim, ClaimedTask, DEFAULT_LEASE_MS, JobControl, RoundRobin,
+};
 
 async fn claim(world: &World, count: usize) -> Vec<ClaimedTask> {
     let mut claimed = Vec::with_capacity(count);
@@ -20,7 +22,7 @@ async fn claim(world: &World, count: usize) -> Vec<ClaimedTask> {
 }
 
 fn retry() -> AttemptOutcome {
-    AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown: false }
+    Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false })
 }
 
 pub async fn a_batch_of_finishes_is_one_commit_with_facts_for_each(world: World) {
@@ -98,7 +100,7 @@ pub async fn a_claim_is_finished_only_once(world: World) {
     assert!(matches!(&ended[..], [Ok(None), Ok(Some(_))]), "{ended:?}");
     world.clock.advance(2_000);
     let claimed = world.claim_next().await.unwrap();
-    let failed = AttemptOutcome::Failed { outcome: outcome("rejected") };
+    let failed = Err(AttemptError::Failed(outcome("rejected")));
     let twice = vec![finish(&claimed, success()), finish(&claimed, failed)];
     let ended = world.store.finish(twice).await;
     assert_eq!(fact_kinds(ended[0].as_ref().unwrap().as_ref()), [FactKind::TaskSucceeded]);
@@ -138,7 +140,7 @@ pub async fn a_batch_claim_reports_each_task_separately(world: World) {
     store.control_job(world.user, paused, JobControl::Pause).await.unwrap();
 
     // The delivery of SKU-4 is stale.
-    let stale = |due: &Dispatch| if sku(&due.body) == "SKU-4" { 77 } else { due.fence };
+    let stale = |due: &CommandMessage| if sku(&due.body) == "SKU-4" { 77 } else { due.fence };
     let mut batch: Vec<_> = due.iter().map(|due| (due.task, stale(due))).collect();
     batch.push(batch[0]);
     batch.push((batch[1].0, 77));

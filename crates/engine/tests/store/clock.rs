@@ -2,7 +2,7 @@
 
 use crate::world::{QUEUE, World, new_job, new_upload_job, outcome, task};
 use contract::{UserId, state::JobState};
-use engine::store::{AttemptOutcome, Claim, DEFAULT_LEASE_MS, RoundRobin, Store};
+use engine::store::{AttemptError, Claim, DEFAULT_LEASE_MS, RoundRobin, Store};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Maximum back-off after a first attempt, in milliseconds.
@@ -17,7 +17,7 @@ pub async fn delays_survive_a_clock_that_was_set_back(world: World) {
     assert_eq!(world.store.sync_clock().await.unwrap(), None);
     world.store.accept(new_upload_job(world.user, 4)).await.unwrap();
     let retried = world.claim_next().await.unwrap();
-    let retry = AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown: false };
+    let retry = Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false });
     world.finish(&retried, retry).await;
     let running = world.claim_next().await.unwrap();
     let published =

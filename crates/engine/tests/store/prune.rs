@@ -5,7 +5,7 @@ use contract::{
     api::{RetryRequest, Role},
     state::JobState,
 };
-use engine::store::{AttemptOutcome, Error, JobControl, PrunedRows, Retention};
+use engine::store::{AttemptError, Error, JobControl, PrunedRows, Retention};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -77,7 +77,7 @@ pub async fn a_job_and_its_rows_are_deleted_90_days_after_its_end(world: World) 
 pub async fn a_job_that_was_retried_is_kept(world: World) {
     let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     let claimed = world.claim_next().await.unwrap();
-    world.finish(&claimed, AttemptOutcome::Failed { outcome: outcome("rejected") }).await;
+    world.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
     world.clock.advance(89 * DAY);
     world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
     world.clock.advance(89 * DAY);

@@ -9,7 +9,7 @@ use contract::{
     state::{JobState, TaskState},
 };
 use engine::store::{
-    AttemptOutcome, Claim, ClaimedTask, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits,
+    AttemptError, Claim, ClaimedTask, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits,
     RoundRobin, Store,
 };
 
@@ -155,7 +155,8 @@ pub async fn a_concurrent_finish_and_cancel_stay_consistent(world: World) {
         let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
         let retried = world.claim_next().await.unwrap();
         let succeeded = world.claim_next().await.unwrap();
-        let retry = AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown: false };
+        let retry =
+            Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false });
         let finishes = vec![finish(&retried, retry), finish(&succeeded, success())];
         let (ended, cancelled) = tokio::join!(
             world.store.finish(finishes),
@@ -174,7 +175,7 @@ pub async fn a_concurrent_retry_and_cancel_stay_consistent(world: World) {
     for _ in 0..ROUNDS {
         let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
         let failed = world.claim_next().await.unwrap();
-        world.finish(&failed, AttemptOutcome::Failed { outcome: outcome("rejected") }).await;
+        world.finish(&failed, Err(AttemptError::Failed(outcome("rejected")))).await;
         let all = RetryRequest::default();
         let (retried, cancelled) = tokio::join!(
             world.store.retry_failed_tasks(world.user, job, &all),
@@ -231,9 +232,7 @@ pub async fn concurrent_resolutions_of_one_task_apply_once(world: World) {
     for _ in 0..ROUNDS {
         world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
         let claimed = world.claim_next().await.unwrap();
-        world
-            .finish(&claimed, AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") })
-            .await;
+        world.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
         let (a, b) = tokio::join!(
             world.store.resolve_task(world.user, claimed.task, Resolution::Succeeded),
             world.other_store.resolve_task(world.user, claimed.task, Resolution::Retry)
@@ -256,8 +255,8 @@ pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
             let Some(first) = due.first() else { return finished };
             let Some(claimed) = claim(store, first.task, first.fence, "w").await else { continue };
             let outcome_of_row = match claimed.row % 3 {
-                0 => AttemptOutcome::Failed { outcome: outcome("rejected") },
-                1 => AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") },
+                0 => Err(AttemptError::Failed(outcome("rejected"))),
+                1 => Err(AttemptError::NeedsReview(outcome("outcome_unknown"))),
                 _ => success(),
             };
             let facts =

@@ -3,10 +3,13 @@
 use crate::world::{World, new_upload_job, outcome};
 use contract::{
     JobId, TaskId,
-    api::{Resolution, RetryRequest, WaitReason, WaitingFor},
+    api::{Resolution, RetryRequest, WaitReason},
     state::{JobState, TaskState},
 };
-use engine::store::{AttemptOutcome, Claim, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits};
+use engine::store::{
+    AttemptError, AttemptOutcome, Claim, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits,
+};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(world: World) {
@@ -15,7 +18,7 @@ pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(world: World) 
     let ids: Vec<_> = store.tasks(world.user, job, None, 2).await.unwrap();
     for task in &ids {
         let Claim::Claimed(claimed) = store.claim(task.id, 0, "w").await.unwrap() else { panic!() };
-        world.finish(&claimed, AttemptOutcome::Failed { outcome: outcome("rejected") }).await;
+        world.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
     }
     let which = |tasks| RetryRequest { tasks: Some(tasks), ..RetryRequest::default() };
     let none = store.retry_failed_tasks(world.user, job, &which(Vec::new())).await;
@@ -36,20 +39,17 @@ pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(world: World) 
 pub async fn a_retry_clears_the_checkpoint(world: World) {
     let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     let first = world.claim_next().await.unwrap();
-    let until = world.store.now_ms();
-    let waiting_for = WaitingFor { reason: WaitReason::Machine, until: Some(until), detail: None };
-    let checkpoint = Some(serde_json::json!({ "saved": true }));
-    let wait = AttemptOutcome::Wait {
+    let wait = AttemptError::Wait {
         outcome: outcome("starting"),
-        waiting_for,
-        until,
-        checkpoint,
+        reason: WaitReason::Machine,
+        wait: Duration::ZERO,
+        checkpoint: serde_json::json!({ "saved": true }),
         record_attempt: true,
     };
-    world.finish(&first, wait).await;
+    world.finish(&first, Err(wait)).await;
     let second = world.claim_next().await.unwrap();
     assert!(second.checkpoint.is_some());
-    world.finish(&second, AttemptOutcome::Failed { outcome: outcome("rejected") }).await;
+    world.finish(&second, Err(AttemptError::Failed(outcome("rejected")))).await;
     world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
     assert_eq!(world.claim_next().await.unwrap().checkpoint, None);
 }
@@ -71,14 +71,10 @@ pub async fn retries_and_resolutions_count_against_the_open_limits(world: World)
         other => panic!("{:?}", other.map(drop)),
     };
     let failed = store.accept(new_upload_job(user, 10)).await.unwrap().job.id;
-    finish_all(&world, failed, AttemptOutcome::Failed { outcome: outcome("rejected") }).await;
+    finish_all(&world, failed, Err(AttemptError::Failed(outcome("rejected")))).await;
     let unknown_job = store.accept(new_upload_job(user, 1)).await.unwrap().job.id;
-    finish_all(
-        &world,
-        unknown_job,
-        AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") },
-    )
-    .await;
+    finish_all(&world, unknown_job, Err(AttemptError::NeedsReview(outcome("outcome_unknown"))))
+        .await;
     let unknown_task = store.tasks(user, unknown_job, None, 1).await.unwrap()[0].id;
     let full = store.accept(new_upload_job(user, 10)).await.unwrap().job.id;
 
@@ -116,7 +112,7 @@ pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(world:
     let user = world.user;
     for round in 0..10 {
         let job = world.store.accept(new_upload_job(user, 5)).await.unwrap().job.id;
-        finish_all(&world, job, AttemptOutcome::Failed { outcome: outcome("rejected") }).await;
+        finish_all(&world, job, Err(AttemptError::Failed(outcome("rejected")))).await;
         let max = OpenLimits { tasks: 5, ..DEFAULT_OPEN_LIMITS };
         let (store, other) = (
             world.store.clone().with_open_limits(max),

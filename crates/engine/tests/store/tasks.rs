@@ -8,7 +8,7 @@ use contract::{
     state::{JobState, TaskState},
 };
 use engine::store::{
-    AttemptOutcome, Claim, DEFAULT_LEASE_MS, Error, JobControl, MAX_LEASE_LOSSES, RoundRobin,
+    AttemptError, Claim, DEFAULT_LEASE_MS, Error, JobControl, MAX_LEASE_LOSSES, RoundRobin,
 };
 
 pub async fn a_job_runs_to_its_end(world: World) {
@@ -61,7 +61,8 @@ pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(world: Wo
     for attempt in 1..=6 {
         let claimed = world.claim_next().await.unwrap();
         assert_eq!(claimed.attempt, attempt);
-        let retry = AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown: false };
+        let retry =
+            Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false });
         world.finish(&claimed, retry).await;
         world.clock.advance(600_001);
     }
@@ -109,9 +110,7 @@ pub async fn a_person_resolves_a_task_that_needs_review(world: World) {
     let job = world.store.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
     for resolution in [Resolution::Succeeded, Resolution::Retry] {
         let claimed = world.claim_next().await.unwrap();
-        world
-            .finish(&claimed, AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") })
-            .await;
+        world.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
         world.store.resolve_task(world.user, claimed.task, resolution).await.unwrap();
     }
     let again = world.claim_next().await.unwrap();
@@ -148,9 +147,7 @@ pub async fn resolving_a_task_does_not_undo_a_cancel(world: World) {
     let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
     let needs_review = world.claim_next().await.unwrap();
     let running = world.claim_next().await.unwrap();
-    world
-        .finish(&needs_review, AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") })
-        .await;
+    world.finish(&needs_review, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
     world.store.control_job(world.user, job, JobControl::Cancel).await.unwrap();
     let again = world.store.resolve_task(world.user, needs_review.task, Resolution::Retry).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");

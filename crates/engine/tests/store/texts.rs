@@ -3,10 +3,11 @@
 
 use crate::world::{World, new_job, new_upload_job, outcome, task};
 use contract::{
-    api::{GridFilter, Outcome, RetryRequest, Role, WaitReason, WaitingFor},
+    api::{GridFilter, Outcome, RetryRequest, Role},
     state::TaskState,
 };
-use engine::store::{AttemptOutcome, Error, GridQuery, JobQuery};
+use engine::store::{AttemptError, Error, GridQuery, JobQuery};
+use std::time::Duration;
 
 pub async fn texts_that_cannot_be_stored_are_refused_whole(world: World) {
     let (store, user) = (&world.store, world.user);
@@ -59,34 +60,22 @@ pub async fn texts_of_outside_services_are_sanitized_and_truncated(world: World)
         message: format!("no\0 {}", "m".repeat(1_000_000)),
         reference: Some("r\u{1b}".repeat(1_000_000)),
     };
-    let waiting_for = WaitingFor {
-        reason: WaitReason::Cooldown,
-        until: None,
-        detail: Some(format!("w\0{}", "d".repeat(1_000_000))),
-    };
     let claimed = world.claim_next().await.unwrap();
-    let until = store.now_ms();
-    let wait = AttemptOutcome::Wait {
-        outcome: outcome_text.clone(),
-        waiting_for,
-        until,
-        checkpoint: None,
-        record_attempt: true,
-    };
-    world.finish(&claimed, wait).await;
+    let cooldown = AttemptError::Cooldown { outcome: outcome_text.clone(), wait: Duration::ZERO };
+    world.finish(&claimed, Err(cooldown)).await;
     let waits = store.tasks(user, job, None, 1).await.unwrap().remove(0);
     let detail = waits.waiting_for.unwrap().detail.unwrap();
-    assert_eq!((&detail[..4], detail.chars().count()), ("w\u{fffd}", 1_000));
+    assert_eq!((&detail[..5], detail.chars().count()), ("no\u{fffd}", 1_000));
 
     let claimed = world.claim_next().await.unwrap();
-    world.finish(&claimed, AttemptOutcome::Failed { outcome: outcome_text }).await;
+    world.finish(&claimed, Err(AttemptError::Failed(outcome_text))).await;
     let failed = store.tasks(user, job, None, 1).await.unwrap().remove(0);
     assert_eq!(failed.state, TaskState::Failed);
     let stored = failed.outcome.unwrap();
     assert_eq!((&stored.code[..4], stored.code.chars().count()), ("c\u{fffd}", 64));
     assert_eq!((&stored.message[..5], stored.message.chars().count()), ("no\u{fffd}", 1_000));
     assert_eq!(stored.reference.map(|id| id.chars().count()), Some(255));
-    store.record_cooldown("acme", until, &"c\0".repeat(1_000)).await.unwrap();
+    store.record_cooldown("acme", store.now_ms(), &"c\0".repeat(1_000)).await.unwrap();
     let cooldown = store.last_cooldown("acme").await.unwrap().unwrap();
     assert_eq!(cooldown.cause.map(|cause| cause.chars().count()), Some(64));
     let bytes = b"{\0".repeat(1_000_000);

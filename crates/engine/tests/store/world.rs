@@ -12,7 +12,7 @@ use engine::{
     clock::ManualClock,
     store::{
         AttemptOutcome, Claim, ClaimedTask, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
-        UserFacts,
+        Success, UserFacts,
     },
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
@@ -164,7 +164,7 @@ pub fn outcome(code: &str) -> Outcome {
 }
 
 pub fn success() -> AttemptOutcome {
-    AttemptOutcome::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() }
+    Ok(Success::new(outcome("created")))
 }
 
 pub fn finish(claimed: &ClaimedTask, outcome: AttemptOutcome) -> FinishAttempt {

@@ -3,14 +3,12 @@
 
 pub mod machine_source;
 
-use super::{
-    DEFAULT_COOLDOWN, outcome_for_request_error, outcome_for_status, parse_retry_after, read_body,
-};
-use crate::handler::{HandlerOutcome, new_outcome};
+use super::{DEFAULT_COOLDOWN, error_for_status, parse_retry_after, read_body, request_error};
 use contract::{
-    api::Instance,
+    api::{Instance, Outcome},
     text::{MACHINE_ID, MACHINE_NAME, MACHINE_PROPERTY},
 };
+use engine::store::AttemptError;
 use serde::Deserialize;
 use std::time::SystemTime;
 
@@ -101,8 +99,8 @@ impl Ec2Client {
     /// Starts a machine; starting a running one changes nothing.
     ///
     /// # Errors
-    /// The handler's outcome if EC2 did not accept the request.
-    pub async fn start_instance(&self, instance_id: &str) -> Result<(), HandlerOutcome> {
+    /// EC2 did not accept the request.
+    pub async fn start_instance(&self, instance_id: &str) -> Result<(), AttemptError> {
         let form = [
             ("Action", "StartInstances"),
             ("Version", "2016-11-15"),
@@ -114,8 +112,8 @@ impl Ec2Client {
     /// Describes the machines `ids`, or all machines if `ids` is empty.
     ///
     /// # Errors
-    /// The handler's outcome if the machines can't be described.
-    pub async fn describe_instances(&self, ids: &[&str]) -> Result<Vec<Instance>, HandlerOutcome> {
+    /// The machines can't be described.
+    pub async fn describe_instances(&self, ids: &[&str]) -> Result<Vec<Instance>, AttemptError> {
         let names: Vec<String> = (1..=ids.len()).map(|n| format!("InstanceId.{n}")).collect();
         let mut form = vec![("Action", "DescribeInstances"), ("Version", "2016-11-15")];
         form.extend(names.iter().map(String::as_str).zip(ids.iter().copied()));
@@ -123,10 +121,7 @@ impl Ec2Client {
         let response: DescribeInstancesResponse =
             quick_xml::de::from_str(&xml).map_err(|error| {
                 let message = format!("EC2's response can't be read: {error}.");
-                HandlerOutcome::Retry {
-                    outcome: new_outcome("unreadable_response", message),
-                    outcome_unknown: false,
-                }
+                AttemptError::retry("unreadable_response", message)
             })?;
         let machines = response.reservations.item.into_iter().flat_map(|r| r.instances.item);
         Ok(machines.map(instance_from_xml).collect())
@@ -135,8 +130,8 @@ impl Ec2Client {
     /// Creates the status alarm of a machine; creating it again changes nothing.
     ///
     /// # Errors
-    /// The handler's outcome if CloudWatch did not create the alarm.
-    pub async fn put_status_alarm(&self, id: &str, name: &str) -> Result<(), HandlerOutcome> {
+    /// CloudWatch did not create the alarm.
+    pub async fn put_status_alarm(&self, id: &str, name: &str) -> Result<(), AttemptError> {
         let alarm = alarm_name(id, name);
         let form = [
             ("Action", "PutMetricAlarm"),
@@ -160,9 +155,9 @@ impl Ec2Client {
         service: &str,
         url: &str,
         form: &[(&str, &str)],
-    ) -> Result<String, HandlerOutcome> {
+    ) -> Result<String, AttemptError> {
         let send_result = self.http_client.post(url).form(form).send().await;
-        let response = send_result.map_err(|error| outcome_for_request_error(service, &error))?;
+        let response = send_result.map_err(|error| request_error(service, &error))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = read_body(service, response, MAX_RESPONSE_BYTES).await?;
@@ -171,21 +166,21 @@ impl Ec2Client {
             return Ok(body);
         }
         let Ok(error_response) = quick_xml::de::from_str::<ErrorResponse>(&body) else {
-            return Err(outcome_for_status(service, status, &headers, "no reason given"));
+            return Err(error_for_status(service, status, &headers, "no reason given"));
         };
         let AwsError { code, message } = error_response.errors.error;
-        let outcome = new_outcome(code.clone(), format!("{service}: {message}"));
+        let outcome = Outcome::new(code.clone(), format!("{service}: {message}"));
         Err(match code.as_str() {
             "RequestLimitExceeded" | "Throttling" => {
                 let wait =
                     parse_retry_after(&headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN);
-                HandlerOutcome::Cooldown { outcome, wait }
+                AttemptError::Cooldown { outcome, wait }
             }
             "InsufficientInstanceCapacity" => {
-                HandlerOutcome::Retry { outcome, outcome_unknown: false }
+                AttemptError::Retry { outcome, outcome_unknown: false }
             }
-            _ if status >= 500 => HandlerOutcome::Retry { outcome, outcome_unknown: false },
-            _ => HandlerOutcome::Failed(outcome),
+            _ if status >= 500 => AttemptError::Retry { outcome, outcome_unknown: false },
+            _ => AttemptError::Failed(outcome),
         })
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::{
     connector::ec2::{Ec2Client, alarm_name},
-    handler::{AttemptContext, Handler, HandlerOutcome, new_outcome},
+    handler::{AttemptContext, Handler},
 };
 use async_trait::async_trait;
 use contract::{api::Outcome, command::AlarmCreate};
+use engine::store::{AttemptError, Success};
 
 /// Handler of `alarm.create`.
 pub struct AlarmCreateHandler {
@@ -15,21 +16,17 @@ pub struct AlarmCreateHandler {
 
 #[async_trait]
 impl Handler<AlarmCreate> for AlarmCreateHandler {
-    async fn run(&self, command: AlarmCreate, context: &mut AttemptContext<'_>) -> HandlerOutcome {
-        if let Err(handler_outcome) = context.acquire_rate_permit().await {
-            return handler_outcome;
-        }
+    async fn run(
+        &self,
+        AlarmCreate { instance_id, name }: AlarmCreate,
+        context: &mut AttemptContext<'_>,
+    ) -> Result<Success, AttemptError> {
+        context.acquire_rate_permit().await?;
         // Creating an alarm that exists already changes nothing, so an attempt whose
         // outcome is unknown is simply repeated.
-        match self.ec2.put_status_alarm(&command.instance_id, &command.name).await {
-            Ok(()) => HandlerOutcome::Succeeded {
-                outcome: Outcome {
-                    reference: Some(alarm_name(&command.instance_id, &command.name)),
-                    ..new_outcome("created", "The alarm watches the machine.")
-                },
-                follow_ups: Vec::new(),
-            },
-            Err(handler_outcome) => handler_outcome,
-        }
+        self.ec2.put_status_alarm(&instance_id, &name).await?;
+        let outcome = Outcome::new("created", "The alarm watches the machine.")
+            .with_reference(alarm_name(&instance_id, &name));
+        Ok(Success::new(outcome))
     }
 }

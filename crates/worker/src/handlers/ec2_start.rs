@@ -5,14 +5,14 @@ mod tests;
 
 use crate::{
     connector::ec2::Ec2Client,
-    handler::{AttemptContext, Handler, HandlerOutcome, new_outcome},
+    handler::{AttemptContext, Handler},
 };
 use async_trait::async_trait;
 use contract::{
-    api::WaitReason,
+    api::{Outcome, WaitReason},
     command::{AlarmCreate, Ec2Start},
 };
-use engine::store::{ClaimedTask, NewTask};
+use engine::store::{AttemptError, ClaimedTask, NewTask, Success};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
@@ -40,51 +40,42 @@ struct StartCheckpoint {
 
 #[async_trait]
 impl Handler<Ec2Start> for Ec2StartHandler {
-    async fn run(&self, command: Ec2Start, context: &mut AttemptContext<'_>) -> HandlerOutcome {
-        self.check_and_start(&command, context)
-            .await
-            .unwrap_or_else(|handler_outcome| handler_outcome)
-    }
-}
-
-impl Ec2StartHandler {
     /// Reads the state of the machine before anything else: someone else may have
     /// started it, or this task may have and the response was lost.
-    async fn check_and_start(
+    async fn run(
         &self,
-        command: &Ec2Start,
+        command: Ec2Start,
         context: &mut AttemptContext<'_>,
-    ) -> Result<HandlerOutcome, HandlerOutcome> {
+    ) -> Result<Success, AttemptError> {
         context.acquire_rate_permit().await?;
         let machines = self.ec2.describe_instances(&[&command.instance_id]).await?;
         let state = machines.first().map_or("unknown", |machine| machine.state.as_str());
         match (state, load_checkpoint(context.task)) {
-            ("running", _) => running_outcome(command, context.task),
+            ("running", _) => running(command, context.task),
             ("pending", Some(checkpoint)) if context.task.started_at >= checkpoint.deadline_ms => {
                 let seconds = (self.poll_interval * MAX_POLLS).as_secs();
-                Err(retry_outcome(
-                    "start_timeout",
-                    format!("The machine was not running after {seconds} s."),
-                ))
+                let message = format!("The machine was not running after {seconds} s.");
+                Err(AttemptError::retry("start_timeout", message))
             }
-            ("pending", Some(checkpoint)) => Ok(self.wait_outcome(&checkpoint, false)),
-            ("pending", None) => Ok(self.wait_outcome(&self.new_checkpoint(context.task), true)),
+            ("pending", Some(checkpoint)) => Err(self.wait(&checkpoint, false)),
+            ("pending", None) => Err(self.wait(&self.new_checkpoint(context.task), true)),
             // Someone stopped it, or EC2 gave up. The retry costs an attempt, because
             // this could repeat for ever.
             (_, Some(_)) => {
-                Err(retry_outcome(state, format!("The machine was {state} after its start.")))
+                let message = format!("The machine was {state} after its start.");
+                Err(AttemptError::retry(state, message))
             }
-            ("stopping", None) => {
-                Err(retry_outcome(state, "The machine was being stopped.".into()))
-            }
+            ("stopping", None) => Err(AttemptError::retry(state, "The machine was being stopped.")),
             (_, None) => {
                 context.acquire_rate_permit().await?;
                 self.ec2.start_instance(&command.instance_id).await?;
-                Ok(self.wait_outcome(&self.new_checkpoint(context.task), true))
+                Err(self.wait(&self.new_checkpoint(context.task), true))
             }
         }
     }
+}
 
+impl Ec2StartHandler {
     fn new_checkpoint(&self, task: &ClaimedTask) -> StartCheckpoint {
         let max_start_ms =
             i64::try_from((self.poll_interval * MAX_POLLS).as_millis()).unwrap_or(i64::MAX);
@@ -94,9 +85,9 @@ impl Ec2StartHandler {
         }
     }
 
-    fn wait_outcome(&self, checkpoint: &StartCheckpoint, record_attempt: bool) -> HandlerOutcome {
-        HandlerOutcome::Wait {
-            outcome: new_outcome("starting", "EC2 is starting the machine."),
+    fn wait(&self, checkpoint: &StartCheckpoint, record_attempt: bool) -> AttemptError {
+        AttemptError::Wait {
+            outcome: Outcome::new("starting", "EC2 is starting the machine."),
             reason: WaitReason::Machine,
             wait: self.poll_interval,
             checkpoint: json!(checkpoint),
@@ -111,23 +102,14 @@ fn load_checkpoint(task: &ClaimedTask) -> Option<StartCheckpoint> {
     (checkpoint.attempt == task.attempt).then_some(checkpoint)
 }
 
-fn retry_outcome(code: &str, message: String) -> HandlerOutcome {
-    HandlerOutcome::Retry { outcome: new_outcome(code, message), outcome_unknown: false }
-}
-
-fn running_outcome(
-    command: &Ec2Start,
+/// Returns the success of a machine that runs, and has its alarm created next.
+fn running(
+    Ec2Start { instance_id, name }: Ec2Start,
     task: &ClaimedTask,
-) -> Result<HandlerOutcome, HandlerOutcome> {
-    let alarm =
-        AlarmCreate { instance_id: command.instance_id.clone(), name: command.name.clone() };
-    let follow_up =
-        NewTask::new(&alarm, None, command.instance_id.clone(), command.name.clone(), task.row)
-            .map_err(|error| {
-                HandlerOutcome::Failed(new_outcome("invalid_follow_up", error.to_string()))
-            })?;
-    Ok(HandlerOutcome::Succeeded {
-        outcome: new_outcome("running", "The machine is running."),
-        follow_ups: vec![follow_up],
-    })
+) -> Result<Success, AttemptError> {
+    let alarm = AlarmCreate { instance_id: instance_id.clone(), name: name.clone() };
+    let follow_up = NewTask::new(&alarm, None, instance_id, name, task.row)
+        .map_err(|error| AttemptError::failed("invalid_follow_up", error.to_string()))?;
+    let outcome = Outcome::new("running", "The machine is running.");
+    Ok(Success::new(outcome).with_follow_up(follow_up))
 }

@@ -1,17 +1,17 @@
 //! `noop.run`: does nothing, so that only the path of a task to its handler and back is
 //! measured.
 
-use crate::handler::{AttemptContext, Handler, HandlerOutcome, new_outcome};
+use crate::handler::{AttemptContext, Handler};
 use async_trait::async_trait;
-use contract::command::NoopRun;
+use contract::{api::Outcome, command::NoopRun};
+use engine::store::{AttemptError, Success};
 
 /// Handler of `noop.run`.
 pub struct NoopRunHandler;
 
 #[async_trait]
 impl Handler<NoopRun> for NoopRunHandler {
-    async fn run(&self, _: NoopRun, _: &mut AttemptContext<'_>) -> HandlerOutcome {
-        let outcome = new_outcome("noop", "There was nothing to do.");
-        HandlerOutcome::Succeeded { outcome, follow_ups: Vec::new() }
+    async fn run(&self, _: NoopRun, _: &mut AttemptContext<'_>) -> Result<Success, AttemptError> {
+        Ok(Success::new(Outcome::new("noop", "There was nothing to do.")))
     }
 }

@@ -1,11 +1,12 @@
 //! `product.upload`: uploads one product to one sales channel.
 
 use crate::{
-    connector::channel::{self, ChannelClient},
-    handler::{AttemptContext, Handler, HandlerOutcome},
+    connector::channel::ChannelClient,
+    handler::{AttemptContext, Handler},
 };
 use async_trait::async_trait;
 use contract::command::ProductUpload;
+use engine::store::{AttemptError, Success};
 
 /// Handler of `product.upload`.
 pub struct ProductUploadHandler {
@@ -17,32 +18,24 @@ pub struct ProductUploadHandler {
 impl Handler<ProductUpload> for ProductUploadHandler {
     async fn run(
         &self,
-        command: ProductUpload,
+        ProductUpload { product, .. }: ProductUpload,
         context: &mut AttemptContext<'_>,
-    ) -> HandlerOutcome {
+    ) -> Result<Success, AttemptError> {
+        let outcome_unknown = context.task.outcome_unknown;
+        let has_keys = self.channel.supports_idempotency_keys;
         // Reconcile by SKU, unless the channel supports idempotency keys: then repeating
         // the call with the same key is enough.
-        if context.task.outcome_unknown && !self.channel.supports_idempotency_keys {
-            if let Err(handler_outcome) = context.acquire_rate_permit().await {
-                return handler_outcome;
-            }
-            match self.channel.find_product(&command.product.sku).await {
-                Ok(Some(id)) => return channel::reconciled_outcome(&self.channel.name, id),
-                Ok(None) => {}
-                Err(handler_outcome) => return handler_outcome,
+        if outcome_unknown && !has_keys {
+            context.acquire_rate_permit().await?;
+            if let Some(id) = self.channel.find_product(&product.sku).await? {
+                return Ok(self.channel.reconciled(id));
             }
         }
-        if let Err(handler_outcome) = context.acquire_rate_permit().await {
-            return handler_outcome;
-        }
-        match self.channel.upload_product(&command.product, &context.task.task.to_string()).await {
+        context.acquire_rate_permit().await?;
+        let key = context.task.task.to_string();
+        self.channel.upload_product(&product, &key).await.map_err(|error| {
             // The repeated key did not clarify the outcome of the earlier call either.
-            HandlerOutcome::Retry { outcome, .. }
-                if context.task.outcome_unknown && self.channel.supports_idempotency_keys =>
-            {
-                HandlerOutcome::Retry { outcome, outcome_unknown: true }
-            }
-            handler_outcome => handler_outcome,
-        }
+            if outcome_unknown && has_keys { error.with_outcome_unknown() } else { error }
+        })
     }
 }

@@ -1,15 +1,12 @@
 //! An attempt: from the claim of a task to the outcome that is saved.
 
 use super::{BACKOFF_RANGE, DeliveryProcessor, request_timeout};
-use crate::{
-    handler::{AttemptContext, HandlerOutcome, new_outcome},
-    metrics,
-};
-use contract::websocket::TaskStarted;
+use crate::{handler::AttemptContext, metrics};
+use contract::{api::Outcome, websocket::TaskStarted};
 use engine::{
-    broker::HubEvent,
+    event_bus::HubEvent,
     limiter::Permit,
-    store::{self, ClaimedTask, FinishAttempt},
+    store::{self, AttemptError, AttemptOutcome, ClaimedTask, FinishAttempt},
 };
 use futures_util::FutureExt;
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
@@ -30,8 +27,8 @@ impl DeliveryProcessor {
     pub async fn run_attempt(&self, claimed: ClaimedTask, mut permit: Option<Permit>) {
         let shared = &self.shared;
         let start = Instant::now();
-        let handler_outcome = tokio::select! {
-            handler_outcome = self.call_handler(&claimed, permit.as_mut()) => handler_outcome,
+        let outcome = tokio::select! {
+            outcome = self.call_handler(&claimed, permit.as_mut()) => outcome,
             () = self.report_started_and_keep_lease(&claimed) => {
                 tracing::warn!(task = %claimed.task, "the lease was lost; the attempt is dropped");
                 metrics::count_lost_lease();
@@ -39,9 +36,9 @@ impl DeliveryProcessor {
             }
         };
         drop(permit);
-        metrics::observe_attempt(&claimed.kind, &handler_outcome, start.elapsed());
-        if let (HandlerOutcome::Cooldown { wait, outcome }, Some(upstream)) =
-            (&handler_outcome, &self.upstream)
+        metrics::observe_attempt(&claimed.kind, &outcome, start.elapsed());
+        if let (Err(AttemptError::Cooldown { wait, outcome }), Some(upstream)) =
+            (&outcome, &self.upstream)
         {
             shared.limiters.start_cooldown(upstream, *wait, &outcome.code).await;
         }
@@ -49,7 +46,7 @@ impl DeliveryProcessor {
             task: claimed.task,
             fence: claimed.fence,
             worker: shared.worker_name.clone(),
-            outcome: handler_outcome.into_attempt_outcome(shared.store.now_ms()),
+            outcome,
         };
         match self.save_outcome_with_retry(finish_attempt).await {
             Ok(()) => shared.relay_waker.wake(),
@@ -65,7 +62,7 @@ impl DeliveryProcessor {
         &self,
         claimed: &ClaimedTask,
         permit: Option<&mut Permit>,
-    ) -> HandlerOutcome {
+    ) -> AttemptOutcome {
         let (start, lease) = (Instant::now(), self.shared.lease_duration);
         let handler_timeout = lease.mul_f64(HANDLER_SHARE_OF_LEASE);
         let latest_request_start = start + handler_timeout.saturating_sub(request_timeout(lease));
@@ -74,18 +71,18 @@ impl DeliveryProcessor {
         let handler_future = AssertUnwindSafe(self.handler.run(&mut context)).catch_unwind();
         let result = timeout_at(start + handler_timeout, handler_future).await;
         match result {
-            Ok(Ok(handler_outcome)) => handler_outcome,
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => {
                 let message = panic_message(panic.as_ref());
                 tracing::error!(task = %claimed.task, message, "a handler panicked");
                 // An attempt sends nothing before it uses its first rate permit.
                 let outcome_unknown = context.has_used_permit || claimed.outcome_unknown;
-                HandlerOutcome::Retry { outcome: new_outcome("panic", message), outcome_unknown }
+                Err(AttemptError::Retry {
+                    outcome: Outcome::new("panic", message),
+                    outcome_unknown,
+                })
             }
-            Err(_) => HandlerOutcome::Retry {
-                outcome: new_outcome("timeout", "No answer in time."),
-                outcome_unknown: true,
-            },
+            Err(_) => Err(AttemptError::retry_outcome_unknown("timeout", "No answer in time.")),
         }
     }
 
@@ -99,7 +96,7 @@ impl DeliveryProcessor {
             attempt: claimed.attempt,
             at: claimed.started_at,
         };
-        self.shared.broker.broadcast(HubEvent::TaskStarted(claimed.user, started));
+        self.shared.event_bus.broadcast(HubEvent::TaskStarted(claimed.user, started));
         self.renew_lease_until_lost(claimed).await;
     }
 

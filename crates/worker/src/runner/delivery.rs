@@ -7,12 +7,13 @@ use crate::{
 };
 use contract::{
     api::WaitingFor,
-    envelope::{Dispatch, EnvelopeError},
+    envelope::{CommandMessage, EnvelopeError},
 };
 use engine::{
-    broker::{Delivery, HubEvent},
+    event_bus,
     limiter::{AcquireError, Permit},
     store::{self, Claim},
+    task_queue::Delivery,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,7 @@ impl DeliveryProcessor {
         let mut backoff = BACKOFF_RANGE[0];
         loop {
             let result = match &delivery.content {
-                Ok(dispatch) => self.process_dispatch(dispatch, consumer_ended).await,
+                Ok(message) => self.process_command(message, consumer_ended).await,
                 Err((bytes, error)) => self.save_rejected_message(queue, bytes, error).await,
             };
             match result {
@@ -84,9 +85,9 @@ impl DeliveryProcessor {
     /// Acquires a permit, claims the task and runs an attempt. On an error the
     /// concurrency slot is released. If the claim was committed after all, its fence has
     /// changed: the retry gets [`Claim::NotClaimable`], and the lease expires.
-    async fn process_dispatch(
+    async fn process_command(
         &self,
-        dispatch: &Dispatch,
+        message: &CommandMessage,
         consumer_ended: &CancellationToken,
     ) -> Result<DeliveryResult, store::Error> {
         let shared = &self.shared;
@@ -102,15 +103,17 @@ impl DeliveryProcessor {
                 let reason = wait_reason(&error);
                 let detail = operator_action(&error);
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };
-                shared.store.defer_task(dispatch.task, dispatch.fence, until, waiting_for).await?;
+                shared.store.defer_task(message.task, message.fence, until, waiting_for).await?;
                 return Ok(DeliveryResult::Handled);
             }
         };
-        let claim = shared.claim_batcher.submit((dispatch.task, dispatch.fence)).await?;
+        let claim = shared.claim_batcher.submit((message.task, message.fence)).await?;
         metrics::count_claim(&claim);
         match claim {
             Claim::Claimed(claimed) => self.run_attempt(*claimed, permit).await,
-            Claim::Superseded(user_facts) => shared.broker.broadcast(HubEvent::Facts(user_facts)),
+            Claim::Superseded(user_facts) => {
+                event_bus::publish_facts(shared.event_bus.as_ref(), user_facts);
+            }
             Claim::Locked | Claim::NotClaimable => {}
         }
         Ok(DeliveryResult::Handled)

@@ -2,9 +2,11 @@
 //! the attempts and the ledger of the sandbox record about them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fake_task_queue;
 mod faults;
 mod leases;
 mod lost_queues;
+mod new_command;
 mod outages;
 mod unreadable_messages;
 mod worker_shutdown;

@@ -1,90 +1,25 @@
 //! Messages and commands that can't be read.
 
-use crate::world::{World, WorldOptions, attempt_codes, no_hook, wait_until};
-use async_trait::async_trait;
-use contract::{
-    envelope::Dispatch,
-    state::{JobState, TaskState},
+use crate::{
+    fake_task_queue::{FakeTaskQueue, Faults},
+    world::{World, WorldOptions, attempt_codes, no_hook, wait_until},
 };
-use engine::broker::{
-    Broker, Deliveries, Delivery, Error, HubEvent, QueueDepth, embedded::EmbeddedBroker,
-};
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
-
-const GARBAGE: &[u8] = b"{\"specversion\":\"1.0\",\0";
-
-/// Broker that first sends each consumer a message that can't be read.
-#[derive(Default)]
-struct UnreadableFirstBroker {
-    embedded: EmbeddedBroker,
-    acknowledged: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Broker for UnreadableFirstBroker {
-    async fn declare_queues(&self, queues: &[String]) -> Result<Vec<String>, Error> {
-        self.embedded.declare_queues(queues).await
-    }
-
-    async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
-        self.embedded.publish(batch).await
-    }
-
-    async fn consume(&self, queue: &str, prefetch: u16) -> Result<Deliveries, Error> {
-        let mut real = self.embedded.consume(queue, prefetch).await?;
-        let error = Dispatch::decode(queue, GARBAGE).unwrap_err();
-        let acknowledged = Arc::clone(&self.acknowledged);
-        let unreadable_delivery = Delivery::new(Err((GARBAGE.to_vec(), error)), move || {
-            Box::pin(async move {
-                acknowledged.fetch_add(1, Ordering::SeqCst);
-            })
-        });
-        let (sender, deliveries) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let mut next = Some(unreadable_delivery);
-            while let Some(delivery) = next {
-                if sender.send(delivery).await.is_err() {
-                    return;
-                }
-                next = real.recv().await;
-            }
-        });
-        Ok(deliveries)
-    }
-
-    async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, Error> {
-        self.embedded.queue_depth(queue).await
-    }
-
-    fn broadcast(&self, event: HubEvent) {
-        self.embedded.broadcast(event);
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<Arc<HubEvent>> {
-        self.embedded.subscribe()
-    }
-
-    async fn run(&self, stop: CancellationToken) {
-        self.embedded.run(stop).await;
-    }
-}
+use contract::state::{JobState, TaskState};
 
 #[tokio::test]
 async fn an_unreadable_message_is_saved_and_other_tasks_finish() {
-    let broker = Arc::new(UnreadableFirstBroker::default());
-    let world =
-        World::new(WorldOptions { broker: broker.clone(), ..WorldOptions::default() }).await;
+    let task_queue =
+        FakeTaskQueue::new(Faults { sends_unreadable_first: true, ..Faults::default() });
+    let options = WorldOptions { task_queue: task_queue.clone(), ..WorldOptions::default() };
+    let world = World::new(options).await;
     let _worker = world.spawn_worker("w", &no_hook());
     let job = world.upload_skus(&["acme"], &["A", "B"]).await;
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
     let consumers = sandbox::channels().len();
-    let acknowledged = || broker.acknowledged.load(Ordering::SeqCst);
-    wait_until("the acknowledgements", async || acknowledged() == consumers).await;
+    wait_until("the acknowledgements", async || {
+        task_queue.unreadable_acknowledged_count() == consumers
+    })
+    .await;
     let rejected_rows =
         world.query("SELECT queue, bytes, reason FROM rejected_messages ORDER BY queue").await;
     assert_eq!(rejected_rows.len(), consumers);

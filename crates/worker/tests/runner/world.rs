@@ -1,4 +1,4 @@
-//! Store, broker, relay, reaper, workers and sandbox in one process.
+//! Store, task queue, relay, reaper, workers and sandbox in one process.
 
 use async_trait::async_trait;
 use contract::{
@@ -8,15 +8,15 @@ use contract::{
     state::JobState,
 };
 use engine::{
-    Engine,
-    broker::{self, Broker},
-    clock,
+    Engine, clock,
     election::LeaderLease,
     engine::{ChannelConfig, Upload},
+    event_bus::{EventBus, embedded::EmbeddedEventBus},
     limiter::{Limiters, UpstreamLimits, embedded::EmbeddedLimiter},
     reaper,
     relay::{self, RelayWaker},
-    store::{ClaimedTask, DEFAULT_LEASE_MS, Store},
+    store::{AttemptError, ClaimedTask, DEFAULT_LEASE_MS, Store, Success},
+    task_queue::{TaskQueue, embedded::EmbeddedTaskQueue},
 };
 use futures_util::future::BoxFuture;
 use sandbox::{Effect, Sandbox};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{
     Options, Registry,
     connector::{self, channel::ChannelClient},
-    handler::{AttemptContext, Handler, HandlerOutcome},
+    handler::{AttemptContext, Handler},
     handlers::product_upload,
 };
 
@@ -65,12 +65,12 @@ impl Handler<ProductUpload> for HookedHandler {
         &self,
         command: ProductUpload,
         context: &mut AttemptContext<'_>,
-    ) -> HandlerOutcome {
+    ) -> Result<Success, AttemptError> {
         (self.before_upload)(context.task).await;
         let panics = command.product.sku.contains(PANICS_AFTER_UPLOAD) && context.task.attempt == 1;
-        let handler_outcome = self.upload.run(command, context).await;
+        let outcome = self.upload.run(command, context).await;
         assert!(!panics, "a bug of ours, after the call");
-        handler_outcome
+        outcome
     }
 }
 
@@ -79,7 +79,7 @@ pub struct WorldOptions {
     pub clock: clock::SharedClock,
     /// Factor that divides back-offs.
     pub backoff_divisor: f64,
-    pub broker: Arc<dyn Broker>,
+    pub task_queue: Arc<dyn TaskQueue>,
     /// Duration of a lease in milliseconds. A handler may take five sixths of it, and it is
     /// renewed every third.
     pub lease_ms: i64,
@@ -90,7 +90,7 @@ impl Default for WorldOptions {
         Self {
             clock: Arc::new(clock::SystemClock),
             backoff_divisor: SPEED,
-            broker: Arc::new(broker::embedded::EmbeddedBroker::default()),
+            task_queue: Arc::new(EmbeddedTaskQueue::default()),
             lease_ms: DEFAULT_LEASE_MS,
         }
     }
@@ -102,7 +102,8 @@ pub struct World {
     pub engine: Engine,
     pub user: UserId,
     pub limiters: Limiters,
-    broker: Arc<dyn Broker>,
+    task_queue: Arc<dyn TaskQueue>,
+    event_bus: Arc<dyn EventBus>,
     relay_waker: RelayWaker,
     stop: CancellationToken,
     url: String,
@@ -142,7 +143,8 @@ impl World {
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-        let WorldOptions { clock, backoff_divisor, broker, lease_ms } = options;
+        let WorldOptions { clock, backoff_divisor, task_queue, lease_ms } = options;
+        let event_bus: Arc<dyn EventBus> = Arc::new(EmbeddedEventBus::default());
         let store =
             Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease_ms(lease_ms);
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
@@ -159,7 +161,7 @@ impl World {
         let channels = sandbox::channels().iter().map(channel).collect();
         let engine = Engine::new(
             store.clone(),
-            Arc::clone(&broker),
+            Arc::clone(&event_bus),
             relay_waker.clone(),
             limiters.clone(),
             channels,
@@ -170,7 +172,8 @@ impl World {
             store,
             engine,
             user,
-            broker,
+            task_queue,
+            event_bus,
             limiters,
             relay_waker,
             stop,
@@ -183,7 +186,7 @@ impl World {
         for queue in registry.queues() {
             tokio::spawn(relay::run(
                 world.store.clone(),
-                Arc::clone(&world.broker),
+                Arc::clone(&world.task_queue),
                 queue,
                 world.relay_waker.clone(),
                 leader_lease("relay"),
@@ -192,7 +195,8 @@ impl World {
         }
         tokio::spawn(reaper::run(
             world.store.clone(),
-            Arc::clone(&world.broker),
+            Arc::clone(&world.task_queue),
+            Arc::clone(&world.event_bus),
             registry.queues(),
             world.relay_waker.clone(),
             leader_lease("reaper"),
@@ -224,7 +228,8 @@ impl World {
         let stop = self.stop.child_token();
         let options = Options {
             store: self.store.clone(),
-            broker: Arc::clone(&self.broker),
+            task_queue: Arc::clone(&self.task_queue),
+            event_bus: Arc::clone(&self.event_bus),
             limiters: self.limiters.clone(),
             relay_waker: self.relay_waker.clone(),
             registry: self.registry(before_upload),

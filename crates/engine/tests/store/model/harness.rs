@@ -12,7 +12,7 @@ use crate::world::World;
 use contract::{
     JobId, TaskId, UserId,
     api::{Role, WaitReason, WaitingFor},
-    envelope::Dispatch,
+    envelope::CommandMessage,
     fact::FactKind,
     state::{JobState, TaskState},
 };
@@ -41,7 +41,7 @@ pub struct Harness {
     db: DatabaseConnection,
     users: [UserId; 2],
     /// Messages in the broker.
-    messages: Vec<Dispatch>,
+    messages: Vec<CommandMessage>,
     /// Published tasks that are not marked yet.
     unmarked: Vec<(TaskId, i64)>,
     /// Jobs that the relay found exhausted and has not marked yet.
@@ -204,14 +204,14 @@ impl Harness {
                     && task.published_at.is_some()
             });
             assert!(due.is_empty() || due.len() + unclaimed.count() <= WINDOW);
-            for dispatch in due {
-                let task = &self.snapshot.tasks[&dispatch.task.0];
+            for message in due {
+                let task = &self.snapshot.tasks[&message.task.0];
                 let job = &self.snapshot.jobs[&task.job];
                 assert!(!job.paused && !job.cancel_requested);
-                assert!(task.published_at.is_none() && dispatch.fence == task.fence);
+                assert!(task.published_at.is_none() && message.fence == task.fence);
                 assert!(task.run_after <= self.world.store.now_ms());
-                self.unmarked.push((dispatch.task, dispatch.fence));
-                self.messages.push(dispatch);
+                self.unmarked.push((message.task, message.fence));
+                self.messages.push(message);
             }
         }
         if mark {
@@ -227,7 +227,7 @@ impl Harness {
 
     async fn deliver(&mut self, message: u8, again: bool) {
         let Some(index) = pick_index(&self.messages, message) else { return };
-        let Dispatch { task: id, fence, .. } = self.messages[index];
+        let CommandMessage { task: id, fence, .. } = self.messages[index];
         if !again {
             self.messages.remove(index);
         }
@@ -338,7 +338,7 @@ impl Harness {
 
     async fn defer(&mut self, message: u8) {
         let Some(index) = pick_index(&self.messages, message) else { return };
-        let Dispatch { task, fence, .. } = self.messages.remove(index);
+        let CommandMessage { task, fence, .. } = self.messages.remove(index);
         let until = self.world.store.now_ms() + 15_000;
         let waiting =
             WaitingFor { reason: WaitReason::RateLimit, until: Some(until), detail: None };

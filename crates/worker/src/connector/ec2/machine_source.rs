@@ -1,12 +1,12 @@
 //! The machines of an EC2 account, read within the rate limit that starts share.
 
 use super::Ec2Client;
-use crate::handler::HandlerOutcome;
 use async_trait::async_trait;
 use contract::api::Instance;
 use engine::{
     limiter::{AcquireError, Limiters, Permit},
     machines::{Error, MachineSource, READ_TIMEOUT},
+    store::AttemptError,
 };
 use tokio::time::Instant;
 
@@ -41,13 +41,13 @@ impl MachineSource for Ec2MachineSource {
         })?;
         match self.ec2.describe_instances(&[]).await {
             Ok(machines) => Ok(machines),
-            Err(HandlerOutcome::Cooldown { wait, outcome }) => {
+            Err(AttemptError::Cooldown { wait, outcome }) => {
                 self.limiters.start_cooldown(&self.upstream, wait, &outcome.code).await;
                 Err(Error::Busy)
             }
-            Err(HandlerOutcome::Failed(outcome)) => Err(Error::Rejected(outcome.message)),
-            Err(other) => {
-                tracing::warn!(?other, "could not describe the machines");
+            Err(AttemptError::Failed(outcome)) => Err(Error::Rejected(outcome.message)),
+            Err(error) => {
+                tracing::warn!(%error, "could not describe the machines");
                 Err(Error::Unreachable)
             }
         }

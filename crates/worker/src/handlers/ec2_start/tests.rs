@@ -61,7 +61,7 @@ impl FakeEc2 {
     }
 
     /// Runs the handler, and updates the task as the store would.
-    async fn run(&self, task: &mut ClaimedTask) -> HandlerOutcome {
+    async fn run(&self, task: &mut ClaimedTask) -> Result<Success, AttemptError> {
         let latest = Instant::now() + Duration::from_secs(10);
         let mut context = AttemptContext {
             task,
@@ -70,16 +70,16 @@ impl FakeEc2 {
             latest_request_start: latest,
         };
         let command = Ec2Start { instance_id: "i-1".into(), name: "web".into() };
-        let handler_outcome = self.handler.run(command, &mut context).await;
-        match &handler_outcome {
-            HandlerOutcome::Wait { wait, checkpoint, .. } => {
+        let outcome = self.handler.run(command, &mut context).await;
+        match &outcome {
+            Err(AttemptError::Wait { wait, checkpoint, .. }) => {
                 task.checkpoint = Some(checkpoint.clone());
                 task.started_at += i64::try_from(wait.as_millis()).unwrap();
             }
-            HandlerOutcome::Retry { .. } => task.attempt += 1,
+            Err(AttemptError::Retry { .. }) => task.attempt += 1,
             _ => {}
         }
-        handler_outcome
+        outcome
     }
 }
 
@@ -124,17 +124,24 @@ fn claimed_task() -> ClaimedTask {
 async fn concurrent_tasks_start_a_machine_once() {
     let ec2 = FakeEc2::new().await;
     let (mut ada, mut bob) = (claimed_task(), claimed_task());
-    assert!(matches!(ec2.run(&mut ada).await, HandlerOutcome::Wait { record_attempt: true, .. }));
+    assert!(matches!(
+        ec2.run(&mut ada).await,
+        Err(AttemptError::Wait { record_attempt: true, .. })
+    ));
     assert_eq!(ec2.take_actions(), ["describe", "start"]);
     ec2.set_state("pending");
-    assert!(matches!(ec2.run(&mut bob).await, HandlerOutcome::Wait { record_attempt: true, .. }));
-    assert!(matches!(ec2.run(&mut ada).await, HandlerOutcome::Wait { record_attempt: false, .. }));
+    assert!(matches!(
+        ec2.run(&mut bob).await,
+        Err(AttemptError::Wait { record_attempt: true, .. })
+    ));
+    assert!(matches!(
+        ec2.run(&mut ada).await,
+        Err(AttemptError::Wait { record_attempt: false, .. })
+    ));
     ec2.set_state("running");
     for task in [&mut ada, &mut bob, &mut self::claimed_task()] {
-        let handler_outcome = ec2.run(task).await;
-        assert!(
-            matches!(&handler_outcome, HandlerOutcome::Succeeded { follow_ups, .. } if follow_ups.len() == 1)
-        );
+        let outcome = ec2.run(task).await;
+        assert!(matches!(&outcome, Ok(success) if success.follow_ups.len() == 1));
     }
     assert_eq!(ec2.take_actions(), ["describe"; 5], "the machine was started already");
 }
@@ -145,18 +152,18 @@ async fn a_machine_that_stops_again_costs_an_attempt_and_is_restarted_by_the_nex
     let mut task = claimed_task();
     for attempt in 1..=3 {
         assert_eq!(task.attempt, attempt);
-        assert!(matches!(ec2.run(&mut task).await, HandlerOutcome::Wait { .. }));
+        assert!(matches!(ec2.run(&mut task).await, Err(AttemptError::Wait { .. })));
         assert_eq!(ec2.take_actions(), ["describe", "start"]);
-        let handler_outcome = ec2.run(&mut task).await;
+        let outcome = ec2.run(&mut task).await;
         let message = "The machine was stopped after its start.".to_owned();
-        assert_eq!(handler_outcome, retry_outcome("stopped", message));
+        assert_eq!(outcome, Err(AttemptError::retry("stopped", message)));
         assert_eq!(ec2.take_actions(), ["describe"]);
     }
     // A machine that is being stopped can't be started before it has stopped.
     ec2.set_state("stopping");
     assert!(matches!(
         ec2.run(&mut task).await,
-        HandlerOutcome::Retry { outcome_unknown: false, .. }
+        Err(AttemptError::Retry { outcome_unknown: false, .. })
     ));
     assert_eq!(ec2.take_actions(), ["describe"]);
 }
@@ -165,22 +172,31 @@ async fn a_machine_that_stops_again_costs_an_attempt_and_is_restarted_by_the_nex
 async fn waiting_for_a_machine_ends_after_the_maximum() {
     let ec2 = FakeEc2::new().await;
     let mut task = claimed_task();
-    ec2.run(&mut task).await;
+    assert!(matches!(ec2.run(&mut task).await, Err(AttemptError::Wait { .. })));
     ec2.set_state("pending");
     let mut polls = 0;
     let last_attempt = loop {
         let at = task.started_at;
         match ec2.run(&mut task).await {
-            HandlerOutcome::Wait { .. } => polls += 1,
-            handler_outcome => break (at, handler_outcome),
+            Err(AttemptError::Wait { .. }) => polls += 1,
+            outcome => break (at, outcome),
         }
         assert!(polls < 200, "the handler still waits");
     };
     let message = "The machine was not running after 600 s.".to_owned();
-    assert_eq!(last_attempt, (START_MS + 600_000, retry_outcome("start_timeout", message)));
+    assert_eq!(
+        last_attempt,
+        (START_MS + 600_000, Err(AttemptError::retry("start_timeout", message)))
+    );
     // The next attempt waits as long again, and does not start the machine a second time.
     ec2.take_actions();
-    assert!(matches!(ec2.run(&mut task).await, HandlerOutcome::Wait { record_attempt: true, .. }));
-    assert!(matches!(ec2.run(&mut task).await, HandlerOutcome::Wait { record_attempt: false, .. }));
+    assert!(matches!(
+        ec2.run(&mut task).await,
+        Err(AttemptError::Wait { record_attempt: true, .. })
+    ));
+    assert!(matches!(
+        ec2.run(&mut task).await,
+        Err(AttemptError::Wait { record_attempt: false, .. })
+    ));
     assert_eq!(ec2.take_actions(), ["describe", "describe"]);
 }

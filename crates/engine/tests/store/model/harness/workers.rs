@@ -6,11 +6,17 @@ use crate::{
     world::{finish, outcome},
 };
 use contract::{
-    api::{WaitReason, WaitingFor},
+    api::WaitReason,
     command::{AlarmCreate, Command},
     state::TaskState,
 };
-use engine::store::{AttemptOutcome, BACK_OFF_MS, ClaimedTask, MAX_ATTEMPTS, NewTask};
+use engine::store::{
+    AttemptError, AttemptOutcome, BACK_OFF_MS, ClaimedTask, MAX_ATTEMPTS, NewTask, Success,
+};
+use std::time::Duration;
+
+/// Wait of a task that is deferred.
+const WAIT: Duration = Duration::from_secs(5);
 
 impl Harness {
     /// Whether the worker still has the claim.
@@ -30,9 +36,7 @@ impl Harness {
         let Some(index) = pick_index(&self.claims, claim) else { return };
         let count = ends.len().min(self.claims.len() - index);
         let claims: Vec<_> = self.claims.drain(index..index + count).collect();
-        let now = self.world.store.now_ms();
-        let batch =
-            claims.iter().zip(ends).map(|(c, end)| finish(c, attempt_outcome(*end, c, now)));
+        let batch = claims.iter().zip(ends).map(|(c, end)| finish(c, attempt_outcome(*end, c)));
         let ended = self.world.store.finish(batch.collect()).await;
         let after = Snapshot::read(&self.db).await;
         for ((claimed, end), ended) in claims.into_iter().zip(ends).zip(ended) {
@@ -92,7 +96,7 @@ impl Harness {
     pub(super) async fn finish_stale(&self, claim: u8, end: AttemptEnd) {
         let Some(index) = pick_index(&self.ended_claims, claim) else { return };
         let claimed = &self.ended_claims[index];
-        let outcome = attempt_outcome(end, claimed, self.world.store.now_ms());
+        let outcome = attempt_outcome(end, claimed);
         let ended = self.world.store.finish(vec![finish(claimed, outcome)]).await.remove(0);
         assert_eq!(ended.unwrap(), None, "a stale outcome was stored");
         self.assert_unchanged().await;
@@ -103,11 +107,9 @@ fn alarm(claimed: &ClaimedTask) -> AlarmCreate {
     AlarmCreate { instance_id: claimed.key.clone(), name: String::new() }
 }
 
-fn attempt_outcome(end: AttemptEnd, claimed: &ClaimedTask, now: i64) -> AttemptOutcome {
+fn attempt_outcome(end: AttemptEnd, claimed: &ClaimedTask) -> AttemptOutcome {
     match end {
-        AttemptEnd::Succeed => {
-            AttemptOutcome::Succeeded { outcome: outcome("created"), follow_ups: Vec::new() }
-        }
+        AttemptEnd::Succeed => Ok(Success::new(outcome("created"))),
         AttemptEnd::Chain => {
             let follow_up = NewTask::new(
                 &alarm(claimed),
@@ -118,21 +120,18 @@ fn attempt_outcome(end: AttemptEnd, claimed: &ClaimedTask, now: i64) -> AttemptO
             )
             .unwrap();
             let follow_ups = vec![follow_up.clone(), follow_up];
-            AttemptOutcome::Succeeded { outcome: outcome("running"), follow_ups }
+            Ok(Success { outcome: outcome("running"), follow_ups })
         }
-        AttemptEnd::Fail => AttemptOutcome::Failed { outcome: outcome("rejected") },
+        AttemptEnd::Fail => Err(AttemptError::Failed(outcome("rejected"))),
         AttemptEnd::Retry { outcome_unknown } => {
-            AttemptOutcome::Retry { outcome: outcome("http_500"), outcome_unknown }
+            Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown })
         }
-        AttemptEnd::Wait { record_attempt } => AttemptOutcome::Wait {
-            outcome: outcome("closed"),
-            waiting_for: WaitingFor { reason: WaitReason::Cooldown, until: None, detail: None },
-            until: now + 5_000,
-            checkpoint: None,
-            record_attempt,
-        },
-        AttemptEnd::NeedsReview => {
-            AttemptOutcome::NeedsReview { outcome: outcome("outcome_unknown") }
+        AttemptEnd::Wait { record_attempt: true } => {
+            Err(AttemptError::Cooldown { outcome: outcome("http_429"), wait: WAIT })
         }
+        AttemptEnd::Wait { record_attempt: false } => {
+            Err(AttemptError::NoRatePermit { reason: WaitReason::RateLimit, wait: WAIT })
+        }
+        AttemptEnd::NeedsReview => Err(AttemptError::NeedsReview(outcome("outcome_unknown"))),
     }
 }

@@ -1,38 +1,38 @@
-//! RabbitMQ through `lapin`: durable quorum queues, publisher confirms, and connections
-//! that this module supervises itself.
+//! Queues on a RabbitMQ server: durable quorum queues and publisher confirms.
 
-mod hub_events;
-mod topology;
-
-use super::{Broker, Deliveries, Delivery, Error, HubEvent, QueueDepth};
+use super::{Deliveries, Delivery, Error, QueueDepth, TaskQueue};
+use crate::rabbitmq::{ConnectError, RabbitMqServer, bind_queue, declare_exchange};
 use async_trait::async_trait;
-use contract::envelope::{CONTENT_TYPE, Dispatch};
+use contract::envelope::{CONTENT_TYPE, CommandMessage};
 use futures_util::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind,
+    BasicProperties, Channel, Confirmation, Connection, ErrorKind, ExchangeKind,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions,
     },
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable, LongString, ShortString},
-    uri::AMQPUri,
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, time::Duration};
 use tokio::{
-    sync::{Mutex, broadcast},
-    time::{Instant, timeout, timeout_at},
+    sync::{Mutex, mpsc},
+    time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
-use topology::COMMANDS_EXCHANGE;
 
+/// Exchange of commands. Each queue is bound to it by its own name.
+const COMMANDS_EXCHANGE: &str = "meanwhile.commands";
 /// Maximum wait for a confirm; a message without one counts as not published.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
-/// Heartbeat interval in seconds. A connection that is silent for two of them is dead.
-const HEARTBEAT_SECS: u16 = 10;
 
 impl From<lapin::Error> for Error {
     fn from(error: lapin::Error) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
         Self::Unreachable(error.to_string())
     }
 }
@@ -43,51 +43,26 @@ fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
 }
 
-/// The broker on a RabbitMQ server. Connects when it is first used and reconnects after an
-/// error; callers retry with their own back-off.
-pub struct RabbitMqBroker {
-    uri: AMQPUri,
+/// The command queues on a RabbitMQ server. Connects when it is first used and reconnects
+/// after an error; callers retry with their own back-off.
+pub struct RabbitMqTaskQueue {
+    server: RabbitMqServer,
     /// The only publishing channel. Its lock is held while a batch waits for its confirms.
     publisher: Mutex<Option<(Connection, Channel)>>,
     consumer_connection: Mutex<Option<Connection>>,
-    events: hub_events::EventExchange,
 }
 
-impl RabbitMqBroker {
-    /// Creates the broker without connecting yet. `url` has the form
-    /// `amqp://user:password@host:port/vhost`.
-    ///
-    /// # Errors
-    /// The URL can't be parsed.
-    pub fn new(url: &str) -> Result<Self, Error> {
-        let mut uri: AMQPUri = url.parse().map_err(Error::Unreachable)?;
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
-        Ok(Self {
-            uri,
-            publisher: Mutex::default(),
-            consumer_connection: Mutex::default(),
-            events: hub_events::EventExchange::new(hub_events::ALL_ROUTING_KEYS),
-        })
-    }
-
-    /// Restricts the events to those that may create work, for a node without pages.
-    #[must_use]
-    pub fn worker_only(self) -> Self {
-        Self { events: hub_events::EventExchange::new(hub_events::WORKER_ROUTING_KEYS), ..self }
-    }
-
-    async fn connect(&self) -> Result<Connection, Error> {
-        let connect = Connection::connect_uri(self.uri.clone(), ConnectionProperties::default());
-        Ok(timeout(CONFIRM_TIMEOUT, connect)
-            .await
-            .map_err(|_| Error::Unreachable("no answer within 10 s".into()))??)
+impl RabbitMqTaskQueue {
+    /// Creates the task queue without connecting yet.
+    pub fn new(server: RabbitMqServer) -> Self {
+        Self { server, publisher: Mutex::default(), consumer_connection: Mutex::default() }
     }
 
     async fn open_channel(&self) -> Result<Channel, Error> {
         let mut consumer_connection = self.consumer_connection.lock().await;
         let connection = match consumer_connection.take().filter(|c| c.status().connected()) {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.server.connect().await?,
         };
         let channel = connection.create_channel().await;
         *consumer_connection = Some(connection);
@@ -114,16 +89,16 @@ impl RabbitMqBroker {
     }
 
     /// Publishes the whole batch before it waits for the first confirm.
-    async fn publish_on(channel: &Channel, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
+    async fn publish_on(channel: &Channel, batch: &[CommandMessage]) -> Vec<Result<(), Error>> {
         let deadline = Instant::now() + CONFIRM_TIMEOUT;
         let timeout_error = || Error::Unreachable("no confirm within 10 s".into());
         let mut pending = Vec::with_capacity(batch.len());
-        for dispatch in batch {
-            let sent = timeout_at(deadline, Self::send_dispatch(channel, dispatch)).await;
+        for message in batch {
+            let sent = timeout_at(deadline, Self::send_message(channel, message)).await;
             pending.push(sent.unwrap_or_else(|_| Err(timeout_error())));
         }
         let mut confirmed = Vec::with_capacity(batch.len());
-        for (dispatch, sent) in batch.iter().zip(pending) {
+        for (message, sent) in batch.iter().zip(pending) {
             confirmed.push(match sent {
                 Err(error) => Err(error),
                 Ok(confirm) => match timeout_at(deadline, confirm).await {
@@ -131,7 +106,7 @@ impl RabbitMqBroker {
                     Ok(Err(error)) => Err(error.into()),
                     Ok(Ok(Confirmation::Ack(None))) => Ok(()),
                     Ok(Ok(Confirmation::Ack(Some(_)))) => {
-                        Err(Error::QueueNotFound(dispatch.queue.clone()))
+                        Err(Error::QueueNotFound(message.queue.clone()))
                     }
                     Ok(Ok(_)) => Err(Error::Rejected("the queue is full".into())),
                 },
@@ -140,31 +115,31 @@ impl RabbitMqBroker {
         confirmed
     }
 
-    async fn send_dispatch(
+    async fn send_message(
         channel: &Channel,
-        dispatch: &Dispatch,
+        message: &CommandMessage,
     ) -> Result<impl Future<Output = Result<Confirmation, lapin::Error>> + use<>, Error> {
         let now_ms = crate::clock::Clock::now_ms(&crate::clock::SystemClock);
         let mut headers = FieldTable::default();
-        if let Some(traceparent) = &dispatch.traceparent {
+        if let Some(traceparent) = &message.traceparent {
             let value = AMQPValue::LongString(LongString::from(traceparent.as_str()));
             headers.insert("traceparent".into(), value);
         }
         let properties = BasicProperties::default()
             .with_content_type(CONTENT_TYPE.into())
             .with_delivery_mode(2)
-            .with_message_id(dispatch.message_id().into())
-            .with_correlation_id(dispatch.job.to_string().into())
-            .with_type(format!("{}.v{}", dispatch.kind, dispatch.version).into())
+            .with_message_id(message.id().into())
+            .with_correlation_id(message.job.to_string().into())
+            .with_type(format!("{}.v{}", message.kind, message.version).into())
             .with_timestamp(u64::try_from(now_ms / 1000).unwrap_or_default())
             .with_headers(headers);
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         Ok(channel
             .basic_publish(
                 COMMANDS_EXCHANGE.into(),
-                ShortString::from(dispatch.queue.as_str()),
+                ShortString::from(message.queue.as_str()),
                 options,
-                &dispatch.encode(now_ms)?,
+                &message.encode(now_ms)?,
                 properties,
             )
             .await?)
@@ -172,22 +147,22 @@ impl RabbitMqBroker {
 }
 
 #[async_trait]
-impl Broker for RabbitMqBroker {
+impl TaskQueue for RabbitMqTaskQueue {
     async fn declare_queues(&self, queues: &[String]) -> Result<Vec<String>, Error> {
         let channel = self.open_channel().await?;
-        let empty = topology::declare_command_queues(&channel, queues).await?;
+        let empty = declare_command_queues(&channel, queues).await?;
         channel.close(200, "done".into()).await?;
         Ok(empty)
     }
 
-    async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
+    async fn publish(&self, batch: &[CommandMessage]) -> Vec<Result<(), Error>> {
         let mut publisher = self.publisher.lock().await;
         let open_publisher = publisher.take().filter(|(_, channel)| channel.status().connected());
         let open_publisher = match open_publisher {
             Some(open) => Ok(open),
             None => {
                 async {
-                    let connection = self.connect().await?;
+                    let connection = self.server.connect().await?;
                     let channel = connection.create_channel().await?;
                     channel.confirm_select(ConfirmSelectOptions::default()).await?;
                     Ok::<_, Error>((connection, channel))
@@ -224,29 +199,24 @@ impl Broker for RabbitMqBroker {
                 FieldTable::default(),
             )
             .await?;
-        let (sender, deliveries) = tokio::sync::mpsc::channel(1);
+        let (sender, deliveries) = mpsc::channel(1);
         let queue = queue.to_owned();
         tokio::spawn(async move {
             loop {
-                let message = tokio::select! {
-                    message = consumer.next() => message,
+                let received = tokio::select! {
+                    received = consumer.next() => received,
                     () = sender.closed() => break,
                 };
                 // Both the end of the stream and an error end the consumer.
-                let Some(Ok(message)) = message else { break };
-                let content = Dispatch::decode(&queue, &message.data)
-                    .map_err(|error| (message.data.clone(), error));
-                let acker = message.acker.clone();
-                let delivery = Delivery {
-                    content,
-                    ack_fn: Some(Box::new(move || {
-                        Box::pin(async move {
-                            if let Err(error) = acker.ack(BasicAckOptions::default()).await {
-                                tracing::debug!(%error, "an acknowledgement was lost");
-                            }
-                        })
-                    })),
-                };
+                let Some(Ok(received)) = received else { break };
+                let content = CommandMessage::decode(&queue, &received.data)
+                    .map_err(|error| (received.data, error));
+                let acker = received.acker;
+                let delivery = Delivery::new(content, move || async move {
+                    if let Err(error) = acker.ack(BasicAckOptions::default()).await {
+                        tracing::debug!(%error, "an acknowledgement was lost");
+                    }
+                });
                 if sender.send(delivery).await.is_err() {
                     break;
                 }
@@ -260,16 +230,38 @@ impl Broker for RabbitMqBroker {
     async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, Error> {
         self.find_queue_depth(queue).await?.ok_or_else(|| Error::QueueNotFound(queue.into()))
     }
+}
 
-    fn broadcast(&self, event: HubEvent) {
-        self.events.broadcast(event);
+/// Declares the command queues, and returns those that have no ready message and no
+/// consumer that could have unacknowledged ones. AMQP does not say whether a queue is new,
+/// and a passive declaration of a missing queue is an error that closes the channel.
+async fn declare_command_queues(
+    channel: &Channel,
+    queues: &[String],
+) -> Result<Vec<String>, lapin::Error> {
+    let mut empty = Vec::new();
+    declare_exchange(channel, COMMANDS_EXCHANGE, ExchangeKind::Direct).await?;
+    for queue in queues {
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        let name = ShortString::from(queue.as_str());
+        let declared =
+            channel.queue_declare(name.clone(), durable, command_queue_arguments()).await?;
+        if declared.message_count() == 0 && declared.consumer_count() == 0 {
+            empty.push(queue.clone());
+        }
+        bind_queue(channel, name.clone(), COMMANDS_EXCHANGE, name).await?;
     }
+    Ok(empty)
+}
 
-    fn subscribe(&self) -> broadcast::Receiver<Arc<HubEvent>> {
-        self.events.subscribe()
-    }
-
-    async fn run(&self, stop: CancellationToken) {
-        self.events.run(|| self.connect(), stop).await;
-    }
+/// Returns the arguments of a command queue. It has no dead-letter exchange and no delays,
+/// because both are rows in SQL, where they are visible. The delivery limit is far above the
+/// number of lost workers after which SQL fails a task.
+fn command_queue_arguments() -> FieldTable {
+    let mut table = FieldTable::default();
+    table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    table.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000));
+    table.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    table.insert("x-max-length".into(), AMQPValue::LongLongInt(100_000));
+    table
 }

@@ -1,9 +1,9 @@
 //! Queues in the memory of this process. Messages are lost with it, and published again
 //! from the task table at the next start.
 
-use super::{Broker, Deliveries, Delivery, Error, HubEvent, QueueDepth};
+use super::{Deliveries, Delivery, Error, QueueDepth, TaskQueue};
 use async_trait::async_trait;
-use contract::envelope::Dispatch;
+use contract::envelope::CommandMessage;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -11,31 +11,27 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
-
-/// Number of events that a slow hub may lag behind before it has to resync.
-const EVENT_BUFFER: usize = 4_096;
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 #[derive(Default)]
 struct InMemoryQueue {
-    ready: Mutex<VecDeque<Dispatch>>,
+    ready: Mutex<VecDeque<CommandMessage>>,
     message_added: Notify,
     consumers: AtomicU64,
 }
 
 impl InMemoryQueue {
-    fn push(&self, dispatch: Dispatch, at_front: bool) {
+    fn push(&self, message: CommandMessage, at_front: bool) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if at_front {
-            ready.push_front(dispatch);
+            ready.push_front(message);
         } else {
-            ready.push_back(dispatch);
+            ready.push_back(message);
         }
         self.message_added.notify_one();
     }
 
-    async fn pop(&self) -> Dispatch {
+    async fn pop(&self) -> CommandMessage {
         loop {
             let message_added = self.message_added.notified();
             if let Some(next) =
@@ -67,36 +63,30 @@ impl Drop for ConsumerGuard {
 /// Returns a message to its queue if it is dropped without an acknowledgement.
 struct UnackedMessage {
     queue: Arc<InMemoryQueue>,
-    dispatch: Option<Dispatch>,
+    message: Option<CommandMessage>,
 }
 
 impl UnackedMessage {
     fn acknowledge(mut self) {
-        self.dispatch = None;
+        self.message = None;
     }
 }
 
 impl Drop for UnackedMessage {
     fn drop(&mut self) {
-        if let Some(dispatch) = self.dispatch.take() {
-            self.queue.push(dispatch, true);
+        if let Some(message) = self.message.take() {
+            self.queue.push(message, true);
         }
     }
 }
 
-/// The broker of a single process.
-pub struct EmbeddedBroker {
+/// The command queues of a single process.
+#[derive(Default)]
+pub struct EmbeddedTaskQueue {
     queues: Mutex<HashMap<String, Arc<InMemoryQueue>>>,
-    events: broadcast::Sender<Arc<HubEvent>>,
 }
 
-impl Default for EmbeddedBroker {
-    fn default() -> Self {
-        Self { queues: Mutex::default(), events: broadcast::channel(EVENT_BUFFER).0 }
-    }
-}
-
-impl EmbeddedBroker {
+impl EmbeddedTaskQueue {
     fn get_or_create_queue(&self, name: &str) -> Arc<InMemoryQueue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(queues.entry(name.to_owned()).or_default())
@@ -104,7 +94,7 @@ impl EmbeddedBroker {
 }
 
 #[async_trait]
-impl Broker for EmbeddedBroker {
+impl TaskQueue for EmbeddedTaskQueue {
     async fn declare_queues(&self, queues: &[String]) -> Result<Vec<String>, Error> {
         for queue in queues {
             self.get_or_create_queue(queue);
@@ -113,11 +103,11 @@ impl Broker for EmbeddedBroker {
         Ok(Vec::new())
     }
 
-    async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), Error>> {
+    async fn publish(&self, batch: &[CommandMessage]) -> Vec<Result<(), Error>> {
         batch
             .iter()
-            .map(|dispatch| {
-                self.get_or_create_queue(&dispatch.queue).push(dispatch.clone(), false);
+            .map(|message| {
+                self.get_or_create_queue(&message.queue).push(message.clone(), false);
                 Ok(())
             })
             .collect()
@@ -135,21 +125,16 @@ impl Broker for EmbeddedBroker {
                 else {
                     return;
                 };
-                let dispatch = tokio::select! {
-                    dispatch = queue.pop() => dispatch,
+                let message = tokio::select! {
+                    message = queue.pop() => message,
                     () = sender.closed() => return,
                 };
                 let unacked =
-                    UnackedMessage { queue: Arc::clone(&queue), dispatch: Some(dispatch.clone()) };
-                let delivery = Delivery {
-                    content: Ok(dispatch),
-                    ack_fn: Some(Box::new(move || {
-                        Box::pin(async move {
-                            unacked.acknowledge();
-                            drop(prefetch_permit);
-                        })
-                    })),
-                };
+                    UnackedMessage { queue: Arc::clone(&queue), message: Some(message.clone()) };
+                let delivery = Delivery::new(Ok(message), move || async move {
+                    unacked.acknowledge();
+                    drop(prefetch_permit);
+                });
                 if sender.send(delivery).await.is_err() {
                     return;
                 }
@@ -166,20 +151,6 @@ impl Broker for EmbeddedBroker {
             consumers: queue.consumers.load(Ordering::SeqCst),
         })
     }
-
-    fn broadcast(&self, event: HubEvent) {
-        crate::metrics::record_event(&event);
-        // Fails only if no hub is subscribed.
-        let _ = self.events.send(Arc::new(event));
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<Arc<HubEvent>> {
-        self.events.subscribe()
-    }
-
-    async fn run(&self, _stop: CancellationToken) {
-        // There is no other node.
-    }
 }
 
 #[cfg(test)]
@@ -188,6 +159,6 @@ mod tests {
 
     #[tokio::test]
     async fn passes_the_port_suite() {
-        super::super::suite::run(&EmbeddedBroker::default()).await;
+        super::super::suite::run(&EmbeddedTaskQueue::default()).await;
     }
 }
