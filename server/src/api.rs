@@ -1,7 +1,6 @@
 //! Handlers of `/api/v1` for programs. They cover the same use cases as the pages.
 
 use crate::{
-    body,
     client::ClientAddress,
     problem::Problem,
     request::{JsonBody, QueryParams},
@@ -30,6 +29,7 @@ use engine::{
     engine::Upload,
     store::{JobControl, JobQuery, TaskQuery},
 };
+use ingress::request_body;
 use uuid::Uuid;
 
 type JsonResult<T> = Result<Json<T>, Problem>;
@@ -75,7 +75,7 @@ pub async fn end_session(state: &AppState, user: CurrentUser) -> Result<(), Prob
 
 /// Reads a file that is the whole request body.
 async fn read_file(request: Request) -> Result<Bytes, Problem> {
-    if body::exceeds(request.headers(), MAX_UPLOAD_BYTES) {
+    if request_body::exceeds(request.headers(), MAX_UPLOAD_BYTES) {
         return Err(Problem::payload_too_large());
     }
     let body: Result<Bytes, BytesRejection> = request.extract().await;
@@ -99,7 +99,7 @@ pub async fn upload(
     let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
     let name = params.get("file").unwrap_or("products.csv");
     let skip_bad = params.parse_bool("skip_bad")?;
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     if params.parse_bool("dry_run")? {
         return Ok(Json(state.engine.dry_run(name, body, &channels).await?).into_response());
     }
@@ -124,7 +124,7 @@ pub async fn start_instances(
     JsonBody(start): JsonBody<StartInstances>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     Ok(accepted_response(
         state.engine.start_machines(user.actor(), &start.instance_ids, key).await?,
     ))
@@ -141,7 +141,7 @@ pub async fn run_noops(
         return Err(Problem::not_found());
     }
     let key = idempotency_key(&headers)?;
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     Ok(accepted_response(state.engine.run_noops(user.actor(), noops.count, key).await?))
 }
 

@@ -8,7 +8,6 @@ mod progress;
 mod socket;
 
 use crate::{
-    admission::network_of,
     client::ClientAddress,
     problem::Problem,
     session::{AuthMethod, OptionalUser},
@@ -31,6 +30,7 @@ use engine::{
     broker::{Broker, HubEvent},
     store::Store,
 };
+use ingress::client_address::network_of;
 use std::{
     collections::HashMap,
     net::IpAddr,

@@ -2,7 +2,7 @@
 //! functions and the fallback get their contexts from one [`PageContext`].
 
 use crate::{
-    body, cookie, failed_csv,
+    cookie, failed_csv,
     form::{self, flash},
     headers::set_content_security_policy,
     problem::{self, Problem, method_not_allowed},
@@ -24,6 +24,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
+use ingress::request_body;
 use leptos::{
     context::provide_context,
     prelude::{FromServerFnError, ServerFnError},
@@ -112,7 +113,7 @@ async fn server_function(request: Request) -> Response {
         return (StatusCode::UNAUTHORIZED, error.ser()).into_response();
     }
     // Server functions read the whole body, regardless of the router's limit.
-    if body::exceeds(request.headers(), DEFAULT_MAX_BODY_BYTES) {
+    if request_body::exceeds(request.headers(), DEFAULT_MAX_BODY_BYTES) {
         let detail = "This request is larger than any that a page sends.";
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
     }

@@ -4,6 +4,7 @@ use crate::problem::Problem;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use axum::http::StatusCode;
 use contract::text;
+use ingress::metric_names::REJECTIONS;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -103,8 +104,7 @@ async fn run_queued<T: Send + 'static>(
 }
 
 fn overloaded() -> Problem {
-    metrics::counter!("meanwhile_admission_rejections_total", "limit" => "password_hashes")
-        .increment(1);
+    metrics::counter!(REJECTIONS, "limit" => "password_hashes").increment(1);
     let detail = "Too many passwords are being checked. Nothing was changed; try again soon.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_retry_after(RETRY_AFTER)
 }

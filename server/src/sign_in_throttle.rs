@@ -13,6 +13,7 @@
 
 use crate::problem::Problem;
 use axum::http::StatusCode;
+use ingress::client_address::network_of;
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -49,7 +50,7 @@ impl ThrottleKey {
 
     /// Returns the key of an address's network, which for IPv6 is its /64.
     pub fn network(address: IpAddr) -> Self {
-        Self::new("network", &crate::admission::network_of(address).to_string())
+        Self::new("network", &network_of(address).to_string())
     }
 
     pub fn device(id: &str) -> Self {
