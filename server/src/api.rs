@@ -5,7 +5,7 @@ use crate::{
     problem::Problem,
     request::{JsonBody, QueryParams},
     router::MAX_UPLOAD_BYTES,
-    session::{self, AuthMethod, CurrentUser},
+    session::{self, CurrentUser},
     state::AppState,
 };
 use axum::{
@@ -25,7 +25,6 @@ use contract::{
     state::{JobKind, JobState, TaskState},
 };
 use engine::{
-    broker::HubEvent,
     engine::Upload,
     store::{JobControl, JobQuery, TaskQuery},
 };
@@ -53,24 +52,9 @@ pub async fn sign_out(
     State(state): State<AppState>,
     user: CurrentUser,
 ) -> Result<Response, Problem> {
-    end_session(&state, user).await?;
+    session::sign_out(&state, &user).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::removal_cookie(&state)?)])
         .into_response())
-}
-
-/// Ends the user's session and closes its WebSockets.
-///
-/// # Errors
-/// 409 for an API token, which has no session.
-pub async fn end_session(state: &AppState, user: CurrentUser) -> Result<(), Problem> {
-    if user.auth_method == AuthMethod::Token {
-        let detail = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
-    state.engine.store().end_session(&user.credential_hash).await?;
-    let session = Some(user.credential_hash);
-    state.engine.broker().broadcast(HubEvent::SignedOut { user: user.identity.user, session });
-    Ok(())
 }
 
 /// Reads a file that is the whole request body.

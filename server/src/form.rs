@@ -6,7 +6,7 @@ pub mod flash;
 pub mod launch;
 
 use crate::{
-    api, client::ClientAddress, problem::Problem, session, session::CurrentUser, state::AppState,
+    client::ClientAddress, problem::Problem, session, session::CurrentUser, state::AppState,
 };
 use axum::{
     Form,
@@ -58,7 +58,7 @@ pub async fn sign_out(
     State(state): State<AppState>,
     user: CurrentUser,
 ) -> Result<Response, Problem> {
-    api::end_session(&state, user).await?;
+    session::sign_out(&state, &user).await?;
     let cookie = session::removal_cookie(&state)?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
 }

@@ -1,5 +1,5 @@
-//! Authentication of requests, and everything that opens a session: sign-in,
-//! set-up, and one-time links.
+//! Authentication of requests, sign-out, and everything that opens a session:
+//! sign-in, set-up, and one-time links.
 
 use crate::{
     config::Config,
@@ -308,6 +308,18 @@ pub async fn redeem(
     let hashed = password::hash(password).await?;
     let user = state.engine.redeem_link(&hash_secret(token), &hashed).await?;
     open_session(state, user, &link.email, &hashed).await
+}
+
+/// Ends the session of the request and closes its WebSockets.
+///
+/// # Errors
+/// 409 for an API token, which has no session.
+pub async fn sign_out(state: &AppState, user: &CurrentUser) -> Result<(), Problem> {
+    if user.auth_method == AuthMethod::Token {
+        let detail = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    Ok(state.engine.end_session(user.identity.user, &user.credential_hash).await?)
 }
 
 /// Changes the password after checking the old one, ends the user's other

@@ -6,7 +6,6 @@ use super::{
     sign_in_response,
 };
 use crate::{
-    api,
     client::ClientAddress,
     cookie,
     problem::Problem,
@@ -181,7 +180,7 @@ pub async fn redeem(
     let result = async {
         let cookies = session::redeem(&state, address, &token, form.password).await?;
         if let Some(previous_user) = previous_user {
-            api::end_session(&state, previous_user).await?;
+            session::sign_out(&state, &previous_user).await?;
         }
         Ok(cookies)
     };
