@@ -45,7 +45,7 @@ pub async fn sign_in(
 ) -> Result<Response, Problem> {
     let SignIn { email, password } = credentials;
     let cookies = session::sign_in(&state, address, &headers, &email, password).await?;
-    Ok((StatusCode::NO_CONTENT, cookies).into_response())
+    Ok((StatusCode::NO_CONTENT, cookies, ()).into_response())
 }
 
 pub async fn sign_out(
@@ -53,8 +53,7 @@ pub async fn sign_out(
     user: CurrentUser,
 ) -> Result<Response, Problem> {
     session::sign_out(&state, &user).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::removal_cookie(&state)?)])
-        .into_response())
+    Ok((StatusCode::NO_CONTENT, session::removal_cookie(&state)).into_response())
 }
 
 /// Reads a file that is the whole request body.

@@ -11,7 +11,7 @@ use crate::{
 use axum::{
     Form,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use contract::{
@@ -59,8 +59,7 @@ pub async fn sign_out(
     user: CurrentUser,
 ) -> Result<Response, Problem> {
     session::sign_out(&state, &user).await?;
-    let cookie = session::removal_cookie(&state)?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
+    Ok((session::removal_cookie(&state), Redirect::to("/sign-in")).into_response())
 }
 
 #[derive(Deserialize)]

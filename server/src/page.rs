@@ -19,7 +19,7 @@ use axum::{
     RequestExt, Router,
     body::{Body, to_bytes},
     extract::{Path, Query, Request, State},
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
@@ -198,9 +198,7 @@ async fn accounts_page(State(state): State<AppState>, mut request: Request) -> R
     if let Some(context) = request.extensions_mut().get_mut::<PageContext>() {
         context.browser.new_link = Some(link);
     }
-    let mut response = app_page(request).await;
-    response.headers_mut().append(header::SET_COOKIE, removal_cookie);
-    response
+    (removal_cookie, app_page(request).await).into_response()
 }
 
 /// Renders the user's own account, with the secret of the API token that was just
@@ -217,9 +215,7 @@ async fn account_page(State(state): State<AppState>, mut request: Request) -> Re
     if let Some(context) = request.extensions_mut().get_mut::<PageContext>() {
         context.browser.new_token = Some(secret);
     }
-    let mut response = app_page(request).await;
-    response.headers_mut().append(header::SET_COOKIE, removal_cookie);
-    response
+    (removal_cookie, app_page(request).await).into_response()
 }
 
 async fn set_up_page(query: Query<FlashQuery>, request: Request) -> Response {
