@@ -4,11 +4,8 @@
 use crate::hub::Hub;
 use engine::{broker::Broker, limiter::Limiters, store::Store};
 use metrics::gauge;
-use std::{
-    fmt::Debug,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use metrics_process::Collector;
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -31,16 +28,15 @@ pub struct GaugeSources {
 
 pub(super) struct Gauges {
     sources: GaugeSources,
+    process: Collector,
     last_refresh: Mutex<Option<Instant>>,
 }
 
 impl Gauges {
-    /// Also sets the gauges that never change: version and start time.
+    /// Also sets the gauge that never changes, the version.
     pub fn new(sources: GaugeSources) -> Self {
         gauge!("meanwhile_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        gauge!("process_start_time_seconds").set(now.as_secs_f64());
-        Self { sources, last_refresh: Mutex::default() }
+        Self { sources, process: Collector::default(), last_refresh: Mutex::default() }
     }
 
     /// Refreshes the gauges unless they are fresh. Gauges of a component that is
@@ -57,7 +53,7 @@ impl Gauges {
         );
         #[allow(clippy::cast_precision_loss)]
         gauge!("meanwhile_websockets_open").set(self.sources.hub.socket_count() as f64);
-        refresh_process();
+        self.process.collect();
         *last = Some(Instant::now());
     }
 
@@ -125,18 +121,4 @@ async fn record_up<E: Debug>(component: &'static str, read: impl Future<Output =
         tracing::debug!(component, result = ?answer, "the gauges of a component could not be refreshed");
     }
     gauge!("meanwhile_up", "component" => component).set(f64::from(u8::from(up)));
-}
-
-/// Reads memory and open files of this process from `/proc`, where there is one.
-#[allow(clippy::cast_precision_loss)]
-fn refresh_process() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    if let Some(kib) = kib {
-        gauge!("process_resident_memory_bytes").set((kib * 1024) as f64);
-    }
-    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        gauge!("process_open_fds").set(open.count() as f64);
-    }
 }

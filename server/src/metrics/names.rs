@@ -83,7 +83,7 @@ pub(super) const HISTOGRAMS: [(&str, &str); 4] = [
     ),
 ];
 
-pub(super) const GAUGES: [(&str, &str); 14] = [
+pub(super) const GAUGES: [(&str, &str); 11] = [
     ("meanwhile_up", "Whether the database, the broker and the rate limiter answer, by component."),
     ("meanwhile_tasks", "Unfinished tasks of all users, by queue and state."),
     (
@@ -101,9 +101,6 @@ pub(super) const GAUGES: [(&str, &str); 14] = [
     ("meanwhile_upstream_calls_in_flight", "Calls in flight, by upstream."),
     ("meanwhile_websockets_open", "Open WebSockets of this node."),
     ("meanwhile_build_info", "Always 1, labelled with the version."),
-    ("process_resident_memory_bytes", "Resident memory of this process."),
-    ("process_open_fds", "File descriptors that this process has open."),
-    ("process_start_time_seconds", "Start time of this process, in seconds since the Unix epoch."),
 ];
 
 /// Counters without labels. They start at 0, because a rate needs a value before
@@ -121,8 +118,10 @@ const UNLABELED_COUNTERS: [&str; 10] = [
     "meanwhile_internal_errors_total",
 ];
 
-/// Registers all descriptions, and the counters without labels.
+/// Registers all descriptions, those of the process included, and the counters
+/// without labels.
 pub(super) fn describe() {
+    metrics_process::Collector::default().describe();
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
     }
