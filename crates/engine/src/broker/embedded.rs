@@ -4,10 +4,11 @@
 use super::{Broker, Deliveries, Delivery, Error, HubEvent, QueueDepth};
 use async_trait::async_trait;
 use contract::envelope::Dispatch;
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -26,7 +27,7 @@ struct InMemoryQueue {
 
 impl InMemoryQueue {
     fn push(&self, dispatch: Dispatch, at_front: bool) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = self.ready.lock();
         if at_front {
             ready.push_front(dispatch);
         } else {
@@ -38,9 +39,7 @@ impl InMemoryQueue {
     async fn pop(&self) -> Dispatch {
         loop {
             let message_added = self.message_added.notified();
-            if let Some(next) =
-                self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-            {
+            if let Some(next) = self.ready.lock().pop_front() {
                 return next;
             }
             message_added.await;
@@ -98,7 +97,7 @@ impl Default for EmbeddedBroker {
 
 impl EmbeddedBroker {
     fn get_or_create_queue(&self, name: &str) -> Arc<InMemoryQueue> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.queues.lock();
         Arc::clone(queues.entry(name.to_owned()).or_default())
     }
 }
@@ -160,7 +159,7 @@ impl Broker for EmbeddedBroker {
 
     async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, Error> {
         let queue = self.get_or_create_queue(queue);
-        let ready = queue.ready.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let ready = queue.ready.lock().len();
         Ok(QueueDepth {
             ready: u64::try_from(ready).unwrap_or(u64::MAX),
             consumers: queue.consumers.load(Ordering::SeqCst),

@@ -11,10 +11,8 @@ use lapin::{
     options::{BasicConsumeOptions, BasicPublishOptions},
     types::{FieldTable, ShortString},
 };
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -81,7 +79,7 @@ impl EventExchange {
     where
         C: Future<Output = Result<Connection, Error>>,
     {
-        let receiver = self.outgoing_receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let receiver = self.outgoing_receiver.lock().take();
         let Some(mut outgoing_receiver) = receiver else { return };
         let mut backoff = BACK_OFF[0];
         let mut is_first_connection = true;
@@ -116,8 +114,7 @@ impl EventExchange {
             backoff = (backoff * 2).min(BACK_OFF[1]);
         }
         // Another run can continue where this one ended.
-        *self.outgoing_receiver.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(outgoing_receiver);
+        *self.outgoing_receiver.lock() = Some(outgoing_receiver);
     }
 
     async fn start_consumer(&self, channel: &Channel) -> Result<Consumer, Error> {
