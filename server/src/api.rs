@@ -1,12 +1,11 @@
 //! Handlers of `/api/v1` for programs. They cover the same use cases as the pages.
 
 use crate::{
-    body,
     client::ClientAddress,
     problem::Problem,
     request::{JsonBody, QueryParams},
     router::MAX_UPLOAD_BYTES,
-    session::{self, AuthMethod, CurrentUser},
+    session::{self, CurrentUser},
     state::AppState,
 };
 use axum::{
@@ -30,6 +29,7 @@ use engine::{
     event_bus::HubEvent,
     store::{JobControl, JobQuery, TaskQuery},
 };
+use ingress::request_body;
 use uuid::Uuid;
 
 type JsonResult<T> = Result<Json<T>, Problem>;
@@ -46,36 +46,20 @@ pub async fn sign_in(
 ) -> Result<Response, Problem> {
     let SignIn { email, password } = credentials;
     let cookies = session::sign_in(&state, address, &headers, &email, password).await?;
-    Ok((StatusCode::NO_CONTENT, cookies).into_response())
+    Ok((StatusCode::NO_CONTENT, cookies, ()).into_response())
 }
 
 pub async fn sign_out(
     State(state): State<AppState>,
     user: CurrentUser,
 ) -> Result<Response, Problem> {
-    end_session(&state, user).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::removal_cookie(&state)?)])
-        .into_response())
-}
-
-/// Ends the user's session and closes its WebSockets.
-///
-/// # Errors
-/// 409 for an API token, which has no session.
-pub async fn end_session(state: &AppState, user: CurrentUser) -> Result<(), Problem> {
-    if user.auth_method == AuthMethod::Token {
-        let detail = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
-    state.engine.store().end_session(&user.credential_hash).await?;
-    let session = Some(user.credential_hash);
-    state.engine.event_bus().broadcast(HubEvent::SignedOut { user: user.identity.user, session });
-    Ok(())
+    session::sign_out(&state, &user).await?;
+    Ok((StatusCode::NO_CONTENT, session::removal_cookie(&state)).into_response())
 }
 
 /// Reads a file that is the whole request body.
 async fn read_file(request: Request) -> Result<Bytes, Problem> {
-    if body::exceeds(request.headers(), MAX_UPLOAD_BYTES) {
+    if request_body::exceeds(request.headers(), MAX_UPLOAD_BYTES) {
         return Err(Problem::payload_too_large());
     }
     let body: Result<Bytes, BytesRejection> = request.extract().await;
@@ -99,7 +83,7 @@ pub async fn upload(
     let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
     let name = params.get("file").unwrap_or("products.csv");
     let skip_bad = params.parse_bool("skip_bad")?;
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     if params.parse_bool("dry_run")? {
         return Ok(Json(state.engine.dry_run(name, body, &channels).await?).into_response());
     }
@@ -124,7 +108,7 @@ pub async fn start_instances(
     JsonBody(start): JsonBody<StartInstances>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     Ok(accepted_response(
         state.engine.start_machines(user.actor(), &start.instance_ids, key).await?,
     ))
@@ -141,7 +125,7 @@ pub async fn run_noops(
         return Err(Problem::not_found());
     }
     let key = idempotency_key(&headers)?;
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     Ok(accepted_response(state.engine.run_noops(user.actor(), noops.count, key).await?))
 }
 

@@ -9,13 +9,10 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use parking_lot::Mutex;
 use rust_embed::RustEmbed;
 use serde::Deserialize;
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    sync::{LazyLock, Mutex, PoisonError},
-};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
 #[derive(RustEmbed)]
 #[folder = "../target/site"]
@@ -80,7 +77,7 @@ fn read_file(path: &str) -> Option<Bytes> {
     /// content, so a cached file never becomes outdated.
     static CACHE: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
     // Holding the lock while reading makes concurrent requests read a file once.
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cache = CACHE.lock();
     if let Some(bytes) = cache.get(path) {
         return Some(bytes.clone());
     }

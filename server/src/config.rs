@@ -1,8 +1,9 @@
 //! Command-line flags; each has an environment variable.
 
-use crate::{client, redact::Secret};
+use crate::redact::Secret;
 use clap::{Parser, Subcommand};
 use engine::store::{DEFAULT_OPEN_LIMITS, OpenLimits, Retention};
+use ingress::client_address::parse_network;
 use ipnet::IpNet;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -40,7 +41,7 @@ pub struct Config {
     pub public_url: Vec<String>,
     /// Address or network of a proxy whose X-Forwarded-For is trusted;
     /// repeatable.
-    #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = client::parse_network)]
+    #[arg(long, env = "MEANWHILE_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_network)]
     pub trusted_proxy: Vec<IpNet>,
     /// Address on which `GET /metrics` is served for Prometheus without
     /// authentication, such as 127.0.0.1:9100. Without this flag, metrics are

@@ -1,36 +1,36 @@
 //! Cookies, which are HttpOnly, SameSite=Lax, and Secure if all origins of this
 //! server use HTTPS.
 
-use crate::{problem::Problem, state::AppState};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use crate::state::AppState;
+use axum::http::HeaderMap;
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use time::Duration;
 
 /// Returns the value of the cookie `name`.
 pub fn get(headers: &HeaderMap, name: &str) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(cookie, _)| *cookie == name)
-        .map(|(_, value)| value.to_owned())
+    CookieJar::from_headers(headers).get(name).map(|cookie| cookie.value().to_owned())
 }
 
-/// Returns the header value that sets the cookie `name` below `path` for
-/// `lifetime_s` seconds; 0 removes it.
-///
-/// # Errors
-/// 500 if a header can't contain the value.
+/// Returns the part of a response that sets the cookie `name` below `path` for
+/// `lifetime_s` seconds. It is a jar of its own, because a jar with several cookies
+/// has no order.
 pub fn set(
     state: &AppState,
-    name: &str,
-    value: &str,
-    path: &str,
+    name: &'static str,
+    value: impl Into<String>,
+    path: &'static str,
     lifetime_s: i64,
-) -> Result<HeaderValue, Problem> {
-    let secure = if state.origins.are_https() { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!(
-        "{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={lifetime_s}{secure}"
-    ))
-    .map_err(|_| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The server could not create a cookie.")
-    })
+) -> CookieJar {
+    let cookie = Cookie::build((name, value.into()))
+        .path(path)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(state.origins.are_https())
+        .max_age(Duration::seconds(lifetime_s));
+    CookieJar::new().add(cookie)
+}
+
+/// Returns the part of a response that removes the cookie `name` below `path`.
+pub fn remove(state: &AppState, name: &'static str, path: &'static str) -> CookieJar {
+    set(state, name, "", path, 0)
 }

@@ -6,8 +6,9 @@
 //! The cookie grants no access. Its only effect is that failures are counted by
 //! device instead of by account and network.
 
-use crate::{cookie, problem::Problem, state::AppState};
-use axum::http::{HeaderMap, HeaderValue};
+use crate::{cookie, state::AppState};
+use axum::http::HeaderMap;
+use axum_extra::extract::CookieJar;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::sync::Arc;
@@ -60,13 +61,11 @@ pub fn known_device_id(state: &AppState, headers: &HeaderMap, email: &str) -> Op
     state.device_key.verify(email, &cookie::get(headers, COOKIE)?)
 }
 
-/// Returns the cookie that makes this device a known one of the account `email`.
-///
-/// # Errors
-/// 500 if the cookie can't be created.
-pub fn device_cookie(state: &AppState, email: &str) -> Result<HeaderValue, Problem> {
+/// Returns the part of a response with the cookie that makes this device a known one
+/// of the account `email`.
+pub fn device_cookie(state: &AppState, email: &str) -> CookieJar {
     let value = state.device_key.sign(email).unwrap_or_default();
-    cookie::set(state, COOKIE, &value, "/", LIFETIME_S)
+    cookie::set(state, COOKIE, value, "/", LIFETIME_S)
 }
 
 #[cfg(test)]

@@ -26,15 +26,15 @@ pub async fn download(
     let channel = params.parse("channel", job.channels.join(", "), |id| {
         job.channels.iter().find(|channel| *channel == id).cloned()
     })?;
-    let download_permit = state.admission.acquire_download(user_id)?;
+    let download_permit = state.work_limits.acquire_download(user_id)?;
     let name = attachment(&job.title, channel.as_deref());
     let csv = state.engine.failed_csv(user_id, job.id, channel).await?;
-    let read_limits = state.read_limits.clone();
+    let limits = state.work_limits.clone();
     // Each chunk waits for a read permit; the download permit lasts until the last one.
     let csv = stream::unfold((Box::pin(csv), download_permit), move |(mut csv, permit)| {
-        let read_limits = read_limits.clone();
+        let limits = limits.clone();
         async move {
-            let _read_permit = read_limits.acquire(user_id).await;
+            let _read_permit = limits.acquire_read(user_id).await;
             let chunk = csv.next().await?;
             // The headers are sent already, so the error can only end the connection.
             let chunk = chunk.inspect_err(|error| {

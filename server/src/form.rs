@@ -6,12 +6,12 @@ pub mod flash;
 pub mod launch;
 
 use crate::{
-    api, client::ClientAddress, problem::Problem, session, session::CurrentUser, state::AppState,
+    client::ClientAddress, problem::Problem, session, session::CurrentUser, state::AppState,
 };
 use axum::{
     Form,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use contract::{
@@ -58,9 +58,8 @@ pub async fn sign_out(
     State(state): State<AppState>,
     user: CurrentUser,
 ) -> Result<Response, Problem> {
-    api::end_session(&state, user).await?;
-    let cookie = session::removal_cookie(&state)?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
+    session::sign_out(&state, &user).await?;
+    Ok((session::removal_cookie(&state), Redirect::to("/sign-in")).into_response())
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,6 @@ mod progress;
 mod socket;
 
 use crate::{
-    admission::network_of,
     client::ClientAddress,
     problem::Problem,
     session::{AuthMethod, OptionalUser},
@@ -31,11 +30,9 @@ use engine::{
     event_bus::{EventBus, HubEvent},
     store::Store,
 };
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use ingress::client_address::network_of;
+use parking_lot::Mutex;
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use tokio::{
     sync::broadcast,
     time::{MissedTickBehavior, interval},
@@ -173,7 +170,7 @@ impl Hub {
     }
 
     fn user_stream(&self, user: UserId) -> Option<broadcast::Sender<SocketMessage>> {
-        let mut streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.user_streams.lock();
         if streams.get(&user)?.receiver_count() == 0 {
             streams.remove(&user);
             return None;
@@ -183,14 +180,14 @@ impl Hub {
 
     /// Returns the users who have an open socket.
     fn connected_users(&self) -> Vec<UserId> {
-        let streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = self.user_streams.lock();
         let open = streams.iter().filter(|(_, stream)| stream.receiver_count() > 0);
         open.map(|(user, _)| *user).collect()
     }
 
     /// Returns the number of open sockets.
     pub(crate) fn socket_count(&self) -> usize {
-        let streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = self.user_streams.lock();
         streams.values().map(broadcast::Sender::receiver_count).sum()
     }
 
@@ -201,7 +198,7 @@ impl Hub {
     }
 
     fn send_to_all(&self, message: &SocketMessage) {
-        for stream in self.user_streams.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for stream in self.user_streams.lock().values() {
             let _ = stream.send(message.clone());
         }
     }
@@ -210,7 +207,7 @@ impl Hub {
     /// the network has too many sockets.
     fn acquire_network_slot(&self, address: IpAddr) -> Option<Arc<()>> {
         let address = network_of(address);
-        let mut slots = self.network_slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.network_slots.lock();
         slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         let slot = slots.entry(address).or_default();
         (Arc::strong_count(slot) <= MAX_SOCKETS_PER_NETWORK).then(|| Arc::clone(slot))
@@ -218,7 +215,7 @@ impl Hub {
 
     /// Subscribes to the messages for `user`; `None` if the user has too many sockets.
     fn subscribe(&self, user: UserId) -> Option<broadcast::Receiver<SocketMessage>> {
-        let mut streams = self.user_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.user_streams.lock();
         let stream = streams.entry(user).or_insert_with(|| broadcast::channel(STREAM_CAPACITY).0);
         (stream.receiver_count() < MAX_SOCKETS_PER_USER).then(|| stream.subscribe())
     }

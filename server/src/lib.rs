@@ -8,7 +8,7 @@
 //! | [`router`], [`state`] | all routes and their middleware; the state they share |
 //! | [`origin`] | checks of Origin and Host |
 //! | [`headers`] | security headers of every response, content security policy |
-//! | [`client`] | address of the client behind trusted proxies |
+//! | [`client`] | extractor of the client's address |
 //! | [`session`] | extractors of the current user, sign-in, one-time links |
 //! | [`sign_in_throttle`] | limits on failed sign-in attempts |
 //! | [`password`], [`cookie`], [`device`] | password hashes, session cookies, known devices |
@@ -20,9 +20,8 @@
 //! | [`page`], [`failed_csv`] | pages; a job's failed items as a file |
 //! | [`hub`] | `/ws`: sends every change to all open tabs |
 //! | [`assets`] | browser bundle, embedded in the binary |
-//! | [`body`] | limits on slow request bodies |
 //! | [`metrics`] | Prometheus metrics |
-//! | [`connections`], [`admission`], [`read_limits`] | limits on concurrent work |
+//! | [`admission`], [`work_limits`] | limits on requests and slow bodies; on one user's concurrent work |
 //! | [`redact`] | removes secrets from all output |
 //! | [`request`] | parsing of parameters and bodies |
 //! | [`problem`] | errors as RFC 9457 problem details |
@@ -31,10 +30,8 @@
 pub mod admission;
 pub mod api;
 pub mod assets;
-pub mod body;
 pub mod client;
 pub mod config;
-pub mod connections;
 pub mod cookie;
 pub mod device;
 pub mod failed_csv;
@@ -46,7 +43,6 @@ pub mod origin;
 pub mod page;
 pub mod password;
 pub mod problem;
-pub mod read_limits;
 pub mod redact;
 pub mod render;
 pub mod request;
@@ -57,3 +53,4 @@ pub mod sign_in_throttle;
 pub mod state;
 pub mod token;
 pub mod trace;
+pub mod work_limits;

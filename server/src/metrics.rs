@@ -7,13 +7,7 @@
 
 mod gauges;
 
-use crate::{
-    client::TrustedProxies,
-    connections::{self, ConnectionOptions},
-    problem::Problem,
-    session::CurrentUser,
-    state::AppState,
-};
+use crate::{problem::Problem, session::CurrentUser, state::AppState};
 use anyhow::Context;
 use axum::{
     Router,
@@ -26,6 +20,10 @@ use axum::{
 use contract::{api::Role, metric};
 pub use gauges::GaugeSources;
 use gauges::Gauges;
+use ingress::{
+    client_address::TrustedProxies,
+    connections::{self, ConnectionOptions},
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{

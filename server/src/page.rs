@@ -2,7 +2,7 @@
 //! functions and the fallback get their contexts from one [`PageContext`].
 
 use crate::{
-    body, cookie, failed_csv,
+    cookie, failed_csv,
     form::{self, flash},
     headers::set_content_security_policy,
     problem::{self, Problem, method_not_allowed},
@@ -19,11 +19,12 @@ use axum::{
     RequestExt, Router,
     body::{Body, to_bytes},
     extract::{Path, Query, Request, State},
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
+use ingress::request_body;
 use leptos::{
     context::provide_context,
     prelude::{FromServerFnError, ServerFnError},
@@ -112,7 +113,7 @@ async fn server_function(request: Request) -> Response {
         return (StatusCode::UNAUTHORIZED, error.ser()).into_response();
     }
     // Server functions read the whole body, regardless of the router's limit.
-    if body::exceeds(request.headers(), DEFAULT_MAX_BODY_BYTES) {
+    if request_body::exceeds(request.headers(), DEFAULT_MAX_BODY_BYTES) {
         let detail = "This request is larger than any that a page sends.";
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
     }
@@ -197,9 +198,7 @@ async fn accounts_page(State(state): State<AppState>, mut request: Request) -> R
     if let Some(context) = request.extensions_mut().get_mut::<PageContext>() {
         context.browser.new_link = Some(link);
     }
-    let mut response = app_page(request).await;
-    response.headers_mut().append(header::SET_COOKIE, removal_cookie);
-    response
+    (removal_cookie, app_page(request).await).into_response()
 }
 
 /// Renders the user's own account, with the secret of the API token that was just
@@ -216,9 +215,7 @@ async fn account_page(State(state): State<AppState>, mut request: Request) -> Re
     if let Some(context) = request.extensions_mut().get_mut::<PageContext>() {
         context.browser.new_token = Some(secret);
     }
-    let mut response = app_page(request).await;
-    response.headers_mut().append(header::SET_COOKIE, removal_cookie);
-    response
+    (removal_cookie, app_page(request).await).into_response()
 }
 
 async fn set_up_page(query: Query<FlashQuery>, request: Request) -> Response {

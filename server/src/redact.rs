@@ -6,13 +6,13 @@
 //! so all output passes through [`redact`], which knows the secrets of this process
 //! and the form of a URL.
 
+use parking_lot::RwLock;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     fmt,
     io::{self, Write, stderr},
     ops::Deref,
     str::FromStr,
-    sync::{PoisonError, RwLock},
 };
 
 /// Text that replaces a secret.
@@ -87,7 +87,7 @@ pub fn collect_secrets() {
     found.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
     found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     found.dedup();
-    *SECRETS.write().unwrap_or_else(PoisonError::into_inner) = found;
+    *SECRETS.write() = found;
 }
 
 /// Returns the secrets in a URL, which may be malformed: the password as it is,
@@ -142,7 +142,7 @@ fn percent_decode(text: &str) -> String {
 /// Replaces each secret of this process, and the password of each URL, by [`MASK`].
 pub fn redact(text: &str) -> String {
     let mut redacted = text.to_owned();
-    for secret in SECRETS.read().unwrap_or_else(PoisonError::into_inner).iter() {
+    for secret in SECRETS.read().iter() {
         if redacted.contains(secret.as_str()) {
             redacted = redacted.replace(secret.as_str(), MASK);
         }

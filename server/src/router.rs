@@ -3,11 +3,10 @@
 use crate::{
     admission, api,
     assets::{self, Assets},
-    body, headers, hub, metrics, origin, page,
+    headers, hub, metrics, origin, page,
     problem::{self, Problem, method_not_allowed},
-    read_limits,
     state::AppState,
-    token, trace,
+    token, trace, work_limits,
 };
 use axum::{
     Router,
@@ -120,7 +119,7 @@ pub fn router(state: AppState) -> Router {
     let api = api.router.method_not_allowed_fallback(method_not_allowed);
     let routes = page::with_pages(pages.router, &state)
         .nest(API_PREFIX, api)
-        .layer(middleware::from_fn_with_state(state.clone(), read_limits::limit_reads))
+        .layer(middleware::from_fn_with_state(state.clone(), work_limits::limit_reads))
         .merge(infrastructure.router)
         .method_not_allowed_fallback(method_not_allowed);
     with_middleware(routes, probes.router, state)
@@ -131,7 +130,7 @@ fn with_middleware(routes: Router<AppState>, probes: Router<AppState>, state: Ap
     let routes = routes
         .layer(max_body(DEFAULT_MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), admission::admission_middleware))
-        .layer(middleware::from_fn_with_state(state.clone(), body::drain_unread))
+        .layer(middleware::from_fn_with_state(state.clone(), admission::body_middleware))
         .layer(middleware::from_fn_with_state(state.clone(), origin::require_own_origin));
     let routes = with_error_pages(routes, &state.assets).merge(probes);
     with_headers(routes)

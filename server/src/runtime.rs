@@ -9,20 +9,16 @@ mod backends;
 mod upstreams;
 
 use crate::{
-    admission::AdmissionControl,
     assets::Assets,
-    body::BodyTimeouts,
-    client::TrustedProxies,
     config::{Config, ProcessRole},
-    connections,
     device::DeviceKey,
     hub::Hub,
     metrics::{self, Metrics},
     origin::Origins,
-    read_limits::ReadLimits,
     router, session,
     sign_in_throttle::SignInThrottle,
     state::AppState,
+    work_limits::WorkLimits,
 };
 use anyhow::Context;
 use backends::Backends;
@@ -33,6 +29,10 @@ use engine::{
     pruner, reaper, relay,
     relay::RelayWaker,
     store::Store,
+};
+use ingress::{
+    admission::AdmissionControl, client_address::TrustedProxies, connections,
+    request_body::BodyTimeouts,
 };
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -342,7 +342,7 @@ impl Runtime {
             sign_in_throttle: SignInThrottle::default(),
             device_key: DeviceKey::new(store.signing_key().await?),
             admission: AdmissionControl::default(),
-            read_limits: ReadLimits::default(),
+            work_limits: WorkLimits::default(),
             body_timeouts: BodyTimeouts::new(Duration::from_secs(
                 config.request_body_timeout_s.into(),
             )),

@@ -1,5 +1,5 @@
-//! Authentication of requests, and everything that opens a session: sign-in,
-//! set-up, and one-time links.
+//! Authentication of requests, sign-out, and everything that opens a session:
+//! sign-in, set-up, and one-time links.
 
 use crate::{
     config::Config,
@@ -13,12 +13,15 @@ use crate::{
 use anyhow::Context;
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponseParts, ResponseParts},
 };
+use axum_extra::extract::CookieJar;
 use contract::{UserId, api::Role, text};
 use engine::store::{self, Actor, Credential, Identity, OneTimeLink, Store};
 use sha2::{Digest, Sha256};
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -171,9 +174,20 @@ pub fn hash_secret(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
-/// Cookies that a sign-in sets: the session's, and the one that makes the device
-/// a known one.
-pub type SessionCookies = axum::response::AppendHeaders<[(header::HeaderName, HeaderValue); 2]>;
+/// Cookies that a sign-in sets: the session's first, then the one that makes the
+/// device a known one.
+pub struct SessionCookies {
+    session: CookieJar,
+    device: CookieJar,
+}
+
+impl IntoResponseParts for SessionCookies {
+    type Error = Infallible;
+
+    fn into_response_parts(self, parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        self.device.into_response_parts(self.session.into_response_parts(parts)?)
+    }
+}
 
 /// Checks a password, opens a session, and returns its cookies.
 ///
@@ -310,6 +324,18 @@ pub async fn redeem(
     open_session(state, user, &link.email, &hashed).await
 }
 
+/// Ends the session of the request and closes its WebSockets.
+///
+/// # Errors
+/// 409 for an API token, which has no session.
+pub async fn sign_out(state: &AppState, user: &CurrentUser) -> Result<(), Problem> {
+    if user.auth_method == AuthMethod::Token {
+        let detail = "A token has no session to end. Revoke it: DELETE /api/v1/tokens/{id}.";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    Ok(state.engine.end_session(user.identity.user, &user.credential_hash).await?)
+}
+
 /// Changes the password after checking the old one, ends the user's other
 /// sessions, and revokes their API tokens if `revoke_tokens` is set.
 ///
@@ -389,14 +415,13 @@ async fn open_session(
     let token = generate_secret();
     let expires_at = state.engine.store().now_ms() + LIFETIME_S * 1000;
     state.engine.open_session(&hash_secret(&token), user, password_hash, expires_at).await?;
-    let session = cookie::set(state, COOKIE, &token, "/", LIFETIME_S)?;
-    let device = device::device_cookie(state, email)?;
-    Ok(axum::response::AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]))
+    let session = cookie::set(state, COOKIE, token, "/", LIFETIME_S);
+    Ok(SessionCookies { session, device: device::device_cookie(state, email) })
 }
 
-/// Returns the header value that removes the session cookie.
-pub fn removal_cookie(state: &AppState) -> Result<HeaderValue, Problem> {
-    cookie::set(state, COOKIE, "", "/", 0)
+/// Returns the part of a response that removes the session cookie.
+pub fn removal_cookie(state: &AppState) -> CookieJar {
+    cookie::remove(state, COOKIE, "/")
 }
 
 /// Returns the token that is required to create the first account if a stranger

@@ -13,13 +13,10 @@
 
 use crate::problem::Problem;
 use axum::http::StatusCode;
+use ingress::client_address::network_of;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Number of failures after which a key is blocked.
@@ -49,7 +46,7 @@ impl ThrottleKey {
 
     /// Returns the key of an address's network, which for IPv6 is its /64.
     pub fn network(address: IpAddr) -> Self {
-        Self::new("network", &crate::admission::network_of(address).to_string())
+        Self::new("network", &network_of(address).to_string())
     }
 
     pub fn device(id: &str) -> Self {
@@ -119,7 +116,7 @@ impl SignInThrottle {
     /// 429 after [`MAX_FAILURES`] of one of the keys within [`FAILURE_WINDOW`], and
     /// for a moment while attempts in flight could still add up to that many.
     pub fn begin_attempt(&self, keys: &[ThrottleKey]) -> Result<SignInAttempt, Problem> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.sweep();
         let counters = || keys.iter().filter_map(|key| state.counters.get(key));
         let blocked =
@@ -178,7 +175,7 @@ impl SignInAttempt {
 
 impl Drop for SignInAttempt {
     fn drop(&mut self) {
-        let mut state = self.throttle.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.throttle.0.lock();
         for (n, key) in self.keys.iter().enumerate() {
             let Some(counter) = state.counters.get_mut(key) else { continue };
             counter.in_flight = counter.in_flight.saturating_sub(1);
@@ -277,7 +274,7 @@ mod tests {
             }
             wrong(&n.to_string());
         }
-        let state = throttle.0.lock().unwrap();
+        let state = throttle.0.lock();
         assert!(state.counters.len() <= MAX_KEYS, "{}", state.counters.len());
         assert!(!state.counters.contains_key(&ThrottleKey::account("first")));
         let newest = (2 * MAX_KEYS - 1).to_string();
@@ -293,6 +290,6 @@ mod tests {
                 .unwrap()
                 .record_success();
         }
-        assert!(throttle.0.lock().unwrap().counters.is_empty());
+        assert!(throttle.0.lock().counters.is_empty());
     }
 }

@@ -1,11 +1,14 @@
 //! Shared state of all request handlers.
 
 use crate::{
-    admission::AdmissionControl, assets::Assets, body::BodyTimeouts, client::TrustedProxies,
-    device::DeviceKey, hub::Hub, metrics::Metrics, origin::Origins, read_limits::ReadLimits,
-    sign_in_throttle::SignInThrottle,
+    assets::Assets, device::DeviceKey, hub::Hub, metrics::Metrics, origin::Origins,
+    sign_in_throttle::SignInThrottle, work_limits::WorkLimits,
 };
+use contract::UserId;
 use engine::Engine;
+use ingress::{
+    admission::AdmissionControl, client_address::TrustedProxies, request_body::BodyTimeouts,
+};
 use std::sync::Arc;
 
 /// State that handlers and middleware share; cheap to clone.
@@ -18,8 +21,8 @@ pub struct AppState {
     pub assets: Assets,
     pub sign_in_throttle: SignInThrottle,
     pub device_key: DeviceKey,
-    pub admission: AdmissionControl,
-    pub read_limits: ReadLimits,
+    pub admission: AdmissionControl<UserId>,
+    pub work_limits: WorkLimits,
     pub metrics: Metrics,
     pub body_timeouts: BodyTimeouts,
     /// Whether tasks that do nothing, for benchmarks, are accepted.

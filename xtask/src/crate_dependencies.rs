@@ -8,6 +8,7 @@ use std::{path::Path, process::Command};
 const FORBIDDEN_DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("contract", &[], &["tokio", "axum", "leptos", "sea-orm", "lapin", "engine"]),
     ("engine", &[], &["leptos", "axum", "worker", "app", "server", "sandbox"]),
+    ("ingress", &[], &["leptos", "engine", "worker", "app", "server", "sandbox"]),
     ("worker", &[], &["leptos", "axum", "app", "server", "sandbox"]),
     ("sandbox", &[], &["leptos", "engine", "worker", "app", "server", "contract"]),
     ("testbed", &[], &["engine", "contract"]),

@@ -11,12 +11,13 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use contract::JobId;
+use parking_lot::Mutex;
 use sandbox::Sandbox;
 use std::{
     net::Ipv4Addr,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -126,11 +127,8 @@ impl Soak {
         while let Some(ended) = parts.join_next().await {
             ended??;
         }
-        let jobs =
-            std::mem::take(&mut *counters.jobs.lock().unwrap_or_else(PoisonError::into_inner));
-        let waits = std::mem::take(
-            &mut *counters.response_times.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let jobs = std::mem::take(&mut *counters.jobs.lock());
+        let waits = std::mem::take(&mut *counters.response_times.lock());
         let (first, last) = (ends[0], ends[ends.len() - 1]);
         let peak = server.memory_usage()?.peak;
         sleep(Duration::from_secs(10)).await;
@@ -202,7 +200,7 @@ async fn upload_repeatedly(
         let name = format!("S{n}-{round}");
         let job = api.upload(product_csv_with_prefix(&name, PRODUCTS), &name).await?.id;
         increment(&counters.uploads);
-        counters.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+        counters.jobs.lock().push(job);
         while api.job(job).await?.counts.open > 0 {
             sleep(Duration::from_millis(250)).await;
         }
@@ -219,7 +217,7 @@ async fn read_pages(
 ) -> anyhow::Result<()> {
     let browser = Browser::new(Ipv4Addr::LOCALHOST, api.port, &api.cookie)?;
     while !stop.is_cancelled() {
-        let job = counters.jobs.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
+        let job = counters.jobs.lock().last().copied();
         let mut paths = vec!["/".into(), "/jobs".into(), "/inbox".into(), "/account".into()];
         paths.push("/api/v1/channels".into());
         if let Some(job) = job {
@@ -233,11 +231,7 @@ async fn read_pages(
             let start = Instant::now();
             let (status, _) = browser.get(&path).await?;
             ensure!(status == 200, "{path} is answered {status}");
-            counters
-                .response_times
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .add(start.elapsed());
+            counters.response_times.lock().add(start.elapsed());
             increment(&counters.reads);
             sleep(Duration::from_millis(100)).await;
         }

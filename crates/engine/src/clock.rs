@@ -1,7 +1,8 @@
 //! Injectable clocks: every decision by time uses a [`Clock`].
 
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -51,7 +52,7 @@ impl SlewingClock {
     /// Returns UTC nanoseconds, given the monotonic time `elapsed` and the machine's time
     /// `wall`, both in nanoseconds.
     fn read_utc_ns(&self, elapsed: i128, wall: i128) -> i128 {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         let passed = (elapsed - last.monotonic_ns).max(0);
         let max_slew = passed / SLEW_DIVISOR;
         let unslewed = last.utc_ns + passed;
@@ -96,7 +97,7 @@ pub struct DatabaseClock(Mutex<Option<(i64, Instant)>>);
 
 impl Clock for DatabaseClock {
     fn now_ms(&self) -> i64 {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.0.lock() {
             Some((last_known_ms, at)) => last_known_ms
                 .saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX)),
             None => SystemClock.now_ms(),
@@ -104,7 +105,7 @@ impl Clock for DatabaseClock {
     }
 
     fn sync_to(&self, now_ms: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now_ms, Instant::now()));
+        *self.0.lock() = Some((now_ms, Instant::now()));
     }
 }
 

@@ -6,11 +6,8 @@
 
 use async_trait::async_trait;
 use contract::api::Instance;
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// Maximum age of a cached result.
@@ -80,7 +77,7 @@ impl MachineCache {
     pub async fn list(&self) -> MachinesResult {
         let shared = self.0.as_ref().ok_or(Error::NotConfigured)?;
         let _read_guard = shared.read_lock.lock().await;
-        if let Some((at, result)) = lock_ignoring_poison(&shared.last_result).as_ref()
+        if let Some((at, result)) = shared.last_result.lock().as_ref()
             && at.elapsed() < CACHE_TTL
         {
             return result.clone();
@@ -91,20 +88,16 @@ impl MachineCache {
         let result = result.map(Arc::<[Instance]>::from);
         if let Ok(machines) = &result {
             let names = machines.iter().map(|machine| (machine.id.clone(), machine.name.clone()));
-            *lock_ignoring_poison(&shared.names_by_id) = names.collect();
+            *shared.names_by_id.lock() = names.collect();
         }
-        *lock_ignoring_poison(&shared.last_result) = Some((Instant::now(), result.clone()));
+        *shared.last_result.lock() = Some((Instant::now(), result.clone()));
         result
     }
 
     /// Returns the name of a machine as it was last read.
     pub fn last_known_name(&self, id: &str) -> Option<String> {
-        lock_ignoring_poison(&self.0.as_ref()?.names_by_id).get(id).cloned()
+        self.0.as_ref()?.names_by_id.lock().get(id).cloned()
     }
-}
-
-fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

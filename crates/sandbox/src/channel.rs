@@ -3,11 +3,8 @@
 mod draft;
 mod product_store;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{io, sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -20,7 +17,6 @@ use crate::{
     clock::Micros,
     environment::Environment,
     faults::Fault,
-    ledger::lock,
     limiter::{RecordedRequest, ServiceLimiter},
     profiles::ChannelProfile,
     response::{CallOutcome, ServiceResponse},
@@ -85,10 +81,10 @@ impl Channel {
             Ok(draft) => draft,
             Err(response) => return self.respond(&request, response),
         };
-        let nth = lock(&self.products).count_post(&draft.sku);
+        let nth = self.products.lock().count_post(&draft.sku);
         let known_key = key.filter(|_| self.profile.idempotency_keys);
         let first_response = match known_key
-            .map(|key| lock(&self.products).claim_key(key, draft.fingerprint))
+            .map(|key| self.products.lock().claim_key(key, draft.fingerprint))
         {
             None => None,
             Some(KeyClaim::New(sender)) => Some(sender),
@@ -143,7 +139,7 @@ impl Channel {
                 .respond(&request, malformed_response("The query parameter sku is missing"));
         };
         tokio::time::sleep(self.environment.scale_duration(FIND_LATENCY)).await;
-        let items = lock(&self.products).all_with_sku(sku);
+        let items = self.products.lock().all_with_sku(sku);
         self.respond(&request, ServiceResponse::json(StatusCode::OK, json!({ "items": items })))
     }
 
@@ -153,7 +149,7 @@ impl Channel {
         key: Option<&str>,
         draft: &ProductDraft,
     ) -> io::Result<ServiceResponse> {
-        let mut products = lock(&self.products);
+        let mut products = self.products.lock();
         if self.profile.rejects_duplicate_skus
             && let Some(existing) = products.first_with_sku(&draft.sku)
         {

@@ -1,16 +1,14 @@
 //! CloudWatch's metric alarms.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::StatusCode;
 
 use crate::{
     aws::AwsService,
     environment::Environment,
-    ledger::{EffectRow, ServiceHistory, lock},
+    ledger::{EffectRow, ServiceHistory},
     profiles::{CLOUDWATCH, CLOUDWATCH_RATE, RateLimit},
     query_protocol::{AwsError, QueryParams, element, text_element, xml_document},
     response::ServiceResponse,
@@ -106,7 +104,7 @@ impl CloudWatch {
         let name = params.get(ALARM_NAME).unwrap_or_default();
         let given = params.iter().filter(|(name, _)| !matches!(*name, "Action" | "Version"));
         let alarm: Alarm = given.map(|(name, value)| (name.into(), value.into())).collect();
-        let mut alarms = lock(&self.alarms);
+        let mut alarms = self.alarms.lock();
         let effect = EffectRow {
             at_us: self.environment.clock.now(),
             action: PUT_METRIC_ALARM.into(),
@@ -123,7 +121,7 @@ impl CloudWatch {
     /// Describes the named alarms that exist; all alarms if none is named.
     fn describe_alarms(&self, params: &QueryParams) -> String {
         let wanted = params.list("AlarmNames.member");
-        let alarms = lock(&self.alarms);
+        let alarms = self.alarms.lock();
         let members = alarms
             .iter()
             .filter(|(name, _)| wanted.is_empty() || wanted.contains(&name.as_str()))

@@ -3,9 +3,10 @@
 mod description;
 mod machine;
 
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use axum::http::StatusCode;
@@ -17,7 +18,7 @@ use crate::{
     aws::AwsService,
     clock::Micros,
     environment::Environment,
-    ledger::{EffectRow, ServiceHistory, lock},
+    ledger::{EffectRow, ServiceHistory},
     profiles::{EC2, EC2_RATE, RateLimit},
     query_protocol::{AwsError, QueryParams, element, text_element, xml_document},
     response::ServiceResponse,
@@ -94,7 +95,7 @@ impl Ec2 {
         }
         let wanted = find_machines(&params.list("InstanceId"))?;
         let now = self.environment.clock.now();
-        let fleet = lock(&self.fleet);
+        let fleet = self.fleet.lock();
         let reservations = MACHINES
             .iter()
             .filter(|machine| wanted.is_empty() || wanted.iter().any(|it| it.id == machine.id))
@@ -113,7 +114,7 @@ impl Ec2 {
     fn start_instances(&self, params: &QueryParams) -> Result<String, AwsError> {
         let machines = requested_machines(params)?;
         let now = self.environment.clock.now();
-        let mut fleet = lock(&self.fleet);
+        let mut fleet = self.fleet.lock();
         let mut outcome = Ok(());
         for machine in &machines {
             let earlier_starts = fleet.count_start(machine.id);
@@ -154,7 +155,7 @@ impl Ec2 {
     fn stop_instances(&self, params: &QueryParams) -> Result<String, AwsError> {
         let machines = requested_machines(params)?;
         let now = self.environment.clock.now();
-        let mut fleet = lock(&self.fleet);
+        let mut fleet = self.fleet.lock();
         for machine in &machines {
             check_permission(machine, STOP_INSTANCES)?;
             if machine.state(fleet.last_action(machine), now, &self.environment)

@@ -5,12 +5,8 @@ mod record;
 mod row;
 mod summary;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, io, path::Path};
 
 pub use file::OpenError;
 pub use record::{Effect, Request, ServiceRecord, Snapshot};
@@ -105,20 +101,23 @@ impl Ledger {
 
     /// Releases the file for the next sandbox, even while others still share this ledger.
     pub fn close(&self) {
-        lock(&self.file).take();
+        self.file.lock().take();
     }
 
     fn map_histories<T>(&self, view: impl Fn(&ServiceHistory) -> T) -> BTreeMap<&'static str, T> {
         let histories = self.histories.iter();
-        histories.map(|(service, history)| (*service, view(&lock(history)))).collect()
+        histories.map(|(service, history)| (*service, view(&history.lock()))).collect()
     }
 
     fn lock_history(&self, service: &str) -> io::Result<MutexGuard<'_, ServiceHistory>> {
-        self.histories.get(service).map(lock).ok_or_else(|| io::Error::other("unknown service"))
+        self.histories
+            .get(service)
+            .map(Mutex::lock)
+            .ok_or_else(|| io::Error::other("unknown service"))
     }
 
     fn append(&self, service: &'static str, body: &RowBody) -> io::Result<()> {
-        match lock(&self.file).as_mut() {
+        match self.file.lock().as_mut() {
             Some(file) => file.append(&LedgerRow { service, body }),
             None => Err(io::Error::other("the ledger is closed")),
         }
@@ -138,10 +137,4 @@ impl ServiceHistory {
         }
         true
     }
-}
-
-/// Locks a mutex, poisoned or not: each critical section makes its only change last, so a panic of
-/// another thread leaves nothing half done.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,16 +1,12 @@
 //! Limits the requests of one service: its rate, its cooldowns, and the rows of its requests.
 
-use std::{
-    io,
-    ops::Range,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Micros, micros},
     environment::Environment,
-    ledger::{RequestRow, ResponseRow, ServiceHistory, lock},
+    ledger::{RequestRow, ResponseRow, ServiceHistory},
     profiles::{RateLimit, RetryAfterFormat},
     retry_after::{SAFETY_MARGIN, header_value},
     token_bucket::TokenBucket,
@@ -68,7 +64,7 @@ impl ServiceLimiter {
         key: Option<&str>,
         sku: Option<&str>,
     ) -> io::Result<RecordedRequest> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let at = self.environment.clock.now();
         let token_at = state.bucket.try_take(at).err();
         let in_cooldown = state.cooldown.contains(&at);
@@ -116,7 +112,7 @@ impl ServiceLimiter {
         duration: Duration,
         format: RetryAfterFormat,
     ) -> io::Result<String> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let now = self.environment.clock.now();
         let until =
             now + micros(self.environment.scale_duration(duration)).saturating_sub(SAFETY_MARGIN);

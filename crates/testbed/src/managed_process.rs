@@ -4,13 +4,13 @@
 //! pipe closes, the watchdog kills the children that still run, and unmounts
 //! what is still mounted.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     fmt::Display,
     io::{self, Write},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Reads lines of `+` or `-` and the number of a process group, or a mounted folder.
@@ -87,7 +87,7 @@ impl Drop for ManagedProcess {
 
 /// Locks the pipe to the watchdog, and starts the watchdog if there is none yet.
 fn lock_watchdog() -> io::Result<MutexGuard<'static, Option<ChildStdin>>> {
-    let mut watchdog = WATCHDOG_STDIN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut watchdog = WATCHDOG_STDIN.lock();
     if watchdog.is_none() {
         // In its own group: a signal to ours must not stop it first.
         let mut shell = Command::new("sh");

@@ -7,10 +7,8 @@ use engine::{
     event_bus::{self, EventBus},
     store::{self, Claim, Error, FinishAttempt, FinishResult, Store},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Maximum number of items in one commit.
@@ -119,8 +117,8 @@ impl<W: BatchOp> Batcher<W> {
         }
     }
 
-    fn lock_pending(&self) -> std::sync::MutexGuard<'_, Vec<PendingItem<W>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_pending(&self) -> MutexGuard<'_, Vec<PendingItem<W>>> {
+        self.pending.lock()
     }
 }
 

@@ -6,7 +6,6 @@ use super::{
     sign_in_response,
 };
 use crate::{
-    api,
     client::ClientAddress,
     cookie,
     problem::Problem,
@@ -18,9 +17,10 @@ use app::page_data::people::{NewLink, Theme};
 use axum::{
     Form,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, Uri, header},
+    http::{HeaderMap, Uri},
     response::{IntoResponse, Redirect, Response},
 };
+use axum_extra::extract::CookieJar;
 use contract::{TokenId, UserId, api::Role};
 use engine::store::{self, LinkPurpose};
 use serde::Deserialize;
@@ -47,23 +47,20 @@ fn redirect_to_accounts(result: Result<(), Problem>) -> Response {
 
 /// Redirects to the list of accounts with the cookie by which it shows the new
 /// link once, or with the error.
-fn redirect_with_link_cookie(cookie: Result<HeaderValue, Problem>) -> Response {
+fn redirect_with_link_cookie(cookie: Result<CookieJar, Problem>) -> Response {
     match cookie {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(ACCOUNTS_PATH)).into_response(),
+        Ok(cookie) => (cookie, Redirect::to(ACCOUNTS_PATH)).into_response(),
         Err(problem) => redirect_with_problem(ACCOUNTS_PATH, &problem),
     }
 }
 
-fn link_cookie(state: &AppState, token: &str) -> Result<HeaderValue, Problem> {
+fn link_cookie(state: &AppState, token: String) -> CookieJar {
     cookie::set(state, NEW_LINK_COOKIE, token, ACCOUNTS_PATH, 60)
 }
 
 /// Returns the link that was just created in this browser, and the cookie that
 /// removes it, so that it is shown only once.
-pub async fn take_new_link(
-    state: &AppState,
-    headers: &HeaderMap,
-) -> Option<(NewLink, HeaderValue)> {
+pub async fn take_new_link(state: &AppState, headers: &HeaderMap) -> Option<(NewLink, CookieJar)> {
     let token = cookie::get(headers, NEW_LINK_COOKIE)?;
     let link = session::find_link(state, &token).await.ok()?;
     let origin = state.origins.requested_origin(headers)?;
@@ -71,7 +68,7 @@ pub async fn take_new_link(
     let page = if is_invitation { "invite" } else { "reset" };
     let url = format!("{origin}/{page}/{token}");
     let new_link = NewLink { url, email: link.email, is_invitation, expires_at: link.expires_at };
-    Some((new_link, cookie::set(state, NEW_LINK_COOKIE, "", ACCOUNTS_PATH, 0).ok()?))
+    Some((new_link, cookie::remove(state, NEW_LINK_COOKIE, ACCOUNTS_PATH)))
 }
 
 #[derive(Deserialize)]
@@ -91,7 +88,7 @@ pub async fn invite(
         let token = session::generate_secret();
         let hash = session::hash_secret(&token);
         state.engine.store().invite_user(admin.actor(), &email, form.role, &hash).await?;
-        link_cookie(&state, &token)
+        Ok(link_cookie(&state, token))
     };
     redirect_with_link_cookie(cookie.await)
 }
@@ -123,7 +120,7 @@ pub async fn create_reset_link(
             .store()
             .add_password_reset(admin.actor(), user_id, &session::hash_secret(&token))
             .await?;
-        link_cookie(&state, &token)
+        Ok(link_cookie(&state, token))
     };
     redirect_with_link_cookie(cookie.await)
 }
@@ -181,7 +178,7 @@ pub async fn redeem(
     let result = async {
         let cookies = session::redeem(&state, address, &token, form.password).await?;
         if let Some(previous_user) = previous_user {
-            api::end_session(&state, previous_user).await?;
+            session::sign_out(&state, &previous_user).await?;
         }
         Ok(cookies)
     };
@@ -234,10 +231,10 @@ pub async fn create_token(
 ) -> Response {
     let cookie = async {
         let created = token::create_token(&state, &user, &form.name, form.password).await?;
-        cookie::set(&state, NEW_TOKEN_COOKIE, &created.secret, ACCOUNT_PATH, 60)
+        Ok(cookie::set(&state, NEW_TOKEN_COOKIE, created.secret, ACCOUNT_PATH, 60))
     };
     match cookie.await {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(ACCOUNT_PATH)).into_response(),
+        Ok(cookie) => (cookie, Redirect::to(ACCOUNT_PATH)).into_response(),
         Err(problem) => redirect_with_problem(ACCOUNT_PATH, &problem),
     }
 }
@@ -248,10 +245,10 @@ pub async fn take_new_token(
     state: &AppState,
     headers: &HeaderMap,
     user_id: UserId,
-) -> Option<(String, HeaderValue)> {
+) -> Option<(String, CookieJar)> {
     let secret = cookie::get(headers, NEW_TOKEN_COOKIE)?;
     let owner = state.engine.store().token_owner(&session::hash_secret(&secret)).await.ok()??;
-    let removal_cookie = cookie::set(state, NEW_TOKEN_COOKIE, "", ACCOUNT_PATH, 0).ok()?;
+    let removal_cookie = cookie::remove(state, NEW_TOKEN_COOKIE, ACCOUNT_PATH);
     (owner.user == user_id).then_some((secret, removal_cookie))
 }
 
@@ -277,8 +274,8 @@ pub async fn choose_theme(
     _: CurrentUser,
     headers: HeaderMap,
     Form(form): Form<ThemeForm>,
-) -> Result<Response, Problem> {
-    let cookie = cookie::set(&state, THEME_COOKIE, form.theme.as_str(), "/", THEME_LIFETIME_S)?;
+) -> Response {
+    let cookie = cookie::set(&state, THEME_COOKIE, form.theme.as_str(), "/", THEME_LIFETIME_S);
     let page = same_origin_referer(&headers).unwrap_or_else(|| "/account".into());
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&page)).into_response())
+    (cookie, Redirect::to(&page)).into_response()
 }

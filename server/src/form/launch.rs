@@ -74,7 +74,7 @@ pub async fn preview(
             .await;
         }
     };
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     if wants_json {
         return Json(parse_preview(&state, &fields).await).into_response();
     }
@@ -135,7 +135,7 @@ async fn launch(
             .await;
         }
     };
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     match start_upload(state, user, &fields).await {
         Ok(response) => response,
         Err(failure) => failure_page(state, context, UPLOAD_PATH, fields, failure).await,
@@ -240,7 +240,7 @@ pub async fn start_machines(
         matching.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
     };
     let (key, ids) = (values_of("key").next(), values_of("ids").collect::<Vec<_>>());
-    let _permit = state.admission.acquire_launch(user.identity.user).await;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     match state.engine.start_machines(user.actor(), &ids, key.clone()).await {
         Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
         Err(LaunchError::Store(store::Error::KeyReused)) => {

@@ -9,11 +9,8 @@ use engine::{
     task_queue::{self, TaskQueue},
 };
 use metrics::gauge;
-use std::{
-    fmt::Debug,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use metrics_process::Collector;
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -36,16 +33,15 @@ pub struct GaugeSources {
 
 pub(super) struct Gauges {
     sources: GaugeSources,
+    process: Collector,
     last_refresh: Mutex<Option<Instant>>,
 }
 
 impl Gauges {
-    /// Also sets the gauges that never change: version and start time.
+    /// Also sets the gauge that never changes, the version.
     pub fn new(sources: GaugeSources) -> Self {
         gauge!(metric::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        gauge!(metric::PROCESS_START_TIME_SECONDS).set(now.as_secs_f64());
-        Self { sources, last_refresh: Mutex::default() }
+        Self { sources, process: Collector::default(), last_refresh: Mutex::default() }
     }
 
     /// Refreshes the gauges unless they are fresh. Gauges of a component that is
@@ -62,7 +58,7 @@ impl Gauges {
         );
         #[allow(clippy::cast_precision_loss)]
         gauge!(metric::WEBSOCKETS_OPEN).set(self.sources.hub.socket_count() as f64);
-        refresh_process();
+        self.process.collect();
         *last = Some(Instant::now());
     }
 
@@ -130,18 +126,4 @@ async fn record_up<E: Debug>(component: &'static str, read: impl Future<Output =
         tracing::debug!(component, result = ?answer, "the gauges of a component could not be refreshed");
     }
     gauge!(metric::UP, "component" => component).set(f64::from(u8::from(up)));
-}
-
-/// Reads memory and open files of this process from `/proc`, where there is one.
-#[allow(clippy::cast_precision_loss)]
-fn refresh_process() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    if let Some(kib) = kib {
-        gauge!(metric::PROCESS_RESIDENT_MEMORY_BYTES).set((kib * 1024) as f64);
-    }
-    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        gauge!(metric::PROCESS_OPEN_FDS).set(open.count() as f64);
-    }
 }

@@ -1,5 +1,5 @@
-//! Use cases of user accounts. Changes to who is signed in are broadcast to the hubs, so
-//! that open pages react at once.
+//! Use cases of user accounts. Every way in which a session or an API token ends is here
+//! and is announced to the hubs, so that open pages and sockets react at once.
 
 use super::Engine;
 use crate::{
@@ -9,6 +9,17 @@ use crate::{
 use contract::{TokenId, UserId};
 
 impl Engine {
+    /// Ends a session of `user` whose token has the hash `session`, and closes its
+    /// WebSockets.
+    ///
+    /// # Errors
+    /// Same as [`crate::store::Store::end_session`].
+    pub async fn end_session(&self, user: UserId, session: &str) -> Result<(), Error> {
+        self.store.end_session(session).await?;
+        self.announce_ended_sessions(user, [session.to_owned()]);
+        Ok(())
+    }
+
     /// Disables the account of `user` and signs them out at once, on every open page.
     /// Their jobs continue.
     ///
@@ -18,7 +29,7 @@ impl Engine {
         let actor = actor.into();
         let by = actor.user;
         self.store.disable_user(actor, user).await?;
-        self.event_bus.broadcast(HubEvent::SignedOut { user, session: None });
+        self.announce_sign_out(user);
         tracing::info!(%by, %user, "an account was disabled");
         Ok(())
     }
@@ -35,7 +46,7 @@ impl Engine {
     ) -> Result<UserId, Error> {
         let (purpose, user) = self.store.redeem_link(token_hash, password_hash).await?;
         if purpose == LinkPurpose::PasswordReset {
-            self.event_bus.broadcast(HubEvent::SignedOut { user, session: None });
+            self.announce_sign_out(user);
         }
         tracing::info!(%user, ?purpose, "a one-time link was used");
         Ok(user)
@@ -53,7 +64,7 @@ impl Engine {
         expires_at: i64,
     ) -> Result<(), Error> {
         let ended = self.store.open_session(token_hash, user, password_hash, expires_at).await?;
-        self.broadcast_sessions_ended(user, ended);
+        self.announce_ended_sessions(user, ended);
         Ok(())
     }
 
@@ -74,7 +85,7 @@ impl Engine {
         let user = actor.user;
         let ended =
             self.store.change_password(actor, old, new, current_session, revoke_tokens).await?;
-        self.broadcast_sessions_ended(user, ended);
+        self.announce_ended_sessions(user, ended);
         Ok(())
     }
 
@@ -90,7 +101,7 @@ impl Engine {
         let actor = actor.into();
         let user = actor.user;
         let ended = self.store.end_other_sessions(actor, current_session).await?;
-        self.broadcast_sessions_ended(user, ended);
+        self.announce_ended_sessions(user, ended);
         Ok(())
     }
 
@@ -102,13 +113,94 @@ impl Engine {
         let actor = actor.into();
         let user = actor.user;
         let hash = self.store.revoke_token(actor, token).await?;
-        self.broadcast_sessions_ended(user, vec![hash]);
+        self.announce_ended_sessions(user, [hash]);
         Ok(())
     }
 
-    fn broadcast_sessions_ended(&self, user: UserId, sessions: Vec<String>) {
+    /// Announces that all sessions and API tokens of `user` have ended.
+    fn announce_sign_out(&self, user: UserId) {
+        self.event_bus.broadcast(HubEvent::SignedOut { user, session: None });
+    }
+
+    /// Announces that these sessions or API tokens of `user`, given by the hashes of
+    /// their secrets, have ended.
+    fn announce_ended_sessions(&self, user: UserId, sessions: impl IntoIterator<Item = String>) {
         for session in sessions {
             self.event_bus.broadcast(HubEvent::SignedOut { user, session: Some(session) });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        broker::{Broker, embedded::EmbeddedBroker},
+        clock::ManualClock,
+        limiter::{Limiters, embedded::EmbeddedLimiter},
+        relay::RelayWaker,
+        store::{MAX_SESSIONS, Store},
+    };
+    use contract::api::Role;
+    use std::sync::Arc;
+    use tokio::sync::broadcast::Receiver;
+
+    /// Returns the sign-outs that were announced since the last call.
+    fn announced(events: &mut Receiver<Arc<HubEvent>>) -> Vec<(UserId, Option<String>)> {
+        let mut found = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let HubEvent::SignedOut { user, session } = &*event {
+                found.push((*user, session.clone()));
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn every_way_to_end_a_session_is_announced() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
+        let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
+        let broker = Arc::new(EmbeddedBroker::default());
+        let mut events = broker.subscribe();
+        let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
+        let engine =
+            Engine::new(store.clone(), broker, RelayWaker::default(), limiters, Vec::new());
+        let admin = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        store.invite_user(admin, "bob@example.com", Role::User, "invitation").await.unwrap();
+        let bob = engine.redeem_link("invitation", "hash").await.unwrap();
+        let open = async |session: &str, password: &str| {
+            engine.open_session(session, bob, password, i64::MAX).await.unwrap();
+        };
+        open("laptop", "hash").await;
+        assert_eq!(announced(&mut events), []);
+
+        engine.end_session(bob, "laptop").await.unwrap();
+        assert_eq!(announced(&mut events), [(bob, Some("laptop".into()))]);
+
+        open("laptop", "hash").await;
+        open("phone", "hash").await;
+        engine.end_other_sessions(bob, "laptop").await.unwrap();
+        assert_eq!(announced(&mut events), [(bob, Some("phone".into()))]);
+
+        open("phone", "hash").await;
+        engine.change_password(bob, "hash", "new", "laptop", false).await.unwrap();
+        assert_eq!(announced(&mut events), [(bob, Some("phone".into()))]);
+
+        for n in 0..MAX_SESSIONS {
+            open(&n.to_string(), "new").await;
+        }
+        assert_eq!(announced(&mut events), [(bob, Some("laptop".into()))]);
+
+        let token = store.add_token(bob, "backup", "token hash").await.unwrap();
+        engine.revoke_token(bob, token.id).await.unwrap();
+        assert_eq!(announced(&mut events), [(bob, Some("token hash".into()))]);
+
+        store.add_password_reset(admin, bob, "reset").await.unwrap();
+        engine.redeem_link("reset", "hash").await.unwrap();
+        assert_eq!(announced(&mut events), [(bob, None)]);
+
+        engine.disable_user(admin, bob).await.unwrap();
+        assert_eq!(announced(&mut events), [(bob, None)]);
     }
 }

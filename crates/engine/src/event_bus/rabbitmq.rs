@@ -11,10 +11,8 @@ use lapin::{
     options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -166,7 +164,7 @@ impl EventBus for RabbitMqEventBus {
     /// Forwards events to and from the exchange. Events that were broadcast before `stop`
     /// are sent first.
     async fn run(&self, stop: CancellationToken) {
-        let receiver = self.outgoing_receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let receiver = self.outgoing_receiver.lock().take();
         let Some(mut outgoing_receiver) = receiver else { return };
         let mut backoff = BACK_OFF[0];
         let mut is_first_connection = true;
@@ -201,8 +199,7 @@ impl EventBus for RabbitMqEventBus {
             backoff = (backoff * 2).min(BACK_OFF[1]);
         }
         // Another run can continue where this one ended.
-        *self.outgoing_receiver.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(outgoing_receiver);
+        *self.outgoing_receiver.lock() = Some(outgoing_receiver);
     }
 }
 

@@ -5,9 +5,9 @@ use super::{
     RateLimiter, RatePermit, Reservation, UpstreamLimits,
 };
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -58,7 +58,7 @@ impl UpstreamState {
 
 impl EmbeddedLimiter {
     fn lock_upstreams(&self) -> MutexGuard<'_, HashMap<String, UpstreamState>> {
-        self.upstreams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.upstreams.lock()
     }
 }
 

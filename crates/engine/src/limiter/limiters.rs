@@ -5,10 +5,11 @@ use super::{
     UpstreamLimits,
 };
 use crate::{metrics, store::Store};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -59,7 +60,7 @@ impl Upstream {
     }
 
     pub fn lock_held_slots(&self) -> MutexGuard<'_, Vec<Uuid>> {
-        self.held_slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held_slots.lock()
     }
 }
 
@@ -91,12 +92,12 @@ impl Limiters {
             held_slots: Mutex::default(),
             needs_restore: AtomicBool::default(),
         };
-        let mut upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut upstreams = self.0.upstreams.lock();
         upstreams.insert(name.into(), Arc::new(upstream));
     }
 
     fn upstream(&self, name: &str) -> Result<Arc<Upstream>, AcquireError> {
-        let upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = self.0.upstreams.lock();
         let unknown = || Error::Unreachable(format!("the upstream {name:?} is unknown"));
         upstreams.get(name).cloned().ok_or_else(|| unknown().into())
     }
@@ -138,7 +139,7 @@ impl Limiters {
 
     /// Returns the upstreams of this process with their limits, sorted by name.
     pub fn upstream_limits(&self) -> Vec<(String, UpstreamLimits)> {
-        let upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = self.0.upstreams.lock();
         let mut all: Vec<_> = upstreams
             .iter()
             .map(|(name, upstream)| (name.clone(), upstream.limits.clone()))
@@ -164,7 +165,7 @@ impl Limiters {
                 () = sleep(CONCURRENCY_SLOT_TTL / 4) => {}
             }
             let upstreams: Vec<_> = {
-                let upstreams = self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+                let upstreams = self.0.upstreams.lock();
                 upstreams
                     .iter()
                     .map(|(name, upstream)| (name.clone(), Arc::clone(upstream)))

@@ -13,10 +13,7 @@ use async_trait::async_trait;
 use redis::{AsyncConnectionConfig, Client, Script, ScriptInvocation, aio::MultiplexedConnection};
 use std::{
     collections::HashMap,
-    sync::{
-        PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::{sync::Mutex, time::Instant};
@@ -60,9 +57,9 @@ pub struct RedisLimiter {
     /// upstream is reset once.
     error_epoch: AtomicU64,
     /// Epoch in which an upstream was last reset; absent if it never was.
-    reset_epochs: std::sync::Mutex<HashMap<String, u64>>,
+    reset_epochs: parking_lot::Mutex<HashMap<String, u64>>,
     /// When an error that a person has to fix was last logged.
-    last_logged: std::sync::Mutex<Option<Instant>>,
+    last_logged: parking_lot::Mutex<Option<Instant>>,
 }
 
 impl From<redis::RedisError> for Error {
@@ -119,8 +116,8 @@ impl RedisLimiter {
             current_connection: Mutex::default(),
             connections_opened: AtomicU64::default(),
             error_epoch: AtomicU64::default(),
-            reset_epochs: std::sync::Mutex::default(),
-            last_logged: std::sync::Mutex::default(),
+            reset_epochs: parking_lot::Mutex::default(),
+            last_logged: parking_lot::Mutex::default(),
         })
     }
 
@@ -144,8 +141,8 @@ impl RedisLimiter {
         self.lock_reset_epochs().get(upstream).copied().unwrap_or_default() < epoch
     }
 
-    fn lock_reset_epochs(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
-        self.reset_epochs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_reset_epochs(&self) -> parking_lot::MutexGuard<'_, HashMap<String, u64>> {
+        self.reset_epochs.lock()
     }
 
     async fn run<T: redis::FromRedisValue>(
@@ -175,7 +172,7 @@ impl RedisLimiter {
     fn report_error(&self, error: &redis::RedisError, upstream: &str) -> Error {
         let classified = classify_error(error, upstream);
         if let Error::Misconfigured(what_to_do) = &classified {
-            let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last_logged = self.last_logged.lock();
             if last_logged.is_none_or(|last| last.elapsed() >= ERROR_LOG_INTERVAL) {
                 *last_logged = Some(Instant::now());
                 tracing::error!(upstream, %error, "nothing is called: {what_to_do}");

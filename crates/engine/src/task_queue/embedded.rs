@@ -4,10 +4,11 @@
 use super::{Deliveries, Delivery, Error, QueueDepth, TaskQueue};
 use async_trait::async_trait;
 use contract::envelope::CommandMessage;
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -22,7 +23,7 @@ struct InMemoryQueue {
 
 impl InMemoryQueue {
     fn push(&self, message: CommandMessage, at_front: bool) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = self.ready.lock();
         if at_front {
             ready.push_front(message);
         } else {
@@ -34,9 +35,7 @@ impl InMemoryQueue {
     async fn pop(&self) -> CommandMessage {
         loop {
             let message_added = self.message_added.notified();
-            if let Some(next) =
-                self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-            {
+            if let Some(next) = self.ready.lock().pop_front() {
                 return next;
             }
             message_added.await;
@@ -88,7 +87,7 @@ pub struct EmbeddedTaskQueue {
 
 impl EmbeddedTaskQueue {
     fn get_or_create_queue(&self, name: &str) -> Arc<InMemoryQueue> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.queues.lock();
         Arc::clone(queues.entry(name.to_owned()).or_default())
     }
 }
@@ -145,7 +144,7 @@ impl TaskQueue for EmbeddedTaskQueue {
 
     async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, Error> {
         let queue = self.get_or_create_queue(queue);
-        let ready = queue.ready.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let ready = queue.ready.lock().len();
         Ok(QueueDepth {
             ready: u64::try_from(ready).unwrap_or(u64::MAX),
             consumers: queue.consumers.load(Ordering::SeqCst),

@@ -1,6 +1,6 @@
 //! Fields of the launch form.
 
-use crate::{body, problem::Problem, router::MAX_FORM_BYTES};
+use crate::{problem::Problem, router::MAX_FORM_BYTES};
 use axum::{
     RequestExt,
     body::Bytes,
@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use contract::text;
+use ingress::request_body;
 
 /// Maximum size of a field that is not a file, in bytes: that of the longest file
 /// name with four bytes per character.
@@ -32,7 +33,7 @@ impl LaunchFields {
     /// 413 if the form is too large; another 4xx if it is invalid or did not arrive
     /// completely.
     pub async fn read(request: Request) -> Result<Self, Problem> {
-        if body::exceeds(request.headers(), MAX_FORM_BYTES) {
+        if request_body::exceeds(request.headers(), MAX_FORM_BYTES) {
             return Err(Problem::payload_too_large());
         }
         let form: Result<Multipart, _> = request.extract().await;

@@ -5,50 +5,14 @@
 //! only itself.
 
 use super::{Connection, ConnectionOptions};
-use crate::{admission::network_of, client::TrustedProxies};
-use rustix::process::{Resource, getrlimit, setrlimit};
-use std::{
-    cmp::Reverse,
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use crate::client_address::{TrustedProxies, network_of};
+use contract::metric;
+use parking_lot::Mutex;
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr, sync::Arc};
 use tokio::time::Instant;
 
-/// Minimum number of files that are reserved for everything except clients:
-/// database, broker, external services, bundle. One eighth of all files is
-/// reserved if that is more.
-const RESERVED_FILES: u64 = 128;
-/// Maximum number of connections that one process is designed to serve.
-const MAX_CONNECTIONS: u64 = 20_000;
 /// Maximum number of networks that are searched for a connection to evict.
 const MAX_SEARCHED_NETWORKS: usize = 8;
-
-/// Raises the soft limit of open files to the hard limit.
-pub fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files can't be raised");
-    }
-}
-
-/// Returns how many connections this process has files for.
-pub fn max_connections() -> usize {
-    max_connections_for(getrlimit(Resource::Nofile).current)
-}
-
-/// Returns the number of connections for a limit of `files` open files; `None` is
-/// unlimited.
-fn max_connections_for(files: Option<u64>) -> usize {
-    let files = files.unwrap_or(u64::MAX);
-    let others = (files / 8).max(RESERVED_FILES);
-    let connections = files.saturating_sub(others).clamp(RESERVED_FILES, MAX_CONNECTIONS);
-    usize::try_from(connections).unwrap_or(usize::MAX)
-}
 
 /// The limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +66,7 @@ impl ConnectionLimits {
         let is_proxy = self.proxies.contains(address);
         let max_per_network = if is_proxy { usize::MAX } else { self.max_connections_per_network };
         let network = network_of(address);
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         let count = open.networks.get(&network).map_or(0, |own| own.connections.len());
         if count >= max_per_network && !open.evict_from(network) {
             return Err(LimitReached::Network);
@@ -121,7 +85,7 @@ impl ConnectionLimits {
 
     /// Evicts up to `count` connections that wait for their clients.
     pub fn shed(&self, count: usize) {
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         for _ in 0..count {
             let Some(largest) = open.largest_networks(0).first().copied() else { return };
             if !open.evict_from(largest) {
@@ -164,7 +128,7 @@ impl OpenConnections {
         let Some((_, id)) = candidates.min() else { return false };
         if let Some(connection) = self.remove(address, id) {
             connection.end();
-            metrics::counter!(contract::metric::CONNECTIONS_EVICTED).increment(1);
+            metrics::counter!(metric::CONNECTIONS_EVICTED).increment(1);
         }
         true
     }
@@ -190,12 +154,8 @@ pub struct ConnectionSlot {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         // An evicted connection was already removed, which makes this a no-op.
-        lock(&self.open).remove(self.network, self.id);
+        self.open.lock().remove(self.network, self.id);
     }
-}
-
-fn lock(open: &Mutex<OpenConnections>) -> MutexGuard<'_, OpenConnections> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -250,11 +210,7 @@ mod tests {
             Some(LimitReached::Total)
         );
         drop(many);
-        assert_eq!(
-            lock(&limits.open).networks.len(),
-            0,
-            "networks without connections are removed"
-        );
+        assert_eq!(limits.open.lock().networks.len(), 0, "networks without connections remain");
     }
 
     #[tokio::test(start_paused = true)]
@@ -282,7 +238,7 @@ mod tests {
         let ended = first.iter().chain(&second).map(|connection| connection.is_ended());
         assert_eq!(ended.collect::<Vec<_>>(), [false, true, true, false, false, false]);
         drop(slots);
-        assert_eq!(lock(&limits.open).count, 0);
+        assert_eq!(limits.open.lock().count, 0);
     }
 
     #[test]
@@ -296,13 +252,5 @@ mod tests {
         let _busy = acquire(&busy()).ok().unwrap();
         let _second = acquire(&new).ok().unwrap();
         assert!(old.is_ended() && !new.is_ended());
-    }
-
-    #[test]
-    fn files_are_reserved_for_other_uses() {
-        assert_eq!(max_connections_for(Some(1_024)), 896);
-        assert_eq!(max_connections_for(Some(16_000)), 14_000);
-        assert_eq!(max_connections_for(Some(100)), 128);
-        assert_eq!(max_connections_for(None), 20_000);
     }
 }

@@ -7,14 +7,14 @@
 
 mod monitored_body;
 
-use crate::{problem::Problem, state::AppState};
 use axum::{
     body::{Body, HttpBody},
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
+use contract::metric;
 use futures_util::StreamExt;
 use monitored_body::{BodyState, MonitoredBody};
 use std::{sync::Arc, time::Duration};
@@ -40,37 +40,50 @@ impl BodyTimeouts {
     pub fn new(idle_timeout: Duration) -> Self {
         Self { idle_timeout, drain_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_DRAINS)) }
     }
-}
 
-/// Drains the body of a request that is answered early, and answers a stalled body
-/// with 408.
-pub async fn drain_unread(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    if request.body().is_end_stream() {
-        return next.run(request).await;
-    }
-    let BodyTimeouts { idle_timeout, drain_permits } = state.body_timeouts;
-    let (parts, body) = request.into_parts();
-    let mut rest = MonitoredBody::new(body, idle_timeout, parts.extensions.get().cloned());
-    let monitored = Body::from_stream(rest.clone());
-    let mut response = next.run(Request::from_parts(parts, monitored)).await;
-    match rest.final_state() {
-        BodyState::Ended => response,
-        BodyState::TimedOut => request_timeout(idle_timeout),
-        BodyState::Open => {
-            // Otherwise the client would send its next request on this connection.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            // Beyond the limit the connection is closed, and the client may not get
-            // the response.
-            if let Ok(permit) = drain_permits.try_acquire_owned() {
-                tokio::spawn(async move {
-                    let _ = timeout(DRAIN_TIMEOUT, drain(rest)).await;
-                    drop(permit);
-                });
+    /// Runs the handler of `request`. If it answers before it has read the body, the
+    /// rest is drained while the response is sent. If the body stalls, the response
+    /// is that of `on_timeout`, which receives the idle timeout.
+    pub async fn run(
+        self,
+        request: Request,
+        next: Next,
+        on_timeout: impl FnOnce(Duration) -> Response,
+    ) -> Response {
+        if request.body().is_end_stream() {
+            return next.run(request).await;
+        }
+        let Self { idle_timeout, drain_permits } = self;
+        let (parts, body) = request.into_parts();
+        let mut rest = MonitoredBody::new(body, idle_timeout, parts.extensions.get().cloned());
+        let monitored = Body::from_stream(rest.clone());
+        let response = next.run(Request::from_parts(parts, monitored)).await;
+        match rest.final_state() {
+            BodyState::Ended => response,
+            BodyState::TimedOut => {
+                metrics::counter!(metric::REQUEST_BODY_TIMEOUTS).increment(1);
+                close_afterwards(on_timeout(idle_timeout))
             }
-            response
+            BodyState::Open => {
+                // Beyond the limit the connection is closed, and the client may not
+                // get the response.
+                if let Ok(permit) = drain_permits.try_acquire_owned() {
+                    tokio::spawn(async move {
+                        let _ = timeout(DRAIN_TIMEOUT, drain(rest)).await;
+                        drop(permit);
+                    });
+                }
+                close_afterwards(response)
+            }
         }
     }
+}
+
+/// Has the connection closed after `response`: otherwise the client would send its
+/// next request on it.
+fn close_afterwards(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn drain(mut rest: MonitoredBody) {
@@ -83,23 +96,15 @@ async fn drain(mut rest: MonitoredBody) {
     }
 }
 
-fn request_timeout(idle_timeout: Duration) -> Response {
-    metrics::counter!(contract::metric::REQUEST_BODY_TIMEOUTS).increment(1);
-    let detail = format!(
-        "What was being sent stopped coming for {} s, or came too slowly, so this request was \
-         ended. Nothing was changed; send it again.",
-        idle_timeout.as_secs()
-    );
-    let mut response = Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+/// Returns the Content-Length in bytes, if the headers have a valid one.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the Content-Length exceeds `limit`, in bytes, so that a body can be
 /// rejected before it is read.
 pub fn exceeds(headers: &HeaderMap, limit: usize) -> bool {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64)
+    content_length(headers).is_some_and(|length| length > limit as u64)
 }
 
 #[cfg(test)]

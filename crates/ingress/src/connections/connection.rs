@@ -1,11 +1,12 @@
 //! State of one connection, for connection limits and admission control.
 
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     any::Any,
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -77,7 +78,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     fn state(&self) -> MutexGuard<'_, ConnectionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Records that the head of a request has arrived, and whether a body follows.

@@ -1,23 +1,19 @@
 //! Request body with a timeout, shared by its handler and the middleware.
 
-use crate::connections::Connection;
+use crate::{connections::Connection, transfer_timeout::TransferTimeout};
 use axum::{
     Error,
     body::{Body, HttpBody},
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
-
-/// Minimum mean speed of a body, in bytes per second. Without it, a sender that
-/// trickles single bytes would hold a permit for hours.
-const MIN_BYTES_PER_SECOND: f64 = 4096.0;
 
 /// Maximum number of bytes that are read to find out whether the body has ended.
 const MAX_LOOKAHEAD_BYTES: usize = 64 * 1024;
@@ -42,14 +38,7 @@ struct Inner {
     /// Connection that the body is received on, if known.
     connection: Option<Arc<Connection>>,
     state: BodyState,
-    idle_timeout: Duration,
-    /// Number of bytes received.
-    received: u64,
-    /// Time spent waiting for the sender before the current wait. The time that the
-    /// reader takes does not count.
-    waited: Duration,
-    /// Start and timer of the current wait.
-    current_wait: Option<(Instant, Pin<Box<Sleep>>)>,
+    timeout: TransferTimeout,
 }
 
 /// The sender stalled for too long.
@@ -64,10 +53,7 @@ impl MonitoredBody {
             body,
             connection,
             state: BodyState::Open,
-            idle_timeout,
-            received: 0,
-            waited: Duration::ZERO,
-            current_wait: None,
+            timeout: TransferTimeout::new(idle_timeout),
         })))
     }
 
@@ -84,7 +70,7 @@ impl MonitoredBody {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -102,13 +88,13 @@ impl Inner {
             return Poll::Ready(None);
         }
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            if let Some((since, _)) = self.current_wait.take() {
-                self.waited += since.elapsed();
+            if self.timeout.is_waiting() {
+                self.timeout.end_wait();
                 self.update_connection(|connection| connection.set_silent(false));
             }
             match frame.map(|frame| frame.map(|frame| frame.into_data())) {
                 Some(Ok(Ok(bytes))) => {
-                    self.received += bytes.len() as u64;
+                    self.timeout.record_received(bytes.len());
                     if self.body.is_end_stream() {
                         self.finish();
                     }
@@ -126,15 +112,10 @@ impl Inner {
                 }
             }
         }
-        let remaining = self.remaining_timeout();
-        if self.current_wait.is_none() {
+        if !self.timeout.is_waiting() {
             self.update_connection(|connection| connection.set_silent(true));
         }
-        let (_, wait) = self.current_wait.get_or_insert_with(|| {
-            let now = Instant::now();
-            (now, Box::pin(sleep_until(now + remaining)))
-        });
-        ready!(wait.poll_unpin(cx));
+        ready!(self.timeout.poll_expired(cx));
         self.state = BodyState::TimedOut;
         Poll::Ready(Some(Err(Error::new(IdleTimeout))))
     }
@@ -150,20 +131,13 @@ impl Inner {
             update(connection);
         }
     }
-
-    /// Returns how long to wait for the next byte.
-    #[allow(clippy::cast_precision_loss)]
-    fn remaining_timeout(&self) -> Duration {
-        let earned = Duration::from_secs_f64(self.received as f64 / MIN_BYTES_PER_SECOND);
-        (self.idle_timeout + earned).saturating_sub(self.waited).min(self.idle_timeout)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::stream;
-    use tokio::time::sleep;
+    use tokio::time::{Instant, sleep};
 
     const SILENCE: Duration = Duration::from_secs(20);
 
