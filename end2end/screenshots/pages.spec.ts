@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import type { Page } from "@playwright/test";
 import { csvFile, expect, signIn, test } from "../fixtures.ts";
-import { waitForJobEnd, launchJob } from "../helpers.ts";
+import { launchJob, waitForJobEnd } from "../helpers.ts";
 
 const OUTPUT_DIR = process.env.SCREENSHOT_DIR ?? "shots";
 const WIDTHS = [360, 768, 1440, 1920];
@@ -77,7 +77,13 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   const first = await launchJob(page, server, "spring-lamps.csv", productCsv(24), "acme,bazaar");
   await waitForJobEnd(page, server, first);
   await page.getByRole("button", { name: "Mark all as read" }).click();
-  const done = await launchJob(page, server, "Autumn catalogue, furniture and lighting.csv", productCsv(60), "acme,bazaar,corner");
+  const done = await launchJob(
+    page,
+    server,
+    "Autumn catalogue, furniture and lighting.csv",
+    productCsv(60),
+    "acme,bazaar,corner",
+  );
   await waitForJobEnd(page, server, done);
   const open = await launchJob(page, server, "winter-2026.csv", productCsv(400), "acme,bazaar,corner");
   await page.goto(`${server.url}/jobs/${open}?accepted=1`);
