@@ -47,13 +47,18 @@ build: ## Build the release binary target/release/meanwhile
 	cargo xtask web --release
 	cargo build --locked --release --package server
 
-check: ## Check formatting, lints, crate dependencies, generated documents and licences
+check: ## Check formatting, lints, style sheets, crate dependencies, generated documents and licences
+	@scripts/setup.sh check
 	cargo fmt --all --check
+	scripts/npx.sh biome check --error-on-warnings ..
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo xtask web --lint
 	cargo xtask check-dependencies
+	cargo xtask check-styles
 	cargo xtask events --check
 	scripts/deny.sh
 
-fmt: ## Format the code
+fmt: ## Format the code, and apply the safe fixes of its linters
+	@scripts/setup.sh check
 	cargo fmt --all
+	scripts/npx.sh biome check --write ..

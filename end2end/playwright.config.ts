@@ -2,7 +2,12 @@ import { existsSync } from "node:fs";
 import { defineConfig, devices } from "@playwright/test";
 
 const chromiumPath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-const chromiumFlags = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const chromiumFlags = [
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 // Chromium refuses its own sandbox under root.
 const noSandboxFlags = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finds or installs the tools for a purpose: `scripts/setup.sh run|test|build`.
+# Finds or installs the tools for a purpose: `scripts/setup.sh run|check|test|build`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
@@ -57,8 +57,11 @@ fi
 
 # Playwright needs Node 20 and Debian 12 has 18, so a newer one comes from npm.
 has_recent_node() { has_command node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; }
-if [ "$purpose" = test ] || [ "$purpose" = build ]; then
+if [ "$purpose" != run ]; then
   has_command npm || install_packages nodejs npm
+fi
+if [ "$purpose" = check ]; then
+  scripts/npx.sh biome --version
 fi
 if [ "$purpose" = test ]; then
   [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has_command rabbitmq-server || install_packages rabbitmq-server

@@ -90,7 +90,7 @@ fn top_bar(live: LiveState, context: &PageContext) -> AnyView {
             <a class="icon-button narrow-only" href="/search" aria-label="Search">
                 <Icon drawing=SEARCH_ICON/>
             </a>
-            <a class="icon-button inbox-button" href="/inbox" aria-label=inbox title="Inbox">
+            <a class="icon-button" href="/inbox" aria-label=inbox title="Inbox">
                 <Icon drawing="M4 11V7a4 4 0 018 0v4l1.2 1.6H2.8zM6.8 14.2h2.4"/>
                 <span data-testid="unread-count" class="unread-badge" class:is-zero=move || unread() == 0>
                     {move || if unread() > 99 { "99+".to_owned() } else { unread().to_string() }}

@@ -1,9 +1,10 @@
 import { mkdirSync } from "node:fs";
 import type { Page } from "@playwright/test";
-import { expect, signIn, test } from "../fixtures.ts";
-import { VIEWPORT_WIDTHS, waitForJobEnd, launchJob } from "../helpers.ts";
+import { csvFile, expect, signIn, test } from "../fixtures.ts";
+import { launchJob, waitForJobEnd } from "../helpers.ts";
 
 const OUTPUT_DIR = process.env.SCREENSHOT_DIR ?? "shots";
+const WIDTHS = [360, 768, 1440, 1920];
 const nameFilter = process.env.SCREENSHOT_FILTER;
 mkdirSync(OUTPUT_DIR, { recursive: true });
 
@@ -19,13 +20,24 @@ function productCsv(rows: number) {
   return ["sku,title,price", ...lines].join("\n");
 }
 
-async function takeScreenshots(page: Page, name: string) {
+/** Returns a file whose rows have the faults that people make. */
+function faultyCsv() {
+  const [header, ...rows] = productCsv(40).split("\n");
+  rows[3] = rows[3]!.replace(/[^,]+$/, "on request");
+  rows[8] = rows[8]!.replace(/^[^,]+/, "");
+  rows[11] = rows[10]!;
+  return [header, ...rows].join("\n");
+}
+
+/** Takes the picture of the viewport, or of the whole page, in every width and both themes. */
+async function takeScreenshots(page: Page, name: string, fullPage = false) {
   if (nameFilter && !name.includes(nameFilter)) return;
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
-    for (const width of VIEWPORT_WIDTHS) {
+    for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: width === 360 ? 740 : 900 });
-      await page.screenshot({ path: `${OUTPUT_DIR}/${name}-${width}-${colorScheme}.png`, animations: "disabled" });
+      const path = `${OUTPUT_DIR}/${name}-${width}-${colorScheme}.png`;
+      await page.screenshot({ path, fullPage, animations: "disabled" });
     }
   }
   await page.setViewportSize({ width: 1440, height: 900 });
@@ -41,6 +53,18 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   await takeScreenshots(signedOutPage, "sign-in");
   await signIn(page, server);
   await takeScreenshots(page, "launch-empty");
+  for (const [name, content] of [
+    ["launch-preview", productCsv(40)],
+    ["launch-bad-rows", faultyCsv()],
+  ] as const) {
+    await page.getByLabel(/CSV file/).setInputFiles(csvFile(content, "winter-2026.csv"));
+    await expect(page.getByTestId("check-result")).toContainText("40 rows");
+    await takeScreenshots(page, name, true);
+    await page.reload();
+  }
+  await page.getByLabel(/CSV file/).setInputFiles(csvFile("no,such,columns\n1,2,3\n", "winter-2026.csv"));
+  await expect(page.getByTestId("problem")).toBeVisible();
+  await takeScreenshots(page, "launch-rejected");
   await page.goto(`${server.url}/jobs`);
   await takeScreenshots(page, "jobs-empty");
   await page.goto(`${server.url}/inbox`);
@@ -53,7 +77,13 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   const first = await launchJob(page, server, "spring-lamps.csv", productCsv(24), "acme,bazaar");
   await waitForJobEnd(page, server, first);
   await page.getByRole("button", { name: "Mark all as read" }).click();
-  const done = await launchJob(page, server, "Autumn catalogue, furniture and lighting.csv", productCsv(60), "acme,bazaar,corner");
+  const done = await launchJob(
+    page,
+    server,
+    "Autumn catalogue, furniture and lighting.csv",
+    productCsv(60),
+    "acme,bazaar,corner",
+  );
   await waitForJobEnd(page, server, done);
   const open = await launchJob(page, server, "winter-2026.csv", productCsv(400), "acme,bazaar,corner");
   await page.goto(`${server.url}/jobs/${open}?accepted=1`);
@@ -62,6 +92,10 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   await takeScreenshots(page, "job-running");
   await page.goto(`${server.url}/jobs/${done}`);
   await takeScreenshots(page, "job-done");
+  await page.goto(`${server.url}/jobs/${done}?q=sofa`);
+  await expect(page.getByTestId("matching-count")).toContainText("No items match");
+  await takeScreenshots(page, "job-no-match");
+  await page.goto(`${server.url}/jobs/${done}`);
   await page.locator("[data-testid=cell][data-state=failed] a").first().click();
   await expect(page.getByTestId("attempt").first()).toBeVisible();
   await takeScreenshots(page, "job-item");
@@ -78,6 +112,7 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
     ["launch", "/"],
     ["machines", "/machines"],
     ["jobs", "/jobs"],
+    ["jobs-no-match", "/jobs?q=sofa"],
     ["inbox", "/inbox"],
     ["search", "/search?q=lamp-10"],
     ["search-nothing", "/search?q=sofa"],

@@ -1,5 +1,5 @@
 // Tests the estimate of the time left and its reason, at the rate limits of real channels.
-import { expect, signIn, test, EMAIL, PASSWORD } from "../fixtures.ts";
+import { EMAIL, expect, PASSWORD, signIn, test } from "../fixtures.ts";
 
 test.use({
   settings: {
@@ -13,9 +13,13 @@ test("the time left is shown with its reason, and a channel's cooldown while it 
   await signIn(page, server);
   const lines = ["sku,title,price", "A-SBX-429ONCE,Lamp,1.00"];
   for (let n = 1; n <= 300; n++) lines.push(`B-${n},Chair,2.00`);
-  await page.getByLabel(/CSV file/).setInputFiles({ name: "paced.csv", mimeType: "text/csv", buffer: Buffer.from(lines.join("\n")) });
+  await page
+    .getByLabel(/CSV file/)
+    .setInputFiles({ name: "paced.csv", mimeType: "text/csv", buffer: Buffer.from(lines.join("\n")) });
   await page.getByTestId("upload-button").click();
-  await expect(page.getByTestId("time-left")).toHaveText(/^about \d+ min( \d+ s)? left, limited by (Acme|Bazaar|Corner)$/);
+  await expect(page.getByTestId("time-left")).toHaveText(
+    /^about \d+ min( \d+ s)? left, limited by (Acme|Bazaar|Corner)$/,
+  );
   const cooldowns = page.getByTestId("cooldown");
   await expect(cooldowns.first()).toHaveText(/^Paused by (Acme|Bazaar|Corner) until \d\d:\d\d:\d\d UTC \(429\)$/);
   await expect(cooldowns, "the cooldown ends by itself").toHaveCount(0, { timeout: 40_000 });

@@ -1,14 +1,15 @@
 // Tests the check of a file, whose result is shown before anything is launched.
 import { writeFileSync } from "node:fs";
 import type { Browser, Page } from "@playwright/test";
-import { type Server, csvFile, expect, signIn, test, uploadFile } from "../fixtures.ts";
+import { csvFile, expect, type Server, signIn, test, uploadFile } from "../fixtures.ts";
 
 const LINES = Array.from({ length: 150 }, (_, n) => `S-${n + 1},Lamp ${n + 1},19.90`);
 const GOOD = `sku,title,price\n${LINES.join("\n")}\n`;
 /** The product in line 42 of the file has an invalid price. */
 const ONE_BAD_ROW = GOOD.replace("S-41,Lamp 41,19.90", "S-41,Lamp 41,cheap");
 
-const chooseFile = (page: Page, content: string) => page.getByLabel(/CSV file/).setInputFiles(csvFile(content, "lamps.csv"));
+const chooseFile = (page: Page, content: string) =>
+  page.getByLabel(/CSV file/).setInputFiles(csvFile(content, "lamps.csv"));
 const launchButton = (page: Page) => page.getByTestId("upload-button");
 
 async function listJobs(page: Page, server: Server) {
@@ -109,7 +110,11 @@ test("a file can be dropped on the panel", async ({ page, server }) => {
   await expect(page.getByRole("heading", { name: "dropped.csv" })).toBeVisible();
 });
 
-test("a check without a response is reported, and the file can still be launched", async ({ page, server, network }) => {
+test("a check without a response is reported, and the file can still be launched", async ({
+  page,
+  server,
+  network,
+}) => {
   await signIn(page, server);
   network.allowNetworkErrors = true;
   await page.route("**/launch/check", (route) => route.abort("connectionrefused"));
@@ -174,7 +179,8 @@ test("a file can be launched with the keyboard alone", async ({ page, server }) 
   await signIn(page, server);
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
-  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("type") ?? document.activeElement?.textContent);
+  const focused = () =>
+    page.evaluate(() => document.activeElement?.getAttribute("type") ?? document.activeElement?.textContent);
   const tabTo = async (wanted: RegExp) => {
     for (let n = 0; n < 20 && !wanted.test((await focused()) ?? ""); n += 1) await page.keyboard.press("Tab");
     expect(await focused()).toMatch(wanted);

@@ -4,7 +4,7 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { BrowserContext, Page } from "@playwright/test";
-import { EMAIL, PASSWORD, type Server, csvFile, expect, signIn, test } from "../fixtures.ts";
+import { csvFile, EMAIL, expect, PASSWORD, type Server, signIn, test } from "../fixtures.ts";
 
 /** Host of every foreign URL in the texts; every script calls `hostile`. */
 const FOREIGN_HOST = "evil.example";
@@ -26,6 +26,7 @@ const HOSTILE_TEXTS = [
   `]]><script>hostile(12)</script>`,
   `javascript:hostile(13)`,
   `{{constructor.constructor('hostile(14)')()}}`,
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: hostile text that must stay text
   "`${hostile(15)}`",
   `"};hostile(16);//`,
   `';hostile(17);'`,
@@ -49,7 +50,10 @@ const HOSTILE_TEXTS = [
 ];
 
 /** Hostile texts without the characters that an email address may not contain. */
-const HOSTILE_EMAILS = [`<img/src=x/onerror=hostile(30)>@${FOREIGN_HOST}`, `"'/><script>hostile(31)</script>@${FOREIGN_HOST}`];
+const HOSTILE_EMAILS = [
+  `<img/src=x/onerror=hostile(30)>@${FOREIGN_HOST}`,
+  `"'/><script>hostile(31)</script>@${FOREIGN_HOST}`,
+];
 
 const escapeXml = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
@@ -70,7 +74,9 @@ async function startExternalService(): Promise<HttpServer> {
       const text = HOSTILE_TEXTS[responseCount++ % HOSTILE_TEXTS.length]!;
       if (body.includes("DescribeInstances")) {
         const machines = HOSTILE_TEXTS.map(machine).join("");
-        response.end(`<DescribeInstancesResponse><reservationSet>${machines}</reservationSet></DescribeInstancesResponse>`);
+        response.end(
+          `<DescribeInstancesResponse><reservationSet>${machines}</reservationSet></DescribeInstancesResponse>`,
+        );
       } else if (request.url!.startsWith("/channels/")) {
         if (request.method === "GET") return response.end(`{"items":[]}`);
         const stored = /xss-probe|javascript:|&lt;/.test(body);
@@ -115,7 +121,8 @@ class InjectionFindings {
     page.on("framenavigated", (frame) => {
       const { pathname, search, origin } = new URL(frame.url());
       const isAllowed = origin === this.server.url && this.allowedPaths.has(pathname + search);
-      if (frame.parentFrame() || (!isAllowed && frame.url() !== "about:blank")) this.descriptions.push(`navigated to ${frame.url()}`);
+      if (frame.parentFrame() || (!isAllowed && frame.url() !== "about:blank"))
+        this.descriptions.push(`navigated to ${frame.url()}`);
     });
     page.on("console", (message) => {
       // The browser logs each 404 and 422, which some pages are expected to have.
@@ -146,10 +153,14 @@ class InjectionFindings {
       );
       const scripts = [...document.scripts].filter((it) => !it.nonce || it.src);
       const nonces = all.filter((it) => it.localName !== "script" && (it as HTMLElement).nonce);
-      const links = all.filter((it) => /^\s*javascript:/i.test(it.getAttribute("href") ?? it.getAttribute("action") ?? ""));
+      const links = all.filter((it) =>
+        /^\s*javascript:/i.test(it.getAttribute("href") ?? it.getAttribute("action") ?? ""),
+      );
       const refresh = [...document.querySelectorAll("meta[http-equiv], form[action*='//'], [style]")];
       const count = (selector: string) => document.querySelectorAll(selector).length;
-      const html = [...handlers, ...foreign, ...scripts, ...nonces, ...links, ...refresh].map((it) => it.outerHTML.slice(0, 200));
+      const html = [...handlers, ...foreign, ...scripts, ...nonces, ...links, ...refresh].map((it) =>
+        it.outerHTML.slice(0, 200),
+      );
       return { html, titles: count("head > title"), mains: count("main"), bodies: count("body"), heads: count("h1") };
     });
     for (const html of report.html) this.descriptions.push(`${page.url()} has ${html}`);
@@ -185,7 +196,8 @@ async function tryLaunch(page: Page, server: Server, file: string, content: stri
 
 /** Returns a file with one product per text; a SKU has at most 64 characters. */
 const productCsv = (texts: string[]) => {
-  const row = (text: string) => `${csvQuoted(text.slice(0, 60))},${csvQuoted(text)},1.00,${csvQuoted(text)},${csvQuoted(text)}`;
+  const row = (text: string) =>
+    `${csvQuoted(text.slice(0, 60))},${csvQuoted(text)},1.00,${csvQuoted(text)},${csvQuoted(text)}`;
   return ["sku,title,price,description,vendor", ...texts.map(row)].join("\r\n");
 };
 
@@ -238,91 +250,109 @@ async function launchAll(page: Page, server: Server): Promise<Map<string, string
 /** Returns a text as a title shows it, with white space collapsed. */
 const visibleText = (text: string) => text.replaceAll(/[\u2028\s]+/g, " ").trim();
 
-injectionTest("hostile job titles stay text on pages, in toasts, notifications and headers", async ({ server, world }) => {
-  const { findings, context, page } = world;
-  const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker"));
-  await expect.poll(() => worker.evaluate("self.registration.active?.state")).toBe("activated");
-  await worker.evaluate("Clients.prototype.matchAll = async () => []");
-  const jobs = await launchAll(page, server);
-  await expect(page.getByTestId("unread-count")).toHaveText(`${jobs.size}`, { timeout: 60_000 });
-  await expect(page.getByTestId("toast")).toHaveCount(3);
-  await findings.inspect(page);
-  const notificationTitles = "self.registration.getNotifications().then((all) => all.map((it) => it.title))";
-  await expect.poll(async () => ((await worker.evaluate(notificationTitles)) as string[]).length).toBeGreaterThan(0);
-  for (const title of (await worker.evaluate(notificationTitles)) as string[]) {
-    expect([...jobs.keys()].some((text) => title.includes(text)), title).toBe(true);
-  }
-
-  for (const path of ["/", "/jobs", "/inbox", "/jobs?q=%3Cscript"]) await findings.openAndInspect(page, path);
-  for (const [text, job] of jobs) {
-    await findings.openAndInspect(page, `/jobs/${job}`);
-    expect(visibleText(await page.title()), "neither markup nor escaped twice").toBe(`(${jobs.size}) ${visibleText(text)}`);
-    await expect(page.getByRole("heading", { level: 1 })).toContainText(text);
-    const file = await page.request.get(`${server.url}/jobs/${job}/failed.csv`);
-    expect(file.status()).toBe(200);
-    const name = /^attachment; filename="[\w. -]+"; filename\*=UTF-8''[\w.%-]+$/;
-    expect(file.headers()["content-disposition"]).toMatch(name);
-    expect(file.headers()["set-cookie"]).toBeUndefined();
-  }
-  // Repeats the check where the browser renders the page.
-  await findings.openAndInspect(page, "/jobs");
-  for (const [text, job] of [...jobs].slice(0, 6)) {
-    findings.allowPath(`/jobs/${job}`);
-    await page.locator(`a[href="/jobs/${job}"]`).first().click();
-    await expect.poll(async () => visibleText(await page.title())).toBe(`(${jobs.size}) ${visibleText(text)}`);
+injectionTest(
+  "hostile job titles stay text on pages, in toasts, notifications and headers",
+  async ({ server, world }) => {
+    const { findings, context, page } = world;
+    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker"));
+    await expect.poll(() => worker.evaluate("self.registration.active?.state")).toBe("activated");
+    await worker.evaluate("Clients.prototype.matchAll = async () => []");
+    const jobs = await launchAll(page, server);
+    await expect(page.getByTestId("unread-count")).toHaveText(`${jobs.size}`, { timeout: 60_000 });
+    await expect(page.getByTestId("toast")).toHaveCount(3);
     await findings.inspect(page);
-    await page.goBack();
-    await expect(page.getByRole("heading", { name: "Jobs", exact: true })).toBeVisible();
-  }
-});
+    const notificationTitles = "self.registration.getNotifications().then((all) => all.map((it) => it.title))";
+    await expect.poll(async () => ((await worker.evaluate(notificationTitles)) as string[]).length).toBeGreaterThan(0);
+    for (const title of (await worker.evaluate(notificationTitles)) as string[]) {
+      expect(
+        [...jobs.keys()].some((text) => title.includes(text)),
+        title,
+      ).toBe(true);
+    }
 
-injectionTest("hostile products, email addresses, Name tags, token names and responses stay text", async ({ server, world }) => {
-  const { findings, page } = world;
-  const job = (await tryLaunch(page, server, "texts.csv", productCsv(HOSTILE_TEXTS)))!;
-  for (const email of HOSTILE_EMAILS) {
-    const invited = await page.request.post(`${server.url}/people`, {
+    for (const path of ["/", "/jobs", "/inbox", "/jobs?q=%3Cscript"]) await findings.openAndInspect(page, path);
+    for (const [text, job] of jobs) {
+      await findings.openAndInspect(page, `/jobs/${job}`);
+      expect(visibleText(await page.title()), "neither markup nor escaped twice").toBe(
+        `(${jobs.size}) ${visibleText(text)}`,
+      );
+      await expect(page.getByRole("heading", { level: 1 })).toContainText(text);
+      const file = await page.request.get(`${server.url}/jobs/${job}/failed.csv`);
+      expect(file.status()).toBe(200);
+      const name = /^attachment; filename="[\w. -]+"; filename\*=UTF-8''[\w.%-]+$/;
+      expect(file.headers()["content-disposition"]).toMatch(name);
+      expect(file.headers()["set-cookie"]).toBeUndefined();
+    }
+    // Repeats the check where the browser renders the page.
+    await findings.openAndInspect(page, "/jobs");
+    for (const [text, job] of [...jobs].slice(0, 6)) {
+      findings.allowPath(`/jobs/${job}`);
+      await page.locator(`a[href="/jobs/${job}"]`).first().click();
+      await expect.poll(async () => visibleText(await page.title())).toBe(`(${jobs.size}) ${visibleText(text)}`);
+      await findings.inspect(page);
+      await page.goBack();
+      await expect(page.getByRole("heading", { name: "Jobs", exact: true })).toBeVisible();
+    }
+  },
+);
+
+injectionTest(
+  "hostile products, email addresses, Name tags, token names and responses stay text",
+  async ({ server, world }) => {
+    const { findings, page } = world;
+    const job = (await tryLaunch(page, server, "texts.csv", productCsv(HOSTILE_TEXTS)))!;
+    for (const email of HOSTILE_EMAILS) {
+      const invited = await page.request.post(`${server.url}/people`, {
+        headers: { origin: server.url },
+        form: { email, role: "user" },
+        maxRedirects: 0,
+      });
+      expect(invited.status()).toBe(303);
+    }
+    for (const name of HOSTILE_TEXTS.map((text) => text.slice(0, 80))) {
+      const created = await page.request.post(`${server.url}/api/v1/tokens`, {
+        headers: { origin: server.url },
+        data: { name, password: PASSWORD },
+      });
+      expect(created.status()).toBe(201);
+    }
+    const state = async () => (await (await page.request.get(`${server.url}/api/v1/jobs/${job}`)).json()).state;
+    await expect.poll(state, { timeout: 60_000 }).not.toBe("running");
+    const started = await page.request.post(`${server.url}/api/v1/jobs/ec2-starts`, {
       headers: { origin: server.url },
-      form: { email, role: "user" },
-      maxRedirects: 0,
+      data: { instance_ids: HOSTILE_TEXTS.slice(0, 12).map((_, n) => instanceId(n)) },
     });
-    expect(invited.status()).toBe(303);
-  }
-  for (const name of HOSTILE_TEXTS.map((text) => text.slice(0, 80))) {
-    const created = await page.request.post(`${server.url}/api/v1/tokens`, {
-      headers: { origin: server.url },
-      data: { name, password: PASSWORD },
-    });
-    expect(created.status()).toBe(201);
-  }
-  const state = async () => (await (await page.request.get(`${server.url}/api/v1/jobs/${job}`)).json()).state;
-  await expect.poll(state, { timeout: 60_000 }).not.toBe("running");
-  const started = await page.request.post(`${server.url}/api/v1/jobs/ec2-starts`, {
-    headers: { origin: server.url },
-    data: { instance_ids: HOSTILE_TEXTS.slice(0, 12).map((_, n) => instanceId(n)) },
-  });
-  expect(started.status()).toBe(202);
-  const machines = (await started.json()).job.id;
+    expect(started.status()).toBe(202);
+    const machines = (await started.json()).job.id;
 
-  const views = [job, machines].flatMap((id) => ["", "?view=timeline", "?view=flow"].map((view) => `/jobs/${id}${view}`));
-  for (const path of ["/", "/machines", "/people", "/account", "/inbox", "/search?q=%3C", ...views]) {
-    await findings.openAndInspect(page, path);
-  }
-  await findings.openAndInspect(page, "/machines");
-  await expect(page.getByTestId("machine")).toHaveCount(HOSTILE_TEXTS.length);
-  const { items } = await (await page.request.get(`${server.url}/api/v1/jobs/${job}/tasks?limit=200`)).json();
-  for (const { id } of items.slice(0, 6)) {
-    await findings.openAndInspect(page, `/jobs/${job}?task=${id}`);
-    await expect(page.getByTestId("attempt").first()).toBeVisible();
-  }
+    const views = [job, machines].flatMap((id) =>
+      ["", "?view=timeline", "?view=flow"].map((view) => `/jobs/${id}${view}`),
+    );
+    for (const path of ["/", "/machines", "/people", "/account", "/inbox", "/search?q=%3C", ...views]) {
+      await findings.openAndInspect(page, path);
+    }
+    await findings.openAndInspect(page, "/machines");
+    await expect(page.getByTestId("machine")).toHaveCount(HOSTILE_TEXTS.length);
+    const { items } = await (await page.request.get(`${server.url}/api/v1/jobs/${job}/tasks?limit=200`)).json();
+    for (const { id } of items.slice(0, 6)) {
+      await findings.openAndInspect(page, `/jobs/${job}?task=${id}`);
+      await expect(page.getByTestId("attempt").first()).toBeVisible();
+    }
 
-  const file = await (await page.request.get(`${server.url}/jobs/${job}/failed.csv`)).text();
-  const cells = parseCsvCells(file);
-  expect(cells.length).toBeGreaterThan(HOSTILE_TEXTS.length);
-  expect(cells.filter((cell) => /^[=+\-@\t\r\n]/.test(cell)), "cells that a spreadsheet would run").toEqual([]);
-  expect(cells.filter((cell) => cell.startsWith("'=")).length, "formulas are exported, but escaped").toBeGreaterThan(0);
-});
+    const file = await (await page.request.get(`${server.url}/jobs/${job}/failed.csv`)).text();
+    const cells = parseCsvCells(file);
+    expect(cells.length).toBeGreaterThan(HOSTILE_TEXTS.length);
+    expect(
+      cells.filter((cell) => /^[=+\-@\t\r\n]/.test(cell)),
+      "cells that a spreadsheet would run",
+    ).toEqual([]);
+    expect(cells.filter((cell) => cell.startsWith("'=")).length, "formulas are exported, but escaped").toBeGreaterThan(
+      0,
+    );
+  },
+);
 
-injectionTest("hostile searches, URLs and problem messages stay text", async ({ server, world }) => {
+injectionTest("hostile searches, URLs and problem messages stay text", async ({ world }) => {
   const { findings, page } = world;
   for (const [n, text] of HOSTILE_TEXTS.entries()) {
     await findings.openAndInspect(page, `/search?q=${encodeURIComponent(text)}`);

@@ -158,7 +158,10 @@ test("a job launched in another browser appears, and is counted once", async ({ 
 });
 
 test("without scripts, items can be filtered, searched and opened", async ({ page, browser, context }) => {
-  const contextWithoutScripts = await browser.newContext({ javaScriptEnabled: false, storageState: await context.storageState() });
+  const contextWithoutScripts = await browser.newContext({
+    javaScriptEnabled: false,
+    storageState: await context.storageState(),
+  });
   const pageWithoutScripts = await contextWithoutScripts.newPage();
   await pageWithoutScripts.goto(page.url().split("?")[0]!);
   await pageWithoutScripts.getByTestId("show-failed").click();
@@ -183,7 +186,15 @@ for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const job = page.url().split("?")[0]!;
     const task = await page.locator('[data-testid=cell][data-state="failed"] a').first().getAttribute("href");
-    for (const path of ["/", "/jobs", "/inbox", new URL(job).pathname, `${new URL(job).pathname}?view=timeline`, `${new URL(job).pathname}?view=flow`, task!]) {
+    for (const path of [
+      "/",
+      "/jobs",
+      "/inbox",
+      new URL(job).pathname,
+      `${new URL(job).pathname}?view=timeline`,
+      `${new URL(job).pathname}?view=flow`,
+      task!,
+    ]) {
       for (const width of [360, 768, 1440]) {
         await page.setViewportSize({ width, height: 800 });
         if (width === 360) await page.goto(`${server.url}${path}`);
@@ -194,7 +205,9 @@ for (const colorScheme of ["light", "dark"] as const) {
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         expect(overflow, `${path} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
       }
-      const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+      const { violations } = await new AxeBuilder({ page })
+        .withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"])
+        .analyze();
       expect(violations.map((v) => [path, v.id, v.nodes.map((n) => n.html)])).toEqual([]);
     }
   });

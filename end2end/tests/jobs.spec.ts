@@ -67,7 +67,10 @@ test("jobs can be filtered, searched and paged, with and without scripts", async
   await contextWithoutScripts.close();
 });
 
-test("a job appears when it starts to match the filter, and disappears when it no longer does", async ({ page, server }) => {
+test("a job appears when it starts to match the filter, and disappears when it no longer does", async ({
+  page,
+  server,
+}) => {
   await signIn(page, server);
   await page.goto(`${server.url}/jobs?state=running&q=sample`);
   await expect(page.getByText("No jobs match.")).toBeVisible();
@@ -77,7 +80,7 @@ test("a job appears when it starts to match the filter, and disappears when it n
     `${server.url}/api/v1/jobs/product-uploads?channels=acme,bazaar,corner&file=sample.csv`,
     { data: `sku,title,price\n${rows}\n`, headers: { Origin: server.url } },
   );
-  const job = response.headers()["location"]!;
+  const job = response.headers().location!;
   await expect(jobItems(page)).toHaveCount(1);
   await expect(jobItems(page)).toContainText("Running");
   await page.request.post(`${server.url}${job}/cancel`, { headers: { Origin: server.url } });
@@ -85,7 +88,10 @@ test("a job appears when it starts to match the filter, and disappears when it n
 });
 
 for (const colorScheme of ["light", "dark"] as const) {
-  test(`the launch, machines and jobs pages have no accessibility violations, ${colorScheme}`, async ({ page, server }) => {
+  test(`the launch, machines and jobs pages have no accessibility violations, ${colorScheme}`, async ({
+    page,
+    server,
+  }) => {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await signIn(page, server);
     await uploadFile(page, CSV, "lamps.csv");
@@ -105,18 +111,25 @@ for (const colorScheme of ["light", "dark"] as const) {
           await expect(page.getByTestId("connection")).toHaveText("live");
         }
         if (path === "/file" && width === 360) {
-          const content = `handle,title,price\n`.replace("handle", "sku") + "A-1,A brass lamp,19.90\n,No SKU at all,1\nA-2,Chair,cheap\nA-3,Rug,-9\n";
-          await page.getByLabel(/CSV file/).setInputFiles(csvFile(content, "some-rather-long-name-of-a-file-2026-11.csv"));
+          const content = "sku,title,price\nA-1,A brass lamp,19.90\n,No SKU at all,1\nA-2,Chair,cheap\nA-3,Rug,-9\n";
+          await page
+            .getByLabel(/CSV file/)
+            .setInputFiles(csvFile(content, "some-rather-long-name-of-a-file-2026-11.csv"));
           await expect(page.getByTestId("problem")).toBeVisible();
         }
         if (process.env.SCREENSHOT_DIR) {
           const name = path === "/" ? "launch" : path.replace(/[^a-z]+/g, "-").slice(1);
-          await page.screenshot({ path: `${process.env.SCREENSHOT_DIR}/${name}-${colorScheme}-${width}.png`, fullPage: true });
+          await page.screenshot({
+            path: `${process.env.SCREENSHOT_DIR}/${name}-${colorScheme}-${width}.png`,
+            fullPage: true,
+          });
         }
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         expect(overflow, `${path} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
       }
-      const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+      const { violations } = await new AxeBuilder({ page })
+        .withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"])
+        .analyze();
       expect(violations.map((v) => [path, v.id, v.nodes.map((n) => n.html)])).toEqual([]);
     }
   });

@@ -1,5 +1,5 @@
 // Tests the page of a running job with 10,000 rows on three channels.
-import { expect, signIn, test, EMAIL, PASSWORD } from "../fixtures.ts";
+import { EMAIL, expect, PASSWORD, signIn, test } from "../fixtures.ts";
 
 const ROWS = 10_000;
 const cell = "[data-testid=cell]";
@@ -22,7 +22,8 @@ test("10,000 rows can be scrolled, searched and watched live", async ({ page, se
   test.setTimeout(180_000);
   await signIn(page, server);
   await page.addInitScript(() => {
-    const durations = ((window as any).longTaskDurations = [] as number[]);
+    const durations: number[] = [];
+    Object.assign(window, { longTaskDurations: durations });
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) durations.push(entry.duration);
     }).observe({ type: "longtask", buffered: true });
@@ -66,7 +67,7 @@ test("10,000 rows can be scrolled, searched and watched live", async ({ page, se
   // The server filters the running job's items, and the result is live.
   await page.getByTestId("show-succeeded").click();
   await expect(page.locator(`${cell}[data-state="succeeded"]`).first()).toBeVisible();
-  const count = async () => parseInt((await page.getByTestId("matching-count").textContent())!.replace(/\D/g, ""));
+  const count = async () => parseInt((await page.getByTestId("matching-count").textContent())!.replace(/\D/g, ""), 10);
   const before = await count();
   await expect.poll(count).toBeGreaterThan(before);
   await page.getByTestId("show-all").click();
@@ -92,7 +93,7 @@ test("10,000 rows can be scrolled, searched and watched live", async ({ page, se
     await countNodes();
     await page.waitForTimeout(1_000);
   }
-  const longTasks = await page.evaluate(() => (window as any).longTaskDurations as number[]);
+  const longTasks = await page.evaluate(() => (window as unknown as { longTaskDurations: number[] }).longTaskDurations);
   const info = `longest task ${Math.max(0, ...longTasks).toFixed(0)} ms of ${longTasks.length}, ${maximum.nodes} nodes, server ${(server.peakMemory / 1e6).toFixed(0)} MB`;
   // Logged, not asserted: how long a task takes depends on the machine's other load.
   console.log(`${info}; limit of the longest task: 200 ms`);

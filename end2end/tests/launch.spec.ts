@@ -1,4 +1,4 @@
-import { EMAIL, PASSWORD, csvFile, expect, signIn, test, uploadFile } from "../fixtures.ts";
+import { csvFile, EMAIL, expect, PASSWORD, signIn, test, uploadFile } from "../fixtures.ts";
 
 const CSV = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\nA-3,Rug,9.90\n";
 

@@ -53,7 +53,10 @@ test.describe("with faults", () => {
     await expect(machineRow(page, "images-1")).toContainText("Start done, alarm done");
     await expect(machineRow(page, "ledger-1")).toContainText("Start failed: EC2: You are not authorized");
     await machineRow(page, "images-1").getByRole("link").click();
-    await page.getByRole("link", { name: /images-1|i-0a1b2c3d4e5f60007/ }).first().click();
+    await page
+      .getByRole("link", { name: /images-1|i-0a1b2c3d4e5f60007/ })
+      .first()
+      .click();
     await expect(page.getByTestId("attempt").first()).toContainText("sufficient g5.xlarge capacity");
   });
 });
@@ -81,7 +84,10 @@ test.describe("at EC2's own rate", () => {
     },
   });
 
-  test("the page says when other programs use up the account's rate limit, and recovers on Refresh", async ({ page, server }) => {
+  test("the page says when other programs use up the account's rate limit, and recovers on Refresh", async ({
+    page,
+    server,
+  }) => {
     await signIn(page, server);
     // Other programs use up the account's rate limit.
     const describe = () =>
@@ -106,7 +112,9 @@ test.describe("at EC2's own rate", () => {
     }).toPass({ timeout: 30_000 });
     await page.goto(server.url);
     await page.getByLabel(/CSV file/).setInputFiles(csvFile("sku,title,price\nA-1,Lamp,1\n"));
-    await expect(page.getByTestId("upload-button"), "the rest of the page does not wait for EC2").toHaveText(/1 product/);
+    await expect(page.getByTestId("upload-button"), "the rest of the page does not wait for EC2").toHaveText(
+      /1 product/,
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page, Worker } from "@playwright/test";
 import { expect, signIn, test } from "../fixtures.ts";
-import { waitForJobEnd, launchJob } from "../helpers.ts";
+import { launchJob, waitForJobEnd } from "../helpers.ts";
 
 const expectLive = (page: Page) => expect(page.getByTestId("connection")).toHaveText("live");
 
@@ -18,7 +18,9 @@ const shownTitles = (worker: Worker) =>
 
 /** Records what the tabs send to the worker; returns a function that counts notifications. */
 async function recordMessages(worker: Worker) {
-  await worker.evaluate("self.receivedMessages = []; self.addEventListener('message', (e) => self.receivedMessages.push(JSON.parse(e.data)))");
+  await worker.evaluate(
+    "self.receivedMessages = []; self.addEventListener('message', (e) => self.receivedMessages.push(JSON.parse(e.data)))",
+  );
   return () => worker.evaluate("self.receivedMessages.filter((it) => it.kind === 'notification').length");
 }
 
@@ -67,7 +69,12 @@ test("a browser that does not support notifications gets an explanation", async 
   await expect(page.getByTestId("notification-settings")).toContainText("can't show notifications here");
 });
 
-test("three tabs in the background show one notification, and reading closes it", async ({ page, context, server, browser }) => {
+test("three tabs in the background show one notification, and reading closes it", async ({
+  page,
+  context,
+  server,
+  browser,
+}) => {
   await context.grantPermissions(["notifications"]);
   await signIn(page, server);
   const tabs = [page, await context.newPage(), await context.newPage()];
@@ -111,7 +118,11 @@ test("no notification is shown while a tab is visible", async ({ page, context, 
   expect(await shownTitles(worker)).toEqual([]);
 });
 
-test("the tab's title and icon show the unread count, and reading on one tab clears it on all", async ({ page, context, server }) => {
+test("the tab's title and icon show the unread count, and reading on one tab clears it on all", async ({
+  page,
+  context,
+  server,
+}) => {
   await signIn(page, server);
   await page.goto(`${server.url}/inbox`);
   await expect(page.getByText("Nothing yet.")).toBeVisible();
@@ -186,7 +197,9 @@ test("a returning user sees once what they missed", async ({ page, server, conte
   };
   await setLastSeen(3_600_000);
   await page.goto(`${server.url}/jobs`);
-  await expect(page.getByTestId("missed-banner")).toContainText(/While you were away: (3 jobs finished|2 jobs finished, 1 needs you)\./);
+  await expect(page.getByTestId("missed-banner")).toContainText(
+    /While you were away: (3 jobs finished|2 jobs finished, 1 needs you)\./,
+  );
   await page.getByTestId("missed-banner").getByRole("button", { name: "Dismiss" }).click();
   await expect(page.getByTestId("missed-banner")).toHaveCount(0);
   await page.reload();

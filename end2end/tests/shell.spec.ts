@@ -1,6 +1,6 @@
 import type { Locator, Page, WebSocketRoute } from "@playwright/test";
-import { EMAIL, PASSWORD, expect, signIn, test } from "../fixtures.ts";
-import { waitForJobEnd, launchJob, expectAccessibleLayout } from "../helpers.ts";
+import { EMAIL, expect, PASSWORD, signIn, test } from "../fixtures.ts";
+import { expectAccessibleLayout, launchJob, waitForJobEnd } from "../helpers.ts";
 
 const connectionStatus = (page: Page) => page.getByTestId("connection");
 
@@ -48,7 +48,12 @@ test("a job can be launched and viewed with the keyboard alone", async ({ page, 
 test("keyboard shortcuts open the pages, the search and the list of shortcuts", async ({ page, server }) => {
   await signIn(page, server);
   await expect(connectionStatus(page)).toHaveText("live");
-  for (const [key, path] of [["j", "/jobs"], ["m", "/machines"], ["i", "/inbox"], ["l", "/"]]) {
+  for (const [key, path] of [
+    ["j", "/jobs"],
+    ["m", "/machines"],
+    ["i", "/inbox"],
+    ["l", "/"],
+  ]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key!);
     await expect(page).toHaveURL(`${server.url}${path}`);
@@ -98,7 +103,12 @@ test("the search finds the user's items by SKU and jobs by title", async ({ page
   await page.getByRole("button", { name: "Search", exact: true }).click();
   await expect(page.locator(".list-item")).toHaveCount(1);
   await expect(page.locator(".list-item")).toContainText("Succeeded");
-  for (const [q, items] of [["CHAIR_", 2], ["chair%", 0], ["hair", 0], ["lamp-1", 2]] as const) {
+  for (const [q, items] of [
+    ["CHAIR_", 2],
+    ["chair%", 0],
+    ["hair", 0],
+    ["lamp-1", 2],
+  ] as const) {
     await page.goto(`${server.url}/search?q=${encodeURIComponent(q)}`);
     await expect(page.getByRole("heading", { name: "Search" })).toBeVisible();
     await expect(found, q).toHaveCount(items);
@@ -108,7 +118,10 @@ test("the search finds the user's items by SKU and jobs by title", async ({ page
   await expect(page.getByTestId("details")).toContainText("LAMP-1");
 
   // The search works without scripts.
-  const contextWithoutScripts = await browser.newContext({ javaScriptEnabled: false, storageState: await page.context().storageState() });
+  const contextWithoutScripts = await browser.newContext({
+    javaScriptEnabled: false,
+    storageState: await page.context().storageState(),
+  });
   const pageWithoutScripts = await contextWithoutScripts.newPage();
   await pageWithoutScripts.goto(`${server.url}/jobs`);
   await pageWithoutScripts.locator("#site-search").fill("chair");
@@ -124,7 +137,10 @@ test("the top bar's button cycles through the themes without leaving the page", 
   await signIn(page, server);
   await page.goto(`${server.url}/jobs?before=x`);
   const html = page.locator("html");
-  for (const [button, theme] of [["light", "light"], ["dark", "dark"]] as const) {
+  for (const [button, theme] of [
+    ["light", "light"],
+    ["dark", "dark"],
+  ] as const) {
     await page.getByRole("button", { name: new RegExp(`^Theme: .*Change to ${button}$`) }).click();
     await expect(html).toHaveAttribute("data-theme", theme);
     await expect(page).toHaveURL(`${server.url}/jobs?before=x`);
@@ -156,7 +172,10 @@ class FakeHub {
   readonly hellos: { after: number; epoch: string }[] = [];
   private pongs = 0;
 
-  constructor(page: Page, private readonly answersHello = true) {
+  constructor(
+    page: Page,
+    private readonly answersHello = true,
+  ) {
     this.ready = page.routeWebSocket(/\/ws$/, (socket) => {
       this.sockets.push(socket);
       socket.onMessage((text) => {
@@ -164,7 +183,15 @@ class FakeHub {
         if (frame.type === "pong") this.pongs++;
         if (frame.type !== "hello") return;
         this.hellos.push(frame);
-        if (this.answersHello) this.sendFrame({ type: "welcome", epoch: frame.epoch, seq: frame.after, recovered: true, ping_s: 25, running: [] });
+        if (this.answersHello)
+          this.sendFrame({
+            type: "welcome",
+            epoch: frame.epoch,
+            seq: frame.after,
+            recovered: true,
+            ping_s: 25,
+            running: [],
+          });
       });
     });
   }
@@ -202,7 +229,11 @@ test("a socket that is silent for 35 s is replaced by a new one", async ({ page,
   await expect(connectionStatus(page)).toHaveText("live");
 });
 
-test("a dropped socket resumes after the last fact, and the close code decides when", async ({ page, server, network }) => {
+test("a dropped socket resumes after the last fact, and the close code decides when", async ({
+  page,
+  server,
+  network,
+}) => {
   network.allowNetworkErrors = true;
   await page.clock.install();
   const hub = new FakeHub(page);
@@ -210,7 +241,14 @@ test("a dropped socket resumes after the last fact, and the close code decides w
   await signIn(page, server);
   await expect(connectionStatus(page)).toHaveText("live");
   const { after, epoch } = hub.hellos.at(-1)!;
-  const fact = (seq: number) => ({ type: "fact", seq, id: "01a20b3c-4d5e-7f60-8a1b-2c3d4e5f6000", kind: "notifications.read", at: 0, data: { read_up_to: 0 } });
+  const fact = (seq: number) => ({
+    type: "fact",
+    seq,
+    id: "01a20b3c-4d5e-7f60-8a1b-2c3d4e5f6000",
+    kind: "notifications.read",
+    at: 0,
+    data: { read_up_to: 0 },
+  });
   hub.sendFrame(fact(after + 1));
   await hub.ping();
   const opened = hub.hellos.length;
@@ -250,10 +288,28 @@ test("an unknown path is not found, and the page says so", async ({ page, server
 test("the pages fit every width and have no accessibility violations", async ({ page, server, browser }) => {
   test.setTimeout(180_000);
   await signIn(page, server);
-  const csv = "sku,title,price\nLAMP-1,Oak lamp,19.90\nLAMP-SBX-REJECT,A lamp with a rather long title that has to be cut or wrapped somewhere,29.90\n";
-  const job = await launchJob(page, server, "a-rather-long-name-of-a-file-from-june-2026.csv", csv, "acme,bazaar,corner");
+  const csv =
+    "sku,title,price\nLAMP-1,Oak lamp,19.90\nLAMP-SBX-REJECT,A lamp with a rather long title that has to be cut or wrapped somewhere,29.90\n";
+  const job = await launchJob(
+    page,
+    server,
+    "a-rather-long-name-of-a-file-from-june-2026.csv",
+    csv,
+    "acme,bazaar,corner",
+  );
   await waitForJobEnd(page, server, job);
-  const paths = ["/", "/machines", "/jobs", `/jobs/${job}`, `/jobs/${job}?view=timeline`, "/inbox", "/search", "/search?q=lamp", "/people", "/account"];
+  const paths = [
+    "/",
+    "/machines",
+    "/jobs",
+    `/jobs/${job}`,
+    `/jobs/${job}?view=timeline`,
+    "/inbox",
+    "/search",
+    "/search?q=lamp",
+    "/people",
+    "/account",
+  ];
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     for (const path of paths) {

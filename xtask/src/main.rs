@@ -3,6 +3,7 @@
 mod bench;
 mod crate_dependencies;
 mod events;
+mod styles;
 mod web;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum XtaskCommand {
     },
     /// Checks that no crate has a forbidden dependency.
     CheckDependencies,
+    /// Checks that one style sheet owns each class, and that colours are tokens.
+    CheckStyles,
     /// Writes docs/EVENTS.md from the contract's types.
     Events {
         /// Fails if the file differs instead of writing it.
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         XtaskCommand::Web { lint: true, .. } => web::lint(&root()),
         XtaskCommand::Web { release, .. } => web::run(&root(), release),
         XtaskCommand::CheckDependencies => crate_dependencies::run(&root()),
+        XtaskCommand::CheckStyles => styles::run(&root()),
         XtaskCommand::Events { check } => events::run(&root(), check),
         XtaskCommand::Bench { arguments } => bench::run(&root(), &arguments),
     }

@@ -240,7 +240,7 @@ fn MachineRow(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl
                 <span class="state">{move || now.get()}</span>
             </label>
             <small>{place}</small>
-            <small class="last-start" aria-live="polite">
+            <small aria-live="polite">
                 {last}
             </small>
         </li>

@@ -100,7 +100,7 @@ fn item_line(item: FoundItem, seq: i64) -> AnyView {
         <a class="list-item" href=href data-testid="search-result">
             <strong>{what}</strong>
             <span class="task-state" data-state=move || now.read().state.as_str()>
-                <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+                <svg class="state-icon" viewBox="0 0 16 16" aria-hidden="true">
                     <path d=move || state_icon(now.read().state)></path>
                 </svg>
                 {move || labels::task_status(&now.read())}

@@ -15,7 +15,7 @@ pub fn Toasts() -> impl IntoView {
             <div class="toast" data-testid="toast" data-kind=it.kind>
                 <a href=format!("/jobs/{}", it.job)>{it.title}</a>
                 <span>{it.text}</span>
-                <button class="subtle" on:click=move |_| toasts.dismiss(seq) aria-label=label>
+                <button class="icon-button" on:click=move |_| toasts.dismiss(seq) aria-label=label>
                     <super::Icon drawing="M4 4l8 8M12 4l-8 8"/>
                 </button>
             </div>
@@ -48,7 +48,7 @@ pub fn MissedBanner() -> impl IntoView {
                                 <span>{missed.sentence()}</span>
                                 <a href="/inbox">"Open the inbox"</a>
                                 <button
-                                    class="subtle"
+                                    class="icon-button"
                                     on:click=move |_| missed_signal.set(None)
                                     aria-label="Dismiss"
                                 >

@@ -52,12 +52,12 @@ pub fn account_menu(email: String) -> AnyView {
         <div class="menu" id="account-menu" popover="auto">
             <p>{email}</p>
             <a href="/account">"Account"</a>
-            <button class="menu-item" type="button" popovertarget="help">
+            <button type="button" popovertarget="help">
                 "Keyboard and states"
                 <kbd>"?"</kbd>
             </button>
             <form method="post" action="/sign-out">
-                <button class="menu-item">"Sign out"</button>
+                <button>"Sign out"</button>
             </form>
         </div>
     }

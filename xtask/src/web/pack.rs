@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use std::{fs, io::Write, path::Path};
+use std::{fmt::Write as _, fs, io::Write as _, path::Path};
 
 /// Packs the files of `raw` into `site`; returns the wasm's size in brotli if
 /// `release` compressed it.
@@ -25,19 +25,33 @@ pub fn run(root: &Path, raw: &Path, site: &Path, release: bool) -> anyhow::Resul
     Ok(wasm.1)
 }
 
-/// Returns `main.css` with its imports replaced by the imported sheets: the
-/// browser sends one request, and the build needs no CSS tool.
+/// Returns `main.css` with its imports replaced by the imported sheets, each in its
+/// layer: the browser sends one request, and the build needs no CSS tool.
 fn inline_imports(folder: &Path) -> anyhow::Result<String> {
     let mut sheet = String::new();
     for line in String::from_utf8(read_file(&folder.join("main.css"))?)?.lines() {
-        let import = line.strip_prefix("@import \"").and_then(|rest| rest.strip_suffix("\";"));
-        match import {
-            Some(name) => sheet.push_str(&String::from_utf8(read_file(&folder.join(name))?)?),
-            None => sheet.push_str(line),
+        let Some(import) = line.strip_prefix("@import ") else {
+            writeln!(sheet, "{line}")?;
+            continue;
+        };
+        let (name, layer) =
+            parse_import(import).with_context(|| format!("main.css: can't inline {line:?}"))?;
+        let imported = String::from_utf8(read_file(&folder.join(name))?)?;
+        match layer {
+            Some(layer) => writeln!(sheet, "@layer {layer} {{\n{imported}}}")?,
+            None => sheet.push_str(&imported),
         }
-        sheet.push('\n');
     }
     Ok(sheet)
+}
+
+/// Splits `"name";` or `"name" layer(layer);`.
+fn parse_import(import: &str) -> Option<(&str, Option<&str>)> {
+    let (name, rest) = import.strip_prefix('"')?.split_once('"')?;
+    match rest.strip_suffix(';')?.trim() {
+        "" => Some((name, None)),
+        layer => Some((name, Some(layer.strip_prefix("layer(")?.strip_suffix(')')?))),
+    }
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -79,4 +93,17 @@ fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_import;
+
+    #[test]
+    fn an_import_may_have_a_layer() {
+        assert_eq!(parse_import("\"a.css\";"), Some(("a.css", None)));
+        assert_eq!(parse_import("\"a.css\" layer(base);"), Some(("a.css", Some("base"))));
+        assert_eq!(parse_import("\"a.css\" screen;"), None);
+        assert_eq!(parse_import("url(a.css);"), None);
+    }
 }

@@ -161,7 +161,7 @@ fn api_tokens(email: String, tokens: Vec<Token>) -> AnyView {
         <p>
             "A program that has a token can do what you can do with jobs. A token stops working when you revoke it, when your password is reset, and when your account is disabled."
         </p>
-        <ul class="account-list sessions tokens" aria-labelledby="tokens">{lines}</ul>
+        <ul class="account-list sessions" aria-labelledby="tokens">{lines}</ul>
         <form class="form-row" method="post" action="/account/tokens">
             // Password managers look for the user name.
             <input type="email" value=email autocomplete="username" hidden readonly/>

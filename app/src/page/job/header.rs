@@ -55,7 +55,7 @@ pub fn header(live_job: LiveJob, route: JobRoute) -> impl IntoView {
     view! {
         <h1>{title}</h1>
         <p class="meta">"Launched by " {who} " at " {at}</p>
-        <p class="progress">
+        <p class="job-status">
             <strong data-testid="job-state" data-state=move || live_job.job.read().state.as_str()>
                 {move || labels::job_status(&live_job.job.read())}
             </strong>
@@ -132,7 +132,7 @@ fn cooldowns(live_job: LiveJob) -> impl IntoView {
                 active
                     .get()
                     .into_iter()
-                    .map(|(_, words)| view! { <li data-testid="cooldown">{words}</li> })
+                    .map(|(_, words)| view! { <li class="warning" data-testid="cooldown">{words}</li> })
                     .collect_view()
             }}
         </ul>

@@ -100,7 +100,7 @@ pub fn Items(live_job: LiveJob, route: JobRoute, first: Grid) -> impl IntoView {
             <button class="subtle" on:click=move |_| window.reload()>"Try again"</button>
         </p>
         <div
-            class="scroll-area"
+            class="grid-region"
             tabindex="0"
             role="region"
             aria-label="Items"

@@ -22,7 +22,7 @@ pub fn ProgressBar(
     let segments = segments.map(|(index, state)| {
         view! {
             <rect
-                class=state.as_str()
+                data-state=state.as_str()
                 x=move || percent(before(index))
                 y="0"
                 height="4"
@@ -31,7 +31,7 @@ pub fn ProgressBar(
         }
     });
     view! {
-        <svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+        <svg class="progress-bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
             {segments.collect_view()}
         </svg>
     }

@@ -25,7 +25,7 @@ pub fn JobLine(id: JobId, jobs: Memo<Vec<Job>>) -> impl IntoView {
         _ => String::new(),
     });
     view! {
-        <a class="list-item job" href=format!("/jobs/{id}") data-state=state>
+        <a class="list-item job-line" href=format!("/jobs/{id}") data-state=state>
             <strong>{title}</strong>
             <span class="state">{of(|job| labels::job_status(job).into())}</span>
             <span class="job-progress">

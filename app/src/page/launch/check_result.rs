@@ -66,8 +66,8 @@ fn bad_rows(bad: Vec<BadRow>, total: u64) -> AnyView {
     view! {
         <div class="bad-rows" role="alert" data-testid="problem">
             <p>{format!("{} can't be uploaded.", labels::count_noun(total, "row"))}</p>
-            <div class="scroll-area">
-                <table class="grid">
+            <div class="table-region">
+                <table class="data-table">
                     <thead>
                         <tr>
                             <th scope="col">"Line"</th>
@@ -118,8 +118,8 @@ fn preview(products: Vec<Product>, total: u64) -> AnyView {
         })
         .collect_view();
     view! {
-        <div class="scroll-area">
-            <table class="grid preview" aria-label="The first products">
+        <div class="table-region">
+            <table class="data-table preview" aria-label="The first products">
                 <thead>
                     <tr>
                         <th scope="col">"SKU"</th>
