@@ -1,15 +1,12 @@
 //! No output contains a password of the configuration, whatever is wrong with
 //! the configuration.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::free_port;
 use std::{
     fs::{File, read_to_string},
     process::{Child, Command},
     time::{Duration, Instant},
 };
-use support::free_port;
 
 const PASSWORD: &str = "hunter2-f00d";
 /// The same password, percent-encoded as a URL may spell it.

@@ -1,9 +1,10 @@
 //! Clients that don't read their answers, or don't finish their requests, block
 //! nobody else and are disconnected.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{
+    seed,
+    support::{ServerProcess, wait_until},
+};
 use contract::UserId;
 use engine::store::Store;
 use reqwest::{Response, StatusCode, header};
@@ -11,7 +12,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
-use support::{ServerProcess, seed, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},

@@ -1,10 +1,7 @@
 //! Failed sign-ins count by the forwarded address behind a trusted proxy only.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use serde_json::json;
-use support::ServerProcess;
 
 async fn failed_sign_in_status(meanwhile: &ServerProcess, nth: usize, forwarded: &str) -> u16 {
     let credentials = json!({ "email": format!("nobody-{nth}@example.com"), "password": "wrong" });

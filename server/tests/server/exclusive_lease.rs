@@ -1,10 +1,7 @@
 //! Two processes with embedded queues can't share one PostgreSQL database.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::{ServerProcess, free_port};
 use std::process::Command;
-use support::{ServerProcess, free_port};
 use testbed::PostgresNode;
 
 #[tokio::test]

@@ -1,16 +1,16 @@
 //! `GET /metrics`: an upload shows up in the metrics, for those who may read
 //! them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{
+    seed,
+    support::{ServerProcess, free_port},
+};
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
-use support::{ServerProcess, free_port, seed};
 
 const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme";
 const QUEUE: &str = "meanwhile.q.product.upload.acme.v1";

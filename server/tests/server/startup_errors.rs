@@ -1,9 +1,7 @@
 //! A failed start prints one line that says what to do, and a server that loses
 //! its data folder accepts nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::{ServerProcess, free_port};
 use reqwest::StatusCode;
 use sea_orm::{ConnectionTrait, Database};
 use std::{
@@ -12,7 +10,6 @@ use std::{
     path::Path,
     process::Command,
 };
-use support::{ServerProcess, free_port};
 use testbed::SmallDisk;
 
 /// Starts the server on this data folder, which must fail; returns its standard

@@ -1,8 +1,6 @@
 //! Several processes on shared servers: a change in one reaches all others.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{seed, support::wait_until};
 use contract::websocket::CloseCode;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, StatusCode, header};
@@ -11,7 +9,6 @@ use std::{
     process::{Child, Command},
     time::Duration,
 };
-use support::{seed, wait_until};
 use testbed::{PostgresNode, RabbitNode, RedisNode, free_port};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{

@@ -2,16 +2,16 @@
 //!
 //! Open requests come from senders that stop in the middle of a body, so that no
 //! test depends on timing.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{
+    seed,
+    support::{ServerProcess, wait_until},
+};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, time::Duration};
-use support::{ServerProcess, seed, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

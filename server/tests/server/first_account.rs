@@ -1,14 +1,11 @@
 //! The first account: an admin, created from the configuration or at `/setup`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use clap::Parser;
 use engine::{clock::ManualClock, store::Store};
 use reqwest::StatusCode;
 use serde_json::json;
 use server::{config::Config, session};
-use support::ServerProcess;
 
 #[tokio::test]
 async fn concurrent_starts_create_one_admin_account() {

@@ -2,10 +2,11 @@
 //! user's data.
 //!
 //! A short version of `bench page-isolation`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{
+    seed::{self, create_session, new_upload_job, session_cookie},
+    support::ServerProcess,
+};
 use reqwest::{StatusCode, header};
 use std::{
     collections::BTreeSet,
@@ -13,10 +14,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-};
-use support::{
-    ServerProcess,
-    seed::{self, create_session, new_upload_job, session_cookie},
 };
 use tokio::task::JoinSet;
 

@@ -1,7 +1,4 @@
 //! Starts the server binary as a process for one test.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
-
-pub mod seed;
 
 use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};

@@ -1,17 +1,14 @@
 //! Response headers, answers to unknown API paths, and pages into which no text
 //! can inject markup.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{
+    seed::{self, create_session, new_upload_job, session_cookie},
+    support::ServerProcess,
+};
 use app::page_data::query::PageQuery;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use support::{
-    ServerProcess,
-    seed::{self, create_session, new_upload_job, session_cookie},
-};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

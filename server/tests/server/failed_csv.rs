@@ -1,10 +1,7 @@
 //! The file of a job's failed products.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{seed, support::ServerProcess};
 use reqwest::{Response, StatusCode, header};
-use support::{ServerProcess, seed};
 
 async fn get(meanwhile: &ServerProcess, path: &str) -> Response {
     let request = meanwhile.client.get(meanwhile.url(path));

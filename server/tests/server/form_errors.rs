@@ -1,10 +1,7 @@
 //! Pages and redirects that a browser gets for requests that failed.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
-use support::ServerProcess;
 
 const JOB: &str = "/jobs/01a00000-0000-7000-8000-000000000000";
 

@@ -2,10 +2,11 @@
 //!
 //! The lists come from the router's table, the app's routes and the inventory of
 //! server functions, so that none is missing.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{
+    seed::{self, create_session, finish_two_tasks, new_upload_job, session_cookie},
+    support::ServerProcess,
+};
 use app::page_data::query::PageQuery;
 use contract::{UserId, api::GridFilter};
 use engine::store::{JobControl, Store};
@@ -13,10 +14,6 @@ use futures_util::StreamExt;
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
 use serde_json::Value;
 use std::{collections::BTreeSet, iter::successors, time::Duration};
-use support::{
-    ServerProcess,
-    seed::{self, create_session, finish_two_tasks, new_upload_job, session_cookie},
-};
 use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest, http::HeaderValue};
 
 /// Part of the file name, the SKUs and the titles of everything Ada owns.

@@ -1,13 +1,10 @@
 //! List endpoints: pagination by cursor, filters, and errors for invalid
 //! parameters.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::{seed, support::ServerProcess};
 use engine::store::JobControl;
 use reqwest::{StatusCode, header};
 use serde_json::Value;
-use support::{ServerProcess, seed};
 
 /// Starts a server to which Ada is signed in. Her first job has two channels: of
 /// its four items one failed, one needs review and two are queued. Her second

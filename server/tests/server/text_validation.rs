@@ -1,13 +1,10 @@
 //! Texts that are too long or contain control characters are rejected at every
 //! entry point with a message that names the field. Nothing is stored, nothing is
 //! logged as an error, and nothing counts as a failed sign-in.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use reqwest::{Client, RequestBuilder, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
-use support::ServerProcess;
 
 const UPLOADS: &str = "/api/v1/jobs/product-uploads";
 const CSV: &str = "sku,title,price\nA-1,Lamp,19.90\n";

@@ -1,6 +1,6 @@
 //! Fills a store before its server starts.
 
-use super::ServerProcess;
+use crate::support::ServerProcess;
 use contract::{
     JobId, TokenId, UserId,
     api::Outcome,

@@ -1,12 +1,9 @@
 //! Tasks that do nothing exist only if the configuration enables them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use reqwest::{Response, StatusCode, header};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use support::ServerProcess;
 
 async fn launch_noops(meanwhile: &ServerProcess, count: u32) -> Response {
     let launch = meanwhile.post("/api/v1/jobs/noops").header("Idempotency-Key", "k");

@@ -1,13 +1,10 @@
 //! API tokens: what they permit, what they don't, and their revocation.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use contract::websocket::CloseCode;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Value, json};
-use support::ServerProcess;
 use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue};
 
 fn token_request(name: &str, password: &str) -> Value {

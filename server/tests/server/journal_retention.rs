@@ -1,13 +1,10 @@
 //! A client that was away for longer than the journal's retention must reload.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use futures_util::{SinkExt, StreamExt};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::ServerProcess;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
 /// Connects with `after`; returns the welcome frame, and the first fact that

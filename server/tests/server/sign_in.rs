@@ -1,13 +1,10 @@
 //! Sign-in during password guessing, and requests that outlast their user's right
 //! to make them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use futures_util::future::join_all;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
-use support::ServerProcess;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -1,13 +1,10 @@
 //! Files that can't be uploaded: the answer says where and why, nothing is
 //! stored, and the server keeps working.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use support::ServerProcess;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

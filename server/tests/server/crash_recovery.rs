@@ -1,12 +1,9 @@
 //! Accepted work survives `kill -9`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::ServerProcess;
 use reqwest::{StatusCode, header};
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use support::ServerProcess;
 
 fn product_csv(count: usize) -> String {
     let rows = (1..=count).map(|n| format!("MW-{n:03},Lamp {n},19.90\n"));
