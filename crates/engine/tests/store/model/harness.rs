@@ -1,12 +1,13 @@
 //! Executes the steps: users, relay, broker, workers and reaper around one store.
 
+mod pruner;
 mod user_actions;
 mod workers;
 
 use super::{
     invariants::{self, StepSource},
     snapshot::{self, Snapshot, Task},
-    step::{AttemptEnd, Step},
+    step::{AttemptEnd, LARGE_WINDOW, Step, WINDOW},
 };
 use crate::world::World;
 use contract::{
@@ -29,7 +30,6 @@ const QUEUES: [&str; 3] = [
     "meanwhile.q.ec2.start.v1",
     "meanwhile.q.alarm.create.v1",
 ];
-const WINDOW: usize = 4;
 /// The reaper's value.
 const UNPUBLISH_AFTER_MS: i64 = 120_000;
 const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
@@ -52,9 +52,22 @@ pub struct Harness {
     claims: Vec<ClaimedTask>,
     /// Claims whose outcome was reported.
     ended_claims: Vec<ClaimedTask>,
-    /// Job and request hash of the first use of each key.
-    idempotency_keys: HashMap<(UserId, u8), (JobId, String)>,
+    idempotency_keys: HashMap<(UserId, u8), FirstRequest>,
     snapshot: Snapshot,
+}
+
+/// The first request with an idempotency key.
+struct FirstRequest {
+    job: JobId,
+    /// Hash of the request.
+    hash: String,
+    at: i64,
+}
+
+/// Makes the task's message stale, so that the relay publishes another one.
+fn unpublish(task: &mut Task) {
+    task.published_at = None;
+    task.fence += 1;
 }
 
 fn pick_index<T>(from: &[T], choice: u8) -> Option<usize> {
@@ -87,16 +100,17 @@ impl Harness {
         let source = match &step {
             Step::Retry { .. } => StepSource::Retry,
             Step::Resolve { .. } => StepSource::Resolve,
+            Step::Prune { .. } => StepSource::Pruner,
             _ => StepSource::System,
         };
         match step {
             Step::Accept { user, machines, keys, idempotency } => {
                 self.accept(self.users[usize::from(user)], machines, &keys, idempotency).await;
             }
-            Step::Publish { mark } => self.publish(mark).await,
+            Step::Publish { mark } => self.publish(WINDOW, mark).await,
             Step::Mark => self.mark().await,
-            Step::PublishAndClaimAll => {
-                self.publish(true).await;
+            Step::PublishAndClaimAll { window } => {
+                self.publish(window, true).await;
                 self.refresh_snapshot().await;
                 self.deliver_all().await;
             }
@@ -104,6 +118,7 @@ impl Harness {
             Step::Defer { message } => self.defer(message).await,
             Step::Renew { claim } => self.renew(claim).await,
             Step::Finish { claim, ends } => self.finish(claim, &ends).await,
+            Step::FinishAll { ends } => self.finish_all(&ends).await,
             Step::FinishStale { claim, end } => self.finish_stale(claim, end).await,
             Step::Reap => self.reap().await,
             Step::Unpublish => self.unpublish().await,
@@ -121,6 +136,7 @@ impl Harness {
                 self.world.store.mark_notifications_read(user, head).await.unwrap();
             }
             Step::Advance { ms } => return self.world.clock.advance(ms),
+            Step::Prune { days } => self.prune(days).await,
         }
         self.refresh_snapshot().await;
         self.check_step(&before, source).await;
@@ -137,10 +153,12 @@ impl Harness {
                 );
                 return;
             }
-            for (index, paused) in self.snapshot.jobs.values().map(|job| job.paused).enumerate() {
+            let paused: Vec<_> = self.snapshot.jobs.values().map(|job| job.paused).collect();
+            for (index, paused) in paused.into_iter().enumerate() {
                 if paused {
                     let index = u8::try_from(index).unwrap();
                     self.control(index, JobControl::Resume).await;
+                    self.refresh_snapshot().await;
                 }
             }
             self.world.clock.advance(700_000);
@@ -148,15 +166,17 @@ impl Harness {
             self.refresh_snapshot().await;
             self.unpublish().await;
             self.refresh_snapshot().await;
-            self.publish(true).await;
+            self.publish(LARGE_WINDOW, true).await;
+            self.refresh_snapshot().await;
+            if self.messages.len() > WINDOW * QUEUES.len() {
+                self.deliver_all().await;
+            }
             while !self.messages.is_empty() {
                 self.refresh_snapshot().await;
                 self.deliver(0, false).await;
             }
             self.refresh_snapshot().await;
-            while !self.claims.is_empty() {
-                self.finish(0, &[AttemptEnd::Succeed; 3]).await;
-            }
+            self.finish_all(&[AttemptEnd::Succeed]).await;
             self.refresh_snapshot().await;
             invariants::check_state(&self.snapshot);
         }
@@ -193,17 +213,31 @@ impl Harness {
         assert_eq!(Snapshot::read(&self.db).await, self.snapshot);
     }
 
-    async fn publish(&mut self, mark: bool) {
+    /// Asserts that the tasks are what `change` makes of those before the step. It is
+    /// given every task, and leaves alone what the step must not change.
+    async fn assert_tasks_changed(&self, change: impl Fn(Uuid, &mut Task)) {
+        let mut expected = self.snapshot.tasks.clone();
+        for (id, task) in &mut expected {
+            change(*id, task);
+        }
+        let actual = Snapshot::read(&self.db).await.tasks;
+        for (id, task) in &expected {
+            assert_eq!(actual.get(id), Some(task), "it was {:?}", self.snapshot.tasks[id]);
+        }
+        assert_eq!(actual.len(), expected.len());
+    }
+
+    async fn publish(&mut self, window: usize, mark: bool) {
         for queue in QUEUES {
             let DueTasks { tasks: due, exhausted_jobs: exhausted, .. } =
-                self.world.store.due_tasks(queue, WINDOW, &RoundRobin::default()).await.unwrap();
+                self.world.store.due_tasks(queue, window, &RoundRobin::default()).await.unwrap();
             self.exhausted.extend(exhausted);
             let unclaimed = self.snapshot.tasks.values().filter(|task| {
                 task.queue == queue
                     && task.state == TaskState::Queued
                     && task.published_at.is_some()
             });
-            assert!(due.is_empty() || due.len() + unclaimed.count() <= WINDOW);
+            assert!(due.is_empty() || due.len() + unclaimed.count() <= window);
             for dispatch in due {
                 let task = &self.snapshot.tasks[&dispatch.task.0];
                 let job = &self.snapshot.jobs[&task.job];
@@ -223,6 +257,14 @@ impl Harness {
         let published = std::mem::take(&mut self.unmarked);
         let exhausted = std::mem::take(&mut self.exhausted);
         self.world.store.mark_published(&published, &exhausted, None).await.unwrap();
+        let now = self.world.store.now_ms();
+        self.assert_tasks_changed(|id, task| {
+            let is_current = published.contains(&(TaskId(id), task.fence));
+            if is_current && task.state == TaskState::Queued {
+                task.published_at = Some(now);
+            }
+        })
+        .await;
     }
 
     async fn deliver(&mut self, message: u8, again: bool) {
@@ -232,7 +274,11 @@ impl Harness {
             self.messages.remove(index);
         }
         let now = self.world.store.now_ms();
-        let task = self.snapshot.tasks[&id.0].clone();
+        let Some(task) = self.snapshot.tasks.get(&id.0).cloned() else {
+            let claim = self.world.store.claim(id, fence, "w1").await.unwrap();
+            assert!(matches!(claim, Claim::NotClaimable), "{id} was deleted: {claim:?}");
+            return self.assert_unchanged().await;
+        };
         let job = &self.snapshot.jobs[&task.job];
         let alike = |other: &&Task| (&other.kind, &other.key) == (&task.kind, &task.key);
         let mut alike = self.snapshot.tasks.values().filter(alike);
@@ -294,7 +340,11 @@ impl Harness {
             assert_eq!(began, claimed_ids.contains(id), "claimed by no worker: {row:?}");
         }
         for (n, ((id, fence), claim)) in batch.iter().zip(claims).enumerate() {
-            let task = &self.snapshot.tasks[&id.0];
+            let claim = claim.unwrap();
+            let Some(task) = self.snapshot.tasks.get(&id.0) else {
+                assert!(matches!(claim, Claim::NotClaimable), "{id} was deleted: {claim:?}");
+                continue;
+            };
             let job = &self.snapshot.jobs[&task.job];
             let current = task.state == TaskState::Queued && task.fence == *fence;
             let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
@@ -312,7 +362,7 @@ impl Harness {
                 other.state == TaskState::Succeeded && other.created_at > task.created_at
             });
             let again = batch[..n].contains(&batch[n]);
-            match claim.unwrap() {
+            match claim {
                 Claim::Superseded(_) => assert!(current && newer),
                 Claim::NotClaimable => {
                     let refused = !current || again || (is_blocked && !newer);
@@ -374,11 +424,17 @@ impl Harness {
 
     async fn unpublish(&self) {
         let before = self.world.store.now_ms() - UNPUBLISH_AFTER_MS;
-        for queue in QUEUES {
-            if !self.messages.iter().any(|message| message.queue == queue) {
-                self.world.store.unpublish_tasks(queue, before).await.unwrap();
-            }
+        let is_empty = |queue: &str| !self.messages.iter().any(|message| message.queue == queue);
+        for queue in QUEUES.into_iter().filter(|queue| is_empty(queue)) {
+            self.world.store.unpublish_tasks(queue, before).await.unwrap();
         }
+        self.assert_tasks_changed(|_, task| {
+            let is_missing = task.published_at.is_some_and(|at| at < before);
+            if is_missing && task.state == TaskState::Queued && is_empty(&task.queue) {
+                unpublish(task);
+            }
+        })
+        .await;
     }
 
     async fn restart(&mut self) {
