@@ -33,6 +33,8 @@ const QUEUES: [&str; 3] = [
 /// The reaper's value.
 const UNPUBLISH_AFTER_MS: i64 = 120_000;
 const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
+/// Longer than a lease, a back-off and the time after which a task is published again.
+const LONGEST_WAIT_MS: i64 = 700_000;
 /// Maximum number of rounds until everything has finished.
 const MAX_DRAIN_ROUNDS: usize = 200;
 
@@ -121,6 +123,18 @@ impl Harness {
             Step::FinishAll { ends } => self.finish_all(&ends).await,
             Step::FinishStale { claim, end } => self.finish_stale(claim, end).await,
             Step::Reap => self.reap().await,
+            Step::LoseWorkers { times } => {
+                for _ in 0..times {
+                    for step in [
+                        Step::PublishAndClaimAll { window: LARGE_WINDOW },
+                        Step::Advance { ms: LONGEST_WAIT_MS },
+                        Step::Reap,
+                    ] {
+                        Box::pin(self.step(step)).await;
+                    }
+                }
+                return;
+            }
             Step::Unpublish => self.unpublish().await,
             Step::LoseMessages => {
                 let lost = self.messages.drain(..).map(|message| (message.task.0, message.fence));
@@ -161,7 +175,7 @@ impl Harness {
                     self.refresh_snapshot().await;
                 }
             }
-            self.world.clock.advance(700_000);
+            self.world.clock.advance(LONGEST_WAIT_MS);
             self.reap().await;
             self.refresh_snapshot().await;
             self.unpublish().await;

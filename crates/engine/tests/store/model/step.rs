@@ -58,6 +58,11 @@ pub enum Step {
         end: AttemptEnd,
     },
     Reap,
+    /// As often in a row, a worker claims everything and is lost, and the reaper takes
+    /// everything back: the fifth loss is a task's last.
+    LoseWorkers {
+        times: u8,
+    },
     /// The reaper finds messages that are in no queue any more.
     Unpublish,
     /// The broker loses all messages.
@@ -164,6 +169,7 @@ fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
         (2, prop::collection::vec(end(), 1..6).prop_map(|ends| Step::FinishAll { ends }).boxed()),
         (1, (any::<u8>(), end()).prop_map(|(claim, end)| Step::FinishStale { claim, end }).boxed()),
         (2, Just(Step::Reap).boxed()),
+        (1, (1..7_u8).prop_map(|times| Step::LoseWorkers { times }).boxed()),
         (1, Just(Step::Unpublish).boxed()),
         (1, Just(Step::LoseMessages).boxed()),
         (1, Just(Step::Restart).boxed()),
