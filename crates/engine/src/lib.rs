@@ -27,8 +27,5 @@ pub mod pruner;
 pub mod reaper;
 pub mod relay;
 pub mod store;
-/// Starts real PostgreSQL, RabbitMQ and Redis servers for one test.
-#[cfg(feature = "testing")]
-pub use testbed as testing;
 
 pub use engine::Engine;

@@ -1,4 +1,4 @@
-//! A client of `/api/v1`, which also reads the sandbox directly.
+//! A client of the product's HTTP interface, which also reads the sandbox directly.
 
 pub mod aws;
 pub mod ledger;
@@ -14,8 +14,9 @@ use contract::{
     },
     fact::Fact,
 };
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::{fmt::Write, time::Duration};
 
 pub const ADMIN_EMAIL: &str = "ada@example.com";
@@ -35,8 +36,9 @@ fn http_client() -> Client {
 pub struct ApiClient {
     pub port: u16,
     pub sandbox_port: u16,
+    /// Session cookie; empty while signed out.
     pub cookie: String,
-    client: Client,
+    pub client: Client,
 }
 
 impl ApiClient {
@@ -49,9 +51,39 @@ impl ApiClient {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub async fn is_ready(&self) -> bool {
-        let answer = self.client.get(format!("{}/readyz", self.base_url())).send().await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    /// Returns the URL of a path, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url())
+    }
+
+    /// Returns a POST of this session, as the product's own pages send it.
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.change(Method::POST, path)
+    }
+
+    /// Returns a DELETE of this session, as the product's own pages send it.
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.change(Method::DELETE, path)
+    }
+
+    fn change(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, self.url(path))
+            .header(header::ORIGIN, self.base_url())
+            .header(header::COOKIE, &self.cookie)
+    }
+
+    /// Returns a GET of this session.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path)).header(header::COOKIE, &self.cookie)
+    }
+
+    /// Reads a JSON body, whatever the status.
+    ///
+    /// # Errors
+    /// The server does not answer, or not in JSON.
+    pub async fn get_json(&self, path: &str) -> anyhow::Result<Value> {
+        Ok(self.get(path).send().await?.json().await?)
     }
 
     /// Invites a new user from this account, and returns their client, which
@@ -83,29 +115,20 @@ impl ApiClient {
 
     pub async fn sign_in(&mut self) -> anyhow::Result<()> {
         let who = SignIn { email: ADMIN_EMAIL.into(), password: PASSWORD.into() };
-        let answer = self.post("/session").json(&who).send().await?;
+        let answer = self.post("/api/v1/session").json(&who).send().await?;
         let answer = expect_status(answer, StatusCode::NO_CONTENT).await?;
         self.cookie = first_cookie(&answer)?;
         Ok(())
     }
 
-    fn post(&self, path: &str) -> RequestBuilder {
-        self.client
-            .post(format!("{}/api/v1{path}", self.base_url()))
-            .header(header::ORIGIN, self.base_url())
-            .header(header::COOKIE, &self.cookie)
-    }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let url = format!("{}/api/v1{path}", self.base_url());
-        let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
+    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let answer = self.get(&format!("/api/v1{path}")).send().await?;
         Ok(expect_status(answer, StatusCode::OK).await?.json().await?)
     }
 
     /// Reads a page or an endpoint to the last byte of its response.
     pub async fn fetch_page(&self, path: &str) -> anyhow::Result<()> {
-        let url = format!("{}{path}", self.base_url());
-        let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
+        let answer = self.get(path).send().await?;
         expect_status(answer, StatusCode::OK).await?.bytes().await?;
         Ok(())
     }
@@ -122,14 +145,14 @@ impl ApiClient {
         csv: String,
         key: &str,
     ) -> anyhow::Result<Job> {
-        let path = format!("/jobs/product-uploads?channels=acme&file={file}");
+        let path = format!("/api/v1/jobs/product-uploads?channels=acme&file={file}");
         let request = self.post(&path).header("Idempotency-Key", key).body(csv);
         accepted_job(request.send().await?).await
     }
 
     /// Returns the number of unread notifications.
     pub async fn count_unread_notifications(&self) -> anyhow::Result<usize> {
-        Ok(usize::try_from(self.get::<Inbox>("/notifications").await?.unread)?)
+        Ok(usize::try_from(self.fetch::<Inbox>("/notifications").await?.unread)?)
     }
 
     /// Uploads `csv` to `channels`, a comma-separated list.
@@ -172,40 +195,40 @@ impl ApiClient {
         csv: String,
         key: &str,
     ) -> anyhow::Result<Response> {
-        let path = format!("/jobs/product-uploads?channels={channels}");
+        let path = format!("/api/v1/jobs/product-uploads?channels={channels}");
         Ok(self.post(&path).header("Idempotency-Key", key).body(csv).send().await?)
     }
 
     pub async fn start_instances(&self, ids: &[&str], key: &str) -> anyhow::Result<Job> {
         let instance_ids = ids.iter().map(|&id| id.into()).collect();
         let body = StartInstances { instance_ids };
-        let request = self.post("/jobs/ec2-starts").header("Idempotency-Key", key).json(&body);
+        let request =
+            self.post("/api/v1/jobs/ec2-starts").header("Idempotency-Key", key).json(&body);
         accepted_job(request.send().await?).await
     }
 
     /// Launches `count` tasks that do nothing.
     pub async fn run_noops(&self, count: u32) -> anyhow::Result<Job> {
-        accepted_job(self.post("/jobs/noops").json(&RunNoops { count }).send().await?).await
+        accepted_job(self.post("/api/v1/jobs/noops").json(&RunNoops { count }).send().await?).await
     }
 
     pub async fn cancel(&self, job: JobId) -> anyhow::Result<Job> {
-        accepted_job(self.post(&format!("/jobs/{job}/cancel")).send().await?).await
+        accepted_job(self.post(&format!("/api/v1/jobs/{job}/cancel")).send().await?).await
     }
 
     /// Retries all failed tasks of a job.
     pub async fn retry_failed_tasks(&self, job: JobId) -> anyhow::Result<Job> {
         let all = serde_json::json!({});
-        accepted_job(self.post(&format!("/jobs/{job}/retry")).json(&all).send().await?).await
+        accepted_job(self.post(&format!("/api/v1/jobs/{job}/retry")).json(&all).send().await?).await
     }
 
     pub async fn job(&self, job: JobId) -> anyhow::Result<Job> {
-        self.get(&format!("/jobs/{job}")).await
+        self.fetch(&format!("/jobs/{job}")).await
     }
 
     /// Returns whether the server knows the job.
     pub async fn has_job(&self, job: JobId) -> anyhow::Result<bool> {
-        let url = format!("{}/api/v1/jobs/{job}", self.base_url());
-        let answer = self.client.get(url).header(header::COOKIE, &self.cookie).send().await?;
+        let answer = self.get(&format!("/api/v1/jobs/{job}")).send().await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
             _ => expect_status(answer, StatusCode::OK).await.map(|_| true),
@@ -213,17 +236,17 @@ impl ApiClient {
     }
 
     pub async fn jobs(&self) -> anyhow::Result<Page<Job>> {
-        self.get("/jobs?limit=200").await
+        self.fetch("/jobs?limit=200").await
     }
 
     pub async fn channels(&self) -> anyhow::Result<Vec<Channel>> {
-        Ok(self.get::<Page<Channel>>("/channels").await?.items)
+        Ok(self.fetch::<Page<Channel>>("/channels").await?.items)
     }
 
     /// Returns the page of a job's tasks that follows `cursor`.
     pub async fn tasks_page(&self, job: JobId, cursor: Option<&str>) -> anyhow::Result<Page<Task>> {
         let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-        self.get(&format!("/jobs/{job}/tasks?limit=200{cursor}")).await
+        self.fetch(&format!("/jobs/{job}/tasks?limit=200{cursor}")).await
     }
 
     pub async fn tasks(&self, job: JobId) -> anyhow::Result<Vec<Task>> {
@@ -238,14 +261,15 @@ impl ApiClient {
 
     /// Returns a task with its attempts.
     pub async fn task(&self, task: TaskId) -> anyhow::Result<TaskDetail> {
-        self.get(&format!("/tasks/{task}")).await
+        self.fetch(&format!("/tasks/{task}")).await
     }
 
     pub async fn journal(&self, job: JobId) -> anyhow::Result<Vec<Fact>> {
         let mut facts: Vec<Fact> = Vec::new();
         loop {
             let after = facts.last().map_or(0, |fact| fact.seq);
-            let page: Page<Fact> = self.get(&format!("/jobs/{job}/journal?after={after}")).await?;
+            let page: Page<Fact> =
+                self.fetch(&format!("/jobs/{job}/journal?after={after}")).await?;
             facts.extend(page.items);
             if page.next.is_none() {
                 return Ok(facts);

@@ -1,21 +1,14 @@
 //! Several processes on one host with the servers that they share: web nodes,
 //! workers, a sandbox, PostgreSQL, RabbitMQ and Redis.
 
-mod database;
-mod node;
-
-pub use database::Database;
-pub use node::Node;
-
 use crate::{
+    Database, Node, PostgresNode, Proxy, RabbitNode, RedisNode, Role, SandboxConfig, SmallDisk,
     api::{ADMIN_EMAIL, ApiClient, PASSWORD},
-    process::{SandboxConfig, free_port},
+    free_port,
 };
 use anyhow::Context;
-use node::Role;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use testbed::{PostgresNode, Proxy, RabbitNode, RedisNode, SmallDisk};
 
 /// Number of nodes and their configuration.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +66,6 @@ impl Cluster {
         config: ClusterConfig,
         options: ClusterOptions,
     ) -> anyhow::Result<Self> {
-        let binary = std::path::absolute(binary)?;
         let folder = tempfile::tempdir().context("can't make a data folder")?;
         // The servers start in parallel, because each is slow.
         let (postgres, rabbit, redis) = tokio::try_join!(
@@ -88,39 +80,39 @@ impl Cluster {
         let rabbit_proxy = Proxy::start(rabbit.port()).await?;
         let postgres_proxy = Proxy::start(postgres.port()).await?;
         let redis_proxy = Proxy::start(redis.port()).await?;
-        let port = free_port()?;
+        let port = free_port();
         let sandbox_url = format!("http://127.0.0.1:{port}");
         let proxied = |url: String, port: u16, proxy: &Proxy| match options.without_proxies {
             true => url,
             false => url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port)),
         };
-        let SandboxConfig { speed, seed, faults } = config.sandbox_config;
         let database = Database(postgres.create_database());
-        let shared = [
+        // All nodes have one environment and one data folder, as on a machine whose
+        // systemd units share a file of variables: each ignores those of the others.
+        let mut shared = vec![
+            ("MEANWHILE_DATA", folder.path().join("data").display().to_string()),
             ("MEANWHILE_DATABASE", proxied(database.0.clone(), postgres.port(), &postgres_proxy)),
             ("MEANWHILE_BROKER", proxied(rabbit.url(), rabbit.port(), &rabbit_proxy)),
             ("MEANWHILE_LIMITER", proxied(redis.url(), redis.port(), &redis_proxy)),
             ("MEANWHILE_SANDBOX_URL", sandbox_url),
-            ("MEANWHILE_SANDBOX_SPEED", speed.to_string()),
             ("MEANWHILE_LEASE_S", config.lease_s.to_string()),
             ("MEANWHILE_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
             ("MEANWHILE_ADMIN_PASSWORD", PASSWORD.to_owned()),
             ("MEANWHILE_NOOPS", options.noops.to_string()),
         ];
-        let mut own = vec![
-            ("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")),
-            ("MEANWHILE_SANDBOX_SPEED", speed.to_string()),
-            ("MEANWHILE_SANDBOX_SEED", seed.to_string()),
-            ("MEANWHILE_SANDBOX_FAULTS", faults.to_string()),
-        ];
-        own.extend(options.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string())));
+        shared.extend(config.sandbox_config.env());
+        let latency = options.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string()));
+        shared.extend(latency);
+        // A worker would start a sandbox of its own where it listens.
+        let mut sandbox_env = shared.clone();
+        sandbox_env.push(("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")));
         let node_folder = |name: String| folder.path().join(name);
         let mut sandbox =
-            Node::new(&binary, Role::Sandbox, port, node_folder("sandbox".into()), &own)?;
+            Node::new(binary, Role::Sandbox, port, node_folder("sandbox".into()), &sandbox_env)?;
         sandbox.spawn().await?;
         let make = |role, number: usize| -> anyhow::Result<Node> {
             let folder: PathBuf = node_folder(format!("{role:?}-{number}").to_lowercase());
-            Node::new(&binary, role, free_port()?, folder, &shared)
+            Node::new(binary, role, free_port(), folder, &shared)
         };
         let mut web = (0..config.web).map(|n| make(Role::Web, n)).collect::<Result<Vec<_>, _>>()?;
         let mut workers =

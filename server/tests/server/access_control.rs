@@ -5,7 +5,7 @@
 
 use crate::{
     seed::{self, create_session, finish_two_tasks, new_upload_job, session_cookie},
-    support::ServerProcess,
+    support::{new_server, start_server},
 };
 use app::page_data::query::PageQuery;
 use contract::{UserId, api::GridFilter};
@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
 use serde_json::Value;
 use std::{collections::BTreeSet, iter::successors, time::Duration};
+use testbed::ServerProcess;
 use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest, http::HeaderValue};
 
 /// Part of the file name, the SKUs and the titles of everything Ada owns.
@@ -33,7 +34,7 @@ const PUBLIC_PATHS: [&str; 9] = [
     "/reset/{token}",
 ];
 
-struct World {
+struct AccessFixture {
     meanwhile: ServerProcess,
     client: Client,
     /// Ada's jobs and tasks: some are queued, one failed, one needs review.
@@ -44,11 +45,11 @@ struct World {
     bob: UserId,
 }
 
-impl World {
+impl AccessFixture {
     /// Starts a server on which Ada has two jobs and is signed in, and Bob has one
     /// job.
     async fn start() -> Self {
-        let mut meanwhile = ServerProcess::new("127.0.0.1");
+        let mut meanwhile = new_server();
         let store = seed::open_store(&meanwhile).await;
         let ada = store.add_first_user("ada-canary@example.com", "hash").await.unwrap().user;
         let bob = seed::create_user(&meanwhile, "bob@example.com").await;
@@ -67,7 +68,7 @@ impl World {
             let tasks_of_job = store.tasks(ada, job.id, None, 10).await.unwrap();
             tasks.extend(tasks_of_job.iter().map(|task| task.id.to_string()));
         }
-        meanwhile.spawn(false).await;
+        meanwhile.spawn().await.unwrap();
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
         let jobs = jobs.iter().map(|job| job.id.to_string()).collect();
         Self { meanwhile, client, jobs, tasks, token_id: token, store, bob }
@@ -85,7 +86,8 @@ impl World {
     }
 
     async fn send(&self, call: &Call, session: Option<&str>, origin: Option<&str>) -> Response {
-        let mut request = self.client.request(call.method.clone(), self.meanwhile.url(&call.path));
+        let mut request =
+            self.client.request(call.method.clone(), self.meanwhile.api.url(&call.path));
         if let Some(token) = session {
             request = request.header(header::COOKIE, session_cookie(token));
         }
@@ -246,14 +248,14 @@ async fn route_and_function_lists_are_complete() {
 
 #[tokio::test]
 async fn unauthenticated_requests_read_and_change_nothing() {
-    let world = World::start().await;
-    let before = world.snapshot().await;
+    let fixture = AccessFixture::start().await;
+    let before = fixture.snapshot().await;
     for path in all_paths() {
         let open = PUBLIC_PATHS.contains(&path.as_str());
-        for call in world.calls_to(&path, &METHODS) {
+        for call in fixture.calls_to(&path, &METHODS) {
             for session in [None, Some("not-a-session")] {
-                let origin = world.meanwhile.url("");
-                let response = world.send(&call, session, Some(&origin)).await;
+                let origin = fixture.meanwhile.api.url("");
+                let response = fixture.send(&call, session, Some(&origin)).await;
                 let status = response.status();
                 let denied = status == StatusCode::UNAUTHORIZED
                     || status == StatusCode::METHOD_NOT_ALLOWED
@@ -266,25 +268,25 @@ async fn unauthenticated_requests_read_and_change_nothing() {
             }
         }
     }
-    for call in world.server_function_calls(&world.jobs[0]) {
-        let response = world.send(&call, None, Some(&world.meanwhile.url(""))).await;
+    for call in fixture.server_function_calls(&fixture.jobs[0]) {
+        let response = fixture.send(&call, None, Some(&fixture.meanwhile.api.url(""))).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{call:?}");
     }
-    assert_eq!(world.snapshot().await, before);
+    assert_eq!(fixture.snapshot().await, before);
 }
 
 #[tokio::test]
 async fn other_users_resources_are_not_found() {
-    let world = World::start().await;
-    let before = world.snapshot().await;
-    let origin = world.meanwhile.url("");
+    let fixture = AccessFixture::start().await;
+    let before = fixture.snapshot().await;
+    let origin = fixture.meanwhile.api.url("");
     for (n, path) in all_paths().into_iter().enumerate() {
         let bob = format!("bob-{n}");
-        world.sign_in_bob(&bob).await;
+        fixture.sign_in_bob(&bob).await;
         for method in METHODS {
             let mut statuses = BTreeSet::new();
-            for call in world.calls_to(&path, &[method]) {
-                let response = world.send(&call, Some(&bob), Some(&origin)).await;
+            for call in fixture.calls_to(&path, &[method]) {
+                let response = fixture.send(&call, Some(&bob), Some(&origin)).await;
                 let status = response.status();
                 assert!(!status.is_server_error(), "{call:?}: {status}");
                 statuses.insert(status.as_u16());
@@ -304,10 +306,10 @@ async fn other_users_resources_are_not_found() {
             assert!(!named || statuses.contains(&404), "{path}: {statuses:?}");
         }
     }
-    world.sign_in_bob("bob").await;
-    for id in world.adas_ids() {
-        for call in world.server_function_calls(id) {
-            let response = world.send(&call, Some("bob"), Some(&origin)).await;
+    fixture.sign_in_bob("bob").await;
+    for id in fixture.adas_ids() {
+        for call in fixture.server_function_calls(id) {
+            let response = fixture.send(&call, Some("bob"), Some(&origin)).await;
             let text = response.text().await.unwrap();
             assert!(!text.contains(CANARY), "{call:?}: {text}");
             let understood = !["Args|", "Deserialization|"].iter().any(|why| text.starts_with(why));
@@ -315,29 +317,29 @@ async fn other_users_resources_are_not_found() {
         }
     }
     // Bob can't retry Ada's tasks through a job of his own.
-    let own: Value = world
+    let own: Value = fixture
         .send(&Call::get("/api/v1/jobs".into()), Some("bob"), None)
         .await
         .json()
         .await
         .unwrap();
     let path = format!("/api/v1/jobs/{}/retry", own["items"][0]["id"].as_str().unwrap());
-    for body in world.request_bodies().into_iter().filter(|(_, body)| body.contains("tasks")) {
+    for body in fixture.request_bodies().into_iter().filter(|(_, body)| body.contains("tasks")) {
         let call = Call { method: Method::POST, path: path.clone(), body: Some(body) };
-        let response = world.send(&call, Some("bob"), Some(&origin)).await;
+        let response = fixture.send(&call, Some("bob"), Some(&origin)).await;
         assert_eq!(response.status(), StatusCode::CONFLICT);
     }
-    assert_eq!(world.snapshot().await, before);
+    assert_eq!(fixture.snapshot().await, before);
     // Ada sees her data at the same paths.
     let mut seen = 0;
     for path in all_paths() {
-        for call in world.calls_to(&path, &[Method::GET]) {
-            let response = world.send(&call, Some("ada"), None).await;
+        for call in fixture.calls_to(&path, &[Method::GET]) {
+            let response = fixture.send(&call, Some("ada"), None).await;
             seen += usize::from(response.text().await.unwrap().contains(CANARY));
         }
     }
-    for call in world.server_function_calls(&world.jobs[0]) {
-        let response = world.send(&call, Some("ada"), Some(&origin)).await;
+    for call in fixture.server_function_calls(&fixture.jobs[0]) {
+        let response = fixture.send(&call, Some("ada"), Some(&origin)).await;
         seen += usize::from(response.text().await.unwrap().contains(CANARY));
     }
     assert!(seen > 20, "{seen}");
@@ -345,9 +347,9 @@ async fn other_users_resources_are_not_found() {
 
 #[tokio::test]
 async fn cross_origin_requests_change_nothing() {
-    let world = World::start().await;
-    let before = world.snapshot().await;
-    let port = world.meanwhile.port;
+    let fixture = AccessFixture::start().await;
+    let before = fixture.snapshot().await;
+    let port = fixture.meanwhile.api.port;
     let origins = [
         None,
         Some("null".to_owned()),
@@ -358,29 +360,29 @@ async fn cross_origin_requests_change_nothing() {
     ];
     for path in all_paths() {
         let probe = ["/healthz", "/readyz"].contains(&path.as_str());
-        for call in world.calls_to(&path, &METHODS[1..]) {
+        for call in fixture.calls_to(&path, &METHODS[1..]) {
             for origin in &origins {
-                let response = world.send(&call, Some("ada"), origin.as_deref()).await;
+                let response = fixture.send(&call, Some("ada"), origin.as_deref()).await;
                 let expected =
                     if probe { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::FORBIDDEN };
                 assert_eq!(response.status(), expected, "{call:?} from {origin:?}");
             }
         }
     }
-    for call in world.server_function_calls(&world.jobs[0]) {
+    for call in fixture.server_function_calls(&fixture.jobs[0]) {
         for origin in &origins {
-            let response = world.send(&call, Some("ada"), origin.as_deref()).await;
+            let response = fixture.send(&call, Some("ada"), origin.as_deref()).await;
             let read = call.method == Method::GET;
             assert!(read || response.status() == StatusCode::FORBIDDEN, "{call:?}: {origin:?}");
         }
     }
-    assert_eq!(world.snapshot().await, before);
+    assert_eq!(fixture.snapshot().await, before);
 }
 
 #[tokio::test]
 async fn websocket_needs_a_session_and_our_own_origin() {
-    let world = World::start().await;
-    let port = world.meanwhile.port;
+    let fixture = AccessFixture::start().await;
+    let port = fixture.meanwhile.api.port;
     let own = format!("http://127.0.0.1:{port}");
     let open = async |session: Option<&str>, origin: Option<&str>| -> u16 {
         let mut request = format!("ws://127.0.0.1:{port}/ws").into_client_request().unwrap();
@@ -433,19 +435,23 @@ async fn websocket_needs_a_session_and_our_own_origin() {
 
 #[tokio::test]
 async fn unauthenticated_and_cross_origin_requests_are_rejected() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     for path in ["/api/v1/jobs", "/api/v1/notifications", "/api/v1/channels"] {
-        let response = meanwhile.client.get(meanwhile.url(path)).send().await.unwrap();
+        let response = meanwhile.api.client.get(meanwhile.api.url(path)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     for origin in ["null", "https://evil.example", "http://localhost.evil.example"] {
         let request = meanwhile
+            .api
             .client
-            .post(meanwhile.url("/api/v1/jobs/product-uploads?channels=acme"))
+            .post(meanwhile.api.url("/api/v1/jobs/product-uploads?channels=acme"))
             .header(header::ORIGIN, origin)
-            .header(header::COOKIE, &meanwhile.cookie)
+            .header(header::COOKIE, &meanwhile.api.cookie)
             .body("sku,title,price\nA,Lamp,1\n");
         assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{origin}");
     }
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], serde_json::json!([]));
+    assert_eq!(
+        meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"],
+        serde_json::json!([])
+    );
 }

@@ -3,15 +3,13 @@
 //! Open requests come from senders that stop in the middle of a body, so that no
 //! test depends on timing.
 
-use crate::{
-    seed,
-    support::{ServerProcess, wait_until},
-};
+use crate::{seed, support::new_server};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, time::Duration};
+use testbed::{ServerProcess, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -27,29 +25,32 @@ const MIB: usize = 1024 * 1024;
 /// Starts a server on which Ada and Bob have a session each, named after them.
 /// Its sandbox is so slow that no job finishes.
 async fn start_server(env: &[(&'static str, &str)]) -> ServerProcess {
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
     let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let bob = seed::create_user(&meanwhile, "bob@example.com").await;
     seed::create_session(&store, ada, "ada").await;
     seed::create_session(&store, bob, "bob").await;
-    meanwhile.env.push(("MEANWHILE_SANDBOX_SPEED", "0.001".into()));
-    meanwhile.env.push(("MEANWHILE_REQUEST_BODY_TIMEOUT_S", "300".into()));
-    meanwhile.env.extend(env.iter().map(|(name, value)| (*name, (*value).to_owned())));
-    meanwhile.spawn(false).await;
+    meanwhile.set_env("MEANWHILE_SANDBOX_SPEED", "0.001");
+    meanwhile.set_env("MEANWHILE_REQUEST_BODY_TIMEOUT_S", "300");
+    for (name, value) in env {
+        meanwhile.set_env(name, *value);
+    }
+    meanwhile.spawn().await.unwrap();
     meanwhile
 }
 
 fn post_as(meanwhile: &ServerProcess, session: &str, path: &str) -> RequestBuilder {
     meanwhile
+        .api
         .client
-        .post(meanwhile.url(path))
-        .header(header::ORIGIN, meanwhile.url(""))
+        .post(meanwhile.api.url(path))
+        .header(header::ORIGIN, meanwhile.api.url(""))
         .header(header::COOKIE, seed::session_cookie(session))
 }
 
 async fn get_jobs(meanwhile: &ServerProcess, session: &str) -> Response {
-    let request = meanwhile.client.get(meanwhile.url("/api/v1/jobs?limit=200"));
+    let request = meanwhile.api.client.get(meanwhile.api.url("/api/v1/jobs?limit=200"));
     request.header(header::COOKIE, seed::session_cookie(session)).send().await.unwrap()
 }
 
@@ -73,7 +74,7 @@ impl RawUpload {
         path: &str,
         length: usize,
     ) -> Self {
-        let port = meanwhile.port;
+        let port = meanwhile.api.port;
         let mut head = format!(
             "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n\
              Content-Length: {length}\r\nExpect: 100-continue\r\n"
@@ -247,10 +248,7 @@ async fn stalled_upload_times_out_and_releases_its_permits() {
 
 /// Returns the server's peak resident memory in MiB.
 fn peak_memory_mib(meanwhile: &ServerProcess) -> u64 {
-    let pid = meanwhile.child.as_ref().unwrap().id();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    meanwhile.memory_usage().unwrap().peak >> 20
 }
 
 #[tokio::test]

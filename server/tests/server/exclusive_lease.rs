@@ -1,19 +1,20 @@
 //! Two processes with embedded queues can't share one PostgreSQL database.
 
-use crate::support::{ServerProcess, free_port};
+use crate::support::{BINARY, new_server};
 use std::process::Command;
-use testbed::PostgresNode;
+use testbed::{PostgresNode, free_port};
 
 #[tokio::test]
 async fn second_process_is_refused_and_a_killed_one_does_not_block_a_restart() {
     let node = PostgresNode::start();
-    let mut first = ServerProcess::new("127.0.0.1");
-    first.env.push(("MEANWHILE_DATABASE", node.create_database()));
-    first.spawn(true).await;
+    let mut first = new_server().with_admin();
+    let database = node.create_database();
+    first.set_env("MEANWHILE_DATABASE", &database);
+    first.spawn().await.unwrap();
 
     let folder = tempfile::tempdir().unwrap();
-    let second = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
-        .env("MEANWHILE_DATABASE", &first.env[0].1)
+    let second = Command::new(BINARY)
+        .env("MEANWHILE_DATABASE", &database)
         .env("MEANWHILE_DATA", folder.path())
         .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))
         .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", free_port()))
@@ -27,5 +28,5 @@ async fn second_process_is_refused_and_a_killed_one_does_not_block_a_restart() {
     );
 
     first.kill();
-    first.spawn(true).await;
+    first.spawn().await.unwrap();
 }

@@ -1,23 +1,24 @@
 //! The file of a job's failed products.
 
-use crate::{seed, support::ServerProcess};
+use crate::{seed, support::new_server};
 use reqwest::{Response, StatusCode, header};
+use testbed::ServerProcess;
 
 async fn get(meanwhile: &ServerProcess, path: &str) -> Response {
-    let request = meanwhile.client.get(meanwhile.url(path));
-    request.header(header::COOKIE, &meanwhile.cookie).send().await.unwrap()
+    let request = meanwhile.api.client.get(meanwhile.api.url(path));
+    request.header(header::COOKIE, &meanwhile.api.cookie).send().await.unwrap()
 }
 
 #[tokio::test]
 async fn failed_csv_lists_each_product_once_with_all_reasons() {
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
     let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     seed::create_session(&store, ada, "ada").await;
-    meanwhile.cookie = seed::session_cookie("ada");
+    meanwhile.api.cookie = seed::session_cookie("ada");
     // More rows than one page of the store, and a product that spans two pages.
     let job = seed::create_failed_job(&store, ada, 77, "for the desk").await;
-    meanwhile.spawn(false).await;
+    meanwhile.spawn().await.unwrap();
     let answer = get(&meanwhile, &format!("/jobs/{job}/failed.csv")).await;
     assert_eq!(answer.status(), StatusCode::OK);
     let file = answer.text().await.unwrap();

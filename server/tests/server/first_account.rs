@@ -1,6 +1,6 @@
 //! The first account: an admin, created from the configuration or at `/setup`.
 
-use crate::support::ServerProcess;
+use crate::support::new_server;
 use clap::Parser;
 use engine::{clock::ManualClock, store::Store};
 use reqwest::StatusCode;
@@ -27,12 +27,13 @@ async fn concurrent_starts_create_one_admin_account() {
 #[tokio::test]
 async fn first_account_needs_the_set_up_token_on_a_public_address() {
     for listen in ["127.0.0.1", "0.0.0.0"] {
-        let mut meanwhile = ServerProcess::new(listen);
-        meanwhile.spawn(false).await;
+        let mut meanwhile = new_server();
+        meanwhile.set_env("MEANWHILE_LISTEN", format!("{listen}:{}", meanwhile.api.port));
+        meanwhile.spawn().await.unwrap();
         let log = meanwhile.read_log();
         let logged_token =
             log.split("set-up token: ").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let page = meanwhile.client.get(meanwhile.url("/setup")).send().await.unwrap();
+        let page = meanwhile.api.client.get(meanwhile.api.url("/setup")).send().await.unwrap();
         let has_token_field = page.text().await.unwrap().contains("name=\"token\"");
         let is_public = listen == "0.0.0.0";
         let shown = (logged_token.is_some(), has_token_field);
@@ -41,10 +42,10 @@ async fn first_account_needs_the_set_up_token_on_a_public_address() {
         let create = async |token: &str| {
             let form =
                 [("email", "eve@example.com"), ("password", "correct-horse"), ("token", token)];
-            meanwhile.post("/setup").form(&form).send().await.unwrap();
+            meanwhile.api.post("/setup").form(&form).send().await.unwrap();
             let credentials = json!({ "email": "eve@example.com", "password": "correct-horse" });
             let signed_in =
-                meanwhile.post("/api/v1/session").json(&credentials).send().await.unwrap();
+                meanwhile.api.post("/api/v1/session").json(&credentials).send().await.unwrap();
             signed_in.status() == StatusCode::NO_CONTENT
         };
         if is_public {

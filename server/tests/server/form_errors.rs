@@ -1,7 +1,8 @@
 //! Pages and redirects that a browser gets for requests that failed.
 
-use crate::support::ServerProcess;
+use crate::support::start_server;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
+use testbed::ServerProcess;
 
 const JOB: &str = "/jobs/01a00000-0000-7000-8000-000000000000";
 
@@ -12,7 +13,7 @@ fn client_without_redirects() -> Client {
 /// Builds a form request as a browser sends it, from a page of the origin `from`.
 fn post_form(meanwhile: &ServerProcess, path: &str, cookie: &str, from: &str) -> RequestBuilder {
     client_without_redirects()
-        .post(meanwhile.url(path))
+        .post(meanwhile.api.url(path))
         .header(header::ORIGIN, from)
         .header(header::REFERER, format!("{from}{JOB}?state=failed"))
         .header(header::COOKIE, cookie)
@@ -22,10 +23,11 @@ fn post_form(meanwhile: &ServerProcess, path: &str, cookie: &str, from: &str) ->
 
 #[tokio::test]
 async fn browsers_get_error_pages_and_api_clients_problem_documents() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let cancel = format!("{JOB}/cancel");
-    let here = meanwhile.url("");
-    let response = post_form(&meanwhile, &cancel, &meanwhile.cookie, &here).send().await.unwrap();
+    let here = meanwhile.api.url("");
+    let response =
+        post_form(&meanwhile, &cancel, &meanwhile.api.cookie, &here).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(response.headers().contains_key(header::CONTENT_SECURITY_POLICY));
@@ -35,15 +37,15 @@ async fn browsers_get_error_pages_and_api_clients_problem_documents() {
     assert!(page.contains("The address is wrong"), "{page}");
     assert!(page.contains(&format!("href=\"{JOB}?state=failed\"")), "{page}");
 
-    let api_response = meanwhile.post(&cancel).form(&[("shown", "")]).send().await.unwrap();
+    let api_response = meanwhile.api.post(&cancel).form(&[("shown", "")]).send().await.unwrap();
     assert_eq!(api_response.status(), StatusCode::NOT_FOUND);
     assert_eq!(api_response.headers()[header::CONTENT_TYPE], "application/problem+json");
 }
 
 #[tokio::test]
 async fn signed_out_form_posts_redirect_to_sign_in() {
-    let meanwhile = ServerProcess::start().await;
-    let here = meanwhile.url("");
+    let meanwhile = start_server().await;
+    let here = meanwhile.api.url("");
     for cookie in ["", "meanwhile_session=of-another-time"] {
         let response =
             post_form(&meanwhile, "/notifications/read", cookie, &here).send().await.unwrap();
@@ -62,7 +64,7 @@ async fn signed_out_form_posts_redirect_to_sign_in() {
     assert_eq!(response.headers()[header::CONNECTION], "close");
 
     let evil = "https://evil.example";
-    let foreign = post_form(&meanwhile, "/notifications/read", &meanwhile.cookie, evil);
+    let foreign = post_form(&meanwhile, "/notifications/read", &meanwhile.api.cookie, evil);
     let foreign = foreign.send().await.unwrap();
     assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
     let page = foreign.text().await.unwrap();
@@ -78,19 +80,19 @@ fn redirect_location(answer: &Response) -> &str {
 
 #[tokio::test]
 async fn form_resent_with_its_idempotency_key_is_not_repeated() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let start = async |form: &[(&str, &str)]| {
         let request = client_without_redirects()
-            .post(meanwhile.url("/launch/machines"))
-            .header(header::ORIGIN, meanwhile.url(""))
-            .header(header::COOKIE, &meanwhile.cookie);
+            .post(meanwhile.api.url("/launch/machines"))
+            .header(header::ORIGIN, meanwhile.api.url(""))
+            .header(header::COOKIE, &meanwhile.api.cookie);
         request.form(form).send().await.unwrap()
     };
     let page = async |path: &str, site: &str| {
         let request = client_without_redirects()
-            .get(meanwhile.url(path))
+            .get(meanwhile.api.url(path))
             .header("sec-fetch-site", site)
-            .header(header::COOKIE, &meanwhile.cookie);
+            .header(header::COOKIE, &meanwhile.api.cookie);
         request.send().await.unwrap()
     };
     let rejected = start(&[("key", "of-the-form")]).await;

@@ -3,27 +3,29 @@
 
 use crate::{
     seed::{self, create_session, new_upload_job, session_cookie},
-    support::ServerProcess,
+    support::{new_server, start_server},
 };
 use app::page_data::query::PageQuery;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use testbed::ServerProcess;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 async fn send(meanwhile: &ServerProcess, method: Method, path: &str, accept: &str) -> Response {
-    let request = meanwhile.client.request(method, meanwhile.url(path));
-    let request = request.header(header::ORIGIN, meanwhile.url("")).header(header::ACCEPT, accept);
-    request.header(header::COOKIE, &meanwhile.cookie).send().await.unwrap()
+    let request = meanwhile.api.client.request(method, meanwhile.api.url(path));
+    let request =
+        request.header(header::ORIGIN, meanwhile.api.url("")).header(header::ACCEPT, accept);
+    request.header(header::COOKIE, &meanwhile.api.cookie).send().await.unwrap()
 }
 
 #[tokio::test]
 async fn private_responses_are_not_cached() {
-    let meanwhile = ServerProcess::start().await;
-    let made = meanwhile.post("/api/v1/tokens").json(&json!({
+    let meanwhile = start_server().await;
+    let made = meanwhile.api.post("/api/v1/tokens").json(&json!({
         "name": "a program",
         "password": "correct-horse",
     }));
@@ -56,7 +58,7 @@ async fn private_responses_are_not_cached() {
 
 #[tokio::test]
 async fn unknown_api_paths_get_problem_documents() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     for (method, path, status) in [
         (Method::GET, "/api", StatusCode::NOT_FOUND),
         (Method::GET, "/api/", StatusCode::NOT_FOUND),
@@ -83,7 +85,7 @@ async fn unknown_api_paths_get_problem_documents() {
 
 #[tokio::test]
 async fn malformed_server_function_calls_are_client_errors() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let (run_query, _) = leptos::server_fn::axum::server_fn_paths()
         .find(|(path, _)| path.starts_with("/api/run_query"))
         .unwrap();
@@ -99,7 +101,8 @@ async fn malformed_server_function_calls_are_client_errors() {
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
     ] {
-        let request = meanwhile.post(run_query).header(header::CONTENT_TYPE, "application/json");
+        let request =
+            meanwhile.api.post(run_query).header(header::CONTENT_TYPE, "application/json");
         let answer = request.body(body.clone()).send().await.unwrap();
         assert_eq!(answer.status(), status, "{body}");
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
@@ -110,7 +113,7 @@ async fn malformed_server_function_calls_are_client_errors() {
 
 #[tokio::test]
 async fn overlong_search_is_rejected_with_a_message() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let words = "l".repeat(60_000);
     for path in ["/search", "/jobs"] {
         let path = format!("{path}?q={words}");
@@ -127,7 +130,7 @@ async fn overlong_search_is_rejected_with_a_message() {
 
 /// Sends a request with these header lines and returns the answer's status.
 async fn raw_request_status(meanwhile: &ServerProcess, lines: &[&str]) -> u16 {
-    let mut stream = TcpStream::connect(("127.0.0.1", meanwhile.port)).await.unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", meanwhile.api.port)).await.unwrap();
     let request = format!("{}\r\nConnection: close\r\n\r\n", lines.join("\r\n"));
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -138,9 +141,9 @@ async fn raw_request_status(meanwhile: &ServerProcess, lines: &[&str]) -> u16 {
 
 #[tokio::test]
 async fn requests_need_one_host_and_a_valid_path() {
-    let meanwhile = ServerProcess::start().await;
-    let own = format!("Host: 127.0.0.1:{}", meanwhile.port);
-    let cookie = format!("Cookie: {}", meanwhile.cookie);
+    let meanwhile = start_server().await;
+    let own = format!("Host: 127.0.0.1:{}", meanwhile.api.port);
+    let cookie = format!("Cookie: {}", meanwhile.api.cookie);
     assert_eq!(raw_request_status(&meanwhile, &["GET /jobs HTTP/1.1", &own, &cookie]).await, 200);
     let other = "Host: evil.example";
     for hosts in [vec![own.as_str(), other], vec![other, &own], vec![&own, &own]] {
@@ -149,7 +152,7 @@ async fn requests_need_one_host_and_a_valid_path() {
     }
     assert_eq!(raw_request_status(&meanwhile, &["GET /jobs HTTP/1.1", other, &cookie]).await, 421);
     // A target that is no path, which the pages' router can't handle.
-    let target = format!("GET 127.0.0.1:{} HTTP/1.1", meanwhile.port);
+    let target = format!("GET 127.0.0.1:{} HTTP/1.1", meanwhile.api.port);
     let refused = raw_request_status(&meanwhile, &[&target, &own, &cookie]).await;
     assert!((400..500).contains(&refused), "{refused}");
     assert!(!meanwhile.read_log().contains("panicked"), "{}", meanwhile.read_log());
@@ -167,14 +170,14 @@ async fn titles_contain_no_markup_and_only_scripts_carry_the_nonce() {
     // A title that once ran in an admin's browser: its unclosed attribute
     // swallowed the nonce of the next tag.
     const NAME: &str = "</title><script src=data:text/javascript,alert(1) x=\"";
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
     let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     create_session(&store, ada, "ada").await;
     let job = store.accept(new_upload_job(ada, NAME, &["acme"])).await.unwrap().job;
     seed::finish_two_tasks(&store, NAME).await;
-    meanwhile.spawn(false).await;
-    meanwhile.cookie = session_cookie("ada");
+    meanwhile.spawn().await.unwrap();
+    meanwhile.api.cookie = session_cookie("ada");
     let job = format!("/jobs/{}", job.id);
     let views = ["", "?view=flow", "?view=timeline"].map(|view| format!("{job}{view}"));
     let others =

@@ -1,10 +1,11 @@
 //! Files that can't be uploaded: the answer says where and why, nothing is
 //! stored, and the server keeps working.
 
-use crate::support::ServerProcess;
+use crate::support::start_server;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use testbed::ServerProcess;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -46,9 +47,9 @@ fn invalid_files() -> Vec<(&'static str, Vec<u8>, Vec<&'static str>)> {
 
 #[tokio::test]
 async fn invalid_files_are_rejected_with_line_column_and_reason() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     for (name, bytes, words) in invalid_files() {
-        let response = meanwhile.post(UPLOAD).body(bytes.clone()).send().await.unwrap();
+        let response = meanwhile.api.post(UPLOAD).body(bytes.clone()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{name}");
         let problem: Value = response.json().await.unwrap();
         let detail = problem["detail"].as_str().unwrap().to_lowercase();
@@ -56,20 +57,20 @@ async fn invalid_files_are_rejected_with_line_column_and_reason() {
             assert!(detail.contains(&word), "{name}: {detail:?} lacks {word:?}");
         }
         // A dry run lists bad rows. A file that can't be read at all is a problem.
-        let dry = meanwhile.post(&format!("{UPLOAD}&dry_run=true")).body(bytes.clone());
+        let dry = meanwhile.api.post(&format!("{UPLOAD}&dry_run=true")).body(bytes.clone());
         let dry = dry.send().await.unwrap();
         let (status, answer): (_, Value) = (dry.status(), dry.json().await.unwrap());
         let has_bad_rows = answer["bad_row_count"].as_u64().is_some_and(|bad| bad > 0);
         assert!(has_bad_rows || status == StatusCode::UNPROCESSABLE_ENTITY, "{name}: {answer}");
     }
     let unknown = "/api/v1/jobs/product-uploads?channels=acme,nowhere";
-    let response = meanwhile.post(unknown).body("sku,title,price\nA-1,Lamp,1\n");
+    let response = meanwhile.api.post(unknown).body("sku,title,price\nA-1,Lamp,1\n");
     let response = response.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let problem: Value = response.json().await.unwrap();
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("nowhere") && detail.contains("corner"), "{detail}");
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
 }
 
 fn multipart_form(bytes: &[u8], channels: &[&str]) -> (String, Vec<u8>) {
@@ -89,11 +90,12 @@ fn multipart_form(bytes: &[u8], channels: &[&str]) -> (String, Vec<u8>) {
 
 #[tokio::test]
 async fn form_shows_invalid_rows_and_stores_nothing() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     for (name, bytes, words) in invalid_files() {
         for path in ["/launch/upload", "/launch/check"] {
             let (media_type, body) = multipart_form(&bytes, &["acme"]);
-            let request = meanwhile.post(path).header(header::CONTENT_TYPE, media_type).body(body);
+            let request =
+                meanwhile.api.post(path).header(header::CONTENT_TYPE, media_type).body(body);
             let response = request.send().await.unwrap();
             let is_preview = path.ends_with("check");
             let expected = if is_preview { 200 } else { 422 };
@@ -111,20 +113,20 @@ async fn form_shows_invalid_rows_and_stores_nothing() {
         }
     }
     let (media_type, body) = multipart_form(b"sku,title,price\nA-1,Lamp,1\n", &["acme", "nowhere"]);
-    let unknown = meanwhile.post("/launch/upload").header(header::CONTENT_TYPE, media_type);
+    let unknown = meanwhile.api.post("/launch/upload").header(header::CONTENT_TYPE, media_type);
     let response = unknown.body(body).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(response.text().await.unwrap().contains("nowhere"));
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
 }
 
 #[tokio::test]
 async fn file_contents_are_not_rendered_as_markup() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let evil = "sku,title,price\n<script>alert(1)</script>,\"<img src=x onerror=alert(2)>\",1\n\
                 A-2,Lamp,<b>\n";
     let (media_type, body) = multipart_form(evil.as_bytes(), &["acme"]);
-    let request = meanwhile.post("/launch/check").header(header::CONTENT_TYPE, media_type);
+    let request = meanwhile.api.post("/launch/check").header(header::CONTENT_TYPE, media_type);
     let page = request.body(body).send().await.unwrap().text().await.unwrap();
     let content = hex::encode(evil);
     assert!(page.contains(&content), "the form does not contain the file");
@@ -133,19 +135,14 @@ async fn file_contents_are_not_rendered_as_markup() {
 
 /// Returns the server's peak and current resident memory in MiB.
 fn memory_mib(meanwhile: &ServerProcess) -> (u64, u64) {
-    let pid = meanwhile.child.as_ref().unwrap().id();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let read_mib = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-    };
-    (read_mib("VmHWM:"), read_mib("VmRSS:"))
+    let usage = meanwhile.memory_usage().unwrap();
+    (usage.peak >> 20, usage.current >> 20)
 }
 
 /// Sends a body of 1 GB as a browser does, completely before it reads the
 /// answer, and returns the answer.
 async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunked: bool) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", meanwhile.port)).await.unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", meanwhile.api.port)).await.unwrap();
     let start = if form {
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n"
     } else {
@@ -154,9 +151,9 @@ async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunke
     let mut head = format!(
         "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n\
          Cookie: {}\r\nContent-Type: {}\r\n",
-        meanwhile.cookie,
+        meanwhile.api.cookie,
         if form { "multipart/form-data; boundary=b" } else { "text/csv" },
-        port = meanwhile.port,
+        port = meanwhile.api.port,
     );
     let length = start.len() + GIGABYTE;
     match chunked {
@@ -188,7 +185,7 @@ async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunke
 
 #[tokio::test]
 async fn gigabyte_upload_is_rejected_without_growing_memory() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let before = memory_mib(&meanwhile).1;
     for (path, form) in [(UPLOAD, false), ("/launch/upload", true), ("/launch/check", true)] {
         let answer = send_gigabyte(&meanwhile, path, form, false).await;
@@ -208,28 +205,28 @@ async fn gigabyte_upload_is_rejected_without_growing_memory() {
     let (peak, after) = memory_mib(&meanwhile);
     eprintln!("MiB before {before}, after {after}, peak {peak}");
     assert!(peak < before + 160, "MiB before {before}, after {after}, peak {peak}");
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
 }
 
 #[tokio::test]
 async fn invalid_input_is_rejected_with_its_reason() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     for (body, words) in [
         (Vec::new(), "empty"),
         (b"sku,title,price\nA,Lamp,x\n".to_vec(), "line 2"),
         (b"sku,title,price\nA,Lamp,-3\n".to_vec(), "negative"),
         (b"PK\x03\x04\0\0".to_vec(), "CSV"),
     ] {
-        let response = meanwhile.post(UPLOAD).body(body).send().await.unwrap();
+        let response = meanwhile.api.post(UPLOAD).body(body).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
         let problem: Value = response.json().await.unwrap();
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(words), "{detail:?} lacks {words:?}");
     }
-    let unknown = meanwhile.post("/api/v1/jobs/product-uploads?channels=nowhere");
+    let unknown = meanwhile.api.post("/api/v1/jobs/product-uploads?channels=nowhere");
     let unknown = unknown.body("sku,title,price\nA,Lamp,1\n");
     assert_eq!(unknown.send().await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
-    let huge = meanwhile.post(UPLOAD).body(vec![b'a'; 33 * 1024 * 1024]);
+    let huge = meanwhile.api.post(UPLOAD).body(vec![b'a'; 33 * 1024 * 1024]);
     assert_eq!(huge.send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
 }

@@ -1,16 +1,17 @@
 //! List endpoints: pagination by cursor, filters, and errors for invalid
 //! parameters.
 
-use crate::{seed, support::ServerProcess};
+use crate::{seed, support::new_server};
 use engine::store::JobControl;
 use reqwest::{StatusCode, header};
 use serde_json::Value;
+use testbed::ServerProcess;
 
 /// Starts a server to which Ada is signed in. Her first job has two channels: of
 /// its four items one failed, one needs review and two are queued. Her second
 /// job is queued.
 async fn start_server_with_two_jobs() -> (ServerProcess, String) {
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
     let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let first =
@@ -21,14 +22,14 @@ async fn start_server_with_two_jobs() -> (ServerProcess, String) {
         store.control_job(ada, job.id, JobControl::Pause).await.unwrap();
     }
     seed::create_session(&store, ada, "ada").await;
-    meanwhile.cookie = seed::session_cookie("ada");
-    meanwhile.spawn(false).await;
+    meanwhile.api.cookie = seed::session_cookie("ada");
+    meanwhile.spawn().await.unwrap();
     let job = format!("/api/v1/jobs/{}", first.id);
     (meanwhile, job)
 }
 
 async fn item_fields(meanwhile: &ServerProcess, path: &str, name: &str) -> Vec<String> {
-    let page = meanwhile.get_json(path).await;
+    let page = meanwhile.api.get_json(path).await.unwrap();
     let items = page["items"].as_array().unwrap_or_else(|| panic!("{path}: {page}"));
     items.iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
 }
@@ -60,7 +61,7 @@ async fn pagination_has_no_gaps_or_duplicates() {
         let mut path = list.clone();
         loop {
             seen.extend(item_fields(&meanwhile, &path, "id").await);
-            match meanwhile.get_json(&path).await["next"].as_str() {
+            match meanwhile.api.get_json(&path).await.unwrap()["next"].as_str() {
                 Some(next) => path = format!("{list}&cursor={next}"),
                 None => break,
             }
@@ -90,7 +91,7 @@ async fn jobs_are_filtered_by_state_and_kind() {
 async fn invalid_parameters_are_named_in_a_problem_document() {
     let (meanwhile, job) = start_server_with_two_jobs().await;
     let problem_of = async |request: reqwest::RequestBuilder| -> (StatusCode, String) {
-        let response = request.header(header::COOKIE, &meanwhile.cookie).send().await.unwrap();
+        let response = request.header(header::COOKIE, &meanwhile.api.cookie).send().await.unwrap();
         let status = response.status();
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         let problem: Value = response.json().await.unwrap();
@@ -105,15 +106,16 @@ async fn invalid_parameters_are_named_in_a_problem_document() {
         ("/api/v1/jobs?limit=500".into(), ["`limit`", "200"]),
         ("/api/v1/jobs?kind=uploads".into(), ["`kind`", "product_uploads"]),
     ] {
-        let (status, detail) = problem_of(meanwhile.client.get(meanwhile.url(&path))).await;
+        let (status, detail) = problem_of(meanwhile.api.client.get(meanwhile.api.url(&path))).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         assert!(words.iter().all(|word| detail.contains(word)), "{path}: {detail}");
     }
-    let retry = meanwhile.url(&format!("{job}/retry"));
+    let retry = meanwhile.api.url(&format!("{job}/retry"));
     for (body, words) in
         [(r#"{"tasks":7}"#, "tasks"), (r#"{"chanel":"acme"}"#, "chanel"), ("{", "JSON")]
     {
-        let request = meanwhile.client.post(&retry).header(header::ORIGIN, meanwhile.url(""));
+        let request =
+            meanwhile.api.client.post(&retry).header(header::ORIGIN, meanwhile.api.url(""));
         let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         let (status, detail) = problem_of(request).await;
         assert!(status.is_client_error() && detail.contains(words), "{body}: {status} {detail}");
@@ -124,8 +126,9 @@ async fn invalid_parameters_are_named_in_a_problem_document() {
 async fn unknown_api_paths_are_not_found() {
     let (meanwhile, _) = start_server_with_two_jobs().await;
     for path in ["/api/v1/nowhere", "/api/v1/jobs/x/y/z", "/api/v1/"] {
-        for request in [meanwhile.client.get(meanwhile.url(path)), meanwhile.post(path)] {
-            let request = request.header(header::COOKIE, &meanwhile.cookie);
+        for request in [meanwhile.api.client.get(meanwhile.api.url(path)), meanwhile.api.post(path)]
+        {
+            let request = request.header(header::COOKIE, &meanwhile.api.cookie);
             let response = request.send().await.unwrap();
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
             let problem: Value = response.json().await.unwrap();

@@ -1,16 +1,14 @@
 //! `GET /metrics`: an upload shows up in the metrics, for those who may read
 //! them.
 
-use crate::{
-    seed,
-    support::{ServerProcess, free_port},
-};
+use crate::{seed, support::new_server};
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
+use testbed::{ServerProcess, free_port};
 
 const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme";
 const QUEUE: &str = "meanwhile.q.product.upload.acme.v1";
@@ -20,7 +18,7 @@ const CSV: &str = "sku,title,price\nA-1,Lamp,1\nA-2,Lamp,1\nA-3,Lamp,1\n";
 /// Starts a server on which Ada, an admin, and Bob each have a session and an
 /// API token, named after them.
 async fn start_server(env: Vec<(&'static str, String)>) -> ServerProcess {
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
     let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let bob = seed::create_user(&meanwhile, "bob@example.com").await;
@@ -28,10 +26,12 @@ async fn start_server(env: Vec<(&'static str, String)>) -> ServerProcess {
         seed::create_session(&store, user, name).await;
         seed::create_token(&store, user, name).await;
     }
-    meanwhile.cookie = seed::session_cookie("ada");
-    meanwhile.env.push(("MEANWHILE_SANDBOX_FAULTS", "false".into()));
-    meanwhile.env.extend(env);
-    meanwhile.spawn(false).await;
+    meanwhile.api.cookie = seed::session_cookie("ada");
+    meanwhile.set_env("MEANWHILE_SANDBOX_FAULTS", "false");
+    for (name, value) in env {
+        meanwhile.set_env(name, value);
+    }
+    meanwhile.spawn().await.unwrap();
     meanwhile
 }
 
@@ -77,9 +77,9 @@ async fn upload_is_visible_in_the_metrics() {
     assert_eq!(metric_value(&before, "meanwhile_queue_consumers", &[("queue", QUEUE)]), 1.0);
     assert_eq!(metric_value(&before, "meanwhile_jobs_accepted_total", &[]), 0.0);
 
-    let launched = meanwhile.post(UPLOAD).body(CSV).send().await.unwrap();
+    let launched = meanwhile.api.post(UPLOAD).body(CSV).send().await.unwrap();
     assert_eq!(launched.status(), StatusCode::ACCEPTED);
-    let bad = meanwhile.post(UPLOAD).body("no,such,columns\n1,2,3\n").send().await.unwrap();
+    let bad = meanwhile.api.post(UPLOAD).body("no,such,columns\n1,2,3\n").send().await.unwrap();
     assert_eq!(bad.status(), StatusCode::UNPROCESSABLE_ENTITY);
 
     let kind = [("kind", "product_uploads")];
@@ -120,7 +120,7 @@ async fn upload_is_visible_in_the_metrics() {
     assert!(metric_value(&text, "process_resident_memory_bytes", &[]) > 1e6);
 
     // The sandbox's ledger counts the same number of effects.
-    let ledger = format!("http://127.0.0.1:{}/ledger", meanwhile.sandbox_port);
+    let ledger = format!("http://127.0.0.1:{}/ledger", meanwhile.api.sandbox_port);
     let ledger: Value = Client::new().get(ledger).send().await.unwrap().json().await.unwrap();
     let created = ledger["acme"]["effects"].as_array().unwrap().len();
     assert_eq!(created, PRODUCT_COUNT as usize);
@@ -143,7 +143,7 @@ async fn backlog_is_counted_and_unknown_requests_add_no_labels() {
     ];
     let meanwhile = start_server(env).await;
     let url = format!("http://127.0.0.1:{port}/metrics");
-    let launched = meanwhile.post(UPLOAD).body(CSV).send().await.unwrap();
+    let launched = meanwhile.api.post(UPLOAD).body(CSV).send().await.unwrap();
     let launched: Value = launched.json().await.unwrap();
     let open = |text: &str| -> f64 {
         let tasks_in =
@@ -158,14 +158,14 @@ async fn backlog_is_counted_and_unknown_requests_add_no_labels() {
 
     let client = Client::new();
     for n in 0..20 {
-        let path = meanwhile.url(&format!("/made/up-{n}"));
+        let path = meanwhile.api.url(&format!("/made/up-{n}"));
         let method = reqwest::Method::from_bytes(format!("MADEUP{n}").as_bytes()).unwrap();
         client.request(method, &path).send().await.unwrap();
-        client.get(meanwhile.url(&format!("/api/v1/made-{n}"))).send().await.unwrap();
-        client.get(meanwhile.url(&format!("/api/v1/jobs/made-{n}"))).send().await.unwrap();
+        client.get(meanwhile.api.url(&format!("/api/v1/made-{n}"))).send().await.unwrap();
+        client.get(meanwhile.api.url(&format!("/api/v1/jobs/made-{n}"))).send().await.unwrap();
     }
     let job = launched["job"]["id"].as_str().unwrap();
-    meanwhile.get_json(&format!("/api/v1/jobs/{job}")).await;
+    meanwhile.api.get_json(&format!("/api/v1/jobs/{job}")).await.unwrap();
     let text = wait_for_metrics(&url, "an answer", |_| true).await;
     assert!(!text.to_lowercase().contains("made"), "{text}");
     assert!(!text.contains(job), "{text}");
@@ -181,7 +181,7 @@ async fn backlog_is_counted_and_unknown_requests_add_no_labels() {
 #[tokio::test]
 async fn metrics_on_the_web_port_are_for_admins_only() {
     let meanwhile = start_server(Vec::new()).await;
-    let url = meanwhile.url("/metrics");
+    let url = meanwhile.api.url("/metrics");
     let client = Client::new();
     let status_and_content = async |response: Response| -> (u16, bool) {
         let status = response.status().as_u16();
@@ -203,6 +203,6 @@ async fn metrics_on_the_web_port_are_for_admins_only() {
         status_and_content(get().bearer_auth("ada").send().await.unwrap()).await,
         (200, true)
     );
-    let invalid = meanwhile.post("/api/v1/session").json(&json!({})).send().await.unwrap();
+    let invalid = meanwhile.api.post("/api/v1/session").json(&json!({})).send().await.unwrap();
     assert_eq!(invalid.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     seed::{self, create_session, new_upload_job, session_cookie},
-    support::ServerProcess,
+    support::new_server,
 };
 use reqwest::{StatusCode, header};
 use std::{
@@ -15,6 +15,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
+use testbed::ServerProcess;
 use tokio::task::JoinSet;
 
 const USER_COUNT: usize = 10;
@@ -54,14 +55,14 @@ async fn create_users(meanwhile: &ServerProcess) -> Vec<TestUser> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_show_no_data_of_other_users() {
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let users = Arc::new(create_users(&meanwhile).await);
-    meanwhile.spawn(false).await;
+    meanwhile.spawn().await.unwrap();
     let next = Arc::new(AtomicUsize::new(0));
     let mut readers = JoinSet::new();
     for _ in 0..CONCURRENCY {
         let (users, next) = (Arc::clone(&users), Arc::clone(&next));
-        let (client, base) = (meanwhile.client.clone(), meanwhile.url(""));
+        let (client, base) = (meanwhile.api.client.clone(), meanwhile.api.url(""));
         readers.spawn(async move {
             loop {
                 let page = next.fetch_add(1, Ordering::Relaxed);

@@ -1,12 +1,13 @@
 //! No output contains a password of the configuration, whatever is wrong with
 //! the configuration.
 
-use crate::support::free_port;
+use crate::support::BINARY;
 use std::{
     fs::{File, read_to_string},
     process::{Child, Command},
     time::{Duration, Instant},
 };
+use testbed::free_port;
 
 const PASSWORD: &str = "hunter2-f00d";
 /// The same password, percent-encoded as a URL may spell it.
@@ -23,7 +24,7 @@ impl CapturedProcess {
     fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let out = File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
+        let child = Command::new(BINARY)
             .args(arguments)
             .env("MEANWHILE_DATA", folder.path().join("data"))
             .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))

@@ -1,6 +1,5 @@
 //! Fills a store before its server starts.
 
-use crate::support::ServerProcess;
 use contract::{
     JobId, TokenId, UserId,
     api::Outcome,
@@ -16,13 +15,14 @@ use engine::{
 use sea_orm::{ConnectionTrait, Database, Statement};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use testbed::ServerProcess;
 use uuid::Uuid;
 
 /// Channels of [`create_failed_job`].
 pub const CHANNELS: [&str; 2] = ["acme", "bazaar"];
 
 fn database_url(meanwhile: &ServerProcess) -> String {
-    format!("sqlite://{}", meanwhile.data_dir.path().join("meanwhile.sqlite").display())
+    format!("sqlite://{}", meanwhile.folder().join("meanwhile.sqlite").display())
 }
 
 pub async fn open_store(meanwhile: &ServerProcess) -> Store {

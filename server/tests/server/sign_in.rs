@@ -1,10 +1,11 @@
 //! Sign-in during password guessing, and requests that outlast their user's right
 //! to make them.
 
-use crate::support::ServerProcess;
+use crate::support::start_server;
 use futures_util::future::join_all;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
+use testbed::ServerProcess;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -26,8 +27,10 @@ impl<'a> Browser<'a> {
     }
 
     fn post(&self, path: &str) -> RequestBuilder {
-        let request = self.client.post(self.meanwhile.url(path));
-        request.header(header::ORIGIN, self.meanwhile.url("")).header(header::COOKIE, &self.cookies)
+        let request = self.client.post(self.meanwhile.api.url(path));
+        request
+            .header(header::ORIGIN, self.meanwhile.api.url(""))
+            .header(header::COOKIE, &self.cookies)
     }
 
     async fn submit(&self, path: &str, form: &[(&str, &str)]) -> Response {
@@ -41,13 +44,13 @@ impl<'a> Browser<'a> {
 
     /// Whether the cookies belong to a valid session.
     async fn is_signed_in(&self) -> bool {
-        let jobs = self.client.get(self.meanwhile.url("/api/v1/jobs"));
+        let jobs = self.client.get(self.meanwhile.api.url("/api/v1/jobs"));
         let jobs = jobs.header(header::COOKIE, &self.cookies).send().await.unwrap();
         jobs.status() == StatusCode::OK
     }
 
     async fn get(&self, path: &str) -> Value {
-        let request = self.client.get(self.meanwhile.url(path));
+        let request = self.client.get(self.meanwhile.api.url(path));
         request.header(header::COOKIE, &self.cookies).send().await.unwrap().json().await.unwrap()
     }
 
@@ -80,7 +83,7 @@ async fn create_account(admin: &Browser<'_>, email: &str, role: &str) -> String 
 
 /// Returns the user's id, read from the accounts page.
 async fn account_id(admin: &Browser<'_>, email: &str) -> String {
-    let page = admin.client.get(admin.meanwhile.url("/people"));
+    let page = admin.client.get(admin.meanwhile.api.url("/people"));
     let page = page.header(header::COOKIE, &admin.cookies).send().await.unwrap();
     let page = page.text().await.unwrap();
     let at = page.find(&format!("Disable: {email}")).expect("the page does not list the user");
@@ -90,7 +93,7 @@ async fn account_id(admin: &Browser<'_>, email: &str) -> String {
 
 #[tokio::test]
 async fn password_guessing_locks_out_no_known_device_and_no_session() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let stranger = Browser::new(&meanwhile, "");
     let ada = "ada@example.com";
     let signed_in = stranger.sign_in(ada, PASSWORD).await;
@@ -118,7 +121,7 @@ async fn password_guessing_locks_out_no_known_device_and_no_session() {
 
 #[tokio::test]
 async fn impossible_email_is_rejected_before_any_password_work() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let stranger = Browser::new(&meanwhile, "");
     let long = format!("{}@example.com", "x".repeat(60_000));
     for _ in 0..20 {
@@ -129,8 +132,8 @@ async fn impossible_email_is_rejected_before_any_password_work() {
 
 #[tokio::test]
 async fn no_session_outlives_its_password() {
-    let meanwhile = ServerProcess::start().await;
-    let admin = Browser::new(&meanwhile, &meanwhile.cookie);
+    let meanwhile = start_server().await;
+    let admin = Browser::new(&meanwhile, &meanwhile.api.cookie);
     for (round, action) in ["change", "reset", "disable"].into_iter().enumerate() {
         let email = format!("p{round}@example.com");
         let cookies = create_account(&admin, &email, "user").await;
@@ -180,7 +183,7 @@ impl SlowRequest {
     /// Sends all but the last byte of the body, after the server has admitted the
     /// request.
     async fn begin(browser: &Browser<'_>, path: &str, kind: &str, body: &str) -> Self {
-        let port = browser.meanwhile.port;
+        let port = browser.meanwhile.api.port;
         let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let (first, rest) = body.split_at(body.len() - 1);
         let head = format!(
@@ -212,8 +215,8 @@ impl SlowRequest {
 
 #[tokio::test]
 async fn requests_begun_before_the_user_was_disabled_are_not_carried_out() {
-    let meanwhile = ServerProcess::start().await;
-    let ada = Browser::new(&meanwhile, &meanwhile.cookie);
+    let meanwhile = start_server().await;
+    let ada = Browser::new(&meanwhile, &meanwhile.api.cookie);
     let bob = create_account(&ada, "bob@example.com", "admin").await;
     let bob = Browser::new(&meanwhile, &bob);
     let id = account_id(&ada, "bob@example.com").await;
@@ -240,7 +243,7 @@ async fn requests_begun_before_the_user_was_disabled_are_not_carried_out() {
     let bob = Browser::new(&meanwhile, &response_cookies(&signed_in));
     assert_eq!(bob.get("/api/v1/jobs").await["items"], json!([]));
     assert_eq!(bob.get("/api/v1/tokens").await["items"], json!([]));
-    let page = ada.client.get(meanwhile.url("/people")).header(header::COOKIE, &ada.cookies);
+    let page = ada.client.get(meanwhile.api.url("/people")).header(header::COOKIE, &ada.cookies);
     let page = page.send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("eve@example.com"), "{page}");
 }

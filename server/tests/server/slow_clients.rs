@@ -1,10 +1,7 @@
 //! Clients that don't read their answers, or don't finish their requests, block
 //! nobody else and are disconnected.
 
-use crate::{
-    seed,
-    support::{ServerProcess, wait_until},
-};
+use crate::{seed, support::new_server};
 use contract::UserId;
 use engine::store::Store;
 use reqwest::{Response, StatusCode, header};
@@ -12,6 +9,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
+use testbed::{ServerProcess, wait_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -21,13 +19,15 @@ use tokio::{
 /// Prepares a server with Ada's account and a sandbox so slow that no task
 /// finishes.
 async fn prepare_server(env: &[(&'static str, &str)]) -> (ServerProcess, Store, UserId) {
-    let mut meanwhile = ServerProcess::new("127.0.0.1");
+    let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
     let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
     seed::create_session(&store, ada, "ada").await;
-    meanwhile.cookie = seed::session_cookie("ada");
-    meanwhile.env.push(("MEANWHILE_SANDBOX_SPEED", "0.001".into()));
-    meanwhile.env.extend(env.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    meanwhile.api.cookie = seed::session_cookie("ada");
+    meanwhile.set_env("MEANWHILE_SANDBOX_SPEED", "0.001");
+    for (name, value) in env {
+        meanwhile.set_env(name, *value);
+    }
     (meanwhile, store, ada)
 }
 
@@ -37,10 +37,10 @@ async fn send_without_reading(meanwhile: &ServerProcess, from: [u8; 4], head: &s
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     socket.bind(SocketAddr::from((Ipv4Addr::from(from), 0))).unwrap();
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, meanwhile.port));
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, meanwhile.api.port));
     let mut stream = socket.connect(server).await.unwrap();
-    let host = format!("Host: 127.0.0.1:{}\r\n", meanwhile.port);
-    let origin = format!("Origin: http://127.0.0.1:{}\r\n", meanwhile.port);
+    let host = format!("Host: 127.0.0.1:{}\r\n", meanwhile.api.port);
+    let origin = format!("Origin: http://127.0.0.1:{}\r\n", meanwhile.api.port);
     let (line, rest) = head.split_once("\r\n").unwrap();
     let head = format!("{line}\r\n{host}{origin}{rest}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -48,8 +48,8 @@ async fn send_without_reading(meanwhile: &ServerProcess, from: [u8; 4], head: &s
 }
 
 async fn get(meanwhile: &ServerProcess, path: &str) -> Response {
-    let request = meanwhile.client.get(meanwhile.url(path));
-    request.header(header::COOKIE, &meanwhile.cookie).send().await.unwrap()
+    let request = meanwhile.api.client.get(meanwhile.api.url(path));
+    request.header(header::COOKIE, &meanwhile.api.cookie).send().await.unwrap()
 }
 
 fn get_request_head(path: &str) -> String {
@@ -62,7 +62,7 @@ async fn unread_download_times_out_and_releases_its_permit() {
         prepare_server(&[("MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", "1")]).await;
     let job = seed::create_failed_job(&store, ada, 60, &"a lamp ".repeat(4_000)).await;
     seed::create_token(&store, ada, "secret").await;
-    meanwhile.spawn(false).await;
+    meanwhile.spawn().await.unwrap();
     let path = format!("/jobs/{job}/failed.csv");
     let mut senders = Vec::new();
     for _ in 0..4 {
@@ -80,7 +80,7 @@ async fn unread_download_times_out_and_releases_its_permit() {
     assert!(words.contains("You have 4 downloads in progress"), "{words}");
     // All four connections are still open on the client's side, and unread.
     wait_until("all four downloads time out", async || {
-        let request = meanwhile.client.get(meanwhile.url("/metrics")).bearer_auth("secret");
+        let request = meanwhile.api.client.get(meanwhile.api.url("/metrics")).bearer_auth("secret");
         let metrics = request.send().await.unwrap().text().await.unwrap();
         let count = metrics
             .lines()
@@ -109,7 +109,7 @@ async fn request_holds_its_permit_until_its_response_is_read() {
     let (mut meanwhile, store, ada) =
         prepare_server(&[("MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", "600")]).await;
     let job = seed::create_failed_job(&store, ada, 100, "for the desk").await;
-    meanwhile.spawn(false).await;
+    meanwhile.spawn().await.unwrap();
     let path = format!("/api/v1/jobs/{job}/tasks?limit=200");
     let mut senders = Vec::new();
     for _ in 0..64 {
@@ -146,7 +146,7 @@ async fn request_holds_its_permit_until_its_response_is_read() {
 async fn invalid_session_cookies_do_not_block_other_clients() {
     let (mut meanwhile, _store, _ada) =
         prepare_server(&[("MEANWHILE_REQUEST_BODY_TIMEOUT_S", "300")]).await;
-    meanwhile.spawn(false).await;
+    meanwhile.spawn().await.unwrap();
     let mut senders = Vec::new();
     for network in 2..6 {
         for number in 0..128 {

@@ -1,7 +1,7 @@
 //! A failed start prints one line that says what to do, and a server that loses
 //! its data folder accepts nothing.
 
-use crate::support::{ServerProcess, free_port};
+use crate::support::{BINARY, start_server};
 use reqwest::StatusCode;
 use sea_orm::{ConnectionTrait, Database};
 use std::{
@@ -10,12 +10,12 @@ use std::{
     path::Path,
     process::Command,
 };
-use testbed::SmallDisk;
+use testbed::{ServerProcess, SmallDisk, free_port};
 
 /// Starts the server on this data folder, which must fail; returns its standard
 /// error.
 fn failed_start_stderr(data: &Path, backtrace: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
+    let output = Command::new(BINARY)
         .env("MEANWHILE_DATA", data)
         .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))
         .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", free_port()))
@@ -44,7 +44,7 @@ fn assert_start_error_contains(data: &Path, parts: &[&str]) {
 
 /// Returns a stopped server, whose data folder has a database of this release.
 async fn stopped_server() -> ServerProcess {
-    let mut meanwhile = ServerProcess::start().await;
+    let mut meanwhile = start_server().await;
     meanwhile.kill();
     meanwhile
 }
@@ -64,7 +64,7 @@ fn file_that_is_no_database_is_reported() {
 #[tokio::test]
 async fn damaged_database_is_reported() {
     let meanwhile = stopped_server().await;
-    let file = meanwhile.data_dir.path().join("meanwhile.sqlite");
+    let file = meanwhile.folder().join("meanwhile.sqlite");
     for log in ["sqlite-wal", "sqlite-shm"] {
         let _ = fs::remove_file(file.with_extension(log));
     }
@@ -74,7 +74,7 @@ async fn damaged_database_is_reported() {
     bytes[100..].fill(0x5a);
     fs::write(&file, bytes).unwrap();
     assert_start_error_contains(
-        meanwhile.data_dir.path(),
+        meanwhile.folder(),
         &["meanwhile.sqlite", "damaged", "restore a backup"],
     );
 }
@@ -82,22 +82,19 @@ async fn damaged_database_is_reported() {
 #[tokio::test]
 async fn unknown_migration_is_reported() {
     let meanwhile = stopped_server().await;
-    let file = meanwhile.data_dir.path().join("meanwhile.sqlite");
+    let file = meanwhile.folder().join("meanwhile.sqlite");
     let raw = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
     let applied =
         "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0000_of_another', 0)";
     raw.execute_unprepared(applied).await.unwrap();
     raw.close().await.unwrap();
-    assert_start_error_contains(
-        meanwhile.data_dir.path(),
-        &["m0000_of_another", "release that made it"],
-    );
+    assert_start_error_contains(meanwhile.folder(), &["m0000_of_another", "release that made it"]);
 }
 
 #[tokio::test]
 async fn data_folder_in_use_is_reported() {
-    let meanwhile = ServerProcess::start().await;
-    let folder = meanwhile.data_dir.path();
+    let meanwhile = start_server().await;
+    let folder = meanwhile.folder();
     assert_start_error_contains(
         folder,
         &["another Meanwhile", &folder.display().to_string(), "MEANWHILE_DATA"],
@@ -120,7 +117,7 @@ fn unusable_data_folder_is_reported() {
 #[tokio::test]
 async fn read_only_database_is_reported() {
     let meanwhile = stopped_server().await;
-    let source = meanwhile.data_dir.path().join("meanwhile.sqlite");
+    let source = meanwhile.folder().join("meanwhile.sqlite");
     // Root may write regardless of the file's mode, but not to a disk that is
     // mounted read-only.
     if let Some(disk) = SmallDisk::mount_with_size(16) {
@@ -130,17 +127,14 @@ async fn read_only_database_is_reported() {
         assert_start_error_contains(disk.path(), &["Read-only", "MEANWHILE_DATA"]);
     } else {
         fs::set_permissions(&source, Permissions::from_mode(0o444)).unwrap();
-        assert_start_error_contains(
-            meanwhile.data_dir.path(),
-            &["meanwhile.sqlite", "can't be written"],
-        );
+        assert_start_error_contains(meanwhile.folder(), &["meanwhile.sqlite", "can't be written"]);
     }
 }
 
 #[tokio::test]
 async fn read_only_database_outside_the_data_folder_is_reported() {
     let meanwhile = stopped_server().await;
-    let source = meanwhile.data_dir.path().join("meanwhile.sqlite");
+    let source = meanwhile.folder().join("meanwhile.sqlite");
     let Some(disk) = SmallDisk::mount_with_size(16) else {
         eprintln!("skipped: only root can mount a disk");
         return;
@@ -148,7 +142,7 @@ async fn read_only_database_outside_the_data_folder_is_reported() {
     let file = disk.path().join("meanwhile.sqlite");
     fs::copy(&source, &file).unwrap();
     disk.remount_read_only();
-    let output = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
+    let output = Command::new(BINARY)
         .env("MEANWHILE_DATA", tempfile::tempdir().unwrap().path())
         .env("MEANWHILE_DATABASE", format!("sqlite://{}", file.display()))
         .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))
@@ -165,12 +159,13 @@ async fn read_only_database_outside_the_data_folder_is_reported() {
 
 #[tokio::test]
 async fn server_without_its_data_folder_is_not_ready_and_accepts_nothing() {
-    let meanwhile = ServerProcess::start().await;
-    fs::remove_dir_all(meanwhile.data_dir.path()).unwrap();
-    let ready = meanwhile.client.get(meanwhile.url("/readyz")).send().await.unwrap();
+    let meanwhile = start_server().await;
+    fs::remove_dir_all(meanwhile.folder()).unwrap();
+    let ready = meanwhile.api.client.get(meanwhile.api.url("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     for key in ["a", "b", "c"] {
         let launch = meanwhile
+            .api
             .post("/api/v1/jobs/product-uploads?channels=acme")
             .header("Idempotency-Key", key)
             .body("sku,title,price\nMW-1,Lamp,19.90\n");

@@ -2,7 +2,7 @@
 //! entry point with a message that names the field. Nothing is stored, nothing is
 //! logged as an error, and nothing counts as a failed sign-in.
 
-use crate::support::ServerProcess;
+use crate::support::start_server;
 use reqwest::{Client, RequestBuilder, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
 
@@ -20,10 +20,10 @@ async fn rejection_detail(request: RequestBuilder) -> String {
 
 #[tokio::test]
 async fn sign_in_input_is_bounded_and_not_logged() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let sign_in = |email: &str, password: &str| {
         let credentials = json!({ "email": email, "password": password });
-        meanwhile.client.post(meanwhile.url("/api/v1/session")).json(&credentials)
+        meanwhile.api.client.post(meanwhile.api.url("/api/v1/session")).json(&credentials)
     };
     let nul = rejection_detail(sign_in("a\0b@example.com", "guessed-it")).await;
     let words = "The email address has a control character (U+0000) as its character 2. Remove it.";
@@ -37,8 +37,8 @@ async fn sign_in_input_is_bounded_and_not_logged() {
     // The form redirects to its page with the same message.
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     let form = client
-        .post(meanwhile.url("/sign-in"))
-        .header(header::ORIGIN, meanwhile.url(""))
+        .post(meanwhile.api.url("/sign-in"))
+        .header(header::ORIGIN, meanwhile.api.url(""))
         .form(&[("email", "a\0b@example.com"), ("password", "guessed-it")]);
     let response = form.send().await.unwrap();
     let to = response.headers()[header::LOCATION].to_str().unwrap();
@@ -57,7 +57,7 @@ async fn sign_in_input_is_bounded_and_not_logged() {
 
 #[tokio::test]
 async fn every_field_is_validated_and_named() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let long = "x".repeat(1_000);
     for bad in ["a%00b", "a%1Bb", &long] {
         let path = |query: &str| format!("{query}{bad}");
@@ -65,11 +65,11 @@ async fn every_field_is_validated_and_named() {
             (path(&format!("{UPLOADS}?channels=acme&file=")), "file's name"),
             (path(&format!("{UPLOADS}?channels=")), "channel"),
         ] {
-            let words = rejection_detail(meanwhile.post(&query).body(CSV)).await;
+            let words = rejection_detail(meanwhile.api.post(&query).body(CSV)).await;
             assert!(words.contains(field) || words.contains("parameter"), "{query}: {words}");
         }
     }
-    let post = |path: &str, body: Value| meanwhile.post(path).json(&body);
+    let post = |path: &str, body: Value| meanwhile.api.post(path).json(&body);
     let words = rejection_detail(post(
         "/api/v1/tokens",
         json!({ "name": "a\u{7f}", "password": "correct-horse" }),
@@ -90,16 +90,16 @@ async fn every_field_is_validated_and_named() {
 
     let cell = "sku,title,price\nA-1,La\u{1b}[31mmp,19.90\n";
     let words =
-        rejection_detail(meanwhile.post(&format!("{UPLOADS}?channels=acme")).body(cell)).await;
+        rejection_detail(meanwhile.api.post(&format!("{UPLOADS}?channels=acme")).body(cell)).await;
     let place = "The first: line 2, title: the cell holds a control character (U+001B): remove it.";
     assert!(words.contains(place), "{words}");
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], json!([]));
-    assert_eq!(meanwhile.get_json("/api/v1/tokens").await["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/tokens").await.unwrap()["items"], json!([]));
 }
 
 #[tokio::test]
 async fn overlong_file_name_is_rejected_and_not_echoed() {
-    let meanwhile = ServerProcess::start().await;
+    let meanwhile = start_server().await;
     let part = |name: &str, value: &str| {
         format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
@@ -113,6 +113,7 @@ async fn overlong_file_name_is_rejected_and_not_echoed() {
     for file in [file, embedded] {
         let form = [&part("channels", "acme"), file.as_str(), "--b--\r\n"].concat();
         let sent = meanwhile
+            .api
             .post("/launch/upload")
             .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
             .body(form);
@@ -122,5 +123,5 @@ async fn overlong_file_name_is_rejected_and_not_echoed() {
         assert!(page.contains("s name has"), "{page}");
         assert!(page.len() < 100_000, "{} bytes", page.len());
     }
-    assert_eq!(meanwhile.get_json("/api/v1/jobs").await["items"], json!([]));
+    assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
 }

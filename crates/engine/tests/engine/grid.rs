@@ -1,5 +1,4 @@
 //! The job grid, the flow and failed uploads, on both databases.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use contract::{
     JobId, UserId,
@@ -14,8 +13,8 @@ use engine::{
         AttemptOutcome, Claim, ClaimedTask, Error, FinishAttempt, GridQuery, NewJob, NewTask,
         RoundRobin, Store,
     },
-    testing::PostgresNode,
 };
+use testbed::PostgresNode;
 
 struct Fixture {
     store: Store,

@@ -1,5 +1,4 @@
 //! Limiters with a store that persists cooldowns.
-#![allow(clippy::unwrap_used)]
 
 use engine::{
     clock::ManualClock,

@@ -1,5 +1,4 @@
 //! The broker on a real RabbitMQ: the common suite, and failures of RabbitMQ.
-#![allow(clippy::unwrap_used)]
 
 use contract::{
     JobId, TaskId, UserId,
@@ -15,12 +14,12 @@ use engine::{
     election::LeaderLease,
     relay::{self, QueueConfig, RelayWaker},
     store::{self, NewJob, NewTask, Store},
-    testing::RabbitNode,
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use testbed::RabbitNode;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

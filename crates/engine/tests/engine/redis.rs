@@ -1,14 +1,11 @@
 //! The rate limiter on a real Redis: the common suite, and failures of Redis.
-#![allow(clippy::unwrap_used)]
 
-use engine::{
-    limiter::{
-        AcquireError, Error, Limiters, RateLimiter, Reservation, UpstreamLimits,
-        redis::RedisLimiter, suite,
-    },
-    testing::RedisNode,
+use engine::limiter::{
+    AcquireError, Error, Limiters, RateLimiter, Reservation, UpstreamLimits, redis::RedisLimiter,
+    suite,
 };
 use std::{sync::Arc, time::Duration};
+use testbed::RedisNode;
 use tokio::time::Instant;
 use uuid::Uuid;
 

@@ -1,5 +1,4 @@
 //! Launching machines, and opening a store.
-#![allow(clippy::unwrap_used)]
 
 use contract::UserId;
 use engine::{

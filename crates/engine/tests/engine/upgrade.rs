@@ -1,8 +1,8 @@
 //! Schema migrations on a database that another release has migrated.
-#![allow(clippy::unwrap_used)]
 
-use engine::{clock::ManualClock, store::Store, testing::PostgresNode};
+use engine::{clock::ManualClock, store::Store};
 use sea_orm::{ConnectionTrait, Database};
+use testbed::PostgresNode;
 
 async fn open(url: &str) -> Result<Store, engine::store::Error> {
     Store::open(url, ManualClock::at(0), 1.0).await

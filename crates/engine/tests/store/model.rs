@@ -46,6 +46,6 @@ fn invariants_hold_on_sqlite() {
 
 #[test]
 fn invariants_hold_on_postgres() {
-    let node = engine::testing::PostgresNode::start();
+    let node = testbed::PostgresNode::start();
     check_model(15, async || World::at(node.create_database()).await);
 }

@@ -7,17 +7,15 @@ use contract::{
     envelope::Dispatch,
     state::JobState,
 };
-use engine::{
-    broker::{
-        Broker, Deliveries, Error, HubEvent, QueueDepth, embedded::EmbeddedBroker,
-        rabbitmq::RabbitMqBroker,
-    },
-    testing::RabbitNode,
+use engine::broker::{
+    Broker, Deliveries, Error, HubEvent, QueueDepth, embedded::EmbeddedBroker,
+    rabbitmq::RabbitMqBroker,
 };
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
 };
+use testbed::RabbitNode;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
