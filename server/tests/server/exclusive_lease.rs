@@ -1,8 +1,7 @@
 //! Two processes with embedded queues can't share one PostgreSQL database.
 
-use crate::support::{BINARY, new_server};
-use std::process::Command;
-use testbed::{PostgresNode, free_port};
+use crate::support::{new_server, server_command};
+use testbed::PostgresNode;
 
 #[tokio::test]
 async fn second_process_is_refused_and_a_killed_one_does_not_block_a_restart() {
@@ -13,13 +12,8 @@ async fn second_process_is_refused_and_a_killed_one_does_not_block_a_restart() {
     first.spawn().await.unwrap();
 
     let folder = tempfile::tempdir().unwrap();
-    let second = Command::new(BINARY)
-        .env("MEANWHILE_DATABASE", &database)
-        .env("MEANWHILE_DATA", folder.path())
-        .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .output();
-    let second = second.unwrap();
+    let mut second = server_command(folder.path());
+    let second = second.env("MEANWHILE_DATABASE", &database).output().unwrap();
     let stderr = String::from_utf8_lossy(&second.stderr);
     assert!(!second.status.success(), "{stderr}");
     assert!(

@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 use testbed::{ServerProcess, WebSocketClient, websocket::StreamPosition};
 
 /// Connects with `after`. Returns the `seq` of the welcome frame and whether the gap is
-/// replayed, and the first fact that arrives within a second.
-async fn connect_websocket(meanwhile: &ServerProcess, after: i64) -> (i64, bool, Option<Fact>) {
+/// replayed, and the first fact that arrives within `timeout`.
+async fn connect_websocket(
+    meanwhile: &ServerProcess,
+    after: i64,
+    timeout: Duration,
+) -> (i64, bool, Option<Fact>) {
     let position = StreamPosition { epoch: None, seq: Some(after) };
     let mut socket = WebSocketClient::open(&meanwhile.api, position).await.unwrap();
     let ServerFrame::Welcome { seq, recovered, .. } = socket.next_frame().await.unwrap().frame
@@ -22,7 +26,7 @@ async fn connect_websocket(meanwhile: &ServerProcess, after: i64) -> (i64, bool,
             }
         }
     };
-    (seq, recovered, tokio::time::timeout(Duration::from_secs(1), fact).await.ok())
+    (seq, recovered, tokio::time::timeout(timeout, fact).await.ok())
 }
 
 async fn query_integer(db: &DatabaseConnection, sql: &str) -> i64 {
@@ -57,10 +61,10 @@ async fn client_behind_the_retained_journal_must_reload() {
         assert!(start.elapsed() < Duration::from_secs(60), "expired facts are still there");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (seq, recovered, next) = connect_websocket(&meanwhile, 1).await;
+    let (seq, recovered, next) = connect_websocket(&meanwhile, 1, Duration::from_secs(1)).await;
     assert_eq!((seq, recovered), (head, false));
     assert!(next.is_none(), "a fact from before the head: {next:?}");
-    let (_, recovered, next) = connect_websocket(&meanwhile, 2).await;
+    let (_, recovered, next) = connect_websocket(&meanwhile, 2, Duration::from_secs(60)).await;
     assert!(recovered);
     assert_eq!(next.unwrap().seq, 3, "every fact after 2 is still there");
 }

@@ -1,5 +1,7 @@
-//! Tests of the server binary, from outside: each test starts its own process with
-//! its own ports and data folder, so that no test shares a global with another.
+//! Tests of the server binary, from outside. Each test starts its own process with its own
+//! ports and data folder, and sets no global of this process, so that all of them are one
+//! binary. As many tests run at once as there are processors, which is what the servers
+//! that some of them start can bear.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access_control;

@@ -1,28 +1,20 @@
 //! A failed start prints one line that says what to do, and a server that loses
 //! its data folder accepts nothing.
 
-use crate::support::{BINARY, start_server};
+use crate::support::{server_command, start_server};
 use reqwest::StatusCode;
 use sea_orm::{ConnectionTrait, Database};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::Command,
 };
-use testbed::{ServerProcess, SmallDisk, free_port};
+use testbed::{ServerProcess, SmallDisk};
 
 /// Starts the server on this data folder, which must fail; returns its standard
 /// error.
 fn failed_start_stderr(data: &Path, backtrace: &str) -> String {
-    let output = Command::new(BINARY)
-        .env("MEANWHILE_DATA", data)
-        .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .env("RUST_LOG", "error")
-        .env("RUST_BACKTRACE", backtrace)
-        .output()
-        .unwrap();
+    let output = server_command(data).env("RUST_BACKTRACE", backtrace).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
 }
@@ -142,12 +134,8 @@ async fn read_only_database_outside_the_data_folder_is_reported() {
     let file = disk.path().join("meanwhile.sqlite");
     fs::copy(&source, &file).unwrap();
     disk.remount_read_only();
-    let output = Command::new(BINARY)
-        .env("MEANWHILE_DATA", tempfile::tempdir().unwrap().path())
+    let output = server_command(tempfile::tempdir().unwrap().path())
         .env("MEANWHILE_DATABASE", format!("sqlite://{}", file.display()))
-        .env("MEANWHILE_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .env("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .env("RUST_LOG", "error")
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
