@@ -103,7 +103,6 @@ impl Cluster {
         shared.extend(config.sandbox_config.env());
         let latency = options.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string()));
         shared.extend(latency);
-        // A worker would start a sandbox of its own where it listens.
         let mut sandbox_env = shared.clone();
         sandbox_env.push(("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")));
         let node_folder = |name: String| folder.path().join(name);

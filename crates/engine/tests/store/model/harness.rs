@@ -1,6 +1,8 @@
 //! Executes the steps: users, relay, broker, workers and reaper around one store.
 
+mod deliveries;
 mod pruner;
+mod relay;
 mod user_actions;
 mod workers;
 
@@ -11,16 +13,13 @@ use super::{
 };
 use crate::world::World;
 use contract::{
-    JobId, TaskId, UserId,
-    api::{Role, WaitReason, WaitingFor},
+    JobId, UserId,
+    api::Role,
     envelope::Dispatch,
-    fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{
-    BACK_OFF_MS, Claim, ClaimedTask, DEFAULT_LEASE_MS, DueTasks, ExhaustedJob, JobControl,
-    MAX_LEASE_LOSSES, RoundRobin,
-};
+use engine::store::{BACK_OFF_MS, ClaimedTask, JobControl, MAX_LEASE_LOSSES};
+use relay::RelayRound;
 use sea_orm::DatabaseConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -30,9 +29,6 @@ const QUEUES: [&str; 3] = [
     "meanwhile.q.ec2.start.v1",
     "meanwhile.q.alarm.create.v1",
 ];
-/// The reaper's value.
-const UNPUBLISH_AFTER_MS: i64 = 120_000;
-const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
 /// Longer than a lease, a back-off and the time after which a task is published again.
 const LONGEST_WAIT_MS: i64 = 700_000;
 /// Maximum number of rounds until everything has finished.
@@ -44,10 +40,8 @@ pub struct Harness {
     users: [UserId; 2],
     /// Messages in the broker.
     messages: Vec<Dispatch>,
-    /// Published tasks that are not marked yet.
-    unmarked: Vec<(TaskId, i64)>,
-    /// Jobs that the relay found exhausted and has not marked yet.
-    exhausted: Vec<ExhaustedJob>,
+    /// Rounds of the relay that it has published and not marked yet.
+    unmarked: Vec<RelayRound>,
     /// Messages that the broker has lost, and the reaper has not found missing yet.
     lost_messages: HashSet<(Uuid, i64)>,
     /// Claims that workers have, or believe to have.
@@ -87,7 +81,6 @@ impl Harness {
             db,
             messages: Vec::new(),
             unmarked: Vec::new(),
-            exhausted: Vec::new(),
             lost_messages: HashSet::new(),
             claims: Vec::new(),
             ended_claims: Vec::new(),
@@ -140,6 +133,7 @@ impl Harness {
                 let lost = self.messages.drain(..).map(|message| (message.task.0, message.fence));
                 self.lost_messages.extend(lost);
             }
+            Step::LoseQueue { queue } => self.lose_queue(queue).await,
             Step::Restart => self.restart().await,
             Step::Control { job, control } => self.control(job, control).await,
             Step::Retry { job, which } => self.retry(job, which).await,
@@ -241,174 +235,6 @@ impl Harness {
         assert_eq!(actual.len(), expected.len());
     }
 
-    async fn publish(&mut self, window: usize, mark: bool) {
-        for queue in QUEUES {
-            let DueTasks { tasks: due, exhausted_jobs: exhausted, .. } =
-                self.world.store.due_tasks(queue, window, &RoundRobin::default()).await.unwrap();
-            self.exhausted.extend(exhausted);
-            let unclaimed = self.snapshot.tasks.values().filter(|task| {
-                task.queue == queue
-                    && task.state == TaskState::Queued
-                    && task.published_at.is_some()
-            });
-            assert!(due.is_empty() || due.len() + unclaimed.count() <= window);
-            for dispatch in due {
-                let task = &self.snapshot.tasks[&dispatch.task.0];
-                let job = &self.snapshot.jobs[&task.job];
-                assert!(!job.paused && !job.cancel_requested);
-                assert!(task.published_at.is_none() && dispatch.fence == task.fence);
-                assert!(task.run_after <= self.world.store.now_ms());
-                self.unmarked.push((dispatch.task, dispatch.fence));
-                self.messages.push(dispatch);
-            }
-        }
-        if mark {
-            self.mark().await;
-        }
-    }
-
-    async fn mark(&mut self) {
-        let published = std::mem::take(&mut self.unmarked);
-        let exhausted = std::mem::take(&mut self.exhausted);
-        self.world.store.mark_published(&published, &exhausted, None).await.unwrap();
-        let now = self.world.store.now_ms();
-        self.assert_tasks_changed(|id, task| {
-            let is_current = published.contains(&(TaskId(id), task.fence));
-            if is_current && task.state == TaskState::Queued {
-                task.published_at = Some(now);
-            }
-        })
-        .await;
-    }
-
-    async fn deliver(&mut self, message: u8, again: bool) {
-        let Some(index) = pick_index(&self.messages, message) else { return };
-        let Dispatch { task: id, fence, .. } = self.messages[index];
-        if !again {
-            self.messages.remove(index);
-        }
-        let now = self.world.store.now_ms();
-        let Some(task) = self.snapshot.tasks.get(&id.0).cloned() else {
-            let claim = self.world.store.claim(id, fence, "w1").await.unwrap();
-            assert!(matches!(claim, Claim::NotClaimable), "{id} was deleted: {claim:?}");
-            return self.assert_unchanged().await;
-        };
-        let job = &self.snapshot.jobs[&task.job];
-        let alike = |other: &&Task| (&other.kind, &other.key) == (&task.kind, &task.key);
-        let mut alike = self.snapshot.tasks.values().filter(alike);
-        let is_newer = |other: &Task| {
-            other.state == TaskState::Succeeded && other.created_at > task.created_at
-        };
-        let current = task.state == TaskState::Queued && task.fence == fence;
-        let superseded = current && alike.clone().any(is_newer);
-        let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
-        let has_rival = alike.any(|other| other.state == TaskState::Running);
-
-        let claim = self.world.store.claim(id, fence, "w1").await.unwrap();
-        match claim {
-            Claim::Superseded(facts) => {
-                assert!(superseded, "nothing newer has succeeded");
-                assert_eq!(facts.facts[0].kind, FactKind::TaskCancelled);
-            }
-            Claim::NotClaimable => {
-                assert!(!superseded && (!current || is_blocked), "refused without a reason");
-                self.assert_unchanged().await;
-            }
-            Claim::Locked => {
-                assert!(current && !superseded && !is_blocked && has_rival);
-                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
-                assert_eq!((row.run_after, row.published_at), (now + LOCKED_RETRY_DELAY_MS, None));
-            }
-            Claim::Claimed(claimed) => {
-                assert!(current && !superseded && !is_blocked && !has_rival, "{task:?}");
-                let actual = (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
-                assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
-                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
-                assert_eq!(
-                    (row.fence, row.lease_until),
-                    (claimed.fence, Some(now + DEFAULT_LEASE_MS))
-                );
-                self.claims.push(*claimed);
-            }
-        }
-    }
-
-    /// Lets one worker claim all messages at once.
-    async fn deliver_all(&mut self) {
-        let messages = std::mem::take(&mut self.messages);
-        let batch: Vec<_> = messages.iter().map(|m| (m.task, m.fence)).collect();
-        let now = self.world.store.now_ms();
-        let claims = self.world.store.claim_batch(&batch, "w1").await;
-        assert_eq!(claims.len(), batch.len());
-        let after = Snapshot::read(&self.db).await;
-        let claimed_ids: HashSet<_> = claims
-            .iter()
-            .filter_map(|claim| match claim {
-                Ok(Claim::Claimed(claimed)) => Some(claimed.task.0),
-                _ => None,
-            })
-            .collect();
-        for (id, row) in &after.tasks {
-            let began =
-                row.state == TaskState::Running && row.fence != self.snapshot.tasks[id].fence;
-            assert_eq!(began, claimed_ids.contains(id), "claimed by no worker: {row:?}");
-        }
-        for (n, ((id, fence), claim)) in batch.iter().zip(claims).enumerate() {
-            let claim = claim.unwrap();
-            let Some(task) = self.snapshot.tasks.get(&id.0) else {
-                assert!(matches!(claim, Claim::NotClaimable), "{id} was deleted: {claim:?}");
-                continue;
-            };
-            let job = &self.snapshot.jobs[&task.job];
-            let current = task.state == TaskState::Queued && task.fence == *fence;
-            let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
-            let alike =
-                |(_, other): &(&Uuid, &Task)| (&other.kind, &other.key) == (&task.kind, &task.key);
-            let mut others = self.snapshot.tasks.iter().filter(alike);
-            // The other task of the key may be in the same batch, and be claimed
-            // first.
-            let has_no_rival = others.clone().all(|(other, row)| {
-                *other == id.0
-                    || (row.state != TaskState::Running
-                        && !batch.iter().any(|(task, _)| task.0 == *other))
-            });
-            let newer = others.any(|(_, other)| {
-                other.state == TaskState::Succeeded && other.created_at > task.created_at
-            });
-            let again = batch[..n].contains(&batch[n]);
-            match claim {
-                Claim::Superseded(_) => assert!(current && newer),
-                Claim::NotClaimable => {
-                    let refused = !current || again || (is_blocked && !newer);
-                    assert!(refused, "refused without a reason: {task:?}");
-                }
-                Claim::Locked => assert!(current && !newer && !is_blocked && !has_no_rival),
-                Claim::Claimed(claimed) => {
-                    assert!(current && !newer && !is_blocked && !again, "{task:?}");
-                    let actual =
-                        (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
-                    assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
-                    let row = &after.tasks[&id.0];
-                    assert_eq!(row.state, TaskState::Running);
-                    assert_eq!(
-                        (row.fence, row.lease_until),
-                        (claimed.fence, Some(now + DEFAULT_LEASE_MS))
-                    );
-                    self.claims.push(*claimed);
-                }
-            }
-        }
-    }
-
-    async fn defer(&mut self, message: u8) {
-        let Some(index) = pick_index(&self.messages, message) else { return };
-        let Dispatch { task, fence, .. } = self.messages.remove(index);
-        let until = self.world.store.now_ms() + 15_000;
-        let waiting =
-            WaitingFor { reason: WaitReason::RateLimit, until: Some(until), detail: None };
-        self.world.store.defer_task(task, fence, until, waiting).await.unwrap();
-    }
-
     async fn reap(&self) {
         let now = self.world.store.now_ms();
         let is_expired =
@@ -436,25 +262,9 @@ impl Harness {
         }
     }
 
-    async fn unpublish(&self) {
-        let before = self.world.store.now_ms() - UNPUBLISH_AFTER_MS;
-        let is_empty = |queue: &str| !self.messages.iter().any(|message| message.queue == queue);
-        for queue in QUEUES.into_iter().filter(|queue| is_empty(queue)) {
-            self.world.store.unpublish_tasks(queue, before).await.unwrap();
-        }
-        self.assert_tasks_changed(|_, task| {
-            let is_missing = task.published_at.is_some_and(|at| at < before);
-            if is_missing && task.state == TaskState::Queued && is_empty(&task.queue) {
-                unpublish(task);
-            }
-        })
-        .await;
-    }
-
     async fn restart(&mut self) {
         self.messages.clear();
         self.unmarked.clear();
-        self.exhausted.clear();
         self.world.store.reap_expired_leases(true).await.unwrap();
         for queue in QUEUES {
             self.world.store.unpublish_tasks(queue, i64::MAX).await.unwrap();

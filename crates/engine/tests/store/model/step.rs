@@ -65,8 +65,12 @@ pub enum Step {
     },
     /// The reaper finds messages that are in no queue any more.
     Unpublish,
-    /// The broker loses all messages.
+    /// The broker loses all messages, which nobody notices at once.
     LoseMessages,
+    /// The broker loses a queue, which is found at once.
+    LoseQueue {
+        queue: u8,
+    },
     /// The only process is killed and starts again.
     Restart,
     Control {
@@ -172,6 +176,7 @@ fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
         (1, (1..7_u8).prop_map(|times| Step::LoseWorkers { times }).boxed()),
         (1, Just(Step::Unpublish).boxed()),
         (1, Just(Step::LoseMessages).boxed()),
+        (1, any::<u8>().prop_map(|queue| Step::LoseQueue { queue }).boxed()),
         (1, Just(Step::Restart).boxed()),
         (
             6,
