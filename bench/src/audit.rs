@@ -3,12 +3,8 @@
 pub mod cooldown;
 pub mod instances;
 pub mod outcomes;
-pub mod rate_limit;
 
-use crate::{
-    api::{ApiClient, CHANNEL_COUNT, RecordedRequest, ServiceSummary},
-    report::Report,
-};
+use crate::report::Report;
 use contract::{
     JobId,
     api::{Job, Task},
@@ -16,6 +12,10 @@ use contract::{
 };
 use outcomes::{AllowedOutcomes, ChannelEvidence};
 use std::collections::BTreeMap;
+use testbed::{
+    AllowedRate, ApiClient,
+    api::{CHANNEL_COUNT, RecordedRequest, ServiceSummary},
+};
 
 /// Checks a finished upload of `products`: every item has finished, the job's
 /// counters equal its rows, each item's outcome matches what its channel
@@ -155,7 +155,7 @@ pub async fn check_ledger_since(
     api: &ApiClient,
     before: &BTreeMap<String, ServiceSummary>,
     jobs: &[JobId],
-    limits: &BTreeMap<String, rate_limit::AllowedRate>,
+    limits: &BTreeMap<String, AllowedRate>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let after = api.ledger_summary().await?;

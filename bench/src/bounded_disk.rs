@@ -2,7 +2,6 @@
 //! file system in memory, or without root a limit on the size of the server's
 //! files, which fails its writes in the same places with another error.
 
-use crate::process::{SandboxConfig, ServerProcess};
 use anyhow::{Context, ensure};
 use std::{
     fs,
@@ -10,7 +9,7 @@ use std::{
     process::Command,
 };
 use tempfile::TempDir;
-use testbed::SmallDisk;
+use testbed::{SandboxConfig, ServerProcess, SmallDisk};
 
 /// Size of the file system, MiB. It is in memory, and is filled repeatedly.
 const SIZE_MIB: usize = 96;

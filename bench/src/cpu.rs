@@ -1,13 +1,13 @@
 //! CPU time of this process and of all processes that it has started, as counted
 //! by the kernel.
 
-use crate::cluster::{Cluster, Node};
 use anyhow::Context;
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
     time::Duration,
 };
+use testbed::{Cluster, Node};
 
 /// Ticks of the kernel's clock per second, which Linux reports everywhere.
 const TICKS_PER_SECOND: f64 = 100.0;

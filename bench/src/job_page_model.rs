@@ -1,6 +1,6 @@
 //! A model of a job page: what it knows, and how frames change it.
 
-use crate::{api::ApiClient, report::Report, websocket::StreamPosition};
+use crate::report::Report;
 use contract::{
     TaskId,
     api::{Job, Task},
@@ -9,6 +9,7 @@ use contract::{
     websocket::ServerFrame,
 };
 use std::collections::HashMap;
+use testbed::{ApiClient, websocket::StreamPosition};
 use uuid::Uuid;
 
 pub struct JobPageModel {

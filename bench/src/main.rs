@@ -3,12 +3,8 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`process`] | the binary as a child process with its own folder and free ports |
-//! | [`cluster`] | several processes of Meanwhile and the servers that they share |
 //! | [`job_page_model`] | the state of a job page, and how frames change it |
 //! | [`browser`] | forms, sign-ins and slow requests from a chosen loopback address |
-//! | [`api`] | clients of `/api/v1` and of the sandbox |
-//! | [`websocket`] | a client of `/ws` |
 //! | [`audit`] | checks of items, counters and the sandbox's ledger |
 //! | [`bounded_disk`] | a disk for a database that can be filled and emptied |
 //! | [`cpu`] | CPU time by process |
@@ -16,20 +12,18 @@
 //! | [`report`] | percentiles, thresholds and the printed table |
 //! | [`scenario`] | the scenarios, one file each |
 //!
+//! The crate `testbed` starts what is measured, and has its clients.
+//!
 //! The exit code depends on the correctness checks alone; speed is only reported.
 
-mod api;
 mod audit;
 mod bounded_disk;
 mod browser;
-mod cluster;
 mod cpu;
 mod host;
 mod job_page_model;
-mod process;
 mod report;
 mod scenario;
-mod websocket;
 
 use clap::Parser;
 use scenario::Scenario;

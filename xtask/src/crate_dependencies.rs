@@ -11,7 +11,7 @@ const FORBIDDEN_DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("ingress", &[], &["leptos", "engine", "worker", "app", "server", "sandbox"]),
     ("worker", &[], &["leptos", "axum", "app", "server", "sandbox"]),
     ("sandbox", &[], &["leptos", "engine", "worker", "app", "server", "contract"]),
-    ("testbed", &[], &["engine", "contract"]),
+    ("testbed", &[], &["engine", "worker", "sandbox", "app", "server"]),
     ("bench", &[], &["leptos", "engine", "worker", "app", "server"]),
     ("app", &["--features", "ssr"], &["worker", "server", "sandbox"]),
     (

@@ -6,9 +6,9 @@
 //! before that. A request that arrives more than [`IN_FLIGHT_MS`] after that
 //! end is a violation.
 
-use crate::api::{ApiClient, RecordedRequest};
 use contract::JobId;
 use std::collections::BTreeMap;
+use testbed::{ApiClient, api::RecordedRequest};
 
 /// Maximum time between a worker's last check of the limiter and the arrival of
 /// its request at the channel, on a busy host, in ms.

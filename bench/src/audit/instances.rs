@@ -1,14 +1,7 @@
 //! Checks instance starts against the records of EC2 and CloudWatch.
 
 use super::{check_counters, describe_attempts};
-use crate::{
-    api::{
-        ApiClient, ServiceRecord,
-        aws::{CLOUDWATCH, EC2},
-        ledger::RecordedEffect,
-    },
-    report::Report,
-};
+use crate::report::Report;
 use contract::{
     JobId,
     api::Task,
@@ -16,6 +9,14 @@ use contract::{
     state::TaskState,
 };
 use std::collections::BTreeMap;
+use testbed::{
+    ApiClient,
+    api::{
+        ServiceRecord,
+        aws::{CLOUDWATCH, EC2},
+        ledger::RecordedEffect,
+    },
+};
 
 const START_INSTANCES: &str = "StartInstances";
 const PUT_METRIC_ALARM: &str = "PutMetricAlarm";

@@ -1,9 +1,9 @@
 //! Checks item outcomes against the channels' own records. A failure that is our
 //! own fault is a terminal state too, so being finished is not enough.
 
-use crate::api::ServiceRecord;
 use contract::{api::Task, state::TaskState};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use testbed::api::ServiceRecord;
 
 /// Part of an SKU that the sandbox always answers with 500.
 const ALWAYS_500_MARKER: &str = "-SBX-500ALWAYS";
@@ -100,8 +100,8 @@ fn is_unanswered(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{RecordedRequest, ledger::RecordedEffect};
     use contract::{JobId, TaskId, api::Outcome};
+    use testbed::api::{RecordedRequest, ledger::RecordedEffect};
     use uuid::Uuid;
 
     fn task(channel: &str, sku: &str, state: TaskState, code: &str) -> Task {

@@ -4,15 +4,16 @@
 //! under the same conditions and their ratios mean something.
 
 use crate::{
-    api::{ApiClient, CHANNEL_COUNT, product_csv},
     host::{DiskProbe, HostInfo},
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples, Threshold},
-    websocket::WebSocketClient,
 };
 use anyhow::ensure;
 use contract::{api::Job, websocket::ServerFrame};
 use std::{path::Path, time::Duration, time::Instant};
+use testbed::{
+    ApiClient, SandboxConfig, ServerProcess, WebSocketClient,
+    api::{CHANNEL_COUNT, product_csv},
+};
 use tokio::time::sleep;
 
 const MAX_UPLOAD_LATENCY: Duration = Duration::from_millis(50);

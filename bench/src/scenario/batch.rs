@@ -1,15 +1,16 @@
 //! Compares a batch at real speed with what 0.97 of the channels' limits allow.
 
 use crate::{
-    api::{CHANNEL_COUNT, product_csv},
     audit,
     host::{DiskProbe, HostInfo},
-    process::{SandboxConfig, ServerProcess},
     report::{Report, format_duration},
-    websocket::WebSocketClient,
 };
 use anyhow::Context;
 use std::{path::Path, time::Duration, time::Instant};
+use testbed::{
+    SandboxConfig, ServerProcess, WebSocketClient,
+    api::{CHANNEL_COUNT, product_csv},
+};
 
 /// Maximum ratio of the wall time to the time that the limits allow.
 const MAX_RATIO: f64 = 1.05;

@@ -3,20 +3,17 @@
 
 mod breaking_connection;
 
-use crate::{
-    api::{CHANNEL_COUNT, product_csv},
-    audit,
-    host::HostInfo,
-    job_page_model::JobPageModel,
-    process::{SandboxConfig, ServerProcess},
-    report::Report,
-    websocket::{self, WebSocketClient},
-};
+use crate::{audit, host::HostInfo, job_page_model::JobPageModel, report::Report};
 use anyhow::ensure;
 use breaking_connection::BreakingConnection;
 use contract::websocket::ServerFrame;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{path::Path, time::Duration};
+use testbed::{
+    SandboxConfig, ServerProcess, WebSocketClient,
+    api::{CHANNEL_COUNT, product_csv},
+    websocket,
+};
 use tokio::time::sleep;
 
 #[derive(clap::Args)]
@@ -96,7 +93,7 @@ impl Reconnects {
 async fn follow_one_connection(
     connection: BreakingConnection,
     page: &mut JobPageModel,
-    api: &crate::api::ApiClient,
+    api: &testbed::api::ApiClient,
 ) -> anyhow::Result<()> {
     let mut stream = WebSocketClient::open_on(connection, api, page.position.clone()).await?;
     loop {

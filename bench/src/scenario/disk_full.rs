@@ -3,13 +3,7 @@
 //! answered 202 must be a job that finishes. The responses are counted for this,
 //! because a store that lost a job does not know of it.
 
-use crate::{
-    api::{ApiClient, product_csv_with_prefix},
-    bounded_disk::BoundedDisk,
-    host::HostInfo,
-    process::{SandboxConfig, ServerProcess},
-    report::Report,
-};
+use crate::{bounded_disk::BoundedDisk, host::HostInfo, report::Report};
 use anyhow::{Context, ensure};
 use contract::{JobId, api::Job};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -19,6 +13,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
+use testbed::{ApiClient, SandboxConfig, ServerProcess, api::product_csv_with_prefix};
 use tokio::time::sleep;
 
 /// Channels that recognise a repeated call, so that every item succeeds.

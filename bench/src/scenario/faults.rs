@@ -26,12 +26,7 @@ mod listener;
 mod round;
 mod table;
 
-use crate::{
-    cluster::{Cluster, ClusterConfig},
-    host::HostInfo,
-    process::SandboxConfig,
-    report::Report,
-};
+use crate::{host::HostInfo, report::Report};
 use fault::Fault;
 use instances::InstanceStarts;
 use round::{FaultRound, FaultRoundResult, RoundConfig};
@@ -40,6 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 use table::ResultTable;
+use testbed::{Cluster, ClusterConfig, SandboxConfig};
 
 #[derive(clap::Args)]
 pub struct Faults {

@@ -2,10 +2,8 @@
 //! during its launch.
 
 use crate::{
-    api::{ApiClient, CHANNEL_COUNT, product_csv},
     audit::{self, outcomes::AllowedOutcomes},
     host::HostInfo,
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples},
 };
 use anyhow::ensure;
@@ -14,6 +12,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     path::Path,
     time::{Duration, Instant},
+};
+use testbed::{
+    ApiClient, SandboxConfig, ServerProcess,
+    api::{CHANNEL_COUNT, product_csv},
 };
 use tokio::time::sleep;
 

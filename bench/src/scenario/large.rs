@@ -2,18 +2,19 @@
 //! work, and how fast lists are read during it.
 
 use crate::{
-    api::{CHANNEL_COUNT, product_csv},
     audit,
     host::{DiskProbe, HostInfo},
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples, format_duration},
-    websocket::WebSocketClient,
 };
 use anyhow::Context;
 use contract::websocket::ServerFrame;
 use std::{
     path::Path,
     time::{Duration, Instant},
+};
+use testbed::{
+    SandboxConfig, ServerProcess, WebSocketClient,
+    api::{CHANNEL_COUNT, product_csv},
 };
 use tokio::time::{sleep, timeout_at};
 

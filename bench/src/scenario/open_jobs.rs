@@ -2,9 +2,8 @@
 //! process, and how many items per second still finish.
 
 use crate::{
-    api::{ApiClient, product_csv, product_csv_with_prefix},
+    cpu::process_cpu_time,
     host::HostInfo,
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples, Threshold},
 };
 use anyhow::ensure;
@@ -13,6 +12,10 @@ use std::{
     sync::Arc,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
+};
+use testbed::{
+    ApiClient, SandboxConfig, ServerProcess,
+    api::{product_csv, product_csv_with_prefix},
 };
 use tokio::{task::JoinSet, time::sleep};
 
@@ -140,9 +143,9 @@ impl OpenJobs {
 
     /// Returns the share of one processor that the process uses without requests.
     async fn idle_cpu_share(&self, server: &ServerProcess) -> anyhow::Result<f64> {
-        let (before, start) = (server.cpu_time()?, Instant::now());
+        let (before, start) = (process_cpu_time(server.pid()?)?, Instant::now());
         sleep(Duration::from_secs(self.seconds)).await;
-        let used = server.cpu_time()?.saturating_sub(before);
+        let used = process_cpu_time(server.pid()?)?.saturating_sub(before);
         Ok(used.as_secs_f64() / start.elapsed().as_secs_f64())
     }
 

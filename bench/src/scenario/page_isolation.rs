@@ -5,9 +5,7 @@
 //! number of unread notifications.
 
 use crate::{
-    api::{ApiClient, product_csv_with_prefix},
     host::HostInfo,
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples},
 };
 use anyhow::{Context, ensure};
@@ -22,6 +20,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use testbed::{ApiClient, SandboxConfig, ServerProcess, api::product_csv_with_prefix};
 use tokio::{task::JoinSet, time::sleep};
 
 /// Products of each job.
@@ -108,7 +107,7 @@ impl PageIsolation {
             all.merge(findings??);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let panics = server.count_panics()?;
+        let panics = server.count_panics();
 
         #[allow(clippy::cast_precision_loss)]
         let rate = all.pages_read as f64 / seconds;

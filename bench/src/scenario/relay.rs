@@ -5,15 +5,16 @@
 //! to whole milliseconds, so each duration is up to 1 ms too long.
 
 use crate::{
-    api::{CHANNEL_COUNT, product_csv},
     audit,
     host::{DiskProbe, HostInfo},
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples, Threshold},
-    websocket::WebSocketClient,
 };
 use contract::{JobId, fact::FactKind, websocket::ServerFrame};
 use std::{path::Path, time::Duration};
+use testbed::{
+    SandboxConfig, ServerProcess, WebSocketClient,
+    api::{CHANNEL_COUNT, product_csv},
+};
 use tokio::{net::TcpStream, task::JoinSet};
 
 const THRESHOLDS: [Threshold; 2] = [

@@ -3,11 +3,8 @@
 //! whether a small batch waits behind a large one.
 
 use crate::{
-    api::{ApiClient, CHANNEL_COUNT, product_csv, product_csv_with_prefix},
     audit,
-    cluster::{Cluster, ClusterConfig, ClusterOptions},
     host::{DiskProbe, HostInfo},
-    process::SandboxConfig,
     report::{Report, Samples, Threshold, format_duration},
 };
 use anyhow::ensure;
@@ -15,6 +12,10 @@ use contract::{JobId, state::JobState};
 use std::{
     path::Path,
     time::{Duration, Instant},
+};
+use testbed::{
+    ApiClient, Cluster, ClusterConfig, ClusterOptions, SandboxConfig,
+    api::{CHANNEL_COUNT, product_csv, product_csv_with_prefix},
 };
 use tokio::time::sleep;
 

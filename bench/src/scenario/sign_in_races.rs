@@ -3,15 +3,14 @@
 //! disabled user.
 
 use crate::{
-    api::PASSWORD,
     browser::{Browser, response_cookies},
     host::HostInfo,
-    process::{SandboxConfig, ServerProcess},
     report::Report,
 };
 use anyhow::{Context, bail, ensure};
 use futures_util::future::try_join_all;
 use std::{net::Ipv4Addr, path::Path, time::Duration};
+use testbed::{SandboxConfig, ServerProcess, api::PASSWORD};
 use tokio::time::sleep;
 
 /// Number of concurrent sign-ins in each round.

@@ -2,12 +2,9 @@
 //! sign-ins. The memory of the process has to end near that of its first minute.
 
 use crate::{
-    api::{ApiClient, PASSWORD, product_csv_with_prefix},
     browser::Browser,
     host::HostInfo,
-    process::{SandboxConfig, ServerProcess},
     report::{Report, Samples},
-    websocket::WebSocketClient,
 };
 use anyhow::{Context, ensure};
 use contract::JobId;
@@ -21,6 +18,10 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
+};
+use testbed::{
+    ApiClient, SandboxConfig, ServerProcess, WebSocketClient,
+    api::{PASSWORD, product_csv_with_prefix},
 };
 use tokio::{
     task::JoinSet,

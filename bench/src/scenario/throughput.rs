@@ -2,13 +2,9 @@
 //! journal, event bus, hub and socket, so that only the overhead remains.
 
 use crate::{
-    api::ApiClient,
-    cluster::{Cluster, ClusterConfig, ClusterOptions},
     cpu::{CpuSnapshot, CpuUsage},
     host::{DiskProbe, HostInfo},
-    process::SandboxConfig,
     report::{Report, Samples, format_duration},
-    websocket::WebSocketClient,
 };
 use anyhow::{Context, ensure};
 use contract::{TaskId, fact::FactKind, state::JobState, websocket::ServerFrame};
@@ -17,6 +13,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+use testbed::{ApiClient, Cluster, ClusterConfig, ClusterOptions, SandboxConfig, WebSocketClient};
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 /// Minimum total rate of many users.

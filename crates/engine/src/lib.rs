@@ -31,8 +31,5 @@ pub mod reaper;
 pub mod relay;
 pub mod store;
 pub mod task_queue;
-/// Starts real PostgreSQL, RabbitMQ and Redis servers for one test.
-#[cfg(feature = "testing")]
-pub use testbed as testing;
 
 pub use engine::Engine;

@@ -1,15 +1,18 @@
 //! A network partition to PostgreSQL: packets are lost, and connections stay open.
+//!
+//! A binary of its own, because it limits real time, and tests run beside each other in
+//! one binary.
 #![allow(clippy::unwrap_used)]
 
 use contract::{UserId, command::Ec2Start, state::JobKind};
 use engine::{
     clock::ManualClock,
     store::{Error, JobControl, NewJob, NewTask, RoundRobin, Store},
-    testing::{PostgresNode, Proxy, ProxyMode},
 };
 use futures_util::future::join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::time::{Duration, Instant};
+use testbed::{PostgresNode, Proxy, ProxyMode};
 use tokio::time::{pause, resume, sleep, timeout};
 
 /// Maximum number of connections of one process.

@@ -1,26 +1,50 @@
-//! Real servers for tests, each on its own port and in its own temporary folder.
+//! What tests and measurements start, and how they talk to it.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `postgres`, `rabbit`, `redis` | real servers, each on its own port and in its own temporary folder |
+//! | `proxy`, `small_disk` | a network and a disk that can fail |
+//! | `managed_process` | child processes that do not outlive this one |
+//! | `node`, `server_process`, `cluster` | the product: one process of it, all of it in one process, or several processes and the servers that they share |
+//! | [`api`], [`websocket`] | the product's clients, and the sandbox's |
+//! | `allowed_rate` | how fast requests may arrive at a service on a busy host |
 //!
 //! A test whose server is missing fails: a skipped suite would look like a passed one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+mod allowed_rate;
+pub mod api;
+mod cluster;
+mod database;
 mod managed_process;
+mod node;
 mod postgres;
 mod proxy;
 mod rabbit;
 mod redis;
+mod server_process;
 mod small_disk;
+pub mod websocket;
 
+pub use allowed_rate::{AllowedRate, MAX_DELAY_ON_BUSY_HOST};
+pub use api::ApiClient;
+pub use cluster::{Cluster, ClusterConfig, ClusterOptions};
+pub use database::Database;
 pub use managed_process::ManagedProcess;
+pub use node::{MemoryUsage, Node, Role};
 pub use postgres::PostgresNode;
 pub use proxy::{Proxy, ProxyMode};
 pub use rabbit::RabbitNode;
 pub use redis::RedisNode;
+pub use server_process::{SandboxConfig, ServerProcess};
 pub use small_disk::SmallDisk;
+pub use websocket::WebSocketClient;
 
 use std::{
     net::TcpListener,
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 /// Returns a port that is free at the moment. It is below the range from which
@@ -36,6 +60,19 @@ pub fn free_port() -> u16 {
         if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return port;
         }
+    }
+}
+
+/// Longest that [`wait_until`] waits: nothing takes that long on the slowest machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits until `holds` returns true; `what` names the condition in the message of the
+/// panic that ends a wait of a minute.
+pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < WAIT_TIMEOUT, "{what}: not within {WAIT_TIMEOUT:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -1,11 +1,9 @@
 //! An attack, its context and its result.
 
-use crate::{
-    process::{SandboxConfig, ServerProcess},
-    report::Report,
-};
+use crate::report::Report;
 use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
+use testbed::{SandboxConfig, ServerProcess};
 
 /// An attempt to break in or to deny service.
 pub struct Attack {

@@ -2,14 +2,12 @@
 //! waits.
 
 use super::raw_connection;
-use crate::{
-    process::ServerProcess,
-    report::{Samples, format_duration},
-};
+use crate::report::{Samples, format_duration};
 use std::{
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
+use testbed::ServerProcess;
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},

@@ -5,11 +5,10 @@ use super::{
     attack::{Attack, AttackContext, AttackResult},
     raw_connection::{self, ATTACKER_ADDRESS},
 };
-use crate::process::ServerProcess;
 use anyhow::Context;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
-use testbed::PostgresNode;
+use testbed::{PostgresNode, ServerProcess};
 
 pub const ATTACK: Attack = Attack {
     name: "hostile-texts",

@@ -6,7 +6,6 @@ use super::{
     raw_connection,
 };
 use crate::{
-    api::{ADMIN_EMAIL, PASSWORD},
     browser::{Browser, response_cookies},
     report::{Samples, format_duration},
 };
@@ -17,6 +16,7 @@ use std::{
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
+use testbed::api::{ADMIN_EMAIL, PASSWORD};
 use tokio::time::sleep;
 
 pub const ATTACK: Attack = Attack {

@@ -6,13 +6,13 @@ use super::{
     honest_client::HonestClient,
     raw_connection::{self, ATTACKER_ADDRESS},
 };
-use crate::process::ServerProcess;
 use anyhow::Context;
 use futures_util::FutureExt;
 use std::{
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
+use testbed::ServerProcess;
 use tokio::time::sleep;
 
 pub const ATTACK: Attack = Attack {

@@ -6,7 +6,6 @@ use super::{
     honest_client::HonestClient,
     raw_connection::{self, ATTACKER_ADDRESS},
 };
-use crate::{api::ApiClient, process::ServerProcess};
 use anyhow::ensure;
 use contract::{JobId, state::JobState};
 use futures_util::FutureExt;
@@ -15,6 +14,7 @@ use std::{
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
+use testbed::{ApiClient, ServerProcess};
 use tokio::time::sleep;
 
 pub const ATTACK: Attack = Attack {

@@ -1,14 +1,10 @@
 //! What a fault works on, and the jobs that it launched.
 
-use crate::{
-    api::{ApiClient, product_csv_with_prefix},
-    audit::outcomes::AllowedOutcomes,
-    cluster::Cluster,
-    report::Report,
-};
+use crate::{audit::outcomes::AllowedOutcomes, report::Report};
 use contract::JobId;
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
+use testbed::{ApiClient, Cluster, api::product_csv_with_prefix};
 
 /// Maximum time until a 202, whichever server is down.
 const MAX_ACCEPT_TIME: Duration = Duration::from_secs(5);

@@ -2,11 +2,7 @@
 //! and finishes tasks, at three moments of a batch each. A round has its own server.
 
 use super::round::FaultRoundResult;
-use crate::{
-    api::{ApiClient, product_csv_with_prefix},
-    bounded_disk::BoundedDisk,
-    process::{SandboxConfig, ServerProcess},
-};
+use crate::bounded_disk::BoundedDisk;
 use anyhow::ensure;
 use contract::{JobId, state::JobState};
 use rand::{RngExt, rngs::StdRng};
@@ -14,6 +10,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+use testbed::{ApiClient, SandboxConfig, ServerProcess, api::product_csv_with_prefix};
 use tokio::time::sleep;
 
 /// Channels that recognise a repeated call, so that every item succeeds.

@@ -1,16 +1,14 @@
 //! Checks of single items and their attempts.
 
 use super::fault::Fault;
-use crate::{
-    api::{ApiClient, CHANNEL_COUNT},
-    report::Report,
-};
+use crate::report::Report;
 use contract::{
     JobId,
     api::{Attempt, Task},
     state::{JobState, TaskState},
 };
 use std::collections::{BTreeMap, BTreeSet};
+use testbed::{ApiClient, api::CHANNEL_COUNT};
 
 /// Tasks of some jobs, each with its attempts.
 pub type TasksWithAttempts = Vec<(Task, Vec<Attempt>)>;

@@ -7,9 +7,9 @@ mod nodes;
 mod redis;
 
 use super::{context::FaultContext, fault::Fault};
-use crate::cluster::Cluster;
 use rand::RngExt;
 use std::time::Duration;
+use testbed::Cluster;
 use tokio::time::sleep;
 
 /// Injects a fault, and returns when the servers are running again.

@@ -3,7 +3,6 @@
 
 use super::launch::retry_across_nodes;
 use crate::{
-    api::ApiClient,
     audit::instances::{InstanceKind, LedgerPosition, check_instance_starts, expected_task_count},
     report::Report,
 };
@@ -11,6 +10,7 @@ use anyhow::ensure;
 use contract::JobId;
 use rand::{RngExt, rngs::StdRng};
 use std::time::{Duration, Instant};
+use testbed::ApiClient;
 use tokio::time::sleep;
 
 /// The sandbox's instances, except the one whose outcome depends on the number of

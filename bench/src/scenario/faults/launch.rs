@@ -4,11 +4,11 @@ use super::{
     context::{AcceptedJob, FaultContext},
     fault::Fault,
 };
-use crate::api::{ApiClient, product_csv_with_prefix};
 use anyhow::bail;
 use contract::api::Job;
 use rand::RngExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use testbed::{ApiClient, api::product_csv_with_prefix};
 use tokio::time::sleep;
 
 /// Maximum time until a launch is accepted.

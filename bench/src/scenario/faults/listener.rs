@@ -1,14 +1,14 @@
 //! A client that listens like a browser tab, and whose connection is cut.
 
-use crate::{
-    api::ApiClient,
-    job_page_model::JobPageModel,
-    websocket::{self, StreamPosition, WebSocketClient},
-};
+use crate::job_page_model::JobPageModel;
 use anyhow::bail;
 use contract::{api::Job, websocket::ServerFrame};
 use rand::{RngExt, rngs::StdRng};
 use std::time::Duration;
+use testbed::{
+    ApiClient, WebSocketClient,
+    websocket::{self, StreamPosition},
+};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Minimum number of cuts of every client.

@@ -9,18 +9,7 @@ use super::{
     launch,
     listener::{self, ListenerResult, MIN_CUTS, follow_job},
 };
-use crate::{
-    api::{
-        ApiClient, CHANNEL_COUNT,
-        aws::{CLOUDWATCH, EC2},
-        product_csv_with_prefix,
-    },
-    audit::{self, rate_limit::AllowedRate},
-    cluster::Cluster,
-    host::HostInfo,
-    report::Report,
-    websocket::WebSocketClient,
-};
+use crate::{audit, host::HostInfo, report::Report};
 use anyhow::{Context, ensure};
 use contract::{JobId, state::JobState};
 use rand::{RngExt, rngs::StdRng};
@@ -28,6 +17,14 @@ use sandbox::RateLimit;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
+};
+use testbed::{
+    AllowedRate, ApiClient, Cluster, WebSocketClient,
+    api::{
+        CHANNEL_COUNT,
+        aws::{CLOUDWATCH, EC2},
+        product_csv_with_prefix,
+    },
 };
 use tokio::time::{sleep, timeout};
 

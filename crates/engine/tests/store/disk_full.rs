@@ -5,10 +5,10 @@ use crate::world::{QUEUE, World, finish, new_upload_job, success, task};
 use engine::{
     clock::ManualClock,
     store::{Claim, ClaimedTask, Error, NewJob, RoundRobin, Store},
-    testing::SmallDisk,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{fs, path::Path, pin::Pin, task::Poll};
+use testbed::SmallDisk;
 
 #[tokio::test]
 async fn a_job_is_refused_whole_on_a_full_disk_and_accepted_when_there_is_space() {

@@ -34,7 +34,7 @@ macro_rules! suite {
         /// All tests share one server; each has a database of its own.
         #[tokio::test]
         async fn postgres() {
-            let node = engine::testing::PostgresNode::start();
+            let node = testbed::PostgresNode::start();
             $($(
                 eprintln!("{}", stringify!($module::$test));
                 run_boxed(node.create_database(), crate::$module::$test).await;

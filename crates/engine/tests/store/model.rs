@@ -1,6 +1,7 @@
 //! Model test of the state machine: random steps of users, relay, workers, reaper,
-//! crashes and time on a real database, with every invariant checked after every
-//! step.
+//! pruner, crashes and time on a real database, with every invariant checked after
+//! every step. Some jobs are large, so that what changes many tasks at once takes
+//! several statements; after such a step all tasks are compared with the model's.
 //!
 //! `PROPTEST_CASES=2000 cargo test -p engine --test store model` runs more cases.
 
@@ -45,6 +46,6 @@ fn invariants_hold_on_sqlite() {
 
 #[test]
 fn invariants_hold_on_postgres() {
-    let node = engine::testing::PostgresNode::start();
+    let node = testbed::PostgresNode::start();
     check_model(15, async || World::at(node.create_database()).await);
 }

@@ -8,10 +8,9 @@ use contract::{
     command::{Command, ProductUpload, queue_name},
     state::JobState,
 };
-use engine::{
-    rabbitmq::RabbitMqServer, task_queue::rabbitmq::RabbitMqTaskQueue, testing::RabbitNode,
-};
+use engine::{rabbitmq::RabbitMqServer, task_queue::rabbitmq::RabbitMqTaskQueue};
 use std::sync::Arc;
+use testbed::RabbitNode;
 
 /// Number of times that the queue is deleted. RabbitMQ forgets a consumer in about every
 /// third round.

@@ -1,12 +1,11 @@
 //! Faults of RabbitMQ and of the connections to it.
 
 use super::super::context::FaultContext;
-use crate::api::CHANNELS;
 use anyhow::ensure;
 use contract::command::{Command, ProductUpload, queue_name};
 use lapin::{BasicProperties, Connection, ConnectionProperties, options::BasicPublishOptions};
 use std::time::Duration;
-use testbed::ProxyMode;
+use testbed::{ProxyMode, api::CHANNELS};
 use tokio::time::sleep;
 
 /// Longer than two heartbeats of 10 s and than the timeout of a new connection: the

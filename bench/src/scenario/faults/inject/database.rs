@@ -1,14 +1,11 @@
 //! Faults of PostgreSQL and of its disk.
 
 use super::super::context::{AcceptedJob, FaultContext};
-use crate::{
-    api::{ApiClient, product_csv_with_prefix},
-    audit::outcomes::AllowedOutcomes,
-};
+use crate::audit::outcomes::AllowedOutcomes;
 use anyhow::{Context, ensure};
 use contract::api::Job;
 use std::time::Duration;
-use testbed::ProxyMode;
+use testbed::{ApiClient, ProxyMode, api::product_csv_with_prefix};
 use tokio::time::{Instant, sleep};
 
 /// Maximum time until a launch is refused because the database is silent.

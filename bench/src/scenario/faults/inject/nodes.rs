@@ -1,16 +1,12 @@
 //! Faults of web nodes and workers.
 
 use super::super::context::{AcceptedJob, FaultContext};
-use crate::{
-    api::product_csv_with_prefix,
-    cluster::Node,
-    report::format_duration,
-    websocket::{SocketClosed, WebSocketClient},
-};
+use crate::report::format_duration;
 use anyhow::{Context, ensure};
 use contract::websocket::CloseCode;
 use rand::RngExt;
 use std::time::Duration;
+use testbed::{Node, WebSocketClient, api::product_csv_with_prefix, websocket::SocketClosed};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Maximum time until a lost worker's tasks run again after its leases and

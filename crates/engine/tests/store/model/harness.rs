@@ -1,25 +1,25 @@
 //! Executes the steps: users, relay, broker, workers and reaper around one store.
 
+mod deliveries;
+mod pruner;
+mod relay;
 mod user_actions;
 mod workers;
 
 use super::{
     invariants::{self, StepSource},
     snapshot::{self, Snapshot, Task},
-    step::{AttemptEnd, Step},
+    step::{AttemptEnd, LARGE_WINDOW, Step, WINDOW},
 };
 use crate::world::World;
 use contract::{
-    JobId, TaskId, UserId,
-    api::{Role, WaitReason, WaitingFor},
+    JobId, UserId,
+    api::Role,
     envelope::CommandMessage,
-    fact::FactKind,
     state::{JobState, TaskState},
 };
-use engine::store::{
-    BACK_OFF_MS, Claim, ClaimedTask, DEFAULT_LEASE_MS, DueTasks, ExhaustedJob, JobControl,
-    MAX_LEASE_LOSSES, RoundRobin,
-};
+use engine::store::{BACK_OFF_MS, ClaimedTask, JobControl, MAX_LEASE_LOSSES};
+use relay::RelayRound;
 use sea_orm::DatabaseConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -29,10 +29,8 @@ const QUEUES: [&str; 3] = [
     "meanwhile.q.ec2.start.v1",
     "meanwhile.q.alarm.create.v1",
 ];
-const WINDOW: usize = 4;
-/// The reaper's value.
-const UNPUBLISH_AFTER_MS: i64 = 120_000;
-const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
+/// Longer than a lease, a back-off and the time after which a task is published again.
+const LONGEST_WAIT_MS: i64 = 700_000;
 /// Maximum number of rounds until everything has finished.
 const MAX_DRAIN_ROUNDS: usize = 200;
 
@@ -42,19 +40,30 @@ pub struct Harness {
     users: [UserId; 2],
     /// Messages in the broker.
     messages: Vec<CommandMessage>,
-    /// Published tasks that are not marked yet.
-    unmarked: Vec<(TaskId, i64)>,
-    /// Jobs that the relay found exhausted and has not marked yet.
-    exhausted: Vec<ExhaustedJob>,
+    /// Rounds of the relay that it has published and not marked yet.
+    unmarked: Vec<RelayRound>,
     /// Messages that the broker has lost, and the reaper has not found missing yet.
     lost_messages: HashSet<(Uuid, i64)>,
     /// Claims that workers have, or believe to have.
     claims: Vec<ClaimedTask>,
     /// Claims whose outcome was reported.
     ended_claims: Vec<ClaimedTask>,
-    /// Job and request hash of the first use of each key.
-    idempotency_keys: HashMap<(UserId, u8), (JobId, String)>,
+    idempotency_keys: HashMap<(UserId, u8), FirstRequest>,
     snapshot: Snapshot,
+}
+
+/// The first request with an idempotency key.
+struct FirstRequest {
+    job: JobId,
+    /// Hash of the request.
+    hash: String,
+    at: i64,
+}
+
+/// Makes the task's message stale, so that the relay publishes another one.
+fn unpublish(task: &mut Task) {
+    task.published_at = None;
+    task.fence += 1;
 }
 
 fn pick_index<T>(from: &[T], choice: u8) -> Option<usize> {
@@ -72,7 +81,6 @@ impl Harness {
             db,
             messages: Vec::new(),
             unmarked: Vec::new(),
-            exhausted: Vec::new(),
             lost_messages: HashSet::new(),
             claims: Vec::new(),
             ended_claims: Vec::new(),
@@ -87,16 +95,17 @@ impl Harness {
         let source = match &step {
             Step::Retry { .. } => StepSource::Retry,
             Step::Resolve { .. } => StepSource::Resolve,
+            Step::Prune { .. } => StepSource::Pruner,
             _ => StepSource::System,
         };
         match step {
             Step::Accept { user, machines, keys, idempotency } => {
                 self.accept(self.users[usize::from(user)], machines, &keys, idempotency).await;
             }
-            Step::Publish { mark } => self.publish(mark).await,
+            Step::Publish { mark } => self.publish(WINDOW, mark).await,
             Step::Mark => self.mark().await,
-            Step::PublishAndClaimAll => {
-                self.publish(true).await;
+            Step::PublishAndClaimAll { window } => {
+                self.publish(window, true).await;
                 self.refresh_snapshot().await;
                 self.deliver_all().await;
             }
@@ -104,13 +113,27 @@ impl Harness {
             Step::Defer { message } => self.defer(message).await,
             Step::Renew { claim } => self.renew(claim).await,
             Step::Finish { claim, ends } => self.finish(claim, &ends).await,
+            Step::FinishAll { ends } => self.finish_all(&ends).await,
             Step::FinishStale { claim, end } => self.finish_stale(claim, end).await,
             Step::Reap => self.reap().await,
+            Step::LoseWorkers { times } => {
+                for _ in 0..times {
+                    for step in [
+                        Step::PublishAndClaimAll { window: LARGE_WINDOW },
+                        Step::Advance { ms: LONGEST_WAIT_MS },
+                        Step::Reap,
+                    ] {
+                        Box::pin(self.step(step)).await;
+                    }
+                }
+                return;
+            }
             Step::Unpublish => self.unpublish().await,
             Step::LoseMessages => {
                 let lost = self.messages.drain(..).map(|message| (message.task.0, message.fence));
                 self.lost_messages.extend(lost);
             }
+            Step::LoseQueue { queue } => self.lose_queue(queue).await,
             Step::Restart => self.restart().await,
             Step::Control { job, control } => self.control(job, control).await,
             Step::Retry { job, which } => self.retry(job, which).await,
@@ -121,6 +144,7 @@ impl Harness {
                 self.world.store.mark_notifications_read(user, head).await.unwrap();
             }
             Step::Advance { ms } => return self.world.clock.advance(ms),
+            Step::Prune { days } => self.prune(days).await,
         }
         self.refresh_snapshot().await;
         self.check_step(&before, source).await;
@@ -137,26 +161,30 @@ impl Harness {
                 );
                 return;
             }
-            for (index, paused) in self.snapshot.jobs.values().map(|job| job.paused).enumerate() {
+            let paused: Vec<_> = self.snapshot.jobs.values().map(|job| job.paused).collect();
+            for (index, paused) in paused.into_iter().enumerate() {
                 if paused {
                     let index = u8::try_from(index).unwrap();
                     self.control(index, JobControl::Resume).await;
+                    self.refresh_snapshot().await;
                 }
             }
-            self.world.clock.advance(700_000);
+            self.world.clock.advance(LONGEST_WAIT_MS);
             self.reap().await;
             self.refresh_snapshot().await;
             self.unpublish().await;
             self.refresh_snapshot().await;
-            self.publish(true).await;
+            self.publish(LARGE_WINDOW, true).await;
+            self.refresh_snapshot().await;
+            if self.messages.len() > WINDOW * QUEUES.len() {
+                self.deliver_all().await;
+            }
             while !self.messages.is_empty() {
                 self.refresh_snapshot().await;
                 self.deliver(0, false).await;
             }
             self.refresh_snapshot().await;
-            while !self.claims.is_empty() {
-                self.finish(0, &[AttemptEnd::Succeed; 3]).await;
-            }
+            self.finish_all(&[AttemptEnd::Succeed]).await;
             self.refresh_snapshot().await;
             invariants::check_state(&self.snapshot);
         }
@@ -193,156 +221,18 @@ impl Harness {
         assert_eq!(Snapshot::read(&self.db).await, self.snapshot);
     }
 
-    async fn publish(&mut self, mark: bool) {
-        for queue in QUEUES {
-            let DueTasks { tasks: due, exhausted_jobs: exhausted, .. } =
-                self.world.store.due_tasks(queue, WINDOW, &RoundRobin::default()).await.unwrap();
-            self.exhausted.extend(exhausted);
-            let unclaimed = self.snapshot.tasks.values().filter(|task| {
-                task.queue == queue
-                    && task.state == TaskState::Queued
-                    && task.published_at.is_some()
-            });
-            assert!(due.is_empty() || due.len() + unclaimed.count() <= WINDOW);
-            for message in due {
-                let task = &self.snapshot.tasks[&message.task.0];
-                let job = &self.snapshot.jobs[&task.job];
-                assert!(!job.paused && !job.cancel_requested);
-                assert!(task.published_at.is_none() && message.fence == task.fence);
-                assert!(task.run_after <= self.world.store.now_ms());
-                self.unmarked.push((message.task, message.fence));
-                self.messages.push(message);
-            }
+    /// Asserts that the tasks are what `change` makes of those before the step. It is
+    /// given every task, and leaves alone what the step must not change.
+    async fn assert_tasks_changed(&self, change: impl Fn(Uuid, &mut Task)) {
+        let mut expected = self.snapshot.tasks.clone();
+        for (id, task) in &mut expected {
+            change(*id, task);
         }
-        if mark {
-            self.mark().await;
+        let actual = Snapshot::read(&self.db).await.tasks;
+        for (id, task) in &expected {
+            assert_eq!(actual.get(id), Some(task), "it was {:?}", self.snapshot.tasks[id]);
         }
-    }
-
-    async fn mark(&mut self) {
-        let published = std::mem::take(&mut self.unmarked);
-        let exhausted = std::mem::take(&mut self.exhausted);
-        self.world.store.mark_published(&published, &exhausted, None).await.unwrap();
-    }
-
-    async fn deliver(&mut self, message: u8, again: bool) {
-        let Some(index) = pick_index(&self.messages, message) else { return };
-        let CommandMessage { task: id, fence, .. } = self.messages[index];
-        if !again {
-            self.messages.remove(index);
-        }
-        let now = self.world.store.now_ms();
-        let task = self.snapshot.tasks[&id.0].clone();
-        let job = &self.snapshot.jobs[&task.job];
-        let alike = |other: &&Task| (&other.kind, &other.key) == (&task.kind, &task.key);
-        let mut alike = self.snapshot.tasks.values().filter(alike);
-        let is_newer = |other: &Task| {
-            other.state == TaskState::Succeeded && other.created_at > task.created_at
-        };
-        let current = task.state == TaskState::Queued && task.fence == fence;
-        let superseded = current && alike.clone().any(is_newer);
-        let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
-        let has_rival = alike.any(|other| other.state == TaskState::Running);
-
-        let claim = self.world.store.claim(id, fence, "w1").await.unwrap();
-        match claim {
-            Claim::Superseded(facts) => {
-                assert!(superseded, "nothing newer has succeeded");
-                assert_eq!(facts.facts[0].kind, FactKind::TaskCancelled);
-            }
-            Claim::NotClaimable => {
-                assert!(!superseded && (!current || is_blocked), "refused without a reason");
-                self.assert_unchanged().await;
-            }
-            Claim::Locked => {
-                assert!(current && !superseded && !is_blocked && has_rival);
-                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
-                assert_eq!((row.run_after, row.published_at), (now + LOCKED_RETRY_DELAY_MS, None));
-            }
-            Claim::Claimed(claimed) => {
-                assert!(current && !superseded && !is_blocked && !has_rival, "{task:?}");
-                let actual = (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
-                assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
-                let row = &Snapshot::read(&self.db).await.tasks[&id.0];
-                assert_eq!(
-                    (row.fence, row.lease_until),
-                    (claimed.fence, Some(now + DEFAULT_LEASE_MS))
-                );
-                self.claims.push(*claimed);
-            }
-        }
-    }
-
-    /// Lets one worker claim all messages at once.
-    async fn deliver_all(&mut self) {
-        let messages = std::mem::take(&mut self.messages);
-        let batch: Vec<_> = messages.iter().map(|m| (m.task, m.fence)).collect();
-        let now = self.world.store.now_ms();
-        let claims = self.world.store.claim_batch(&batch, "w1").await;
-        assert_eq!(claims.len(), batch.len());
-        let after = Snapshot::read(&self.db).await;
-        let claimed_ids: HashSet<_> = claims
-            .iter()
-            .filter_map(|claim| match claim {
-                Ok(Claim::Claimed(claimed)) => Some(claimed.task.0),
-                _ => None,
-            })
-            .collect();
-        for (id, row) in &after.tasks {
-            let began =
-                row.state == TaskState::Running && row.fence != self.snapshot.tasks[id].fence;
-            assert_eq!(began, claimed_ids.contains(id), "claimed by no worker: {row:?}");
-        }
-        for (n, ((id, fence), claim)) in batch.iter().zip(claims).enumerate() {
-            let task = &self.snapshot.tasks[&id.0];
-            let job = &self.snapshot.jobs[&task.job];
-            let current = task.state == TaskState::Queued && task.fence == *fence;
-            let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
-            let alike =
-                |(_, other): &(&Uuid, &Task)| (&other.kind, &other.key) == (&task.kind, &task.key);
-            let mut others = self.snapshot.tasks.iter().filter(alike);
-            // The other task of the key may be in the same batch, and be claimed
-            // first.
-            let has_no_rival = others.clone().all(|(other, row)| {
-                *other == id.0
-                    || (row.state != TaskState::Running
-                        && !batch.iter().any(|(task, _)| task.0 == *other))
-            });
-            let newer = others.any(|(_, other)| {
-                other.state == TaskState::Succeeded && other.created_at > task.created_at
-            });
-            let again = batch[..n].contains(&batch[n]);
-            match claim.unwrap() {
-                Claim::Superseded(_) => assert!(current && newer),
-                Claim::NotClaimable => {
-                    let refused = !current || again || (is_blocked && !newer);
-                    assert!(refused, "refused without a reason: {task:?}");
-                }
-                Claim::Locked => assert!(current && !newer && !is_blocked && !has_no_rival),
-                Claim::Claimed(claimed) => {
-                    assert!(current && !newer && !is_blocked && !again, "{task:?}");
-                    let actual =
-                        (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
-                    assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
-                    let row = &after.tasks[&id.0];
-                    assert_eq!(row.state, TaskState::Running);
-                    assert_eq!(
-                        (row.fence, row.lease_until),
-                        (claimed.fence, Some(now + DEFAULT_LEASE_MS))
-                    );
-                    self.claims.push(*claimed);
-                }
-            }
-        }
-    }
-
-    async fn defer(&mut self, message: u8) {
-        let Some(index) = pick_index(&self.messages, message) else { return };
-        let CommandMessage { task, fence, .. } = self.messages.remove(index);
-        let until = self.world.store.now_ms() + 15_000;
-        let waiting =
-            WaitingFor { reason: WaitReason::RateLimit, until: Some(until), detail: None };
-        self.world.store.defer_task(task, fence, until, waiting).await.unwrap();
+        assert_eq!(actual.len(), expected.len());
     }
 
     async fn reap(&self) {
@@ -372,19 +262,9 @@ impl Harness {
         }
     }
 
-    async fn unpublish(&self) {
-        let before = self.world.store.now_ms() - UNPUBLISH_AFTER_MS;
-        for queue in QUEUES {
-            if !self.messages.iter().any(|message| message.queue == queue) {
-                self.world.store.unpublish_tasks(queue, before).await.unwrap();
-            }
-        }
-    }
-
     async fn restart(&mut self) {
         self.messages.clear();
         self.unmarked.clear();
-        self.exhausted.clear();
         self.world.store.reap_expired_leases(true).await.unwrap();
         for queue in QUEUES {
             self.world.store.unpublish_tasks(queue, i64::MAX).await.unwrap();

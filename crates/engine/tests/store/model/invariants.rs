@@ -9,12 +9,13 @@ use engine::store::{MAX_ATTEMPTS, MAX_LEASE_LOSSES};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
-/// Source of a step; only some may change what has ended.
+/// Source of a step; only some may change what has ended, and only one deletes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepSource {
     System,
     Retry,
     Resolve,
+    Pruner,
 }
 
 /// Checks that counters match the rows and job states match the counters, and that
@@ -101,10 +102,16 @@ fn count_by_state(rows: &[&Task]) -> Counts {
     }
 }
 
-/// Checks that nothing disappears, fences only grow, and what has ended changes
+/// Checks that nothing disappears but by the pruner, fences only grow, and what has ended changes
 /// only by a user's action.
 pub fn check_transition(before: &Snapshot, now: &Snapshot, source: StepSource) {
-    for (id, old) in &before.tasks {
+    let is_kept = |job: &Uuid| {
+        let is_deletable = before.jobs[job].state != JobState::Running;
+        let may_be_missing = source == StepSource::Pruner && is_deletable;
+        assert!(may_be_missing || now.jobs.contains_key(job), "job {job} is missing");
+        now.jobs.contains_key(job)
+    };
+    for (id, old) in before.tasks.iter().filter(|(_, old)| is_kept(&old.job)) {
         let new = &now.tasks[id];
         assert!(new.fence >= old.fence, "the fence of {id} fell");
         assert!(new.attempt_count >= old.attempt_count, "an attempt of {id} is missing");
@@ -113,7 +120,7 @@ pub fn check_transition(before: &Snapshot, now: &Snapshot, source: StepSource) {
         }
         if old.state.is_terminal() && new != old {
             let allowed = match source {
-                StepSource::System => false,
+                StepSource::System | StepSource::Pruner => false,
                 StepSource::Retry => {
                     old.state == TaskState::Failed && new.state == TaskState::Queued
                 }
@@ -128,9 +135,10 @@ pub fn check_transition(before: &Snapshot, now: &Snapshot, source: StepSource) {
             assert_ne!(new.lease_until, old.lease_until);
         }
     }
-    for (id, old) in &before.jobs {
+    for (id, old) in before.jobs.iter().filter(|(id, _)| is_kept(id)) {
         let new = &now.jobs[id];
-        if old.state != JobState::Running && source == StepSource::System {
+        let is_system = matches!(source, StepSource::System | StepSource::Pruner);
+        if old.state != JobState::Running && is_system {
             assert_eq!(new, old, "job {id} had ended");
         }
     }

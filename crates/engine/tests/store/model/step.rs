@@ -4,6 +4,15 @@
 use engine::store::JobControl;
 use proptest::prelude::*;
 
+/// Window of a relay whose messages are claimed one by one.
+pub const WINDOW: usize = 4;
+/// Window that a whole job fits into.
+pub const LARGE_WINDOW: usize = 128;
+/// Numbers of tasks of a large job: more than one statement of the store takes.
+const LARGE_JOB_SIZES: std::ops::Range<u8> = 33..60;
+/// Key of a large job's first task. Large jobs have all their keys in common.
+const FIRST_KEY_OF_LARGE_JOBS: u8 = 100;
+
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A new job with tasks of these keys, which jobs and users share.
@@ -18,8 +27,10 @@ pub enum Step {
         mark: bool,
     },
     Mark,
-    /// The relay publishes and marks, and workers claim all messages.
-    PublishAndClaimAll,
+    /// The relay publishes and marks, and a worker claims all messages at once.
+    PublishAndClaimAll {
+        window: usize,
+    },
     /// A worker receives a message; `again`: it will be delivered once more.
     Deliver {
         message: u8,
@@ -37,16 +48,29 @@ pub enum Step {
         claim: u8,
         ends: Vec<AttemptEnd>,
     },
+    /// Outcomes of all claims, in one batch: `ends`, repeated as often as needed.
+    FinishAll {
+        ends: Vec<AttemptEnd>,
+    },
     /// A worker that has lost its claim reports an outcome.
     FinishStale {
         claim: u8,
         end: AttemptEnd,
     },
     Reap,
+    /// As often in a row, a worker claims everything and is lost, and the reaper takes
+    /// everything back: the fifth loss is a task's last.
+    LoseWorkers {
+        times: u8,
+    },
     /// The reaper finds messages that are in no queue any more.
     Unpublish,
-    /// The broker loses all messages.
+    /// The broker loses all messages, which nobody notices at once.
     LoseMessages,
+    /// The broker loses a queue, which is found at once.
+    LoseQueue {
+        queue: u8,
+    },
     /// The only process is killed and starts again.
     Restart,
     Control {
@@ -66,6 +90,10 @@ pub enum Step {
     },
     Advance {
         ms: i64,
+    },
+    /// The pruner runs after this many more days.
+    Prune {
+        days: i64,
     },
 }
 
@@ -95,6 +123,11 @@ fn end() -> impl Strategy<Value = AttemptEnd> {
     ]
 }
 
+fn publish_and_claim_all() -> impl Strategy<Value = Step> {
+    prop::sample::select(vec![WINDOW, LARGE_WINDOW])
+        .prop_map(|window| Step::PublishAndClaimAll { window })
+}
+
 fn control() -> impl Strategy<Value = JobControl> {
     prop_oneof![Just(JobControl::Cancel), Just(JobControl::Pause), Just(JobControl::Resume)]
 }
@@ -106,6 +139,15 @@ fn accept() -> impl Strategy<Value = Step> {
     )
 }
 
+/// Returns a new job with so many tasks that what concerns all of them takes several
+/// statements.
+fn accept_large() -> impl Strategy<Value = Step> {
+    (0..2_u8, any::<bool>(), LARGE_JOB_SIZES).prop_map(|(user, machines, size)| {
+        let keys = (FIRST_KEY_OF_LARGE_JOBS..).take(usize::from(size)).collect();
+        Step::Accept { user, machines, keys, idempotency: None }
+    })
+}
+
 /// Returns every kind of step with its weight in an average case.
 fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
     let times = prop::sample::select(vec![1, 1_999, 2_000, 20_000, 60_000, 120_001, 600_000]);
@@ -113,7 +155,7 @@ fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
         (1, accept().boxed()),
         (3, any::<bool>().prop_map(|mark| Step::Publish { mark }).boxed()),
         (2, Just(Step::Mark).boxed()),
-        (5, Just(Step::PublishAndClaimAll).boxed()),
+        (5, publish_and_claim_all().boxed()),
         (
             6,
             (any::<u8>(), prop::bool::weighted(0.3))
@@ -128,10 +170,13 @@ fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
                 .prop_map(|(claim, ends)| Step::Finish { claim, ends })
                 .boxed(),
         ),
+        (2, prop::collection::vec(end(), 1..6).prop_map(|ends| Step::FinishAll { ends }).boxed()),
         (1, (any::<u8>(), end()).prop_map(|(claim, end)| Step::FinishStale { claim, end }).boxed()),
         (2, Just(Step::Reap).boxed()),
+        (1, (1..7_u8).prop_map(|times| Step::LoseWorkers { times }).boxed()),
         (1, Just(Step::Unpublish).boxed()),
         (1, Just(Step::LoseMessages).boxed()),
+        (1, any::<u8>().prop_map(|queue| Step::LoseQueue { queue }).boxed()),
         (1, Just(Step::Restart).boxed()),
         (
             6,
@@ -148,14 +193,16 @@ fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
         ),
         (1, (0..2_u8).prop_map(|user| Step::MarkRead { user }).boxed()),
         (4, times.prop_map(|ms| Step::Advance { ms }).boxed()),
+        (1, (0..3_i64).prop_map(|days| Step::Prune { days }).boxed()),
     ]
 }
 
-/// Generates one case: few jobs, and many steps. Each case has its own weights
+/// Generates one case: few jobs, of which some are large, and many steps. Each case has its own weights
 /// (some kinds of steps never occur, others all the time), which finds more than
 /// the same mixture every time: swarm testing, Groce et al. 2012.
 pub fn step_sequence() -> impl Strategy<Value = Vec<Step>> {
-    let new_jobs = prop::collection::vec(accept(), 1..4);
+    let new_job = prop_oneof![4 => accept(), 1 => accept_large()];
+    let new_jobs = prop::collection::vec(new_job, 1..4);
     let factors = prop::sample::select(vec![0_u32, 1, 1, 2, 6]);
     let steps = prop::collection::vec(factors, weighted_steps().len()).prop_flat_map(|factors| {
         let mut kinds: Vec<_> = weighted_steps()
@@ -164,7 +211,7 @@ pub fn step_sequence() -> impl Strategy<Value = Vec<Step>> {
             .map(|((weight, kind), factor)| (weight * factor, kind))
             .filter(|(weight, _)| *weight > 0)
             .collect();
-        kinds.push((5, Just(Step::PublishAndClaimAll).boxed()));
+        kinds.push((5, publish_and_claim_all().boxed()));
         prop::collection::vec(proptest::strategy::Union::new_weighted(kinds), 10..80)
     });
     (new_jobs, steps).prop_map(|(mut steps, more)| {

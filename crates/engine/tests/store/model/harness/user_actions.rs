@@ -1,6 +1,6 @@
 //! Actions of users: new jobs, control, retry, resolve.
 
-use super::{Harness, pick_index};
+use super::{FirstRequest, Harness, pick_index, unpublish};
 use crate::{
     model::snapshot::Task,
     world::{new_job, task},
@@ -9,12 +9,15 @@ use contract::{
     JobId, TaskId, UserId,
     api::{Resolution, RetryRequest},
     command::Ec2Start,
-    fact::FactKind,
+    fact::{Fact, FactKind},
     state::{JobKind, JobState, TaskState},
 };
 use engine::store::{Error, JobControl, NewJob, NewTask};
 use std::collections::HashSet;
 use uuid::Uuid;
+
+/// The store's value.
+pub(super) const IDEMPOTENCY_KEY_LIFETIME_MS: i64 = 24 * 3_600_000;
 
 impl Harness {
     pub(super) async fn accept(
@@ -30,21 +33,24 @@ impl Harness {
         let idempotency = key.map(|key| (format!("key-{key}"), hash.clone()));
         let job = NewJob { kind, idempotency, ..new_job(user, tasks) };
         let accepted = self.world.store.accept(job).await;
-        match key.and_then(|key| self.idempotency_keys.get(&(user, key))) {
+        let at = self.world.store.now_ms();
+        let is_valid = |first: &&FirstRequest| first.at >= at - IDEMPOTENCY_KEY_LIFETIME_MS;
+        match key.and_then(|key| self.idempotency_keys.get(&(user, key)).filter(is_valid)) {
             None => {
                 let accepted = accepted.unwrap();
                 assert_eq!(accepted.facts[0].kind, FactKind::JobAccepted);
                 if let Some(key) = key {
-                    self.idempotency_keys.insert((user, key), (accepted.job.id, hash));
+                    let first = FirstRequest { job: accepted.job.id, hash, at };
+                    self.idempotency_keys.insert((user, key), first);
                 }
             }
-            Some((job, first)) => {
+            Some(first) => {
                 match accepted {
                     Ok(again) => {
-                        assert_eq!((again.job.id, first), (*job, &hash));
+                        assert_eq!((again.job.id, hash), (first.job, first.hash.clone()));
                         assert!(again.facts.is_empty());
                     }
-                    Err(Error::KeyReused) => assert_ne!(*first, hash),
+                    Err(Error::KeyReused) => assert_ne!(first.hash, hash),
                     Err(error) => panic!("{error}"),
                 }
                 self.assert_unchanged().await;
@@ -69,17 +75,60 @@ impl Harness {
             } else if refused {
                 assert!(matches!(result, Err(Error::Conflict(_))), "{result:?}");
             } else {
-                let (job, _) = result.unwrap();
-                let paused = match control {
-                    JobControl::Pause => true,
-                    JobControl::Resume | JobControl::Cancel => false,
-                };
-                assert_eq!(job.paused, paused);
-                assert!(control != JobControl::Cancel || job.cancel_requested);
+                let (after, facts) = result.unwrap();
+                assert_eq!(after.paused, control == JobControl::Pause);
+                assert!(control != JobControl::Cancel || after.cancel_requested);
+                self.assert_controlled(job, control, &facts).await;
             }
         }
         if refused {
             self.assert_unchanged().await;
+        }
+    }
+
+    /// Asserts that the control has changed all tasks of the job that it concerns, and
+    /// no other one, and that its facts say so.
+    async fn assert_controlled(&self, job: JobId, control: JobControl, facts: &[Fact]) {
+        let row = &self.snapshot.jobs[&job.0];
+        let is_repeated = match control {
+            JobControl::Cancel => row.cancel_requested,
+            JobControl::Pause => row.paused,
+            JobControl::Resume => !row.paused,
+        };
+        if is_repeated {
+            assert!(facts.is_empty(), "{facts:?}");
+            return self.assert_unchanged().await;
+        }
+        self.assert_tasks_changed(|_, task| {
+            if task.job != job.0 || task.state != TaskState::Queued {
+                return;
+            }
+            match control {
+                JobControl::Cancel => {
+                    task.state = TaskState::Cancelled;
+                    unpublish(task);
+                }
+                JobControl::Pause | JobControl::Resume if task.published_at.is_some() => {
+                    unpublish(task);
+                }
+                JobControl::Pause | JobControl::Resume => {}
+            }
+        })
+        .await;
+        let count = |state| {
+            let tasks = self.snapshot.tasks.values();
+            tasks.filter(|task| task.job == job.0 && task.state == state).count()
+        };
+        let kinds: Vec<_> = facts.iter().map(|fact| fact.kind).collect();
+        match control {
+            JobControl::Cancel => {
+                let cancelled = u32::try_from(count(TaskState::Queued)).ok();
+                assert_eq!((kinds[0], facts[0].data.count), (FactKind::JobCancelling, cancelled));
+                let ends = count(TaskState::Running) == 0;
+                assert_eq!(kinds[1..], [FactKind::JobFinished][..usize::from(ends)]);
+            }
+            JobControl::Pause => assert_eq!(kinds, [FactKind::JobPaused]),
+            JobControl::Resume => assert_eq!(kinds, [FactKind::JobResumed]),
         }
     }
 
@@ -89,33 +138,44 @@ impl Harness {
         let failed_of_job =
             |(_, task): &(&Uuid, &Task)| task.job == job.0 && task.state == TaskState::Failed;
         let failed: Vec<_> = self.snapshot.tasks.iter().filter(failed_of_job).collect();
-        let (which, count) = match which {
-            0 => (RetryRequest::default(), failed.len()),
-            1 => {
-                let uploads = failed.iter().filter(|(_, task)| task.kind == "product.upload");
-                let which =
-                    RetryRequest { channel: Some("acme".into()), ..RetryRequest::default() };
-                (which, uploads.count())
-            }
+        let all = RetryRequest::default();
+        let which = match which {
+            0 => all,
+            1 => RetryRequest { channel: Some("acme".into()), ..all },
             _ => {
                 let first = failed.first().map(|(id, _)| TaskId(**id));
-                let tasks = first.into_iter().chain(self.ended_claims.first().map(|c| c.task));
-                let tasks: HashSet<_> = tasks.collect();
-                let count = failed.iter().filter(|(id, _)| tasks.contains(&TaskId(**id))).count();
+                let tasks: HashSet<_> =
+                    first.into_iter().chain(self.ended_claims.first().map(|c| c.task)).collect();
                 let tasks = tasks.into_iter().chain([TaskId(Uuid::nil())]).collect();
-                (RetryRequest { tasks: Some(tasks), ..RetryRequest::default() }, count)
+                RetryRequest { tasks: Some(tasks), ..all }
             }
         };
+        let is_selected = |id: Uuid, task: &Task| {
+            let is_named = which.tasks.as_ref().is_none_or(|tasks| tasks.contains(&TaskId(id)));
+            // Only uploads have a channel.
+            is_named && (which.channel.is_none() || task.kind == "product.upload")
+        };
+        let selected = failed.iter().filter(|(id, task)| is_selected(**id, task));
+        let selected: HashSet<_> = selected.map(|(id, _)| **id).collect();
         let cancelling = row.cancel_requested && row.state == JobState::Running;
         let retried = self.world.store.retry_failed_tasks(UserId(row.user), job, &which).await;
-        if cancelling || count == 0 {
+        if cancelling || selected.is_empty() {
             assert!(matches!(retried, Err(Error::Conflict(_))), "{retried:?}");
-            self.assert_unchanged().await;
-        } else {
-            let (job, facts) = retried.unwrap();
-            assert_eq!(facts[0].data.count, u32::try_from(count).ok());
-            assert_eq!((job.state, job.cancel_requested), (JobState::Running, false));
+            return self.assert_unchanged().await;
         }
+        let (job, facts) = retried.unwrap();
+        assert_eq!(facts[0].data.count, u32::try_from(selected.len()).ok());
+        assert_eq!((job.state, job.cancel_requested), (JobState::Running, false));
+        let now = self.world.store.now_ms();
+        self.assert_tasks_changed(|id, task| {
+            if selected.contains(&id) {
+                unpublish(task);
+                task.state = TaskState::Queued;
+                (task.attempt, task.lease_losses) = (0, 0);
+                (task.run_after, task.outcome) = (now, None);
+            }
+        })
+        .await;
     }
 
     pub(super) async fn resolve(&self, task: u8, succeeded: bool) {

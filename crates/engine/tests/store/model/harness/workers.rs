@@ -21,8 +21,8 @@ const WAIT: Duration = Duration::from_secs(5);
 impl Harness {
     /// Whether the worker still has the claim.
     fn owns_lease(&self, claimed: &ClaimedTask) -> bool {
-        let row = &self.snapshot.tasks[&claimed.task.0];
-        row.state == TaskState::Running && row.fence == claimed.fence
+        let row = self.snapshot.tasks.get(&claimed.task.0);
+        row.is_some_and(|row| row.state == TaskState::Running && row.fence == claimed.fence)
     }
 
     pub(super) async fn renew(&self, claim: u8) {
@@ -47,6 +47,12 @@ impl Harness {
             }
             self.ended_claims.push(claimed);
         }
+    }
+
+    /// Reports an outcome of every claim, in one batch.
+    pub(super) async fn finish_all(&mut self, ends: &[AttemptEnd]) {
+        let ends: Vec<_> = ends.iter().copied().cycle().take(self.claims.len()).collect();
+        self.finish(0, &ends).await;
     }
 
     fn assert_ended(&self, claimed: &ClaimedTask, end: AttemptEnd, after: &Snapshot) {

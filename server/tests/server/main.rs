@@ -1,0 +1,30 @@
+//! Tests of the server binary, from outside. Each test starts its own process with its own
+//! ports and data folder, and sets no global of this process, so that all of them are one
+//! binary. As many tests run at once as there are processors, which is what the servers
+//! that some of them start can bear.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod access_control;
+mod admission;
+mod api_tokens;
+mod cluster;
+mod crash_recovery;
+mod exclusive_lease;
+mod failed_csv;
+mod first_account;
+mod form_errors;
+mod headers;
+mod invalid_files;
+mod journal_retention;
+mod list_endpoints;
+mod metrics;
+mod noops;
+mod page_isolation;
+mod secret_redaction;
+mod seed;
+mod sign_in;
+mod slow_clients;
+mod startup_errors;
+mod support;
+mod text_validation;
+mod trusted_proxy;
