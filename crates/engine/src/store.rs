@@ -48,9 +48,7 @@ pub use finish::{AttemptOutcome, FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
-pub use one_time_link::{
-    INVITATION_LIFETIME_MS, LinkPurpose, OneTimeLink, PASSWORD_RESET_LIFETIME_MS,
-};
+pub use one_time_link::{INVITATION_LIFETIME, LinkPurpose, OneTimeLink, PASSWORD_RESET_LIFETIME};
 pub use open_failure::OpenFailure;
 pub use prune::{PrunedRows, Retention};
 pub use publish::{DueTasks, ExhaustedJob, RoundRobin};
@@ -70,7 +68,7 @@ use sql::{
     advisory_lock, commit, execute, execute_and_commit, execute_bulk, placeholder_rows,
     placeholders, power_of_two_chunks, query_all, query_one, retry_on_contention,
 };
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Default length of a lease, in milliseconds. A worker renews it every third of
@@ -402,10 +400,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Sets the length of leases, in milliseconds.
+    /// Sets the length of leases; milliseconds are its resolution.
     #[must_use]
-    pub fn with_lease_ms(self, lease_ms: i64) -> Self {
-        Self { lease_ms, ..self }
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease_ms: crate::clock::whole_millis(lease), ..self }
     }
 
     /// Sets the maximum of what one user may have open.
@@ -419,9 +417,9 @@ impl Store {
         self.open_limits
     }
 
-    /// Returns the length of a lease, in milliseconds.
-    pub fn lease_ms(&self) -> i64 {
-        self.lease_ms
+    /// Returns the length of a lease.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms.unsigned_abs())
     }
 
     /// Whether only one process can use this database.

@@ -6,6 +6,7 @@ use contract::{
     command::Command,
 };
 use engine::{
+    clock::whole_millis,
     limiter::{self, AcquireError, Permit},
     store::{AttemptOutcome, ClaimedTask, NewTask},
 };
@@ -77,7 +78,7 @@ pub enum HandlerOutcome {
 impl HandlerOutcome {
     /// Converts the outcome to the store's type. `now` is in UTC ms.
     pub(crate) fn into_attempt_outcome(self, now: i64) -> AttemptOutcome {
-        let until = |wait: Duration| now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let until = |wait: Duration| now + whole_millis(wait);
         match self {
             Self::Succeeded { outcome, follow_ups } => {
                 AttemptOutcome::Succeeded { outcome, follow_ups }

@@ -38,9 +38,7 @@ impl Upstreams {
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let speed = config.sandbox.sandbox_speed;
         match &config.sandbox.sandbox_url {
-            Some(url) => {
-                Ok(Self { url: url.trim_end_matches('/').into(), speed, own_sandbox: None })
-            }
+            Some(url) => Ok(Self { url: url.expose_secret().into(), speed, own_sandbox: None }),
             None => Self::start(config).await,
         }
     }
@@ -58,7 +56,7 @@ impl Upstreams {
             speed,
             seed: options.sandbox_seed,
             faults: options.sandbox_faults,
-            latency: options.sandbox_latency_s.map(Duration::from_secs_f64),
+            latency: options.sandbox_latency,
         })
         .await?;
         tracing::info!(url = own_sandbox.base_url(), "the sandbox simulates the external services");
@@ -109,12 +107,11 @@ impl Upstreams {
     }
 
     /// Returns the handlers of all commands that call an upstream, for leases of
-    /// `lease_ms`.
+    /// length `lease`.
     ///
     /// # Errors
     /// The HTTP client can't be built.
-    pub fn registry(&self, lease_ms: i64) -> anyhow::Result<Registry> {
-        let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or_default());
+    pub fn registry(&self, lease: Duration) -> anyhow::Result<Registry> {
         let client = connector::build_client(worker::request_timeout(lease))?;
         let mut registry = Registry::default();
         for spec in sandbox::channels() {

@@ -4,7 +4,7 @@ use super::{
     CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, Permit, RateLimiter,
     UpstreamLimits,
 };
-use crate::{metrics, store::Store};
+use crate::{clock::whole_millis, metrics, store::Store};
 use std::{
     collections::HashMap,
     sync::{
@@ -130,7 +130,7 @@ impl Limiters {
             tracing::warn!(upstream = name, %error, "could not start a cooldown");
         }
         let Some(store) = &self.0.store else { return };
-        let until = store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        let until = store.now_ms() + whole_millis(wait);
         if let Err(error) = store.record_cooldown(name, until, reason).await {
             tracing::warn!(upstream = name, %error, "could not persist a cooldown");
         }

@@ -3,20 +3,22 @@
 //! again learns that it was used.
 
 use super::{Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row};
+use crate::clock::whole_millis;
 use contract::{
     UserId,
     api::{Invitation, Role},
     text,
 };
 use sea_orm::{ConnectionTrait, QueryResult};
+use std::time::Duration;
 use uuid::Uuid;
 
-/// How long an invitation can be used, in milliseconds.
-pub const INVITATION_LIFETIME_MS: i64 = 7 * DAY_MS;
-/// How long a password reset can be used, in milliseconds.
-pub const PASSWORD_RESET_LIFETIME_MS: i64 = DAY_MS;
+/// How long an invitation can be used.
+pub const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * DAY_S);
+/// How long a password reset can be used.
+pub const PASSWORD_RESET_LIFETIME: Duration = Duration::from_secs(DAY_S);
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
+const DAY_S: u64 = 24 * 3_600;
 
 /// Purpose of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +83,7 @@ impl Store {
             [email.into()],
         )
         .await?;
-        let lifetime_ms = INVITATION_LIFETIME_MS;
-        self.insert_link(&tx, None, email, role, token_hash, lifetime_ms).await?;
+        self.insert_link(&tx, None, email, role, token_hash, INVITATION_LIFETIME).await?;
         commit(tx).await
     }
 
@@ -122,8 +123,8 @@ impl Store {
         }
         delete_password_resets(&tx, user).await?;
         let email: String = found.try_get("", "email")?;
-        let (role, lifetime_ms) = (row::parsed(&found, "role")?, PASSWORD_RESET_LIFETIME_MS);
-        self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime_ms).await?;
+        let (role, lifetime) = (row::parsed(&found, "role")?, PASSWORD_RESET_LIFETIME);
+        self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime).await?;
         commit(tx).await
     }
 
@@ -134,7 +135,7 @@ impl Store {
         email: &str,
         role: Role,
         token_hash: &str,
-        lifetime_ms: i64,
+        lifetime: Duration,
     ) -> Result<(), Error> {
         let now = self.now_ms();
         execute(
@@ -149,7 +150,7 @@ impl Store {
                 email.into(),
                 role.as_str().into(),
                 now.into(),
-                (now + lifetime_ms).into(),
+                (now + whole_millis(lifetime)).into(),
             ],
         )
         .await

@@ -2,7 +2,10 @@
 
 use crate::world::{START, World};
 use contract::{UserId, api::Role};
-use engine::store::{Error, INVITATION_LIFETIME_MS, LinkPurpose, PASSWORD_RESET_LIFETIME_MS};
+use engine::{
+    clock::whole_millis,
+    store::{Error, INVITATION_LIFETIME, LinkPurpose, PASSWORD_RESET_LIFETIME},
+};
 
 impl World {
     async fn sign_in(&self, user: UserId, token: &str) {
@@ -54,7 +57,7 @@ pub async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one(world:
     assert!(matches!(store.usable_link("first").await, Err(Error::NotFound)));
     store.usable_link("second").await.unwrap();
 
-    world.clock.advance(INVITATION_LIFETIME_MS - 1);
+    world.clock.advance(whole_millis(INVITATION_LIFETIME) - 1);
     store.usable_link("second").await.unwrap();
     world.clock.advance(1);
     assert!(conflict_message(store.usable_link("second").await).contains("too old"));
@@ -163,7 +166,7 @@ pub async fn a_password_reset_ends_sessions_only_when_it_is_redeemed(world: Worl
     assert!(conflict_message(store.redeem_link("second", "newer").await).contains("used already"));
 
     store.add_password_reset(world.user, bob, "third").await.unwrap();
-    world.clock.advance(PASSWORD_RESET_LIFETIME_MS);
+    world.clock.advance(whole_millis(PASSWORD_RESET_LIFETIME));
     assert!(conflict_message(store.redeem_link("third", "newer").await).contains("too old"));
 }
 

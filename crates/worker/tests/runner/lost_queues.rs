@@ -17,6 +17,7 @@ use engine::{
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -102,8 +103,12 @@ impl Broker for SilentFirstConsumerBroker {
 #[tokio::test]
 async fn a_consumer_forgotten_by_its_broker_is_restarted() {
     let broker = Arc::new(SilentFirstConsumerBroker::default());
-    let world =
-        World::new(WorldOptions { broker, lease_ms: 2_000, ..WorldOptions::default() }).await;
+    let world = World::new(WorldOptions {
+        broker,
+        lease: Duration::from_secs(2),
+        ..WorldOptions::default()
+    })
+    .await;
     let _worker = world.spawn_worker("w", &no_hook());
     let job = world.upload_skus(&["acme"], &["A", "B"]).await;
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);

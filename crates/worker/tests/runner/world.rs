@@ -80,9 +80,8 @@ pub struct WorldOptions {
     /// Factor that divides back-offs.
     pub backoff_divisor: f64,
     pub broker: Arc<dyn Broker>,
-    /// Duration of a lease in milliseconds. A handler may take five sixths of it, and it is
-    /// renewed every third.
-    pub lease_ms: i64,
+    /// Length of a lease. A handler may take five sixths of it, and it is renewed every third.
+    pub lease: Duration,
 }
 
 impl Default for WorldOptions {
@@ -91,7 +90,7 @@ impl Default for WorldOptions {
             clock: Arc::new(clock::SystemClock),
             backoff_divisor: SPEED,
             broker: Arc::new(broker::embedded::EmbeddedBroker::default()),
-            lease_ms: DEFAULT_LEASE_MS,
+            lease: Duration::from_millis(DEFAULT_LEASE_MS.unsigned_abs()),
         }
     }
 }
@@ -142,9 +141,8 @@ impl World {
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-        let WorldOptions { clock, backoff_divisor, broker, lease_ms } = options;
-        let store =
-            Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease_ms(lease_ms);
+        let WorldOptions { clock, backoff_divisor, broker, lease } = options;
+        let store = Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease(lease);
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
         let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
         let relay_waker = RelayWaker::default();
