@@ -13,6 +13,7 @@ mod actor;
 mod backlog;
 mod claim;
 mod clock;
+mod conflict;
 mod connect;
 mod control;
 mod cooldown;
@@ -42,6 +43,7 @@ pub use accept::{AcceptedJob, NewJob, NewTask, OpenLimits};
 pub use actor::{Actor, Credential};
 pub use backlog::{Backlog, QueueBacklog};
 pub use claim::{Claim, ClaimedTask};
+pub use conflict::Conflict;
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
 pub use finish::{AttemptOutcome, FinishAttempt, FinishResult};
@@ -121,9 +123,9 @@ pub enum Error {
     /// disabled. Nothing was changed.
     #[error("the user is no longer signed in")]
     SignedOut,
-    /// The current state does not allow the change; the text is written for people.
-    #[error("{0}")]
-    Conflict(String),
+    /// The current state does not allow the change.
+    #[error("the current state does not allow the change: {0:?}")]
+    Conflict(Conflict),
     /// The same idempotency key was sent before with another body.
     #[error("this idempotency key was used for a different request")]
     KeyReused,
@@ -273,7 +275,8 @@ impl Error {
                 "You were signed out meanwhile. Sign in, and do it again: nothing was changed."
                     .into()
             }
-            Self::Conflict(_) | Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
+            Self::Conflict(reason) => reason.public_message(),
+            Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
             _ if self.is_disk_full() => {
                 "The database has no room left on its disk. Nothing was changed; try again when an \
                  operator has made some."

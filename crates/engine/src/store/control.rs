@@ -1,7 +1,7 @@
 //! Actions of a user on a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Actor, Error, Store, commit, execute, execute_bulk, job_queues,
+    Actor, Conflict, Error, Store, commit, execute, execute_bulk, job_queues,
     journal::{self, FactDraft},
     placeholders, power_of_two_chunks, query_one, retry_on_contention, row,
     transition::save_job,
@@ -57,10 +57,10 @@ impl Store {
         let mut job = self.lock_own_job(&tx, actor.user, job).await?;
         let was_paused = job.paused;
         if job.state != JobState::Running {
-            return Err(Error::Conflict("This job has ended already.".into()));
+            return Err(Error::Conflict(Conflict::JobEnded));
         }
         if job.cancel_requested && control != JobControl::Cancel {
-            return Err(Error::Conflict("This job is being cancelled.".into()));
+            return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         let draft = match control {
             JobControl::Cancel if job.cancel_requested => None,
@@ -136,12 +136,12 @@ impl Store {
         let now = self.now_ms();
         let mut job = self.lock_own_job(&tx, actor.user, job).await?;
         if job.cancel_requested && job.state == JobState::Running {
-            return Err(Error::Conflict("This job is being cancelled.".into()));
+            return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         let count = u32::try_from(requeue_failed_tasks(&tx, job.id, which, now).await?);
         let count = count.unwrap_or(u32::MAX);
         if count == 0 {
-            return Err(Error::Conflict("Nothing to retry: none of these failed.".into()));
+            return Err(Error::Conflict(Conflict::NothingFailed));
         }
         self.check_open_limits_for_reopened(&tx, actor.user, &job, count).await?;
         job.counts.failed -= count;
@@ -191,13 +191,13 @@ impl Store {
             .await?
             .ok_or(Error::NotFound)?;
         if row::parsed::<TaskState>(&found, "state")? != TaskState::NeedsReview {
-            return Err(Error::Conflict("This item does not wait for a decision.".into()));
+            return Err(Error::Conflict(Conflict::NoReviewNeeded));
         }
         let mut job =
             self.lock_own_job(&tx, actor.user, JobId(found.try_get("", "job_id")?)).await?;
         if resolution == Resolution::Retry && job.cancel_requested && job.state == JobState::Running
         {
-            return Err(Error::Conflict("This job is being cancelled.".into()));
+            return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         job.counts.needs_review -= 1;
         let (state, outcome, kind) = match resolution {

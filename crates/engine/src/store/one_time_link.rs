@@ -2,7 +2,9 @@
 //! Tokens are stored as hashes. A used link remains, so that a person who opens it
 //! again learns that it was used.
 
-use super::{Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row};
+use super::{
+    Actor, Conflict, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row,
+};
 use crate::clock::whole_millis;
 use contract::{
     UserId,
@@ -71,10 +73,8 @@ impl Store {
             .await?
             .is_some()
         {
-            return Err(Error::Conflict(format!(
-                "{email} has an account already. To help someone who can't sign in, reset the \
-                 password."
-            )));
+            let email = email.to_owned();
+            return Err(Error::Conflict(Conflict::InvitedAddressHasAccount { email }));
         }
         execute(
             &tx,
@@ -119,7 +119,7 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         if row::flag(&found, "disabled")? {
-            return Err(Error::Conflict("This account is disabled. Enable it first.".into()));
+            return Err(Error::Conflict(Conflict::AccountDisabled));
         }
         delete_password_resets(&tx, user).await?;
         let email: String = found.try_get("", "email")?;
@@ -205,9 +205,7 @@ impl Store {
         )
         .await?;
         if deleted == 0 {
-            return Err(Error::Conflict(
-                "This invitation was used or revoked meanwhile. Look at the accounts.".into(),
-            ));
+            return Err(Error::Conflict(Conflict::InvitationGone));
         }
         commit(tx).await
     }
@@ -274,10 +272,8 @@ impl Store {
         };
         if changed == 0 {
             return Err(Error::Conflict(match link.purpose {
-                LinkPurpose::Invitation => {
-                    format!("{} has an account already. Sign in with it.", link.email)
-                }
-                LinkPurpose::PasswordReset => "This account is disabled. Ask an admin.".into(),
+                LinkPurpose::Invitation => Conflict::AccountExists { email: link.email },
+                LinkPurpose::PasswordReset => Conflict::OwnAccountDisabled,
             }));
         }
         execute(
@@ -307,17 +303,11 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         if found.try_get::<Option<i64>>("", "used_at")?.is_some() {
-            return Err(Error::Conflict(
-                "This link was used already. Sign in with the password that was chosen then, or \
-                 ask an admin for a new link."
-                    .into(),
-            ));
+            return Err(Error::Conflict(Conflict::LinkUsed));
         }
         let expires_at: i64 = found.try_get("", "expires_at")?;
         if expires_at <= self.now_ms() {
-            return Err(Error::Conflict(
-                "This link is too old. Ask an admin for a new one.".into(),
-            ));
+            return Err(Error::Conflict(Conflict::LinkExpired));
         }
         let user = found.try_get::<Option<Uuid>>("", "user_id")?.map(UserId);
         let purpose =

@@ -1,12 +1,12 @@
 //! Texts that are too long or contain control characters, and errors that are our
 //! own and not the database's.
 
-use crate::world::{World, new_job, new_upload_job, outcome, task};
+use crate::world::{World, new_job, new_upload_job, task};
 use contract::{
     api::{GridFilter, Outcome, RetryRequest, Role, WaitReason, WaitingFor},
     state::TaskState,
 };
-use engine::store::{AttemptOutcome, Error, GridQuery, JobQuery};
+use engine::store::{AttemptOutcome, Conflict, Error, GridQuery, JobQuery};
 
 pub async fn texts_that_cannot_be_stored_are_refused_whole(world: World) {
     let (store, user) = (&world.store, world.user);
@@ -109,7 +109,7 @@ pub async fn defects_are_distinguished_from_database_errors(world: World) {
     world.execute("UPDATE jobs SET channels = 'nonsense'").await;
     let unreadable = store.jobs(user, None, 1).await.unwrap_err();
     assert!(unreadable.is_defect(), "{unreadable:?}");
-    for not_ours in [Error::NotFound, Error::KeyReused, Error::Conflict(outcome("no").message)] {
+    for not_ours in [Error::NotFound, Error::KeyReused, Error::Conflict(Conflict::JobEnded)] {
         assert!(!not_ours.is_defect(), "{not_ours:?}");
     }
 }
