@@ -3,9 +3,11 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`backends`] | store, broker and rate limiter, chosen by their URLs |
+//! | [`channels`] | configuration of the sales channels |
 //! | [`upstreams`] | channels and machines, and the commands that call them |
 
 mod backends;
+mod channels;
 mod upstreams;
 
 use crate::{
@@ -163,7 +165,7 @@ impl Runtime {
             Arc::clone(&backends.broker),
             relay_waker.clone(),
             backends.limiters.clone(),
-            upstreams.channels(),
+            upstreams.channels().to_vec(),
         )
         .with_machines(upstreams.machines(&backends.limiters)?);
         session::create_configured_admin(&backends.store, config).await?;

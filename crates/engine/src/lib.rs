@@ -5,6 +5,7 @@
 //! | [`engine`] | use cases: launch, control and resolve jobs |
 //! | [`store`] | the database, the source of truth: tasks, jobs, journal, users |
 //! | [`broker`] | command queues for workers, and events for hubs |
+//! | [`channel`] | configuration of the sales channels |
 //! | [`limiter`] | rate limits and concurrency slots of upstreams |
 //! | [`election`] | leader leases: which process relays, reaps and prunes |
 //! | [`relay`] | publishes due tasks from the task table |
@@ -16,6 +17,7 @@
 #![warn(missing_docs)]
 
 pub mod broker;
+pub mod channel;
 pub mod clock;
 pub mod election;
 pub mod engine;

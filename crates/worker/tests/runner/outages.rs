@@ -198,7 +198,7 @@ async fn an_unreadable_message_that_cannot_be_saved_is_not_acknowledged() {
     let (broker, world) = new_world(true).await;
     world.fail_writes("INSERT ON rejected_messages").await;
     let _worker = world.spawn_worker("w", &no_hook());
-    let consumers = sandbox::channels().len();
+    let consumers = sandbox::SAMPLE_CHANNELS.len();
     wait_until("the messages taken", async || broker.delivered_count() >= consumers).await;
     tokio::time::sleep(LONGER_THAN_FIRST_BACKOFF).await;
     assert_eq!(broker.lost_count(), 0);
@@ -215,7 +215,7 @@ async fn a_worker_stopping_during_an_outage_leaves_its_deliveries_unacknowledged
     let claims = "UPDATE OF state ON tasks WHEN NEW.state = 'running'";
     let messages = "INSERT ON rejected_messages";
     for (sends_unreadable_first, write, delivery_count) in
-        [(false, claims, CONCURRENCY), (true, messages, sandbox::channels().len())]
+        [(false, claims, CONCURRENCY), (true, messages, sandbox::SAMPLE_CHANNELS.len())]
     {
         let (broker, world) = new_world(sends_unreadable_first).await;
         world.fail_writes(write).await;

@@ -82,7 +82,7 @@ async fn an_unreadable_message_is_saved_and_other_tasks_finish() {
     let _worker = world.spawn_worker("w", &no_hook());
     let job = world.upload_skus(&["acme"], &["A", "B"]).await;
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    let consumers = sandbox::channels().len();
+    let consumers = sandbox::SAMPLE_CHANNELS.len();
     let acknowledged = || broker.acknowledged.load(Ordering::SeqCst);
     wait_until("the acknowledgements", async || acknowledged() == consumers).await;
     let rejected_rows =

@@ -10,16 +10,17 @@ use contract::{
 use engine::{
     Engine,
     broker::{self, Broker},
+    channel::ChannelConfig,
     clock,
     election::LeaderLease,
-    engine::{ChannelConfig, Upload},
+    engine::Upload,
     limiter::{Limiters, UpstreamLimits, embedded::EmbeddedLimiter},
     reaper,
     relay::{self, RelayWaker},
     store::{ClaimedTask, DEFAULT_LEASE_MS, Store},
 };
 use futures_util::future::BoxFuture;
-use sandbox::{Effect, Sandbox};
+use sandbox::{ChannelProfile, Effect, SAMPLE_CHANNELS, Sandbox};
 use sea_orm::{ConnectionTrait, Database, QueryResult, Statement};
 use std::{
     sync::{Arc, Mutex},
@@ -138,6 +139,7 @@ impl World {
             seed: 1,
             faults: false,
             latency: None,
+            channels: SAMPLE_CHANNELS.to_vec(),
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
@@ -146,15 +148,19 @@ impl World {
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
         let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
         let relay_waker = RelayWaker::default();
-        let channel = |spec: &sandbox::ChannelProfile| ChannelConfig {
-            id: spec.id.into(),
-            name: spec.name.into(),
-            rate: spec.rate.per_second * WORKER_RATE_FACTOR,
-            concurrency: CONCURRENCY,
-            latency_ms: 0,
+        let channel = |profile: &ChannelProfile| ChannelConfig {
+            id: profile.id.into(),
+            name: profile.name.into(),
+            base_url: sandbox.channel_url(profile.id),
+            limits: UpstreamLimits {
+                rate: profile.rate.per_second * WORKER_RATE_FACTOR,
+                concurrency: CONCURRENCY,
+            },
+            latency: Duration::ZERO,
+            supports_idempotency_keys: profile.idempotency_keys,
             is_sandbox: true,
         };
-        let channels = sandbox::channels().iter().map(channel).collect();
+        let channels = SAMPLE_CHANNELS.iter().map(channel).collect();
         let engine = Engine::new(
             store.clone(),
             Arc::clone(&broker),
@@ -201,20 +207,12 @@ impl World {
 
     fn registry(&self, before_upload: &BeforeUploadHook) -> Registry {
         let client = connector::build_client(Duration::from_secs(30)).unwrap();
-        sandbox::channels().iter().fold(Registry::default(), |registry, spec| {
-            let limits = UpstreamLimits {
-                rate: spec.rate.per_second * WORKER_RATE_FACTOR,
-                concurrency: CONCURRENCY,
-            };
-            let channel = ChannelClient {
-                name: spec.name.into(),
-                base_url: format!("{}/channels/{}", self.sandbox.base_url(), spec.id),
-                supports_idempotency_keys: spec.idempotency_keys,
-                http_client: client.clone(),
-            };
+        self.engine.channels().iter().fold(Registry::default(), |registry, config| {
+            let channel = ChannelClient::new(config, client.clone());
             let upload = product_upload::ProductUploadHandler { channel };
             let handler = HookedHandler { before_upload: Arc::clone(before_upload), upload };
-            registry.register::<ProductUpload>(Some(spec.id), spec.id, limits, handler)
+            let (id, limits) = (config.id.as_str(), config.limits.clone());
+            registry.register::<ProductUpload>(Some(id), id, limits, handler)
         })
     }
 
