@@ -101,7 +101,11 @@ fn is_unanswered(code: &str) -> bool {
 mod tests {
     use super::*;
     use crate::api::{RecordedRequest, ledger::RecordedEffect};
-    use contract::{JobId, TaskId, api::Outcome};
+    use contract::{
+        JobId, TaskId,
+        api::Outcome,
+        command::{Command, ProductUpload},
+    };
     use uuid::Uuid;
 
     fn task(channel: &str, sku: &str, state: TaskState, code: &str) -> Task {
@@ -109,7 +113,7 @@ mod tests {
         Task {
             id: TaskId(Uuid::nil()),
             job: JobId(Uuid::nil()),
-            kind: "product.upload".into(),
+            kind: ProductUpload::KIND.into(),
             key: format!("{channel}/{sku}"),
             row: 0,
             title: "Lamp".into(),

@@ -4,6 +4,7 @@ pub mod channel;
 pub mod ec2;
 
 use crate::handler::{HandlerOutcome, new_outcome};
+use contract::api::CooldownReason;
 use std::time::{Duration, SystemTime};
 
 /// Cooldown of an upstream that answers 429 without a wait that can be read.
@@ -53,15 +54,16 @@ pub(crate) fn outcome_for_status(
     reason: &str,
 ) -> HandlerOutcome {
     let code = format!("http_{status}");
-    let wait = match status {
-        429 => Some(parse_retry_after(headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN)),
-        503 => parse_retry_after(headers, SystemTime::now()),
+    let retry_after = || parse_retry_after(headers, SystemTime::now());
+    let cooldown = match status {
+        429 => Some((CooldownReason::TooManyRequests, retry_after().unwrap_or(DEFAULT_COOLDOWN))),
+        503 => retry_after().map(|wait| (CooldownReason::ServiceUnavailable, wait)),
         _ => None,
     };
-    match (status, wait) {
-        (_, Some(wait)) => {
+    match (status, cooldown) {
+        (_, Some((reason, wait))) => {
             let message = format!("{service} is busy and asked us to wait ({status}).");
-            HandlerOutcome::Cooldown { outcome: new_outcome(code, message), wait }
+            HandlerOutcome::Cooldown { outcome: new_outcome(code, message), reason, wait }
         }
         (408 | 409 | 425 | 500.., None) => {
             let message = format!("{service} answered {status}.");
@@ -206,7 +208,8 @@ mod tests {
             (503, no_headers, None),
         ] {
             match (outcome_for_status("Acme", status, &headers, ""), expected) {
-                (HandlerOutcome::Cooldown { wait, .. }, Some(seconds)) => {
+                (HandlerOutcome::Cooldown { reason, wait, .. }, Some(seconds)) => {
+                    assert_eq!(reason.as_str(), format!("http_{status}"));
                     assert_eq!(wait, Duration::from_secs(seconds), "{status} {headers:?}");
                 }
                 (HandlerOutcome::Retry { outcome, outcome_unknown: false }, None) => {

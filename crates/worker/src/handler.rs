@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use contract::{
-    api::{Outcome, WaitReason, WaitingFor},
+    api::{CooldownReason, Outcome, WaitReason, WaitingFor},
     command::Command,
 };
 use engine::{
@@ -47,6 +47,8 @@ pub enum HandlerOutcome {
     Cooldown {
         /// Shown to people.
         outcome: Outcome,
+        /// How the service asked for it.
+        reason: CooldownReason,
         /// Duration of the cooldown.
         wait: Duration,
     },
@@ -88,7 +90,7 @@ impl HandlerOutcome {
                 AttemptOutcome::Retry { outcome, outcome_unknown }
             }
             Self::NeedsReview(outcome) => AttemptOutcome::NeedsReview { outcome },
-            Self::Cooldown { outcome, wait } => AttemptOutcome::Wait {
+            Self::Cooldown { outcome, wait, .. } => AttemptOutcome::Wait {
                 waiting_for: WaitingFor {
                     reason: WaitReason::Cooldown,
                     until: Some(until(wait)),

@@ -170,7 +170,7 @@ impl Engine {
             let mut channel = channel_status(spec, &state, demand.get(&spec.id), now);
             if channel.cooldown_until.is_some() {
                 let cooldown = self.store.last_cooldown(&spec.id).await?;
-                channel.cooldown_reason = cooldown.and_then(|cooldown| cooldown.cause);
+                channel.cooldown_reason = cooldown.map(|cooldown| cooldown.reason);
             }
             channels.push(channel);
         }

@@ -1,7 +1,7 @@
 //! The database's clock is set forward by a day, and back.
 
 use crate::world::{QUEUE, World, new_job, new_upload_job, outcome, task};
-use contract::{UserId, state::JobState};
+use contract::{UserId, api::CooldownReason, state::JobState};
 use engine::store::{AttemptOutcome, Claim, DEFAULT_LEASE_MS, RoundRobin, Store};
 use std::time::Duration;
 
@@ -25,7 +25,11 @@ pub async fn delays_survive_a_clock_that_was_set_back(world: World) {
     let published =
         world.store.due_tasks(QUEUE, 1, &RoundRobin::default()).await.unwrap().tasks.remove(0);
     world.store.mark_published(&[(published.task, published.fence)], &[], None).await.unwrap();
-    world.store.record_cooldown("acme", world.store.now_ms() + 60_000, "http_503").await.unwrap();
+    world
+        .store
+        .record_cooldown("acme", world.store.now_ms() + 60_000, CooldownReason::ServiceUnavailable)
+        .await
+        .unwrap();
     assert!(world.store.acquire_leader_lease("relay", "gone", LEADER_TERM).await.unwrap());
 
     world.clock.advance(-DAY_MS);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::handler::{HandlerOutcome, new_outcome};
 use contract::{
-    api::Instance,
+    api::{CooldownReason, Instance},
     text::{MACHINE_ID, MACHINE_NAME, MACHINE_PROPERTY},
 };
 use serde::Deserialize;
@@ -179,7 +179,7 @@ impl Ec2Client {
             "RequestLimitExceeded" | "Throttling" => {
                 let wait =
                     parse_retry_after(&headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN);
-                HandlerOutcome::Cooldown { outcome, wait }
+                HandlerOutcome::Cooldown { outcome, reason: CooldownReason::Throttled, wait }
             }
             "InsufficientInstanceCapacity" => {
                 HandlerOutcome::Retry { outcome, outcome_unknown: false }

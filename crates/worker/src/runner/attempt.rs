@@ -40,10 +40,10 @@ impl DeliveryProcessor {
         };
         drop(permit);
         metrics::observe_attempt(&claimed.kind, &handler_outcome, start.elapsed());
-        if let (HandlerOutcome::Cooldown { wait, outcome }, Some(upstream)) =
+        if let (HandlerOutcome::Cooldown { reason, wait, .. }, Some(upstream)) =
             (&handler_outcome, &self.upstream)
         {
-            shared.limiters.start_cooldown(upstream, *wait, &outcome.code).await;
+            shared.limiters.start_cooldown(upstream, *wait, *reason).await;
         }
         let finish_attempt = FinishAttempt {
             task: claimed.task,

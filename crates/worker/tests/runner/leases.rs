@@ -2,6 +2,7 @@
 
 use crate::world::{BeforeUploadHook, EventLog, World, WorldOptions, attempt_codes, wait_until};
 use contract::{
+    api::CooldownReason,
     fact::FactKind,
     state::{JobState, TaskState},
 };
@@ -157,7 +158,11 @@ async fn no_request_starts_that_the_handler_timeout_would_cut_off() {
                     // The rate permit becomes invalid; the next one comes when the
                     // handler timeout would cut off a call of 0.2 s.
                     limiters
-                        .start_cooldown("corner", Duration::from_millis(3_200), "http_429")
+                        .start_cooldown(
+                            "corner",
+                            Duration::from_millis(3_200),
+                            CooldownReason::TooManyRequests,
+                        )
                         .await;
                 }
             })

@@ -4,7 +4,7 @@
 use crate::world::{World, WorldOptions, no_hook, wait_until};
 use async_trait::async_trait;
 use contract::{
-    api::WaitReason,
+    api::{CooldownReason, WaitReason},
     envelope::Dispatch,
     state::{JobState, TaskState},
 };
@@ -174,7 +174,10 @@ async fn claims_that_fail_temporarily_lose_no_delivery_and_no_prefetch_slot() {
 async fn a_task_that_cannot_be_deferred_keeps_its_delivery() {
     let (broker, world) = new_world(false).await;
     // During the long cooldown each task is deferred, which fails.
-    world.limiters.start_cooldown("corner", Duration::from_secs(60), "http_429").await;
+    world
+        .limiters
+        .start_cooldown("corner", Duration::from_secs(60), CooldownReason::TooManyRequests)
+        .await;
     world.fail_writes("UPDATE OF run_after ON tasks").await;
     let _worker = world.spawn_worker("w", &no_hook());
     let job = upload_numbered_skus(&world, 2).await;

@@ -41,8 +41,8 @@ impl MachineSource for Ec2MachineSource {
         })?;
         match self.ec2.describe_instances(&[]).await {
             Ok(machines) => Ok(machines),
-            Err(HandlerOutcome::Cooldown { wait, outcome }) => {
-                self.limiters.start_cooldown(&self.upstream, wait, &outcome.code).await;
+            Err(HandlerOutcome::Cooldown { reason, wait, .. }) => {
+                self.limiters.start_cooldown(&self.upstream, wait, reason).await;
                 Err(Error::Busy)
             }
             Err(HandlerOutcome::Failed(outcome)) => Err(Error::Rejected(outcome.message)),
