@@ -1,7 +1,8 @@
 //! Texts for states, facts, numbers and times, shared by server and browser.
 
 use contract::{
-    api::{Channel, GridFilter, Job, Role, Task, WaitReason},
+    api::{Channel, CooldownReason, GridFilter, Job, Role, Task, WaitReason},
+    command::{AlarmCreate, Command, Ec2Start, ProductUpload},
     fact::{Fact, FactKind},
     state::{JobKind, JobState, TaskState},
 };
@@ -91,9 +92,9 @@ pub const fn filter_name(filter: GridFilter) -> &'static str {
 /// Returns the name of a kind of task.
 pub fn task_kind(kind: &str) -> String {
     match kind {
-        "product.upload" => "upload".into(),
-        "ec2.start" => "start".into(),
-        "alarm.create" => "alarm".into(),
+        ProductUpload::KIND => "upload".into(),
+        Ec2Start::KIND => "start".into(),
+        AlarmCreate::KIND => "alarm".into(),
         other => other.into(),
     }
 }
@@ -200,7 +201,11 @@ pub fn channel_rate(channel: &Channel, now: i64) -> String {
 /// Returns until when a channel is in cooldown, and the status that caused it.
 pub fn channel_cooldown(channel: &Channel) -> Option<String> {
     let until = time_of_day(channel.cooldown_until?);
-    let by = channel.cooldown_reason.as_deref().map(|by| by.strip_prefix("http_").unwrap_or(by));
+    let by = channel.cooldown_reason.map(|reason| match reason {
+        CooldownReason::TooManyRequests => "429",
+        CooldownReason::ServiceUnavailable => "503",
+        CooldownReason::Throttled => "throttled",
+    });
     let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
     Some(format!("Paused by {} until {until}{by}", channel.name))
 }
@@ -315,7 +320,7 @@ mod tests {
             rate: 1.6,
             current_rate: 1.5,
             cooldown_until: Some(1_795_487_628_000),
-            cooldown_reason: Some("http_503".into()),
+            cooldown_reason: Some(contract::api::CooldownReason::ServiceUnavailable),
             in_flight: 0,
             waiting: 0,
             sandbox: true,

@@ -1,11 +1,19 @@
 //! Command-line flags; each has an environment variable.
 
+mod backend_url;
+
+pub use backend_url::{BrokerUrl, DatabaseUrl, LimiterUrl, SandboxUrl};
+
 use crate::redact::Secret;
-use clap::{Parser, Subcommand};
+use backend_url::SecretParser;
+use clap::{
+    Parser, Subcommand,
+    builder::{RangedU64ValueParser, TypedValueParser},
+};
 use engine::store::{DEFAULT_OPEN_LIMITS, OpenLimits, Retention};
 use ingress::client_address::parse_network;
 use ipnet::IpNet;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// Launch long-running work from the browser, get on with your day, and see
 /// what happened to every item.
@@ -22,19 +30,22 @@ pub struct Config {
     pub data: PathBuf,
     /// `sqlite://path` or `postgres://user:password@host:port/name`. Default: a
     /// SQLite file in the data folder.
-    #[arg(long, env = "MEANWHILE_DATABASE", hide_env_values = true)]
-    pub database: Option<Secret>,
+    #[arg(long, env = "MEANWHILE_DATABASE", hide_env_values = true,
+          value_parser = SecretParser::<DatabaseUrl>::default())]
+    pub database: Option<DatabaseUrl>,
     /// Message broker: `embedded:` or `amqp://user:password@host:port/vhost`.
-    #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:", hide_env_values = true)]
-    pub broker: Secret,
+    #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:", hide_env_values = true,
+          value_parser = SecretParser::<BrokerUrl>::default())]
+    pub broker: BrokerUrl,
     /// Rate limiter: `embedded:` or `redis://user:password@host:port/database`.
-    #[arg(long, env = "MEANWHILE_LIMITER", default_value = "embedded:", hide_env_values = true)]
-    pub limiter: Secret,
+    #[arg(long, env = "MEANWHILE_LIMITER", default_value = "embedded:", hide_env_values = true,
+          value_parser = SecretParser::<LimiterUrl>::default())]
+    pub limiter: LimiterUrl,
     /// Time after which the task of a worker that no longer renews its lease is
     /// taken back, in seconds. A call may take half of it.
-    #[arg(long, env = "MEANWHILE_LEASE_S", default_value_t = 60,
-          value_parser = clap::value_parser!(u32).range(3..=3600))]
-    pub lease_s: u32,
+    #[arg(long = "lease-s", value_name = "SECONDS", env = "MEANWHILE_LEASE_S", default_value = "60",
+          value_parser = seconds(3..=3600))]
+    pub lease: Duration,
     /// URL at which browsers reach the server; repeatable. Requests with another
     /// Origin or Host are rejected.
     #[arg(long, env = "MEANWHILE_PUBLIC_URL", value_delimiter = ',')]
@@ -50,14 +61,14 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Time for which a request body may stall before it is answered with 408,
     /// in seconds.
-    #[arg(long, env = "MEANWHILE_REQUEST_BODY_TIMEOUT_S", default_value_t = 20,
-          value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub request_body_timeout_s: u32,
+    #[arg(long = "request-body-timeout-s", value_name = "SECONDS", default_value = "20",
+          env = "MEANWHILE_REQUEST_BODY_TIMEOUT_S", value_parser = seconds(1..=600))]
+    pub request_body_timeout: Duration,
     /// Time for which a client may read nothing of a response or a WebSocket
     /// before its connection is closed, in seconds.
-    #[arg(long, env = "MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", default_value_t = 20,
-          value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub response_write_timeout_s: u32,
+    #[arg(long = "response-write-timeout-s", value_name = "SECONDS", default_value = "20",
+          env = "MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", value_parser = seconds(1..=600))]
+    pub response_write_timeout: Duration,
     #[command(flatten)]
     pub open_limits: OpenLimitOptions,
     #[command(flatten)]
@@ -134,13 +145,15 @@ pub enum ProcessRole {
 pub struct SandboxOptions {
     /// URL of a running sandbox that several processes share, such as
     /// http://127.0.0.1:9000. Without it, the process starts its own.
-    #[arg(long, env = "MEANWHILE_SANDBOX_URL", hide_env_values = true)]
-    pub sandbox_url: Option<Secret>,
+    #[arg(long, env = "MEANWHILE_SANDBOX_URL", hide_env_values = true,
+          value_parser = SecretParser::<SandboxUrl>::default())]
+    pub sandbox_url: Option<SandboxUrl>,
     /// Address on which the sandbox listens.
     #[arg(long, env = "MEANWHILE_SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
     pub sandbox_listen: SocketAddr,
     /// Factor that divides latencies and multiplies rate limits.
-    #[arg(long, env = "MEANWHILE_SANDBOX_SPEED", default_value_t = 1.0)]
+    #[arg(long, env = "MEANWHILE_SANDBOX_SPEED", default_value_t = 1.0,
+          value_parser = parse_speed)]
     pub sandbox_speed: f64,
     /// Seed of the random latencies and faults.
     #[arg(long, env = "MEANWHILE_SANDBOX_SEED", default_value_t = 1)]
@@ -151,15 +164,41 @@ pub struct SandboxOptions {
     pub sandbox_faults: bool,
     /// Latency of a product upload at speed 1, in seconds. Default: each
     /// channel's own latency.
-    #[arg(long, env = "MEANWHILE_SANDBOX_LATENCY_S", value_parser = parse_seconds)]
-    pub sandbox_latency_s: Option<f64>,
+    #[arg(long = "sandbox-latency-s", value_name = "SECONDS", env = "MEANWHILE_SANDBOX_LATENCY_S",
+          value_parser = parse_fractional_seconds)]
+    pub sandbox_latency: Option<Duration>,
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
-    if (0.0..=3600.0).contains(&seconds) {
-        Ok(seconds)
-    } else {
-        Err("must be between 0 and 3600 seconds".to_owned())
+impl Config {
+    /// Returns the URL of the database: the configured one, or that of the SQLite file
+    /// in the data folder.
+    ///
+    /// # Errors
+    /// The data folder is relative, and the current folder is unknown.
+    pub fn database_url(&self) -> io::Result<DatabaseUrl> {
+        match &self.database {
+            Some(url) => Ok(url.clone()),
+            None => DatabaseUrl::in_data_folder(&self.data),
+        }
+    }
+}
+
+/// Returns the parser of a whole number of seconds.
+fn seconds(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = Duration> {
+    RangedU64ValueParser::<u64>::new().range(range).map(Duration::from_secs)
+}
+
+fn parse_fractional_seconds(text: &str) -> Result<Duration, &'static str> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) => Err("must be between 0 and 3600 seconds"),
+        Err(_) => Err("must be a number of seconds"),
+    }
+}
+
+fn parse_speed(text: &str) -> Result<f64, &'static str> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.001..=1_000_000.0).contains(&speed) => Ok(speed),
+        _ => Err("must be a number between 0.001 and 1000000"),
     }
 }

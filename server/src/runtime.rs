@@ -3,9 +3,11 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`backends`] | store, task queue, event bus and rate limiter, chosen by their URLs |
+//! | [`channels`] | configuration of the sales channels |
 //! | [`upstreams`] | channels and machines, and the commands that call them |
 
 mod backends;
+mod channels;
 mod upstreams;
 
 use crate::{
@@ -131,7 +133,7 @@ impl Runtime {
     ) -> anyhow::Result<Self> {
         let backends = Backends::open(config).await?;
         let relay_waker = RelayWaker::default();
-        let mut registry = upstreams.registry(backends.store.lease_ms())?;
+        let mut registry = upstreams.registry(backends.store.lease())?;
         if config.noops {
             registry = registry.register_unlimited(NOOP_CONCURRENCY, noop_run::NoopRunHandler);
         }
@@ -163,7 +165,7 @@ impl Runtime {
             Arc::clone(&backends.event_bus),
             relay_waker.clone(),
             backends.limiters.clone(),
-            upstreams.channels(),
+            upstreams.channels().to_vec(),
         )
         .with_machines(upstreams.machines(&backends.limiters)?);
         session::create_configured_admin(&backends.store, config).await?;
@@ -232,9 +234,8 @@ impl Runtime {
                     let address = listener.local_addr()?;
                     tracing::info!("Meanwhile is ready: http://{address}");
                     let (proxies, router) = (state.proxies.clone(), router::router(state));
-                    let write_timeout = Duration::from_secs(config.response_write_timeout_s.into());
                     let options = connections::ConnectionOptions {
-                        write_timeout,
+                        write_timeout: config.response_write_timeout,
                         ..connections::ConnectionOptions::default()
                     };
                     connections::serve(listener, router, proxies, options, stop).await;
@@ -343,9 +344,7 @@ impl Runtime {
             device_key: DeviceKey::new(store.signing_key().await?),
             admission: AdmissionControl::default(),
             work_limits: WorkLimits::default(),
-            body_timeouts: BodyTimeouts::new(Duration::from_secs(
-                config.request_body_timeout_s.into(),
-            )),
+            body_timeouts: BodyTimeouts::new(config.request_body_timeout),
             accepts_noops: config.noops,
             set_up_token,
         })
@@ -378,7 +377,7 @@ fn spawn_exclusive_lease(
 /// Time for running attempts to finish: the timeout of one request
 /// ([`worker::request_timeout`]), which is half a lease, and 5 s to store the outcome.
 fn drain_timeout(config: &Config) -> Duration {
-    Duration::from_secs(u64::from(config.lease_s) / 2 + 5)
+    config.lease / 2 + Duration::from_secs(5)
 }
 
 /// Wakes the relay when another process has written facts.

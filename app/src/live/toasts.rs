@@ -1,7 +1,7 @@
 //! Notifications received since the page was rendered: toasts, the summary of missed ones,
 //! and the permission for browser notifications.
 
-use contract::api::Notification;
+use contract::api::{Notification, NotificationKind};
 use leptos::prelude::*;
 
 /// Maximum number of visible toasts. Older ones are in the inbox.
@@ -26,7 +26,7 @@ impl MissedSummary {
     pub fn from_notifications<'a>(missed: impl IntoIterator<Item = &'a Notification>) -> Self {
         let mut summary = Self::default();
         for notification in missed {
-            if notification.kind == "needs_review" {
+            if notification.kind == NotificationKind::NeedsReview {
                 summary.needs_review += 1;
             } else {
                 summary.finished += 1;
@@ -196,15 +196,18 @@ impl ToastState {
 #[cfg(test)]
 mod tests {
     use super::{MAX_VISIBLE_TOASTS, MissedSummary, TOAST_SECONDS, ToastState};
-    use contract::{JobId, api::Notification};
+    use contract::{
+        JobId,
+        api::{Notification, NotificationKind},
+    };
     use leptos::prelude::Owner;
 
-    fn notification(seq: i64, kind: &str) -> Notification {
+    fn notification(seq: i64, kind: NotificationKind) -> Notification {
         let job = JobId(Default::default());
         Notification {
             seq,
             job,
-            kind: kind.into(),
+            kind,
             title: "lamps.csv is done".into(),
             text: String::new(),
             at: 0,
@@ -224,7 +227,10 @@ mod tests {
             let away = MissedSummary { finished, needs_review };
             assert_eq!(away.sentence(), format!("While you were away: {words}."));
         }
-        let missed = [notification(1, "finished"), notification(2, "needs_review")];
+        let missed = [
+            notification(1, NotificationKind::Finished),
+            notification(2, NotificationKind::NeedsReview),
+        ];
         assert_eq!(
             MissedSummary::from_notifications(&missed),
             MissedSummary { finished: 1, needs_review: 1 }
@@ -237,7 +243,7 @@ mod tests {
         owner.with(|| {
             let toasts = ToastState::default();
             for seq in 1..=4 {
-                toasts.push(notification(seq, "finished"));
+                toasts.push(notification(seq, NotificationKind::Finished));
             }
             let shown = || toasts.visible().iter().map(|it| it.seq).collect::<Vec<_>>();
             assert_eq!((shown(), toasts.hidden_count()), (vec![2, 3, 4], 4 - MAX_VISIBLE_TOASTS));
@@ -247,7 +253,7 @@ mod tests {
             assert_eq!(shown(), [2, 4]);
             (1..TOAST_SECONDS).for_each(|_| toasts.tick());
             assert_eq!(shown(), [2, 4]);
-            toasts.push(notification(5, "finished"));
+            toasts.push(notification(5, NotificationKind::Finished));
             toasts.tick();
             assert_eq!(shown(), [5]);
             assert!(toasts.dismiss_newest());

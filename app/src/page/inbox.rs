@@ -9,7 +9,7 @@ use crate::{
     shell::{NotificationSettings, PageShell},
     title::Title,
 };
-use contract::api::Notification;
+use contract::api::{Notification, NotificationKind};
 use leptos::prelude::*;
 
 #[component]
@@ -64,9 +64,9 @@ fn content(live: LiveState, page: InboxPage) -> AnyView {
 fn notification_line(live: LiveState, item: Notification) -> AnyView {
     let (seq, read) = (item.seq, item.read);
     let unread = move || !read && live.toasts.read_up_to() < seq;
-    let needs_review = item.kind == "needs_review";
+    let needs_review = item.kind == NotificationKind::NeedsReview;
     view! {
-        <a class="list-item" class:unread=unread href=format!("/jobs/{}", item.job) data-kind=item.kind>
+        <a class="list-item" class:unread=unread href=format!("/jobs/{}", item.job) data-kind=item.kind.as_str()>
             <strong>
                 {item.title}
                 {needs_review.then(|| view! { <span class="tag">"Needs you"</span> })}

@@ -9,12 +9,12 @@ use crate::{
     shell::{FlashAlert, PageShell},
     title::Title,
 };
-use contract::{api::Task, state::TaskState};
+use contract::{
+    api::Task,
+    command::{AlarmCreate, Command, Ec2Start},
+    state::TaskState,
+};
 use leptos::prelude::*;
-
-/// Kinds of the commands, as in [`contract::command`].
-const START_COMMAND: &str = "ec2.start";
-const ALARM_COMMAND: &str = "alarm.create";
 
 const LOADING_TEXT: &str = "Asking EC2 …";
 
@@ -177,13 +177,13 @@ fn MachineRow(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl
     let page = start.clone();
     let start = {
         let id = id.clone();
-        Memo::new(move |_| live.last_machine_task(START_COMMAND, &id, page.as_ref(), seq))
+        Memo::new(move |_| live.last_machine_task(Ec2Start::KIND, &id, page.as_ref(), seq))
     };
     let alarm = {
         let id = id.clone();
         Memo::new(move |_| {
             let job = start.read().as_ref()?.job;
-            live.last_machine_task(ALARM_COMMAND, &id, alarm.as_ref(), seq)
+            live.last_machine_task(AlarmCreate::KIND, &id, alarm.as_ref(), seq)
                 .filter(|alarm| alarm.job == job)
         })
     };

@@ -159,7 +159,7 @@ pub(super) async fn launch(request: RequestContext) -> Result<LaunchPage, Server
     let choices = channels.into_iter().map(|channel| {
         let spec = engine.channels().iter().find(|spec| spec.id == channel.id);
         ChannelChoice {
-            latency_ms: spec.map_or(0, |spec| spec.latency_ms),
+            latency_ms: spec.map_or(0, |spec| spec.latency_ms()),
             ticked: ticked.as_ref().is_none_or(|ticked| ticked.contains(&channel.id)),
             channel,
         }

@@ -12,7 +12,7 @@ pub fn Toasts() -> impl IntoView {
         let seq = it.seq;
         let label = format!("Dismiss: {}", it.title);
         view! {
-            <div class="toast" data-testid="toast" data-kind=it.kind>
+            <div class="toast" data-testid="toast" data-kind=it.kind.as_str()>
                 <a href=format!("/jobs/{}", it.job)>{it.title}</a>
                 <span>{it.text}</span>
                 <button class="icon-button" on:click=move |_| toasts.dismiss(seq) aria-label=label>

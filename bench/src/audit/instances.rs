@@ -235,9 +235,9 @@ mod tests {
 
     #[test]
     fn an_instance_starts_once_and_has_one_alarm() {
-        let start = || task("ec2.start", 1, None, "succeeded", "running");
-        let alarm = |cause| task("alarm.create", 2, cause, "succeeded", "created");
-        let failed = || task("ec2.start", 1, None, "failed", "UnauthorizedOperation");
+        let start = || task(Ec2Start::KIND, 1, None, "succeeded", "running");
+        let alarm = |cause| task(AlarmCreate::KIND, 2, cause, "succeeded", "created");
+        let failed = || task(Ec2Start::KIND, 1, None, "failed", "UnauthorizedOperation");
         let chain = || vec![start(), alarm(Some(1))];
         let (stopped, running, forbidden) =
             (InstanceKind::Stopped, InstanceKind::Running, InstanceKind::Forbidden);

@@ -87,7 +87,7 @@ fn outcome_code(task: &Task) -> &str {
 /// outcome does not stay unknown.
 fn is_repeat_safe(task: &Task) -> bool {
     let channel = task.channel.as_deref();
-    sandbox::channels()
+    sandbox::SAMPLE_CHANNELS
         .iter()
         .filter(|spec| channel == Some(spec.id))
         .any(|spec| spec.idempotency_keys || spec.rejects_duplicate_skus)
@@ -100,7 +100,11 @@ fn is_unanswered(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{JobId, TaskId, api::Outcome};
+    use contract::{
+        JobId, TaskId,
+        api::Outcome,
+        command::{Command, ProductUpload},
+    };
     use testbed::api::{RecordedRequest, ledger::RecordedEffect};
     use uuid::Uuid;
 
@@ -109,7 +113,7 @@ mod tests {
         Task {
             id: TaskId(Uuid::nil()),
             job: JobId(Uuid::nil()),
-            kind: "product.upload".into(),
+            kind: ProductUpload::KIND.into(),
             key: format!("{channel}/{sku}"),
             row: 0,
             title: "Lamp".into(),

@@ -159,7 +159,7 @@ impl MultiProcess {
         audit::check_ledger(&api, &[job.id], report).await?;
         let rate_used =
             api.ledger_summary().await?.get(CHANNEL).and_then(|seen| seen.observed_rate);
-        let rate = sandbox::channels()
+        let rate = sandbox::SAMPLE_CHANNELS
             .iter()
             .find(|spec| spec.id == CHANNEL)
             .map_or(0.0, |spec| spec.rate.per_second * 0.97);

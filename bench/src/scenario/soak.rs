@@ -77,6 +77,7 @@ impl Soak {
             seed: 1,
             faults: false,
             latency: None,
+            channels: sandbox::SAMPLE_CHANNELS.to_vec(),
         });
         let sandbox = sandbox.await?;
         let env = [("MEANWHILE_SANDBOX_URL", sandbox.base_url())];

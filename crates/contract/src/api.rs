@@ -219,6 +219,16 @@ pub struct LaunchResponse {
     pub job: Job,
 }
 
+string_enum!(
+    /// What a notification tells the user.
+    NotificationKind {
+        /// A job has finished.
+        Finished = "finished",
+        /// A job has finished, and some of its tasks need review.
+        NeedsReview = "needs_review",
+    }
+);
+
 /// A notification for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -227,8 +237,8 @@ pub struct Notification {
     pub seq: i64,
     /// Job that it is about.
     pub job: JobId,
-    /// `finished` or `needs_review`.
-    pub kind: String,
+    /// What it tells the user.
+    pub kind: NotificationKind,
     /// Title for people.
     pub title: String,
     /// Text for people.
@@ -255,6 +265,18 @@ pub struct MarkRead {
     pub up_to: i64,
 }
 
+string_enum!(
+    /// Reason for which an upstream is in a cooldown.
+    CooldownReason {
+        /// It answered 429.
+        TooManyRequests = "http_429",
+        /// It answered 503 with `Retry-After`.
+        ServiceUnavailable = "http_503",
+        /// It answered with an error code of its own that asks callers to slow down.
+        Throttled = "throttled",
+    }
+);
+
 /// A sales channel with its rate limit and its load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
@@ -269,10 +291,9 @@ pub struct Channel {
     /// End of the cooldown, before which nobody calls the upstream.
     #[serde(default)]
     pub cooldown_until: Option<i64>,
-    /// Answer that started the cooldown: `http_429`, `http_503`, or a code of
-    /// the upstream's own.
+    /// Reason of the cooldown, where it is known.
     #[serde(default)]
-    pub cooldown_reason: Option<String>,
+    pub cooldown_reason: Option<CooldownReason>,
     /// Number of calls in flight.
     pub in_flight: u32,
     /// Number of queued tasks, of all users.

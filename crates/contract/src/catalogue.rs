@@ -48,11 +48,11 @@ pub const COMMANDS: &[Event] = &[
     command_event::<Ec2Start>(
         "Start one EC2 machine and see it running.",
         "launch of EC2 starts",
-        &["alarm.create", "task.created", "task.requeued", "task.succeeded", "task.failed"],
+        &[AlarmCreate::KIND, "task.created", "task.requeued", "task.succeeded", "task.failed"],
     ),
     command_event::<AlarmCreate>(
         "Create the status alarm of one machine.",
-        "ec2.start",
+        Ec2Start::KIND,
         OUTCOME_EVENTS,
     ),
     command_event::<NoopRun>(

@@ -3,8 +3,15 @@
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+/// Returns a duration in whole milliseconds, for arithmetic with times of the database. A
+/// duration of millions of years is shortened, so that it can be added to a time.
+pub fn whole_millis(duration: Duration) -> i64 {
+    const MAX: i64 = i64::MAX / 2;
+    i64::try_from(duration.as_millis()).unwrap_or(MAX).min(MAX)
+}
 
 /// A source of time.
 pub trait Clock: Send + Sync + 'static {

@@ -92,8 +92,7 @@ pub enum ExclusiveLeaseEnd {
 }
 
 async fn try_acquire(store: &Store, name: &str, holder: &str) -> Result<bool, Error> {
-    let ttl_ms = i64::try_from(LEASE_TTL.as_millis()).unwrap_or(i64::MAX);
-    store.acquire_leader_lease(name, holder, ttl_ms).await
+    store.acquire_leader_lease(name, holder, LEASE_TTL).await
 }
 
 /// A candidate for one leader lease.
@@ -144,7 +143,7 @@ impl LeaderLease {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{ManualClock, whole_millis};
 
     #[tokio::test]
     async fn exclusive_lease_waits_for_dead_holders_and_yields_to_live_ones() {
@@ -158,7 +157,7 @@ mod tests {
         assert!(try_acquire(&store, "relay:q", "old").await.unwrap());
         assert_eq!(acquire("new").await.as_deref(), Some("old"));
         // The old process was killed, and doesn't renew its lease.
-        clock.advance(i64::try_from(LEASE_TTL.as_millis()).unwrap() + 1);
+        clock.advance(whole_millis(LEASE_TTL) + 1);
         assert_eq!(acquire("new").await, None);
         assert_eq!(acquire("new").await, None, "its own lease doesn't count");
         assert_eq!(acquire("third").await.as_deref(), Some("new"));
@@ -170,7 +169,7 @@ mod tests {
         let lease_task = tokio::spawn(hold(drained.clone()));
         for _ in 0..3 {
             // Its other leases expire.
-            clock.advance(i64::try_from(LEASE_TTL.as_millis()).unwrap() + 1);
+            clock.advance(whole_millis(LEASE_TTL) + 1);
             let renewed = async {
                 while store.other_leader_lease_holder("third").await.unwrap().is_none() {
                     sleep(POLL_INTERVAL / 50).await;

@@ -8,6 +8,7 @@ mod users;
 pub use forecast::{Forecast, JobForecast};
 
 use crate::{
+    channel::ChannelConfig,
     event_bus::{self, EventBus},
     feed,
     limiter::Limiters,
@@ -30,23 +31,6 @@ use std::{collections::HashSet, sync::Arc};
 
 /// Maximum number of no-ops in one launch.
 const MAX_NOOPS: u32 = 10_000;
-
-/// A sales channel that products can be uploaded to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChannelConfig {
-    /// Id of the channel and of its upstream, such as `acme`.
-    pub id: String,
-    /// Name for display.
-    pub name: String,
-    /// Limit of requests per second.
-    pub rate: f64,
-    /// Maximum number of calls in flight.
-    pub concurrency: u16,
-    /// Expected duration of one call, in milliseconds.
-    pub latency_ms: i64,
-    /// Whether the channel is simulated.
-    pub is_sandbox: bool,
-}
 
 /// Why a launch was rejected. Nothing was stored.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@
 //! | [`task_queue`] | port to the queues that carry commands to workers |
 //! | [`event_bus`] | port to the bus that broadcasts events to the hubs of all nodes |
 //! | [`rabbitmq`] | the RabbitMQ server that both can run on |
+//! | [`channel`] | configuration of the sales channels |
 //! | [`limiter`] | rate limits and concurrency slots of upstreams |
 //! | [`election`] | leader leases: which process relays, reaps and prunes |
 //! | [`relay`] | publishes due tasks from the task table |
@@ -17,6 +18,7 @@
 //! | [`clock`] | injectable clocks |
 #![warn(missing_docs)]
 
+pub mod channel;
 pub mod clock;
 pub mod election;
 pub mod engine;

@@ -2,6 +2,7 @@
 //! the broker lost.
 
 use crate::{
+    clock::whole_millis,
     election::LeaderLease,
     event_bus::{self, EventBus},
     relay::{self, QueueConfig, RelayWaker},
@@ -26,7 +27,7 @@ pub async fn run(
     mut leader_lease: LeaderLease,
     stop: CancellationToken,
 ) {
-    let lease = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
+    let lease = store.lease();
     let mut clock_jumps = ClockJumpDetector::new(store.now_ms(), lease);
     loop {
         tokio::select! {
@@ -87,10 +88,8 @@ impl ClockJumpDetector {
     /// Returns whether leases that have expired by `now_ms` may be reaped.
     fn observe(&mut self, now_ms: i64) -> bool {
         let (at, before) = std::mem::replace(&mut self.last_observation, (Instant::now(), now_ms));
-        let elapsed_ms = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let tolerance_ms = i64::try_from(self.lease.as_millis() / 4).unwrap_or(i64::MAX);
-        let forward_ms = (now_ms - before).saturating_sub(elapsed_ms);
-        if forward_ms > tolerance_ms {
+        let forward_ms = (now_ms - before).saturating_sub(whole_millis(at.elapsed()));
+        if forward_ms > whole_millis(self.lease / 4) {
             tracing::warn!(
                 forward_ms,
                 "the database's clock was set forward: leases get time to be renewed"
@@ -141,7 +140,7 @@ async fn republish_lost_tasks(
         };
         // A message that was published two leases ago would have been claimed or
         // deferred by now if it were still on its way to a consumer.
-        let published_before = store.now_ms() - 2 * store.lease_ms();
+        let published_before = store.now_ms() - whole_millis(2 * store.lease());
         if !is_consumed {
             continue;
         }

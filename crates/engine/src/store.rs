@@ -14,6 +14,7 @@ mod attempt_outcome;
 mod backlog;
 mod claim;
 mod clock;
+mod conflict;
 mod connect;
 mod control;
 mod cooldown;
@@ -45,15 +46,14 @@ pub use actor::{Actor, Credential};
 pub use attempt_outcome::{AttemptError, AttemptOutcome, Success};
 pub use backlog::{Backlog, QueueBacklog};
 pub use claim::{Claim, ClaimedTask};
+pub use conflict::Conflict;
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
 pub use finish::{FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
-pub use one_time_link::{
-    INVITATION_LIFETIME_MS, LinkPurpose, OneTimeLink, PASSWORD_RESET_LIFETIME_MS,
-};
+pub use one_time_link::{INVITATION_LIFETIME, LinkPurpose, OneTimeLink, PASSWORD_RESET_LIFETIME};
 pub use open_failure::OpenFailure;
 pub use prune::{PrunedRows, Retention};
 pub use publish::{DueTasks, ExhaustedJob, RoundRobin};
@@ -73,7 +73,7 @@ use sql::{
     advisory_lock, commit, execute, execute_and_commit, execute_bulk, query_all, query_one,
     retry_on_contention,
 };
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Default length of a lease, in milliseconds. A worker renews it every third of
@@ -126,9 +126,9 @@ pub enum Error {
     /// disabled. Nothing was changed.
     #[error("the user is no longer signed in")]
     SignedOut,
-    /// The current state does not allow the change; the text is written for people.
-    #[error("{0}")]
-    Conflict(String),
+    /// The current state does not allow the change.
+    #[error("the current state does not allow the change: {0:?}")]
+    Conflict(Conflict),
     /// The same idempotency key was sent before with another body.
     #[error("this idempotency key was used for a different request")]
     KeyReused,
@@ -278,7 +278,8 @@ impl Error {
                 "You were signed out meanwhile. Sign in, and do it again: nothing was changed."
                     .into()
             }
-            Self::Conflict(_) | Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
+            Self::Conflict(reason) => reason.public_message(),
+            Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
             _ if self.is_disk_full() => {
                 "The database has no room left on its disk. Nothing was changed; try again when an \
                  operator has made some."
@@ -405,10 +406,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Sets the length of leases, in milliseconds.
+    /// Sets the length of leases; milliseconds are its resolution.
     #[must_use]
-    pub fn with_lease_ms(self, lease_ms: i64) -> Self {
-        Self { lease_ms, ..self }
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease_ms: crate::clock::whole_millis(lease), ..self }
     }
 
     /// Sets the maximum of what one user may have open.
@@ -422,9 +423,9 @@ impl Store {
         self.open_limits
     }
 
-    /// Returns the length of a lease, in milliseconds.
-    pub fn lease_ms(&self) -> i64 {
-        self.lease_ms
+    /// Returns the length of a lease.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms.unsigned_abs())
     }
 
     /// Whether only one process can use this database.

@@ -177,7 +177,9 @@ async fn a_late_begin_response_does_not_leak_a_transaction() {
     assert!(matches!(error, Error::Database(_)), "{error:?}");
     let old = format!("{OTHER_BACKENDS} AND pid IN (SELECT own FROM old)");
     database.wait_for_count(&old, connections - 1).await;
-    assert!(database.store.acquire_leader_lease("relay", "here", 1_000).await.unwrap());
+    assert!(
+        database.store.acquire_leader_lease("relay", "here", Duration::from_secs(1)).await.unwrap()
+    );
     assert_eq!(
         database.count("SELECT count(*) FROM leader_leases").await,
         1,

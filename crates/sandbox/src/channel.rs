@@ -29,7 +29,7 @@ const FIND_LATENCY: Duration = Duration::from_millis(400);
 
 /// A sales channel with its limiter and its stored products.
 pub struct Channel {
-    profile: &'static ChannelProfile,
+    profile: ChannelProfile,
     environment: Arc<Environment>,
     limiter: ServiceLimiter,
     products: Mutex<ProductStore>,
@@ -37,7 +37,7 @@ pub struct Channel {
 
 impl Channel {
     /// Restores the channel from the ledger of earlier runs.
-    pub fn new(profile: &'static ChannelProfile, environment: Arc<Environment>) -> Self {
+    pub fn new(profile: ChannelProfile, environment: Arc<Environment>) -> Self {
         let history = environment.ledger.service_history(profile.id);
         let limiter =
             ServiceLimiter::new(profile.id, profile.rate, &history, Arc::clone(&environment));

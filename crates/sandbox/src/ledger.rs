@@ -16,8 +16,6 @@ pub use summary::ServiceSummary;
 use file::LedgerFile;
 use row::{LedgerRow, RowBody};
 
-use crate::profiles::service_ids;
-
 /// Writes rows to the file first and to memory afterwards, so that a row that a reader sees is
 /// persistent.
 pub struct Ledger {
@@ -36,13 +34,16 @@ pub struct ServiceHistory {
 }
 
 impl Ledger {
-    /// Reads the rows of earlier runs and appends to them.
+    /// Reads the rows of earlier runs of these services and appends to them.
     ///
     /// # Errors
     /// The file can't be opened, is in use, or has an invalid row.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        services: impl IntoIterator<Item = &'static str>,
+    ) -> Result<Self, OpenError> {
         let mut histories: BTreeMap<&'static str, ServiceHistory> =
-            service_ids().map(|service| (service, ServiceHistory::default())).collect();
+            services.into_iter().map(|service| (service, ServiceHistory::default())).collect();
         let file = LedgerFile::open(path, |row: LedgerRow<String>| {
             histories.get_mut(row.service.as_str()).is_some_and(|history| history.apply(row.body))
         })?;

@@ -1,10 +1,11 @@
-//! Simulated external services over real HTTP: three sales channels with rate limits, a small EC2
+//! Simulated external services over real HTTP: sales channels with rate limits, a small EC2
 //! with CloudWatch's alarms, and a ledger of their requests and effects.
 //!
 //! | item | purpose |
 //! | --- | --- |
 //! | [`Sandbox`], [`Options`], [`Error`] | starts and stops the sandbox |
-//! | [`channels`], [`ChannelProfile`], [`RateLimit`] | source of a connector's configuration |
+//! | [`channel_url`] | where a channel is found |
+//! | [`ChannelProfile`], [`RateLimit`], [`SAMPLE_CHANNELS`] | behaviour of the channels |
 //! | [`Snapshot`], [`ServiceRecord`], [`Request`], [`Effect`] | the ledger |
 //! | [`ServiceSummary`] | counts of the ledger |
 //!
@@ -69,6 +70,6 @@ pub use ledger::{
     Effect, OpenError as LedgerError, Request, ServiceRecord, ServiceSummary, Snapshot,
 };
 pub use profiles::{
-    CLOUDWATCH_RATE, ChannelProfile, EC2_RATE, RateLimit, RetryAfterFormat, channels,
+    CLOUDWATCH_RATE, ChannelProfile, EC2_RATE, RateLimit, RetryAfterFormat, SAMPLE_CHANNELS,
 };
-pub use server::{Error, Options, Sandbox};
+pub use server::{Error, Options, Sandbox, channel_url};

@@ -20,7 +20,7 @@ pub enum RetryAfterFormat {
     Date,
 }
 
-/// Profile of a sales channel. A connector's configuration is derived from it.
+/// Behaviour of a simulated sales channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChannelProfile {
     /// Id in paths and in the ledger.
@@ -50,7 +50,9 @@ pub const CLOUDWATCH_RATE: RateLimit = RateLimit { per_second: 5.0, burst: 10 };
 pub(crate) const EC2: &str = "ec2";
 pub(crate) const CLOUDWATCH: &str = "cloudwatch";
 
-static CHANNELS: [ChannelProfile; 3] = [
+/// Three channels that differ in how they reject, repeat and limit, in the order in which
+/// people see them.
+pub static SAMPLE_CHANNELS: [ChannelProfile; 3] = [
     ChannelProfile {
         id: "acme",
         name: "Acme",
@@ -83,13 +85,7 @@ static CHANNELS: [ChannelProfile; 3] = [
     },
 ];
 
-/// Returns the three sales channels, in the order in which people see them.
-#[must_use]
-pub fn channels() -> &'static [ChannelProfile] {
-    &CHANNELS
-}
-
 /// Returns the id of every service that the ledger records.
-pub(crate) fn service_ids() -> impl Iterator<Item = &'static str> {
-    channels().iter().map(|channel| channel.id).chain([EC2, CLOUDWATCH])
+pub(crate) fn service_ids(channels: &[ChannelProfile]) -> impl Iterator<Item = &'static str> {
+    channels.iter().map(|channel| channel.id).chain([EC2, CLOUDWATCH])
 }

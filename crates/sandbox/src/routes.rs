@@ -25,7 +25,7 @@ use crate::{
     ec2::Ec2,
     environment::Environment,
     ledger::{ServiceSummary, Snapshot},
-    profiles::channels,
+    profiles::ChannelProfile,
     query_protocol::QueryParams,
 };
 
@@ -42,9 +42,13 @@ pub struct AppState {
 
 impl AppState {
     /// Restores all services from the ledger.
-    pub fn new(environment: Arc<Environment>, calls: CallTracker) -> Self {
+    pub fn new(
+        environment: Arc<Environment>,
+        calls: CallTracker,
+        channels: &[ChannelProfile],
+    ) -> Self {
         let channels =
-            channels().iter().map(|profile| Channel::new(profile, Arc::clone(&environment)));
+            channels.iter().map(|profile| Channel::new(*profile, Arc::clone(&environment)));
         let channels = channels.map(|channel| (channel.id(), Arc::new(channel))).collect();
         let ec2 = Arc::new(Endpoint::new(Arc::clone(&environment)));
         let cloudwatch = Arc::new(Endpoint::new(Arc::clone(&environment)));

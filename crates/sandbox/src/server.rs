@@ -9,6 +9,7 @@ use crate::{
     connection::{AbortableListener, ConnectionAbortHandle},
     environment::Environment,
     ledger::{Ledger, OpenError, ServiceSummary, Snapshot},
+    profiles::{ChannelProfile, service_ids},
     routes::{AppState, router},
 };
 
@@ -27,6 +28,14 @@ pub struct Options {
     pub faults: bool,
     /// Latency of every product call at speed 1, instead of each channel's own.
     pub latency: Option<Duration>,
+    /// Channels to simulate. A ledger that is continued has no other ones.
+    pub channels: Vec<ChannelProfile>,
+}
+
+/// Returns the URL of a channel's API at the sandbox with this base URL.
+#[must_use]
+pub fn channel_url(base_url: &str, id: &str) -> String {
+    format!("{base_url}/channels/{id}")
 }
 
 /// Reason for which a sandbox does not start.
@@ -65,7 +74,7 @@ impl Sandbox {
         if !(options.speed.is_finite() && options.speed > 0.0) {
             return Err(Error::Speed(options.speed));
         }
-        let ledger = Ledger::open(&options.ledger)?;
+        let ledger = Ledger::open(&options.ledger, service_ids(&options.channels))?;
         let listen_error = |source| Error::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
@@ -73,7 +82,8 @@ impl Sandbox {
         let environment = Environment::new(ledger, &options);
         let environment = Arc::new(environment);
         let calls = CallTracker::default();
-        let state = Arc::new(AppState::new(Arc::clone(&environment), calls.clone()));
+        let state =
+            Arc::new(AppState::new(Arc::clone(&environment), calls.clone(), &options.channels));
         let service = router(state).into_make_service_with_connect_info::<ConnectionAbortHandle>();
         let serving = axum::serve(AbortableListener(listener), service)
             .with_graceful_shutdown(calls.shutdown_token().clone().cancelled_owned());
@@ -95,6 +105,12 @@ impl Sandbox {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Returns the URL of a channel's API, without a trailing slash.
+    #[must_use]
+    pub fn channel_url(&self, id: &str) -> String {
+        channel_url(&self.base_url(), id)
     }
 
     /// Returns every request and effect so far, including those of earlier runs.

@@ -3,7 +3,7 @@
 pub mod channel;
 pub mod ec2;
 
-use contract::api::Outcome;
+use contract::api::{CooldownReason, Outcome};
 use engine::store::AttemptError;
 use std::time::{Duration, SystemTime};
 
@@ -54,15 +54,16 @@ pub(crate) fn error_for_status(
     reason: &str,
 ) -> AttemptError {
     let code = format!("http_{status}");
-    let wait = match status {
-        429 => Some(parse_retry_after(headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN)),
-        503 => parse_retry_after(headers, SystemTime::now()),
+    let retry_after = || parse_retry_after(headers, SystemTime::now());
+    let cooldown = match status {
+        429 => Some((CooldownReason::TooManyRequests, retry_after().unwrap_or(DEFAULT_COOLDOWN))),
+        503 => retry_after().map(|wait| (CooldownReason::ServiceUnavailable, wait)),
         _ => None,
     };
-    match (status, wait) {
-        (_, Some(wait)) => {
+    match (status, cooldown) {
+        (_, Some((reason, wait))) => {
             let message = format!("{service} is busy and asked us to wait ({status}).");
-            AttemptError::Cooldown { outcome: Outcome::new(code, message), wait }
+            AttemptError::Cooldown { outcome: Outcome::new(code, message), reason, wait }
         }
         (408 | 409 | 425 | 500.., None) => {
             AttemptError::retry(code, format!("{service} answered {status}."))
@@ -199,7 +200,8 @@ mod tests {
             (503, no_headers, None),
         ] {
             match (error_for_status("Acme", status, &headers, ""), expected) {
-                (AttemptError::Cooldown { wait, .. }, Some(seconds)) => {
+                (AttemptError::Cooldown { reason, wait, .. }, Some(seconds)) => {
+                    assert_eq!(reason.as_str(), format!("http_{status}"));
                     assert_eq!(wait, Duration::from_secs(seconds), "{status} {headers:?}");
                 }
                 (AttemptError::Retry { outcome, outcome_unknown: false }, None) => {

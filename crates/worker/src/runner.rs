@@ -76,7 +76,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let renewal_task = tokio::spawn(async move {
         renewing_limiters.renew_slots_until_stopped(stop_renewal).await;
     });
-    let lease_duration = Duration::from_millis(u64::try_from(store.lease_ms()).unwrap_or_default());
+    let lease_duration = store.lease();
     let claim_batcher = Batcher::new(ClaimOp { store: store.clone(), worker: worker_name.clone() });
     let finish_batcher =
         Batcher::new(FinishOp { store: store.clone(), event_bus: Arc::clone(&event_bus) });

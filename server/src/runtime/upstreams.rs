@@ -1,9 +1,10 @@
 //! Channels and machines, and the commands that call them.
 
+use super::channels;
 use crate::config::Config;
 use contract::command::{AlarmCreate, Ec2Start, ProductUpload};
 use engine::{
-    engine::ChannelConfig,
+    channel::ChannelConfig,
     limiter::{Limiters, UpstreamLimits},
     machines::{MachineSource, READ_TIMEOUT},
 };
@@ -27,10 +28,16 @@ const EC2_UPSTREAM: &str = "ec2";
 pub struct Upstreams {
     url: String,
     speed: f64,
+    channels: Vec<ChannelConfig>,
     own_sandbox: Option<Sandbox>,
 }
 
 impl Upstreams {
+    fn at_sandbox(url: String, speed: f64, own_sandbox: Option<Sandbox>) -> Self {
+        let channels = channels::sandbox_channels(&url, speed);
+        Self { url, speed, channels, own_sandbox }
+    }
+
     /// Uses the sandbox that `config` names, or starts one.
     ///
     /// # Errors
@@ -38,9 +45,7 @@ impl Upstreams {
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let speed = config.sandbox.sandbox_speed;
         match &config.sandbox.sandbox_url {
-            Some(url) => {
-                Ok(Self { url: url.trim_end_matches('/').into(), speed, own_sandbox: None })
-            }
+            Some(url) => Ok(Self::at_sandbox(url.expose_secret().into(), speed, None)),
             None => Self::start(config).await,
         }
     }
@@ -58,11 +63,12 @@ impl Upstreams {
             speed,
             seed: options.sandbox_seed,
             faults: options.sandbox_faults,
-            latency: options.sandbox_latency_s.map(Duration::from_secs_f64),
+            latency: options.sandbox_latency,
+            channels: channels::simulated_channels(),
         })
         .await?;
         tracing::info!(url = own_sandbox.base_url(), "the sandbox simulates the external services");
-        Ok(Self { url: own_sandbox.base_url(), speed, own_sandbox: Some(own_sandbox) })
+        Ok(Self::at_sandbox(own_sandbox.base_url(), speed, Some(own_sandbox)))
     }
 
     /// Stops the sandbox if this process started it.
@@ -72,18 +78,9 @@ impl Upstreams {
         }
     }
 
-    /// Returns the channels with their limits, scaled by the sandbox's speed.
-    #[allow(clippy::cast_possible_truncation)]
-    pub fn channels(&self) -> Vec<ChannelConfig> {
-        let config = |profile: &sandbox::ChannelProfile| ChannelConfig {
-            id: profile.id.into(),
-            name: profile.name.into(),
-            rate: profile.rate.per_second * self.speed,
-            concurrency: max_concurrency(profile),
-            latency_ms: (profile.latency.as_secs_f64() / self.speed * 1000.0) as i64,
-            is_sandbox: true,
-        };
-        sandbox::channels().iter().map(config).collect()
+    /// Returns the configuration of the channels.
+    pub fn channels(&self) -> &[ChannelConfig] {
+        &self.channels
     }
 
     fn ec2(&self, client: reqwest::Client) -> Ec2Client {
@@ -109,26 +106,19 @@ impl Upstreams {
     }
 
     /// Returns the handlers of all commands that call an upstream, for leases of
-    /// `lease_ms`.
+    /// length `lease`.
     ///
     /// # Errors
     /// The HTTP client can't be built.
-    pub fn registry(&self, lease_ms: i64) -> anyhow::Result<Registry> {
-        let lease = Duration::from_millis(u64::try_from(lease_ms).unwrap_or_default());
+    pub fn registry(&self, lease: Duration) -> anyhow::Result<Registry> {
         let client = connector::build_client(worker::request_timeout(lease))?;
         let mut registry = Registry::default();
-        for spec in sandbox::channels() {
-            let channel = ChannelClient {
-                name: spec.name.into(),
-                base_url: format!("{}/channels/{}", self.url, spec.id),
-                supports_idempotency_keys: spec.idempotency_keys,
-                http_client: client.clone(),
-            };
-            let rate = spec.rate.per_second * self.speed;
+        for config in &self.channels {
+            let channel = ChannelClient::new(config, client.clone());
             registry = registry.register::<ProductUpload>(
-                Some(spec.id),
-                spec.id,
-                UpstreamLimits { rate, concurrency: max_concurrency(spec) },
+                Some(&config.id),
+                &config.id,
+                config.limits.clone(),
                 product_upload::ProductUploadHandler { channel },
             );
         }
@@ -150,12 +140,4 @@ impl Upstreams {
                 alarm_create::AlarmCreateHandler { ec2 },
             ))
     }
-}
-
-/// Maximum number of concurrent requests: rate × latency, and some more, so that
-/// the rate can be reached.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn max_concurrency(spec: &sandbox::ChannelProfile) -> u16 {
-    let latency = (spec.latency + spec.latency_spread).as_secs_f64();
-    (spec.rate.per_second * latency * 1.25).ceil() as u16 + 2
 }

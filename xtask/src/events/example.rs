@@ -4,7 +4,7 @@
 use anyhow::bail;
 use contract::{
     JobId, TaskId, UserId,
-    api::{Job, Notification, Outcome, Task, WaitReason, WaitingFor},
+    api::{Job, Notification, NotificationKind, Outcome, Task, WaitReason, WaitingFor},
     command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
     envelope::CommandMessage,
     fact::{Fact, FactData, FactKind},
@@ -126,7 +126,7 @@ pub fn fact(kind: FactKind) -> Fact {
             let notification = Notification {
                 seq: 42,
                 job: JOB_ID,
-                kind: "finished".into(),
+                kind: NotificationKind::Finished,
                 title: "lamps.csv partly failed".into(),
                 text: "2 of 3 uploads succeeded, 1 failed.".into(),
                 at: CREATED_AT + 9_000,

@@ -10,6 +10,7 @@ use super::{header::LiveJob, route_state::JobRoute};
 use crate::{labels, page_data::job::INITIAL_ROWS};
 use contract::{
     api::{Grid, GridFilter, GridRow, Task},
+    command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
     state::JobKind,
 };
 use leptos::{ev, prelude::*};
@@ -44,15 +45,17 @@ fn columns(live_job: LiveJob) -> Vec<Column> {
                 let known = page.channels.iter().find(|channel| channel.id == *id);
                 Column {
                     heading: known.map_or_else(|| id.clone(), |channel| channel.name.clone()),
-                    kind: "product.upload",
+                    kind: ProductUpload::KIND,
                     channel: Some(id.clone()),
                 }
             })
             .collect(),
-        JobKind::Ec2Starts => [("Start", "ec2.start"), ("Alarm", "alarm.create")]
+        JobKind::Ec2Starts => [("Start", Ec2Start::KIND), ("Alarm", AlarmCreate::KIND)]
             .map(|(heading, kind)| Column { heading: heading.into(), kind, channel: None })
             .into(),
-        JobKind::Noops => vec![Column { heading: "Run".into(), kind: "noop.run", channel: None }],
+        JobKind::Noops => {
+            vec![Column { heading: "Run".into(), kind: NoopRun::KIND, channel: None }]
+        }
     }
 }
 

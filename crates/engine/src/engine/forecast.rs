@@ -1,7 +1,9 @@
 //! The status of channels, and the remaining time of jobs.
 
-use super::{ChannelConfig, Engine};
+use super::Engine;
 use crate::{
+    channel::ChannelConfig,
+    clock::whole_millis,
     limiter::{LimiterState, RATE_SAFETY_FACTOR},
     store::{self, JobLoad},
 };
@@ -86,7 +88,7 @@ impl Engine {
         let chosen = self.channels.iter().filter(|spec| channels.contains(&spec.id));
         let channels = chosen.filter_map(|spec| {
             let channel = forecast.channels.iter().find(|channel| channel.id == spec.id)?;
-            Some((channel, latency_ms(spec)))
+            Some((channel, spec.latency_ms()))
         });
         Ok(Estimate::for_channels(channels, products, self.store.now_ms()))
     }
@@ -159,7 +161,7 @@ impl Engine {
                     // Waiting tasks show the error; a page shows everything else.
                     tracing::debug!(upstream = spec.id, ?error, "could not read a limiter's state");
                     LimiterState {
-                        current_rate: spec.rate * RATE_SAFETY_FACTOR,
+                        current_rate: spec.limits.rate * RATE_SAFETY_FACTOR,
                         cooldown_remaining: None,
                         in_flight: 0,
                     }
@@ -168,7 +170,7 @@ impl Engine {
             let mut channel = channel_status(spec, &state, demand.get(&spec.id), now);
             if channel.cooldown_until.is_some() {
                 let cooldown = self.store.last_cooldown(&spec.id).await?;
-                channel.cooldown_reason = cooldown.and_then(|cooldown| cooldown.cause);
+                channel.cooldown_reason = cooldown.map(|cooldown| cooldown.reason);
             }
             channels.push(channel);
         }
@@ -192,12 +194,11 @@ fn channel_status(
     demand: Option<&ChannelDemand>,
     now: i64,
 ) -> api::Channel {
-    let cooldown_until =
-        state.cooldown_remaining.map(|left| now + i64::try_from(left.as_millis()).unwrap_or(0));
+    let cooldown_until = state.cooldown_remaining.map(|left| now + whole_millis(left));
     api::Channel {
         id: spec.id.clone(),
         name: spec.name.clone(),
-        rate: spec.rate,
+        rate: spec.limits.rate,
         current_rate: state.current_rate,
         cooldown_until,
         cooldown_reason: None,
@@ -236,7 +237,7 @@ fn compute_job_forecasts(
         };
         let queued = load.open.saturating_sub(running);
         let ms = time_left_ms(queued, demand, user, channel.current_rate)
-            + latency_ms(spec)
+            + spec.latency_ms()
             + channel.cooldown_until.map_or(0, |until| (until - now).max(0));
         if job.eta_ms.is_none_or(|longest| ms > longest) {
             job.eta_ms = Some(ms);
@@ -268,22 +269,20 @@ fn duration_ms(tasks: usize, rate: f64) -> i64 {
     if rate > 0.0 { (tasks as f64 / rate * 1000.0) as i64 } else { 0 }
 }
 
-fn latency_ms(spec: &ChannelConfig) -> i64 {
-    spec.latency_ms
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limiter::UpstreamLimits;
     use uuid::Uuid;
 
     fn channel_config(id: &str, rate: f64) -> ChannelConfig {
         ChannelConfig {
             id: id.into(),
             name: id.to_uppercase(),
-            rate,
-            concurrency: 4,
-            latency_ms: 1_000,
+            base_url: String::new(),
+            limits: UpstreamLimits { rate, concurrency: 4 },
+            latency: Duration::from_secs(1),
+            supports_idempotency_keys: false,
             is_sandbox: true,
         }
     }
@@ -305,8 +304,8 @@ mod tests {
             all.running_calls.entry(job(*of_job)).or_default().push((channel, 1));
         }
         for spec in &specs {
-            let state =
-                LimiterState { current_rate: spec.rate, cooldown_remaining: None, in_flight: 0 };
+            let current_rate = spec.limits.rate;
+            let state = LimiterState { current_rate, cooldown_remaining: None, in_flight: 0 };
             all.channels.push(channel_status(spec, &state, all.demand_by_channel.get(&spec.id), 0));
         }
         let mut jobs = HashMap::new();

@@ -4,7 +4,8 @@ use super::{
     CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, Permit, RateLimiter,
     UpstreamLimits,
 };
-use crate::{metrics, store::Store};
+use crate::{clock::whole_millis, metrics, store::Store};
+use contract::api::CooldownReason;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
@@ -123,15 +124,15 @@ impl Limiters {
     }
 
     /// Starts a cooldown of `wait`, because the upstream refused a request for
-    /// `reason`, such as `http_429`. The limiter learns of it first, because others
+    /// `reason`. The limiter learns of it first, because others
     /// call until then; afterwards it is persisted.
-    pub async fn start_cooldown(&self, name: &str, wait: Duration, reason: &str) {
+    pub async fn start_cooldown(&self, name: &str, wait: Duration, reason: CooldownReason) {
         metrics::record_cooldown(name);
         if let Err(error) = self.0.limiter.start_cooldown(name, wait, true).await {
             tracing::warn!(upstream = name, %error, "could not start a cooldown");
         }
         let Some(store) = &self.0.store else { return };
-        let until = store.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        let until = store.now_ms() + whole_millis(wait);
         if let Err(error) = store.record_cooldown(name, until, reason).await {
             tracing::warn!(upstream = name, %error, "could not persist a cooldown");
         }
@@ -262,11 +263,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn acquire_waits_out_a_short_cooldown_and_returns_retry_after_for_a_long_one() {
         let limiters = limiters();
-        limiters.start_cooldown("acme", Duration::from_secs(3), "http_429").await;
+        limiters
+            .start_cooldown("acme", Duration::from_secs(3), CooldownReason::TooManyRequests)
+            .await;
         let start = Instant::now();
         assert!(limiters.acquire("acme").await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
-        limiters.start_cooldown("acme", Duration::from_secs(60), "http_429").await;
+        limiters
+            .start_cooldown("acme", Duration::from_secs(60), CooldownReason::TooManyRequests)
+            .await;
         let later = limiters.acquire("acme").await.err();
         assert!(
             matches!(later, Some(AcquireError::RetryAfter { in_cooldown: true, wait }) if wait > MAX_RESERVE_AHEAD)

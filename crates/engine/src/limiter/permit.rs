@@ -176,6 +176,7 @@ impl Drop for Permit {
 mod tests {
     use super::*;
     use crate::limiter::{UpstreamLimits, embedded::EmbeddedLimiter};
+    use contract::api::CooldownReason;
 
     fn limiters() -> Limiters {
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
@@ -193,7 +194,9 @@ mod tests {
         let limiters = limiters();
         let Ok(mut permit) = limiters.acquire("acme").await else { panic!("refused") };
         assert!(permit.confirm(far_deadline()).await.is_ok());
-        limiters.start_cooldown("acme", Duration::from_secs(3), "http_429").await;
+        limiters
+            .start_cooldown("acme", Duration::from_secs(3), CooldownReason::TooManyRequests)
+            .await;
         let start = Instant::now();
         assert!(permit.confirm(far_deadline()).await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
@@ -206,7 +209,9 @@ mod tests {
         let start = Instant::now();
         let start_cooldown = async {
             sleep(Duration::from_millis(100)).await;
-            limiters.start_cooldown("acme", Duration::from_secs(3), "http_429").await;
+            limiters
+                .start_cooldown("acme", Duration::from_secs(3), CooldownReason::TooManyRequests)
+                .await;
         };
         let (acquired, ()) = tokio::join!(permit.acquire_next(far_deadline()), start_cooldown);
         assert!(acquired.is_ok());
@@ -217,7 +222,9 @@ mod tests {
     async fn a_permit_after_the_deadline_is_not_waited_for() {
         let limiters = limiters();
         let Ok(mut permit) = limiters.acquire("acme").await else { panic!("refused") };
-        limiters.start_cooldown("acme", Duration::from_secs(8), "http_429").await;
+        limiters
+            .start_cooldown("acme", Duration::from_secs(8), CooldownReason::TooManyRequests)
+            .await;
         let start = Instant::now();
         for further in [false, true] {
             let deadline = start + Duration::from_secs(2);

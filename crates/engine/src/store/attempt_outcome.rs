@@ -2,7 +2,7 @@
 //! machine does with it.
 
 use super::NewTask;
-use contract::api::{Outcome, WaitReason};
+use contract::api::{CooldownReason, Outcome, WaitReason};
 use serde_json::Value as Json;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub enum AttemptError {
     Cooldown {
         /// Reason for people and the journal.
         outcome: Outcome,
+        /// How the service asked for it.
+        reason: CooldownReason,
         /// Duration of the cooldown.
         wait: Duration,
     },
@@ -117,7 +119,9 @@ impl AttemptError {
             Self::Retry { outcome, outcome_unknown } => {
                 Self::Retry { outcome: outcome.clean(), outcome_unknown }
             }
-            Self::Cooldown { outcome, wait } => Self::Cooldown { outcome: outcome.clean(), wait },
+            Self::Cooldown { outcome, reason, wait } => {
+                Self::Cooldown { outcome: outcome.clean(), reason, wait }
+            }
             Self::NoRatePermit { reason, wait } => Self::NoRatePermit { reason, wait },
             Self::Wait { outcome, reason, wait, checkpoint, record_attempt } => {
                 Self::Wait { outcome: outcome.clean(), reason, wait, checkpoint, record_attempt }

@@ -1,7 +1,7 @@
 //! Actions of a user on a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Actor, Error, Store, commit, query_one, retry_on_contention,
+    Actor, Conflict, Error, Store, commit, query_one, retry_on_contention,
     row::{self, FromRow},
     transition::{self, LockedTask, Transition, bulk, job::reopen_job},
 };
@@ -53,10 +53,10 @@ impl Store {
         let mut job = self.lock_own_job(&tx, actor.user, job).await?;
         let before = job.clone();
         if job.state != JobState::Running {
-            return Err(Error::Conflict("This job has ended already.".into()));
+            return Err(Error::Conflict(Conflict::JobEnded));
         }
         if job.cancel_requested && control != JobControl::Cancel {
-            return Err(Error::Conflict("This job is being cancelled.".into()));
+            return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         let report = match control {
             JobControl::Cancel if job.cancel_requested => None,
@@ -123,12 +123,12 @@ impl Store {
         let now = self.now_ms();
         let mut job = self.lock_own_job(&tx, actor.user, job).await?;
         if job.cancel_requested && job.state == JobState::Running {
-            return Err(Error::Conflict("This job is being cancelled.".into()));
+            return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         let before = job.clone();
         let count = bulk::requeue_failed_tasks(&tx, &mut job, which, now).await?;
         if count == 0 {
-            return Err(Error::Conflict("Nothing to retry: none of these failed.".into()));
+            return Err(Error::Conflict(Conflict::NothingFailed));
         }
         self.check_open_limits_for_reopened(&tx, actor.user, &before, count).await?;
         reopen_job(&mut job);
@@ -172,7 +172,7 @@ impl Store {
         let found = query_one(&tx, &sql, [task.0.into(), actor.user.0.into()]).await?;
         let locked = LockedTask::from_row(&found.ok_or(Error::NotFound)?)?;
         if locked.state != TaskState::NeedsReview {
-            return Err(Error::Conflict("This item does not wait for a decision.".into()));
+            return Err(Error::Conflict(Conflict::NoReviewNeeded));
         }
         let job = self.lock_own_job(&tx, actor.user, locked.job).await?;
         let next = match resolution {
@@ -187,7 +187,7 @@ impl Store {
                 ..Transition::to(TaskState::Succeeded)
             },
             Resolution::Retry if job.cancel_requested && job.state == JobState::Running => {
-                return Err(Error::Conflict("This job is being cancelled.".into()));
+                return Err(Error::Conflict(Conflict::JobBeingCancelled));
             }
             Resolution::Retry => {
                 self.check_open_limits_for_reopened(&tx, actor.user, &job, 1).await?;

@@ -1,21 +1,21 @@
-//! Cooldowns of upstreams and their causes, which outlive the rate limiters'
+//! Cooldowns of upstreams and their reasons, which outlive the rate limiters'
 //! memory.
 
 use super::{Error, Store, execute, query_one};
-use contract::text;
+use contract::api::CooldownReason;
 
 /// The last cooldown of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamCooldown {
     /// End of the cooldown, UTC ms; it may be over.
     pub until: i64,
-    /// Code of the response that started it, where it is known.
-    pub cause: Option<String>,
+    /// Answer of the upstream that started it.
+    pub reason: CooldownReason,
 }
 
 impl Store {
-    /// Stores a cooldown of `upstream` until `until`, UTC ms, because it answered
-    /// with `cause`. It never shortens a longer one.
+    /// Stores a cooldown of `upstream` until `until`, UTC ms, because of
+    /// `reason`. It never shortens a longer one.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -23,21 +23,16 @@ impl Store {
         &self,
         upstream: &str,
         until: i64,
-        cause: &str,
+        reason: CooldownReason,
     ) -> Result<(), Error> {
         execute(
             &self.writer,
-            "INSERT INTO upstream_cooldowns (upstream, cooldown_until, cause, started_at) \
+            "INSERT INTO upstream_cooldowns (upstream, cooldown_until, reason, started_at) \
              VALUES ($1, $2, $3, $4) \
              ON CONFLICT (upstream) DO UPDATE SET cooldown_until = excluded.cooldown_until, \
-             cause = excluded.cause, started_at = excluded.started_at \
+             reason = excluded.reason, started_at = excluded.started_at \
              WHERE upstream_cooldowns.cooldown_until < excluded.cooldown_until",
-            [
-                upstream.into(),
-                until.into(),
-                text::OUTCOME_CODE.clean(cause).into(),
-                self.now_ms().into(),
-            ],
+            [upstream.into(), until.into(), reason.as_str().into(), self.now_ms().into()],
         )
         .await
         .map(|_| ())
@@ -50,12 +45,12 @@ impl Store {
     pub async fn last_cooldown(&self, upstream: &str) -> Result<Option<UpstreamCooldown>, Error> {
         let found = query_one(
             &self.reader,
-            "SELECT cooldown_until, cause FROM upstream_cooldowns WHERE upstream = $1",
+            "SELECT cooldown_until, reason FROM upstream_cooldowns WHERE upstream = $1",
             [upstream.into()],
         )
         .await?;
         let Some(row) = found else { return Ok(None) };
-        let (until, cause) = (row.get("cooldown_until")?, row.get("cause")?);
-        Ok(Some(UpstreamCooldown { until, cause }))
+        let (until, reason) = (row.get("cooldown_until")?, row.get("reason")?);
+        Ok(Some(UpstreamCooldown { until, reason }))
     }
 }

@@ -6,6 +6,7 @@ use super::{
     attempt_outcome, commit, query_all, retry_on_contention,
     transition::{self, LockedTask, Transition},
 };
+use crate::clock::whole_millis;
 use contract::{
     TaskId,
     api::{Outcome, WaitReason, WaitingFor},
@@ -148,9 +149,7 @@ impl Store {
         worker: String,
     ) -> Transition {
         let recorded_worker = Some(worker);
-        let end_of = |wait: Duration| {
-            now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
-        };
+        let end_of = |wait: Duration| now.saturating_add(whole_millis(wait));
         let deferred = |until| Transition {
             run_after: until,
             refund_attempt: true,
@@ -202,7 +201,7 @@ impl Store {
                     ..Transition::to(TaskState::Queued)
                 }
             }
-            Err(AttemptError::Cooldown { outcome, wait }) => {
+            Err(AttemptError::Cooldown { outcome, wait, .. }) => {
                 let until = end_of(wait);
                 Transition {
                     waiting_for: Some(WaitingFor {

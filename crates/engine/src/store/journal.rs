@@ -11,7 +11,7 @@ use super::{
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{Inbox, Job, Notification},
+    api::{Inbox, Job, Notification, NotificationKind},
     fact::{Fact, FactData, FactKind},
     state::{JobKind, JobState},
 };
@@ -211,8 +211,11 @@ pub(super) fn job_finished_notification(job: &Job) -> Notification {
         JobState::Failed => format!("{} failed", job.title),
         JobState::PartlyFailed | JobState::Running => format!("{} partly failed", job.title),
     };
-    let kind = if c.needs_review > 0 { "needs_review" } else { "finished" };
-    Notification { seq: 0, job: job.id, kind: kind.into(), title, text, at: 0, read: false }
+    let kind = match c.needs_review {
+        0 => NotificationKind::Finished,
+        _ => NotificationKind::NeedsReview,
+    };
+    Notification { seq: 0, job: job.id, kind, title, text, at: 0, read: false }
 }
 
 impl Store {

@@ -1,9 +1,11 @@
 //! Leader leases, each with one holder at a time.
 
 use super::{Error, Store, execute, query_one};
+use crate::clock::whole_millis;
+use std::time::Duration;
 
 impl Store {
-    /// Acquires or renews a lease for `term_ms`, if it is free or belongs to
+    /// Acquires or renews a lease for `term`, if it is free or belongs to
     /// `holder`. Returns whether it does now.
     ///
     /// # Errors
@@ -12,7 +14,7 @@ impl Store {
         &self,
         name: &str,
         holder: &str,
-        term_ms: i64,
+        term: Duration,
     ) -> Result<bool, Error> {
         let now = self.now_ms();
         let acquired = execute(
@@ -20,7 +22,7 @@ impl Store {
             "INSERT INTO leader_leases (name, holder, expires_at) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
              WHERE leader_leases.holder = excluded.holder OR leader_leases.expires_at < $4",
-            [name.into(), holder.into(), (now + term_ms).into(), now.into()],
+            [name.into(), holder.into(), (now + whole_millis(term)).into(), now.into()],
         )
         .await?;
         Ok(acquired == 1)

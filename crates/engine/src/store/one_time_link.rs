@@ -3,22 +3,25 @@
 //! again learns that it was used.
 
 use super::{
-    Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention, row::Row,
+    Actor, Conflict, Error, Store, commit, execute, query_all, query_one, retry_on_contention,
+    row::Row,
 };
+use crate::clock::whole_millis;
 use contract::{
     UserId,
     api::{Invitation, Role},
     text,
 };
 use sea_orm::ConnectionTrait;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// How long an invitation can be used, in milliseconds.
-pub const INVITATION_LIFETIME_MS: i64 = 7 * DAY_MS;
-/// How long a password reset can be used, in milliseconds.
-pub const PASSWORD_RESET_LIFETIME_MS: i64 = DAY_MS;
+/// How long an invitation can be used.
+pub const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * DAY_S);
+/// How long a password reset can be used.
+pub const PASSWORD_RESET_LIFETIME: Duration = Duration::from_secs(DAY_S);
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
+const DAY_S: u64 = 24 * 3_600;
 
 /// Purpose of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +74,8 @@ impl Store {
             .await?
             .is_some()
         {
-            return Err(Error::Conflict(format!(
-                "{email} has an account already. To help someone who can't sign in, reset the \
-                 password."
-            )));
+            let email = email.to_owned();
+            return Err(Error::Conflict(Conflict::InvitedAddressHasAccount { email }));
         }
         execute(
             &tx,
@@ -83,8 +84,7 @@ impl Store {
             [email.into()],
         )
         .await?;
-        let lifetime_ms = INVITATION_LIFETIME_MS;
-        self.insert_link(&tx, None, email, role, token_hash, lifetime_ms).await?;
+        self.insert_link(&tx, None, email, role, token_hash, INVITATION_LIFETIME).await?;
         commit(tx).await
     }
 
@@ -120,12 +120,12 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         if found.get("disabled")? {
-            return Err(Error::Conflict("This account is disabled. Enable it first.".into()));
+            return Err(Error::Conflict(Conflict::AccountDisabled));
         }
         delete_password_resets(&tx, user).await?;
         let email: String = found.get("email")?;
-        let (role, lifetime_ms) = (found.get("role")?, PASSWORD_RESET_LIFETIME_MS);
-        self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime_ms).await?;
+        let (role, lifetime) = (found.get("role")?, PASSWORD_RESET_LIFETIME);
+        self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime).await?;
         commit(tx).await
     }
 
@@ -136,7 +136,7 @@ impl Store {
         email: &str,
         role: Role,
         token_hash: &str,
-        lifetime_ms: i64,
+        lifetime: Duration,
     ) -> Result<(), Error> {
         let now = self.now_ms();
         execute(
@@ -151,7 +151,7 @@ impl Store {
                 email.into(),
                 role.as_str().into(),
                 now.into(),
-                (now + lifetime_ms).into(),
+                (now + whole_millis(lifetime)).into(),
             ],
         )
         .await
@@ -206,9 +206,7 @@ impl Store {
         )
         .await?;
         if deleted == 0 {
-            return Err(Error::Conflict(
-                "This invitation was used or revoked meanwhile. Look at the accounts.".into(),
-            ));
+            return Err(Error::Conflict(Conflict::InvitationGone));
         }
         commit(tx).await
     }
@@ -275,10 +273,8 @@ impl Store {
         };
         if changed == 0 {
             return Err(Error::Conflict(match link.purpose {
-                LinkPurpose::Invitation => {
-                    format!("{} has an account already. Sign in with it.", link.email)
-                }
-                LinkPurpose::PasswordReset => "This account is disabled. Ask an admin.".into(),
+                LinkPurpose::Invitation => Conflict::AccountExists { email: link.email },
+                LinkPurpose::PasswordReset => Conflict::OwnAccountDisabled,
             }));
         }
         execute(
@@ -308,17 +304,11 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         if found.get::<Option<i64>>("used_at")?.is_some() {
-            return Err(Error::Conflict(
-                "This link was used already. Sign in with the password that was chosen then, or \
-                 ask an admin for a new link."
-                    .into(),
-            ));
+            return Err(Error::Conflict(Conflict::LinkUsed));
         }
         let expires_at: i64 = found.get("expires_at")?;
         if expires_at <= self.now_ms() {
-            return Err(Error::Conflict(
-                "This link is too old. Ask an admin for a new one.".into(),
-            ));
+            return Err(Error::Conflict(Conflict::LinkExpired));
         }
         let user: Option<UserId> = found.get("user_id")?;
         let purpose =

@@ -7,13 +7,15 @@ use super::{
     row::{self, FromRow},
     transition::{bulk, job::save_jobs},
 };
+use crate::clock::whole_millis;
 use contract::{JobId, UserId, api::Job};
+use std::time::Duration;
 use uuid::Uuid;
 
-const DAY_MS: i64 = 24 * 3_600_000;
-/// How long an expired link is still stored, in milliseconds, so that a person who
-/// opens it learns why it does not work.
-const EXPIRED_LINK_RETENTION_MS: i64 = 30 * DAY_MS;
+const DAY_S: u64 = 24 * 3_600;
+/// How long an expired link is still stored, so that a person who opens it learns why
+/// it does not work.
+const EXPIRED_LINK_RETENTION: Duration = Duration::from_secs(30 * DAY_S);
 /// Maximum number of rows that one commit deletes, so that other transactions can
 /// run in between.
 const MAX_ROWS_PER_COMMIT: i64 = 500;
@@ -21,17 +23,20 @@ const MAX_ROWS_PER_COMMIT: i64 = 500;
 /// How long data is stored after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Facts and rejected messages, in milliseconds.
-    pub journal_ms: i64,
-    /// Jobs since they finished, with their tasks, attempts and notifications, in
-    /// milliseconds. At least the lifetime of an idempotency key.
-    pub jobs_ms: i64,
+    /// Facts and rejected messages.
+    pub journal: Duration,
+    /// Jobs since they finished, with their tasks, attempts and notifications. At least
+    /// the lifetime of an idempotency key.
+    pub jobs: Duration,
 }
 
 impl Retention {
     /// Returns a retention of so many days.
     pub const fn days(journal: u16, jobs: u16) -> Self {
-        Self { journal_ms: journal as i64 * DAY_MS, jobs_ms: jobs as i64 * DAY_MS }
+        Self {
+            journal: Duration::from_secs(journal as u64 * DAY_S),
+            jobs: Duration::from_secs(jobs as u64 * DAY_S),
+        }
     }
 }
 
@@ -63,12 +68,13 @@ impl Store {
     /// [`Error::Database`]: what was deleted so far stays deleted.
     pub async fn prune(&self, retention: Retention) -> Result<PrunedRows, Error> {
         let now = self.now_ms();
+        let journal_ms = whole_millis(retention.journal);
         let mut pruned = PrunedRows::default();
         for user in query_all(&self.reader, "SELECT id FROM users", []).await? {
             let user = user.get("id")?;
-            pruned.facts += self.prune_journal(user, now - retention.journal_ms).await?;
+            pruned.facts += self.prune_journal(user, now - journal_ms).await?;
         }
-        let ended_before = now - retention.jobs_ms.max(IDEMPOTENCY_KEY_LIFETIME_MS);
+        let ended_before = now - whole_millis(retention.jobs).max(IDEMPOTENCY_KEY_LIFETIME_MS);
         let old = "SELECT id FROM jobs WHERE state <> 'running' AND finished_at < $1 ORDER BY id";
         for job in query_all(&self.reader, old, [ended_before.into()]).await? {
             let (tasks, is_deleted) = self.prune_job(job.get("id")?, ended_before).await?;
@@ -89,12 +95,12 @@ impl Store {
             (
                 "DELETE FROM one_time_links WHERE id IN (SELECT id FROM one_time_links \
                  WHERE expires_at < $1 LIMIT $2)",
-                now - EXPIRED_LINK_RETENTION_MS,
+                now - whole_millis(EXPIRED_LINK_RETENTION),
             ),
             (
                 "DELETE FROM rejected_messages WHERE id IN (SELECT id FROM rejected_messages \
                  WHERE at < $1 LIMIT $2)",
-                now - retention.journal_ms,
+                now - journal_ms,
             ),
         ] {
             pruned.others += self.delete_in_batches(sql, before).await?;

@@ -4,7 +4,7 @@
 use super::{Error, query_all};
 use contract::{
     JobId, TaskId, TokenId, UserId,
-    api::{Job, Role, Task},
+    api::{CooldownReason, Job, NotificationKind, Role, Task},
     fact::FactKind,
     state::{Counts, JobKind, JobState, TaskState},
 };
@@ -109,7 +109,7 @@ macro_rules! from_text_column {
         })+
     };
 }
-from_text_column!(TaskState, JobState, JobKind, FactKind, Role);
+from_text_column!(TaskState, JobState, JobKind, FactKind, Role, NotificationKind, CooldownReason);
 
 /// A flag: 0 or 1.
 impl FromColumn for bool {

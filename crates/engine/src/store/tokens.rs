@@ -2,8 +2,8 @@
 //! secret.
 
 use super::{
-    Actor, Error, Identity, Store, commit, execute, query_all, query_one, retry_on_contention,
-    row::Row, users,
+    Actor, Conflict, Error, Identity, Store, commit, execute, query_all, query_one,
+    retry_on_contention, row::Row, users,
 };
 use contract::{TokenId, UserId, api::Token, text};
 use sea_orm::ConnectionTrait;
@@ -47,9 +47,7 @@ impl Store {
         )
         .await?;
         if inserted == 0 {
-            return Err(Error::Conflict(format!(
-                "You have {MAX_TOKENS} tokens. Revoke one that is no longer used."
-            )));
+            return Err(Error::Conflict(Conflict::TooManyTokens));
         }
         commit(tx).await?;
         Ok(Token { id: TokenId(id), name: name.into(), created_at: now, last_used_at: None })

@@ -1,8 +1,9 @@
 //! User accounts and their roles.
 
 use super::{
-    Actor, Error, Store, advisory_lock, commit, execute, one_time_link::delete_password_resets,
-    query_all, query_one, retry_on_contention, row::Row, session,
+    Actor, Conflict, Error, Store, advisory_lock, commit, execute,
+    one_time_link::delete_password_resets, query_all, query_one, retry_on_contention, row::Row,
+    session,
 };
 use contract::{
     UserId,
@@ -68,7 +69,7 @@ impl Store {
         )
         .await?;
         if inserted == 0 {
-            return Err(Error::Conflict("There is an account already: sign in.".into()));
+            return Err(Error::Conflict(Conflict::FirstUserExists));
         }
         commit(tx).await?;
         Ok(Identity { user: UserId(id), email: email.into(), role: Role::Admin })
@@ -151,9 +152,7 @@ impl Store {
         let tx = self.begin().await?;
         if role != Role::Admin {
             if actor.user == user {
-                return Err(Error::Conflict(
-                    "You can't take the admin's role from yourself. Ask another admin.".into(),
-                ));
+                return Err(Error::Conflict(Conflict::OwnRole));
             }
             self.require_another_admin(&tx, user).await?;
         }
@@ -179,9 +178,7 @@ impl Store {
     pub async fn disable_user(&self, actor: impl Into<Actor>, user: UserId) -> Result<(), Error> {
         let actor = actor.into();
         if actor.user == user {
-            return Err(Error::Conflict(
-                "You can't disable your own account. Ask another admin.".into(),
-            ));
+            return Err(Error::Conflict(Conflict::OwnAccount));
         }
         retry_on_contention!(self.try_disable_user(&actor, user))
     }
@@ -288,7 +285,7 @@ impl Store {
         if has_other_admin {
             return Ok(());
         }
-        Err(Error::Conflict("This is the last admin. Make somebody else an admin first.".into()))
+        Err(Error::Conflict(Conflict::LastAdmin))
     }
 }
 

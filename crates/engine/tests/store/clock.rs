@@ -1,10 +1,12 @@
 //! The database's clock is set forward by a day, and back.
 
 use crate::world::{QUEUE, World, new_job, new_upload_job, outcome, task};
-use contract::{UserId, state::JobState};
+use contract::{UserId, api::CooldownReason, state::JobState};
 use engine::store::{AttemptError, Claim, DEFAULT_LEASE_MS, RoundRobin, Store};
+use std::time::Duration;
 
 const DAY_MS: i64 = 24 * 3_600_000;
+const LEADER_TERM: Duration = Duration::from_secs(6);
 /// Maximum back-off after a first attempt, in milliseconds.
 const BACK_OFF: i64 = 2_000;
 
@@ -23,8 +25,12 @@ pub async fn delays_survive_a_clock_that_was_set_back(world: World) {
     let published =
         world.store.due_tasks(QUEUE, 1, &RoundRobin::default()).await.unwrap().tasks.remove(0);
     world.store.mark_published(&[(published.task, published.fence)], &[], None).await.unwrap();
-    world.store.record_cooldown("acme", world.store.now_ms() + 60_000, "http_503").await.unwrap();
-    assert!(world.store.acquire_leader_lease("relay", "gone", 6_000).await.unwrap());
+    world
+        .store
+        .record_cooldown("acme", world.store.now_ms() + 60_000, CooldownReason::ServiceUnavailable)
+        .await
+        .unwrap();
+    assert!(world.store.acquire_leader_lease("relay", "gone", LEADER_TERM).await.unwrap());
 
     world.clock.advance(-DAY_MS);
     assert_eq!(world.store.sync_clock().await.unwrap(), Some(DAY_MS));
@@ -36,7 +42,7 @@ pub async fn delays_survive_a_clock_that_was_set_back(world: World) {
     let now = world.store.now_ms();
     let until = world.store.last_cooldown("acme").await.unwrap().unwrap().until;
     assert_eq!(until - now, 60_000, "the remaining cooldown is the same");
-    assert!(world.store.acquire_leader_lease("relay", "new", 6_000).await.unwrap());
+    assert!(world.store.acquire_leader_lease("relay", "new", LEADER_TERM).await.unwrap());
     // The delivery in flight remains valid.
     let claim = world.store.claim(published.task, published.fence, "w1").await.unwrap();
     assert!(matches!(claim, Claim::Claimed(_)), "{claim:?}");

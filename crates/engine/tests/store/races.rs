@@ -12,6 +12,7 @@ use engine::store::{
     AttemptError, Claim, ClaimedTask, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits,
     RoundRobin, Store,
 };
+use std::time::Duration;
 
 /// Number of rounds of each race.
 const ROUNDS: u32 = 8;
@@ -301,14 +302,15 @@ pub async fn a_deadlock_is_retried(world: World) {
 }
 
 pub async fn a_leader_lease_has_one_holder(world: World) {
-    assert!(world.store.acquire_leader_lease("relay", "a", 1_000).await.unwrap());
-    assert!(!world.other_store.acquire_leader_lease("relay", "b", 1_000).await.unwrap());
+    const TERM: Duration = Duration::from_secs(1);
+    assert!(world.store.acquire_leader_lease("relay", "a", TERM).await.unwrap());
+    assert!(!world.other_store.acquire_leader_lease("relay", "b", TERM).await.unwrap());
     world.store.release_leader_lease("relay", "a").await.unwrap();
-    assert!(world.other_store.acquire_leader_lease("relay", "b", 1_000).await.unwrap());
+    assert!(world.other_store.acquire_leader_lease("relay", "b", TERM).await.unwrap());
     world.clock.advance(1_001);
     let (a, b) = tokio::join!(
-        world.store.acquire_leader_lease("relay", "a", 1_000),
-        world.other_store.acquire_leader_lease("relay", "c", 1_000)
+        world.store.acquire_leader_lease("relay", "a", TERM),
+        world.other_store.acquire_leader_lease("relay", "c", TERM)
     );
     assert!(a.unwrap() != b.unwrap());
 }

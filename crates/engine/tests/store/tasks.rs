@@ -3,7 +3,7 @@
 use crate::world::{QUEUE, World, finish, new_upload_job, outcome, success};
 use contract::{
     UserId,
-    api::{Resolution, RetryRequest},
+    api::{CooldownReason, Resolution, RetryRequest},
     fact::FactKind,
     state::{JobState, TaskState},
 };
@@ -199,12 +199,14 @@ pub async fn a_renewed_lease_is_not_taken_back(world: World) {
     world.assert_consistent().await;
 }
 
-pub async fn a_cooldown_keeps_its_cause_and_is_never_shortened(world: World) {
+pub async fn a_cooldown_keeps_its_reason_and_is_never_shortened(world: World) {
     assert_eq!(world.store.last_cooldown("acme").await.unwrap(), None);
-    for (until, cause) in [(2_000, "http_429"), (3_000, "http_503")] {
-        world.store.record_cooldown("acme", until, cause).await.unwrap();
-        world.store.record_cooldown("acme", until - 1, "http_418").await.unwrap();
+    let reasons = [CooldownReason::TooManyRequests, CooldownReason::ServiceUnavailable];
+    for (until, reason) in [2_000, 3_000].into_iter().zip(reasons) {
+        world.store.record_cooldown("acme", until, reason).await.unwrap();
+        let shorter = world.store.record_cooldown("acme", until - 1, CooldownReason::Throttled);
+        shorter.await.unwrap();
         let cooldown = world.other_store.last_cooldown("acme").await.unwrap().unwrap();
-        assert_eq!((cooldown.until, cooldown.cause.as_deref()), (until, Some(cause)));
+        assert_eq!((cooldown.until, cooldown.reason), (until, reason));
     }
 }

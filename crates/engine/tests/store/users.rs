@@ -2,7 +2,10 @@
 
 use crate::world::{START, World};
 use contract::{UserId, api::Role};
-use engine::store::{Error, INVITATION_LIFETIME_MS, LinkPurpose, PASSWORD_RESET_LIFETIME_MS};
+use engine::{
+    clock::whole_millis,
+    store::{Conflict, Error, INVITATION_LIFETIME, LinkPurpose, PASSWORD_RESET_LIFETIME},
+};
 
 impl World {
     async fn sign_in(&self, user: UserId, token: &str) {
@@ -19,9 +22,9 @@ impl World {
     }
 }
 
-fn conflict_message<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+fn conflict<T: std::fmt::Debug>(result: Result<T, Error>) -> Conflict {
     match result {
-        Err(Error::Conflict(message)) => message,
+        Err(Error::Conflict(reason)) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -38,12 +41,12 @@ pub async fn an_invitation_makes_one_account_with_its_role(world: World) {
     assert_eq!(store.user(bob).await.unwrap().role, Role::Admin);
     assert_eq!(world.password("bob@example.com").await, "secret");
     assert!(store.invitations().await.unwrap().is_empty());
-    assert!(conflict_message(store.usable_link("token").await).contains("used already"));
-    assert!(conflict_message(store.redeem_link("token", "another").await).contains("used already"));
+    assert_eq!(conflict(store.usable_link("token").await), Conflict::LinkUsed);
+    assert_eq!(conflict(store.redeem_link("token", "another").await), Conflict::LinkUsed);
     assert_eq!(world.password("bob@example.com").await, "secret");
-    assert!(
-        conflict_message(store.invite_user(world.user, "bob@example.com", Role::User, "t").await)
-            .contains("has an account")
+    assert_eq!(
+        conflict(store.invite_user(world.user, "bob@example.com", Role::User, "t").await),
+        Conflict::InvitedAddressHasAccount { email: "bob@example.com".into() }
     );
 }
 
@@ -54,18 +57,18 @@ pub async fn an_invitation_ends_by_time_by_revocation_and_by_the_next_one(world:
     assert!(matches!(store.usable_link("first").await, Err(Error::NotFound)));
     store.usable_link("second").await.unwrap();
 
-    world.clock.advance(INVITATION_LIFETIME_MS - 1);
+    world.clock.advance(whole_millis(INVITATION_LIFETIME) - 1);
     store.usable_link("second").await.unwrap();
     world.clock.advance(1);
-    assert!(conflict_message(store.usable_link("second").await).contains("too old"));
-    assert!(conflict_message(store.redeem_link("second", "hash").await).contains("too old"));
+    assert_eq!(conflict(store.usable_link("second").await), Conflict::LinkExpired);
+    assert_eq!(conflict(store.redeem_link("second", "hash").await), Conflict::LinkExpired);
     assert!(store.invitations().await.unwrap().is_empty());
 
     store.invite_user(world.user, "bob@example.com", Role::User, "third").await.unwrap();
     let id = store.invitations().await.unwrap()[0].id;
     store.revoke_invitation(world.user, id).await.unwrap();
     assert!(matches!(store.redeem_link("third", "hash").await, Err(Error::NotFound)));
-    assert!(conflict_message(store.revoke_invitation(world.user, id).await).contains("meanwhile"));
+    assert_eq!(conflict(store.revoke_invitation(world.user, id).await), Conflict::InvitationGone);
     assert!(store.user_account_by_email("bob@example.com").await.unwrap().is_none());
 }
 
@@ -88,9 +91,9 @@ pub async fn a_disabled_user_is_signed_out_at_once_and_can_sign_in_when_enabled(
     store.disable_user(world.user, bob).await.unwrap();
     assert!(!world.is_signed_in("laptop").await);
     assert!(matches!(store.redeem_link("reset", "new").await, Err(Error::NotFound)));
-    assert!(
-        conflict_message(store.add_password_reset(world.user, bob, "another").await)
-            .contains("disabled")
+    assert_eq!(
+        conflict(store.add_password_reset(world.user, bob, "another").await),
+        Conflict::AccountDisabled
     );
     world.sign_in(bob, "late").await;
     assert!(!world.is_signed_in("late").await, "a late session is not valid");
@@ -104,12 +107,10 @@ pub async fn a_disabled_user_is_signed_out_at_once_and_can_sign_in_when_enabled(
 pub async fn nobody_removes_themselves_or_the_last_admin(world: World) {
     let store = &world.store;
     let bob = world.add_user("bob@example.com", Role::Admin).await;
-    assert!(
-        conflict_message(store.disable_user(world.user, world.user).await).contains("your own")
-    );
-    assert!(
-        conflict_message(store.set_user_role(world.user, world.user, Role::User).await)
-            .contains("yourself")
+    assert_eq!(conflict(store.disable_user(world.user, world.user).await), Conflict::OwnAccount);
+    assert_eq!(
+        conflict(store.set_user_role(world.user, world.user, Role::User).await),
+        Conflict::OwnRole
     );
 
     // Both admins act at once, and the second is rejected.
@@ -118,7 +119,7 @@ pub async fn nobody_removes_themselves_or_the_last_admin(world: World) {
         world.other_store.disable_user(bob, world.user)
     );
     let refused = if a.is_ok() { b } else { a };
-    assert!(conflict_message(refused).contains("last admin"));
+    assert_eq!(conflict(refused), Conflict::LastAdmin);
     let left = store.users(10).await.unwrap();
     assert_eq!(left.iter().filter(|user| !user.disabled).count(), 1);
 }
@@ -130,9 +131,9 @@ pub async fn demoted_and_disabled_admins_do_not_count_as_admins(world: World) {
     store.set_user_role(world.user, bob, Role::User).await.unwrap();
     assert_eq!(store.user(bob).await.unwrap().role, Role::User);
     store.disable_user(world.user, eve).await.unwrap();
-    assert!(
-        conflict_message(store.set_user_role(eve, world.user, Role::User).await)
-            .contains("last admin")
+    assert_eq!(
+        conflict(store.set_user_role(eve, world.user, Role::User).await),
+        Conflict::LastAdmin
     );
     let nobody = UserId(uuid::Uuid::now_v7());
     assert!(matches!(
@@ -160,11 +161,11 @@ pub async fn a_password_reset_ends_sessions_only_when_it_is_redeemed(world: Worl
     assert!(!world.is_signed_in("laptop").await);
     assert!(world.is_signed_in("adas").await);
     assert_eq!(world.password("bob@example.com").await, "new");
-    assert!(conflict_message(store.redeem_link("second", "newer").await).contains("used already"));
+    assert_eq!(conflict(store.redeem_link("second", "newer").await), Conflict::LinkUsed);
 
     store.add_password_reset(world.user, bob, "third").await.unwrap();
-    world.clock.advance(PASSWORD_RESET_LIFETIME_MS);
-    assert!(conflict_message(store.redeem_link("third", "newer").await).contains("too old"));
+    world.clock.advance(whole_millis(PASSWORD_RESET_LIFETIME));
+    assert_eq!(conflict(store.redeem_link("third", "newer").await), Conflict::LinkExpired);
 }
 
 pub async fn a_password_change_ends_other_sessions_and_pending_resets(world: World) {

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use reqwest::Response;
-use sandbox::{Options, Sandbox, ServiceRecord};
+use sandbox::{Options, SAMPLE_CHANNELS, Sandbox, ServiceRecord};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,7 +16,10 @@ pub struct TestClient {
 pub async fn sandbox_in(folder: &Path, speed: f64) -> Result<Sandbox, sandbox::Error> {
     let ledger = folder.join("ledger.jsonl");
     let listen = "127.0.0.1:0".parse().unwrap();
-    Sandbox::start(Options { listen, ledger, speed, seed: 1, faults: false, latency: None }).await
+    let channels = SAMPLE_CHANNELS.to_vec();
+    let options =
+        Options { listen, ledger, speed, seed: 1, faults: false, latency: None, channels };
+    Sandbox::start(options).await
 }
 
 /// Returns a client that fails when a response is long overdue.

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use sandbox::{Options, Sandbox};
+use sandbox::{Options, SAMPLE_CHANNELS, Sandbox};
 
 use crate::client::{product, retry_after};
 
@@ -11,7 +11,9 @@ async fn outcomes(seed: u64, skus: impl Iterator<Item = u32>) -> Outcomes {
     let folder = tempfile::tempdir().unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
     let ledger = folder.path().to_path_buf();
-    let options = Options { listen, ledger, speed: 5_000.0, seed, faults: true, latency: None };
+    let channels = SAMPLE_CHANNELS.to_vec();
+    let options =
+        Options { listen, ledger, speed: 5_000.0, seed, faults: true, latency: None, channels };
     let sandbox = Sandbox::start(options).await.unwrap();
     let url = format!("{}/channels/acme/products", sandbox.base_url());
     let http = reqwest::Client::new();

@@ -2,7 +2,10 @@
 
 use super::{error_for_status, read_body, request_error, unreadable_response};
 use contract::{api::Outcome, product::Product};
-use engine::store::{AttemptError, Success};
+use engine::{
+    channel::ChannelConfig,
+    store::{AttemptError, Success},
+};
 use serde::Deserialize;
 
 /// Maximum size of a response, in bytes.
@@ -13,13 +16,10 @@ const MAX_RESPONSE_BYTES: usize = 1 << 20;
 pub struct ChannelClient {
     /// Name of the channel in messages.
     pub name: String,
-    /// Base URL, such as `http://127.0.0.1:9000/channels/acme`.
-    pub base_url: String,
-    /// Whether the channel accepts idempotency keys: a repeated call gets the same
-    /// response and has one effect.
+    /// Whether a repeated call with the same idempotency key has one effect.
     pub supports_idempotency_keys: bool,
-    /// HTTP client that all connectors share.
-    pub http_client: reqwest::Client,
+    base_url: String,
+    http_client: reqwest::Client,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +43,16 @@ struct ErrorBody {
 }
 
 impl ChannelClient {
+    /// Creates the client of a configured channel.
+    pub fn new(config: &ChannelConfig, http_client: reqwest::Client) -> Self {
+        Self {
+            name: config.name.clone(),
+            base_url: config.base_url.clone(),
+            supports_idempotency_keys: config.supports_idempotency_keys,
+            http_client,
+        }
+    }
+
     /// Returns the channel's id of the product with this SKU; `None` if there is none.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ pub mod machine_source;
 
 use super::{DEFAULT_COOLDOWN, error_for_status, parse_retry_after, read_body, request_error};
 use contract::{
-    api::{Instance, Outcome},
+    api::{CooldownReason, Instance, Outcome},
     text::{MACHINE_ID, MACHINE_NAME, MACHINE_PROPERTY},
 };
 use engine::store::AttemptError;
@@ -174,7 +174,7 @@ impl Ec2Client {
             "RequestLimitExceeded" | "Throttling" => {
                 let wait =
                     parse_retry_after(&headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN);
-                AttemptError::Cooldown { outcome, wait }
+                AttemptError::Cooldown { outcome, reason: CooldownReason::Throttled, wait }
             }
             "InsufficientInstanceCapacity" => {
                 AttemptError::Retry { outcome, outcome_unknown: false }

@@ -12,7 +12,10 @@ use contract::{
     api::{Outcome, WaitReason},
     command::{AlarmCreate, Ec2Start},
 };
-use engine::store::{AttemptError, ClaimedTask, NewTask, Success};
+use engine::{
+    clock::whole_millis,
+    store::{AttemptError, ClaimedTask, NewTask, Success},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
@@ -77,8 +80,7 @@ impl Handler<Ec2Start> for Ec2StartHandler {
 
 impl Ec2StartHandler {
     fn new_checkpoint(&self, task: &ClaimedTask) -> StartCheckpoint {
-        let max_start_ms =
-            i64::try_from((self.poll_interval * MAX_POLLS).as_millis()).unwrap_or(i64::MAX);
+        let max_start_ms = whole_millis(self.poll_interval * MAX_POLLS);
         StartCheckpoint {
             attempt: task.attempt,
             deadline_ms: task.started_at.saturating_add(max_start_ms),

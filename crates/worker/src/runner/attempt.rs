@@ -37,10 +37,10 @@ impl DeliveryProcessor {
         };
         drop(permit);
         metrics::observe_attempt(&claimed.kind, &outcome, start.elapsed());
-        if let (Err(AttemptError::Cooldown { wait, outcome }), Some(upstream)) =
+        if let (Err(AttemptError::Cooldown { reason, wait, .. }), Some(upstream)) =
             (&outcome, &self.upstream)
         {
-            shared.limiters.start_cooldown(upstream, *wait, &outcome.code).await;
+            shared.limiters.start_cooldown(upstream, *wait, *reason).await;
         }
         let finish_attempt = FinishAttempt {
             task: claimed.task,

@@ -10,6 +10,7 @@ use contract::{
     envelope::{CommandMessage, EnvelopeError},
 };
 use engine::{
+    clock::whole_millis,
     event_bus,
     limiter::{AcquireError, Permit},
     store::{self, Claim},
@@ -98,8 +99,7 @@ impl DeliveryProcessor {
         let permit = match acquired {
             Ok(permit) => permit,
             Err(error) => {
-                let wait = i64::try_from(retry_delay(&error).as_millis()).unwrap_or(i64::MAX);
-                let until = shared.store.now_ms() + wait;
+                let until = shared.store.now_ms() + whole_millis(retry_delay(&error));
                 let reason = wait_reason(&error);
                 let detail = operator_action(&error);
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };

@@ -7,7 +7,7 @@ use contract::{
     fact::FactKind,
     state::{JobState, TaskState},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn a_panic_is_a_failed_attempt_and_does_not_affect_other_tasks() {
@@ -102,7 +102,8 @@ async fn a_panic_after_a_lost_response_keeps_the_outcome_unknown() {
 
 #[tokio::test]
 async fn a_handler_that_times_out_releases_its_concurrency_slot() {
-    let world = World::new(WorldOptions { lease_ms: 3_000, ..WorldOptions::default() }).await;
+    let world =
+        World::new(WorldOptions { lease: Duration::from_secs(3), ..WorldOptions::default() }).await;
     // As many calls hang as there are concurrency slots: if one were not released, no
     // other call would start.
     let before_upload: BeforeUploadHook = Arc::new(|claimed| {

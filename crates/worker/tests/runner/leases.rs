@@ -2,11 +2,12 @@
 
 use crate::world::{BeforeUploadHook, EventLog, World, WorldOptions, attempt_codes, wait_until};
 use contract::{
+    api::CooldownReason,
     fact::FactKind,
     state::{JobState, TaskState},
 };
 use engine::{
-    clock::ManualClock,
+    clock::{ManualClock, whole_millis},
     store::{DEFAULT_LEASE_MS, MAX_LEASE_LOSSES},
 };
 use std::{sync::Arc, time::Duration};
@@ -67,10 +68,11 @@ impl Drop for DropProbe {
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_drops_the_call() {
-    const SHORT_LEASE_MS: i64 = 9_000;
+    const SHORT_LEASE: Duration = Duration::from_secs(9);
+    let short_lease_ms = whole_millis(SHORT_LEASE);
     let clock = ManualClock::at(START);
     let options =
-        WorldOptions { clock: clock.clone(), lease_ms: SHORT_LEASE_MS, ..WorldOptions::default() };
+        WorldOptions { clock: clock.clone(), lease: SHORT_LEASE, ..WorldOptions::default() };
     let world = World::new(options).await;
     let seen = EventLog::default();
     let before_upload: BeforeUploadHook = {
@@ -89,8 +91,8 @@ async fn a_worker_that_lost_its_lease_drops_the_call() {
     let _worker = world.spawn_worker("w", &before_upload);
     let job = world.upload_skus(&["acme"], &["LAMP"]).await;
     wait_until("the call", async || seen.count("hangs") == 1).await;
-    clock.advance(SHORT_LEASE_MS / 2);
-    wait_until("a renewal", async || lease_until(&world).await == START + SHORT_LEASE_MS * 3 / 2)
+    clock.advance(short_lease_ms / 2);
+    wait_until("a renewal", async || lease_until(&world).await == START + short_lease_ms * 3 / 2)
         .await;
     assert_eq!(seen.count("dropped"), 0);
     assert_eq!(world.store.reap_expired_leases(true).await.unwrap().len(), 1);
@@ -143,7 +145,8 @@ async fn a_task_that_loses_five_workers_is_poison_and_other_tasks_finish() {
 #[tokio::test]
 async fn no_request_starts_that_the_handler_timeout_would_cut_off() {
     // The handler timeout is 3.3 s, of which a request may take 2 s.
-    let world = World::new(WorldOptions { lease_ms: 4_000, ..WorldOptions::default() }).await;
+    let world =
+        World::new(WorldOptions { lease: Duration::from_secs(4), ..WorldOptions::default() }).await;
     let seen = EventLog::default();
     let before_upload: BeforeUploadHook = {
         let (seen, limiters) = (seen.clone(), world.limiters.clone());
@@ -155,7 +158,11 @@ async fn no_request_starts_that_the_handler_timeout_would_cut_off() {
                     // The rate permit becomes invalid; the next one comes when the
                     // handler timeout would cut off a call of 0.2 s.
                     limiters
-                        .start_cooldown("corner", Duration::from_millis(3_200), "http_429")
+                        .start_cooldown(
+                            "corner",
+                            Duration::from_millis(3_200),
+                            CooldownReason::TooManyRequests,
+                        )
                         .await;
                 }
             })

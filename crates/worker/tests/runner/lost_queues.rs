@@ -9,7 +9,7 @@ use contract::{
     state::JobState,
 };
 use engine::{rabbitmq::RabbitMqServer, task_queue::rabbitmq::RabbitMqTaskQueue};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use testbed::RabbitNode;
 
 /// Number of times that the queue is deleted. RabbitMQ forgets a consumer in about every
@@ -48,8 +48,8 @@ async fn deleting_a_queue_under_its_consumer_loses_no_task() {
 async fn a_consumer_forgotten_by_its_broker_is_restarted() {
     let faults = Faults { silences_first_consumer: true, ..Faults::default() };
     let task_queue = FakeTaskQueue::new(faults);
-    let world =
-        World::new(WorldOptions { task_queue, lease_ms: 2_000, ..WorldOptions::default() }).await;
+    let lease = Duration::from_secs(2);
+    let world = World::new(WorldOptions { task_queue, lease, ..WorldOptions::default() }).await;
     let _worker = world.spawn_worker("w", &no_hook());
     let job = world.upload_skus(&["acme"], &["A", "B"]).await;
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);

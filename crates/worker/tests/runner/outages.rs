@@ -6,7 +6,7 @@ use crate::{
     world::{World, WorldOptions, no_hook, wait_until},
 };
 use contract::{
-    api::WaitReason,
+    api::{CooldownReason, WaitReason},
     state::{JobState, TaskState},
 };
 use std::{sync::Arc, time::Duration};
@@ -66,7 +66,10 @@ async fn claims_that_fail_temporarily_lose_no_delivery_and_no_prefetch_slot() {
 async fn a_task_that_cannot_be_deferred_keeps_its_delivery() {
     let (task_queue, world) = new_world(false).await;
     // During the long cooldown each task is deferred, which fails.
-    world.limiters.start_cooldown("corner", Duration::from_secs(60), "http_429").await;
+    world
+        .limiters
+        .start_cooldown("corner", Duration::from_secs(60), CooldownReason::TooManyRequests)
+        .await;
     world.fail_writes("UPDATE OF run_after ON tasks").await;
     let _worker = world.spawn_worker("w", &no_hook());
     let job = upload_numbered_skus(&world, 2).await;
@@ -90,7 +93,7 @@ async fn an_unreadable_message_that_cannot_be_saved_is_not_acknowledged() {
     let (task_queue, world) = new_world(true).await;
     world.fail_writes("INSERT ON rejected_messages").await;
     let _worker = world.spawn_worker("w", &no_hook());
-    let consumers = sandbox::channels().len();
+    let consumers = sandbox::SAMPLE_CHANNELS.len();
     wait_until("the messages taken", async || task_queue.delivered_count() >= consumers).await;
     tokio::time::sleep(LONGER_THAN_FIRST_BACKOFF).await;
     assert_eq!(task_queue.lost_count(), 0);
@@ -107,7 +110,7 @@ async fn a_worker_stopping_during_an_outage_leaves_its_deliveries_unacknowledged
     let claims = "UPDATE OF state ON tasks WHEN NEW.state = 'running'";
     let messages = "INSERT ON rejected_messages";
     for (sends_unreadable_first, write, delivery_count) in
-        [(false, claims, CONCURRENCY), (true, messages, sandbox::channels().len())]
+        [(false, claims, CONCURRENCY), (true, messages, sandbox::SAMPLE_CHANNELS.len())]
     {
         let (task_queue, world) = new_world(sends_unreadable_first).await;
         world.fail_writes(write).await;

@@ -15,7 +15,7 @@ async fn an_unreadable_message_is_saved_and_other_tasks_finish() {
     let _worker = world.spawn_worker("w", &no_hook());
     let job = world.upload_skus(&["acme"], &["A", "B"]).await;
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    let consumers = sandbox::channels().len();
+    let consumers = sandbox::SAMPLE_CHANNELS.len();
     wait_until("the acknowledgements", async || {
         task_queue.unreadable_acknowledged_count() == consumers
     })

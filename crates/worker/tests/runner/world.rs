@@ -8,9 +8,11 @@ use contract::{
     state::JobState,
 };
 use engine::{
-    Engine, clock,
+    Engine,
+    channel::ChannelConfig,
+    clock,
     election::LeaderLease,
-    engine::{ChannelConfig, Upload},
+    engine::Upload,
     event_bus::{EventBus, embedded::EmbeddedEventBus},
     limiter::{Limiters, UpstreamLimits, embedded::EmbeddedLimiter},
     reaper,
@@ -19,7 +21,7 @@ use engine::{
     task_queue::{TaskQueue, embedded::EmbeddedTaskQueue},
 };
 use futures_util::future::BoxFuture;
-use sandbox::{Effect, Sandbox};
+use sandbox::{ChannelProfile, Effect, SAMPLE_CHANNELS, Sandbox};
 use sea_orm::{ConnectionTrait, Database, QueryResult, Statement};
 use std::{
     sync::{Arc, Mutex},
@@ -80,9 +82,8 @@ pub struct WorldOptions {
     /// Factor that divides back-offs.
     pub backoff_divisor: f64,
     pub task_queue: Arc<dyn TaskQueue>,
-    /// Duration of a lease in milliseconds. A handler may take five sixths of it, and it is
-    /// renewed every third.
-    pub lease_ms: i64,
+    /// Length of a lease. A handler may take five sixths of it, and it is renewed every third.
+    pub lease: Duration,
 }
 
 impl Default for WorldOptions {
@@ -91,7 +92,7 @@ impl Default for WorldOptions {
             clock: Arc::new(clock::SystemClock),
             backoff_divisor: SPEED,
             task_queue: Arc::new(EmbeddedTaskQueue::default()),
-            lease_ms: DEFAULT_LEASE_MS,
+            lease: Duration::from_millis(DEFAULT_LEASE_MS.unsigned_abs()),
         }
     }
 }
@@ -140,25 +141,29 @@ impl World {
             seed: 1,
             faults: false,
             latency: None,
+            channels: SAMPLE_CHANNELS.to_vec(),
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-        let WorldOptions { clock, backoff_divisor, task_queue, lease_ms } = options;
+        let WorldOptions { clock, backoff_divisor, task_queue, lease } = options;
         let event_bus: Arc<dyn EventBus> = Arc::new(EmbeddedEventBus::default());
-        let store =
-            Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease_ms(lease_ms);
+        let store = Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease(lease);
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
         let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
         let relay_waker = RelayWaker::default();
-        let channel = |spec: &sandbox::ChannelProfile| ChannelConfig {
-            id: spec.id.into(),
-            name: spec.name.into(),
-            rate: spec.rate.per_second * WORKER_RATE_FACTOR,
-            concurrency: CONCURRENCY,
-            latency_ms: 0,
+        let channel = |profile: &ChannelProfile| ChannelConfig {
+            id: profile.id.into(),
+            name: profile.name.into(),
+            base_url: sandbox.channel_url(profile.id),
+            limits: UpstreamLimits {
+                rate: profile.rate.per_second * WORKER_RATE_FACTOR,
+                concurrency: CONCURRENCY,
+            },
+            latency: Duration::ZERO,
+            supports_idempotency_keys: profile.idempotency_keys,
             is_sandbox: true,
         };
-        let channels = sandbox::channels().iter().map(channel).collect();
+        let channels = SAMPLE_CHANNELS.iter().map(channel).collect();
         let engine = Engine::new(
             store.clone(),
             Arc::clone(&event_bus),
@@ -207,20 +212,12 @@ impl World {
 
     fn registry(&self, before_upload: &BeforeUploadHook) -> Registry {
         let client = connector::build_client(Duration::from_secs(30)).unwrap();
-        sandbox::channels().iter().fold(Registry::default(), |registry, spec| {
-            let limits = UpstreamLimits {
-                rate: spec.rate.per_second * WORKER_RATE_FACTOR,
-                concurrency: CONCURRENCY,
-            };
-            let channel = ChannelClient {
-                name: spec.name.into(),
-                base_url: format!("{}/channels/{}", self.sandbox.base_url(), spec.id),
-                supports_idempotency_keys: spec.idempotency_keys,
-                http_client: client.clone(),
-            };
+        self.engine.channels().iter().fold(Registry::default(), |registry, config| {
+            let channel = ChannelClient::new(config, client.clone());
             let upload = product_upload::ProductUploadHandler { channel };
             let handler = HookedHandler { before_upload: Arc::clone(before_upload), upload };
-            registry.register::<ProductUpload>(Some(spec.id), spec.id, limits, handler)
+            let (id, limits) = (config.id.as_str(), config.limits.clone());
+            registry.register::<ProductUpload>(Some(id), id, limits, handler)
         })
     }
 

@@ -89,9 +89,9 @@ CREATE TABLE rejected_messages (
   id {uuid} PRIMARY KEY, queue TEXT NOT NULL, bytes TEXT NOT NULL, reason TEXT NOT NULL,
   at BIGINT NOT NULL
 );
--- cause: the response of the upstream that started the cooldown.
+-- reason: contract::api::CooldownReason.
 CREATE TABLE upstream_cooldowns (
-  upstream TEXT PRIMARY KEY, cooldown_until BIGINT NOT NULL, cause TEXT, started_at BIGINT
+  upstream TEXT PRIMARY KEY, cooldown_until BIGINT NOT NULL, reason TEXT NOT NULL, started_at BIGINT
 );
 CREATE TABLE leader_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at BIGINT NOT NULL);
 -- Counters of open tasks, so that nothing counts them.

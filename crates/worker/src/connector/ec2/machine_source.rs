@@ -41,8 +41,8 @@ impl MachineSource for Ec2MachineSource {
         })?;
         match self.ec2.describe_instances(&[]).await {
             Ok(machines) => Ok(machines),
-            Err(AttemptError::Cooldown { wait, outcome }) => {
-                self.limiters.start_cooldown(&self.upstream, wait, &outcome.code).await;
+            Err(AttemptError::Cooldown { reason, wait, .. }) => {
+                self.limiters.start_cooldown(&self.upstream, wait, reason).await;
                 Err(Error::Busy)
             }
             Err(AttemptError::Failed(outcome)) => Err(Error::Rejected(outcome.message)),

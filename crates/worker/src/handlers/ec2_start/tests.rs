@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::connector;
-use contract::{JobId, TaskId, UserId};
+use contract::{JobId, TaskId, UserId, command::Command};
 use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -105,7 +105,7 @@ fn claimed_task() -> ClaimedTask {
         task: TaskId(Uuid::now_v7()),
         job: JobId(Uuid::now_v7()),
         user: UserId(Uuid::now_v7()),
-        kind: "ec2.start".into(),
+        kind: Ec2Start::KIND.into(),
         key: "i-1".into(),
         channel: None,
         sku: "i-1".into(),

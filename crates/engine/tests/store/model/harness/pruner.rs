@@ -3,10 +3,12 @@
 use super::{Harness, user_actions::IDEMPOTENCY_KEY_LIFETIME_MS};
 use crate::model::snapshot::{self, Snapshot};
 use contract::state::JobState;
-use engine::store::Retention;
+use engine::{clock::whole_millis, store::Retention};
+use std::time::Duration;
 
 const HOUR_MS: i64 = 3_600_000;
-const RETENTION: Retention = Retention { journal_ms: HOUR_MS, jobs_ms: 24 * HOUR_MS };
+const RETENTION: Retention =
+    Retention { journal: Duration::from_secs(3_600), jobs: Duration::from_secs(24 * 3_600) };
 /// Rows that would outlive what they belong to.
 const ORPHANS: [&str; 3] = [
     "attempts WHERE task_id NOT IN (SELECT id FROM tasks)",
@@ -22,7 +24,7 @@ impl Harness {
         self.world.clock.advance(days * 24 * HOUR_MS);
         let now = self.world.store.now_ms();
         let mut expected = self.snapshot.clone();
-        let ended_before = now - RETENTION.jobs_ms;
+        let ended_before = now - whole_millis(RETENTION.jobs);
         expected.jobs.retain(|_, job| {
             job.state == JobState::Running || job.finished_at.is_none_or(|at| at >= ended_before)
         });
@@ -44,7 +46,7 @@ impl Harness {
             )
         );
         for (user, mut journal) in self.users.into_iter().zip(journals) {
-            journal.retain(|fact| fact.at >= now - RETENTION.journal_ms);
+            journal.retain(|fact| fact.at >= now - whole_millis(RETENTION.journal));
             assert_eq!(snapshot::journal(&self.db, user, 0).await, journal);
         }
         for rows in ORPHANS {

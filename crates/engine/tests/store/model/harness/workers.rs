@@ -6,7 +6,7 @@ use crate::{
     world::{finish, outcome},
 };
 use contract::{
-    api::WaitReason,
+    api::{CooldownReason, WaitReason},
     command::{AlarmCreate, Command},
     state::TaskState,
 };
@@ -133,7 +133,8 @@ fn attempt_outcome(end: AttemptEnd, claimed: &ClaimedTask) -> AttemptOutcome {
             Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown })
         }
         AttemptEnd::Wait { record_attempt: true } => {
-            Err(AttemptError::Cooldown { outcome: outcome("http_429"), wait: WAIT })
+            let (outcome, reason) = (outcome("http_429"), CooldownReason::TooManyRequests);
+            Err(AttemptError::Cooldown { outcome, reason, wait: WAIT })
         }
         AttemptEnd::Wait { record_attempt: false } => {
             Err(AttemptError::NoRatePermit { reason: WaitReason::RateLimit, wait: WAIT })
