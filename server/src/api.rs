@@ -26,7 +26,6 @@ use contract::{
 };
 use engine::{
     engine::Upload,
-    event_bus::HubEvent,
     store::{JobControl, JobQuery, TaskQuery},
 };
 use ingress::request_body;

@@ -135,8 +135,8 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::{
-        broker::{Broker, embedded::EmbeddedBroker},
         clock::ManualClock,
+        event_bus::{EventBus, embedded::EmbeddedEventBus},
         limiter::{Limiters, embedded::EmbeddedLimiter},
         relay::RelayWaker,
         store::{MAX_SESSIONS, Store},
@@ -161,11 +161,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
         let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
-        let broker = Arc::new(EmbeddedBroker::default());
-        let mut events = broker.subscribe();
+        let event_bus = Arc::new(EmbeddedEventBus::default());
+        let mut events = event_bus.subscribe();
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
         let engine =
-            Engine::new(store.clone(), broker, RelayWaker::default(), limiters, Vec::new());
+            Engine::new(store.clone(), event_bus, RelayWaker::default(), limiters, Vec::new());
         let admin = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
         store.invite_user(admin, "bob@example.com", Role::User, "invitation").await.unwrap();
         let bob = engine.redeem_link("invitation", "hash").await.unwrap();
