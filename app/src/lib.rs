@@ -2,14 +2,15 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`page_data`] | data of the pages, and the server function that returns it |
-//! | [`resource`] | how pages load their data |
-//! | [`page`] | the pages |
+//! | [`page`] | the pages, each with its server functions |
+//! | [`page_context`] | facts that every page is rendered with |
+//! | [`resource`] | how pages show data that they load |
+//! | [`server`] | who may call a server function |
 //! | [`shell`] | navigation, menus and notifications around every page |
 //! | [`live`] | live state of the page, updated by `/ws` |
-//! | [`fragment`] | parts of pages that only the server renders |
 //! | [`labels`] | texts for states, facts, numbers and times |
 //! | [`icons`] | icons of task states |
+//! | [`theme`] | colour theme |
 //! | [`title`] | the document's title |
 //! | `replay_input` | input that was made before hydration |
 #![recursion_limit = "512"]
@@ -19,16 +20,18 @@ compile_error!(
     "Build with `--cfg erase_components`: .cargo/config.toml sets it, RUSTFLAGS takes its place."
 );
 
-pub mod fragment;
 pub mod icons;
 pub mod labels;
 pub mod live;
 pub mod page;
-pub mod page_data;
+pub mod page_context;
 #[cfg(feature = "hydrate")]
 pub mod replay_input;
 pub mod resource;
+#[cfg(feature = "ssr")]
+pub mod server;
 pub mod shell;
+pub mod theme;
 pub mod title;
 
 use leptos::prelude::*;
@@ -54,20 +57,15 @@ pub struct Assets {
     pub setup_token_required: bool,
 }
 
-/// Identity of the signed-in user, if any.
-#[cfg(feature = "ssr")]
-#[derive(Clone, Debug)]
-pub struct CurrentIdentity(pub Option<engine::store::Identity>);
-
 /// State of the browser that a request carries.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug, Default)]
 pub struct BrowserState {
     /// Hash of the session's token; empty if nobody is signed in.
     pub session_hash: String,
-    pub theme: page_data::people::Theme,
+    pub theme: theme::Theme,
     /// One-time link that the previous request created.
-    pub new_link: Option<page_data::people::NewLink>,
+    pub new_link: Option<page::people::NewLink>,
     /// Secret of an API token that the previous request created.
     pub new_token: Option<String>,
 }
@@ -113,7 +111,7 @@ fn hydration_script(assets: &Assets) -> String {
 /// right.
 #[cfg(feature = "ssr")]
 pub(crate) fn html_document(start: impl IntoView, body: AnyView) -> impl IntoView {
-    use page_data::people::Theme;
+    use theme::Theme;
     let assets = use_context::<Assets>().unwrap_or_default();
     let theme = use_context::<BrowserState>().map(|browser| browser.theme).unwrap_or_default();
     let (named, schemes) = match theme {

@@ -9,7 +9,7 @@ mod socket;
 pub mod toasts;
 pub(crate) mod unread;
 
-use crate::page_data::PageContext;
+use crate::page_context::PageContext;
 use contract::{
     JobId, TaskId,
     api::{Channel, Job, Task},

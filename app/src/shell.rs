@@ -12,7 +12,7 @@ pub use notification_settings::NotificationSettings;
 
 use crate::{
     live::{ConnectionStatus, LiveState},
-    page_data::PageContext,
+    page_context::PageContext,
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;

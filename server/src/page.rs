@@ -13,7 +13,8 @@ use crate::{
 };
 use app::{
     page::auth::{self, AuthPage},
-    page_data::people::Theme,
+    server::{CurrentIdentity, GuardedEngine},
+    theme::Theme,
 };
 use axum::{
     RequestExt, Router,
@@ -34,9 +35,9 @@ use leptos::{
 /// What the pages of a request can see. [`attach_context`] creates it.
 #[derive(Clone)]
 pub struct PageContext {
-    viewer: app::CurrentIdentity,
+    viewer: CurrentIdentity,
     browser: app::BrowserState,
-    engine: engine::Engine,
+    engine: GuardedEngine,
     assets: app::Assets,
     /// Whether the request was authenticated with an API token.
     is_api_token: bool,
@@ -168,7 +169,7 @@ pub async fn launch_page(
     context: PageContext,
     path: &str,
     status: StatusCode,
-    form: app::page_data::launch::SubmittedForm,
+    form: app::page::launch::SubmittedForm,
 ) -> Response {
     let mut request = Request::default();
     match path.parse() {
@@ -320,9 +321,9 @@ async fn attach_context(
     };
     let is_api_token = user.as_ref().is_some_and(|user| user.auth_method == AuthMethod::Token);
     request.extensions_mut().insert(PageContext {
-        viewer: app::CurrentIdentity(user.map(|user| user.identity)),
+        viewer: CurrentIdentity(user.map(|user| user.identity)),
         browser,
-        engine: state.engine.clone(),
+        engine: GuardedEngine::new(state.engine.clone()),
         assets,
         is_api_token,
     });

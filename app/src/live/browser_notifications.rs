@@ -1,7 +1,10 @@
 //! Browser features for notifications: the dot on the tab's icon, browser notifications
 //! while no tab is visible, and the summary of missed notifications.
 
-use super::{LiveState, toasts::BackgroundNotifications};
+use super::{
+    LiveState,
+    toasts::{BackgroundNotifications, MissedSummary, load_missed_summary},
+};
 use contract::api::Notification;
 use leptos::{prelude::*, task::spawn_local};
 use std::{future::IntoFuture, time::Duration};
@@ -175,11 +178,8 @@ fn show_missed_on_open(live: LiveState) {
         return;
     }
     spawn_local(async move {
-        if let Ok(page) = crate::page_data::inbox::inbox_query().fetch().await {
-            let missed = page.inbox.items.into_iter();
-            live.toasts.set_missed(
-                &missed.filter(|item| !item.read && item.seq > last).collect::<Vec<_>>(),
-            );
+        if let Ok(missed) = load_missed_summary(last).await {
+            live.toasts.set_missed(missed);
         }
     });
 }
@@ -194,7 +194,8 @@ fn track_visibility(live: LiveState) {
             let away = last_seen(live).is_some_and(|(_, at)| now_ms() - at > MIN_AWAY_MS);
             let last = last_seen(live).map_or(0, |(seq, _)| seq);
             if away {
-                live.toasts.set_missed(&live.toasts.take_after(last));
+                let missed = live.toasts.take_after(last);
+                live.toasts.set_missed(MissedSummary::from_notifications(&missed));
             }
             record_seen(live, seq);
         }

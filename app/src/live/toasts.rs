@@ -2,7 +2,8 @@
 //! and the permission for browser notifications.
 
 use contract::api::{Notification, NotificationKind};
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
 
 /// Maximum number of visible toasts. Older ones are in the inbox.
 pub const MAX_VISIBLE_TOASTS: usize = 3;
@@ -16,7 +17,7 @@ struct Toast {
 }
 
 /// Number of notifications missed while away, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissedSummary {
     pub finished: usize,
     pub needs_review: usize,
@@ -55,6 +56,19 @@ impl MissedSummary {
         }
         format!("While you were away: {}.", parts.join(", "))
     }
+}
+
+/// Counts the user's unread notifications after `seq`, of the latest 100.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_missed_summary(seq: i64) -> Result<MissedSummary, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let RequestContext { engine, identity } = request_context()?;
+    let inbox = engine.store().inbox(identity.user, 100).await.map_err(server_error)?;
+    let missed = inbox.items.iter().filter(|item| !item.read && item.seq > seq);
+    Ok(MissedSummary::from_notifications(missed))
 }
 
 /// Whether this browser shows notifications while no tab of this site is visible.
@@ -171,9 +185,9 @@ impl ToastState {
 
     /// Shows a summary of notifications that arrived unseen.
     #[cfg(feature = "hydrate")]
-    pub(super) fn set_missed(self, missed: &[Notification]) {
-        if !missed.is_empty() {
-            self.missed.set(Some(MissedSummary::from_notifications(missed)));
+    pub(super) fn set_missed(self, missed: MissedSummary) {
+        if missed != MissedSummary::default() {
+            self.missed.set(Some(missed));
         }
     }
 

@@ -1,25 +1,58 @@
 //! Page of the user's own account: theme, password, sessions, API tokens.
 
-#[cfg(feature = "ssr")]
-pub mod settings;
+mod settings;
 
 use crate::{
     page::load_error::page_error,
-    page_data::people::{AccountPage, account_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::resource_view,
     shell::{FlashAlert, NotificationSettings, PageShell},
     title::Title,
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
+use settings::AccountSettings;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountPage {
+    context: PageContext,
+    settings: AccountSettings,
+}
+
+/// Returns the settings, sessions and API tokens of the user's own account.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_account() -> Result<AccountPage, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let browser = expect_context::<crate::BrowserState>();
+    let store = engine.store();
+    let settings = AccountSettings {
+        user: store.user(identity.user).await.map_err(server_error)?,
+        sessions: store
+            .sessions(identity.user, &browser.session_hash)
+            .await
+            .map_err(server_error)?,
+        tokens: store.tokens(identity.user).await.map_err(server_error)?,
+        new_token: browser.new_token,
+        theme: browser.theme,
+    };
+    Ok(AccountPage { context, settings })
+}
 
 #[component]
 pub fn Account() -> impl IntoView {
-    let page = PageResource::new(account_query);
+    let page = Resource::new(|| (), |()| load_account());
     let query = use_query_map();
+    let show = move |page| content(page, saved_message(query));
     view! {
         <Title text="Account"/>
-        {page.view("Loading …", move |page| content(page, saved_message(query)), page_error)}
+        {resource_view(page, "Loading …", show, page_error)}
     }
     .into_any()
 }
@@ -40,7 +73,7 @@ fn content(page: AccountPage, saved: Option<&'static str>) -> AnyView {
             <h1>"Account"</h1>
             {saved.map(|words| view! { <p class="success" role="status">{words}</p> })}
             <FlashAlert/>
-            {page.settings.view()}
+            {settings::account_settings(page.settings)}
             <NotificationSettings/>
         </PageShell>
     }

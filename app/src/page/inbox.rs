@@ -4,24 +4,45 @@ use crate::{
     labels,
     live::LiveState,
     page::load_error::page_error,
-    page_data::inbox::{InboxPage, inbox_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::resource_view,
     shell::{NotificationSettings, PageShell},
     title::Title,
 };
-use contract::api::{Notification, NotificationKind};
-use leptos::prelude::*;
+use contract::api::{self, Notification, NotificationKind};
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InboxPage {
+    context: PageContext,
+    inbox: api::Inbox,
+}
+
+/// Returns the user's latest notifications, at most 100.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_inbox() -> Result<InboxPage, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let inbox = engine.store().inbox(identity.user, 100).await.map_err(server_error)?;
+    Ok(InboxPage { context, inbox })
+}
 
 #[component]
 pub fn Inbox() -> impl IntoView {
     let live = expect_context::<LiveState>();
-    let page = PageResource::with_version(move || {
-        let newest_seq = live.toasts.newest_seq().unsigned_abs();
-        (inbox_query(), [live.resync_count.get().into(), newest_seq, 0])
-    });
+    let page = Resource::new(
+        move || (live.resync_count.get(), live.toasts.newest_seq()),
+        |_| load_inbox(),
+    );
     view! {
         <Title text="Inbox"/>
-        {page.view("Loading …", move |page| content(live, page), page_error)}
+        {resource_view(page, "Loading …", move |page| content(live, page), page_error)}
     }
     .into_any()
 }

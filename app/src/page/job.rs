@@ -1,9 +1,11 @@
 //! Page of one job: live results of every item.
 
 mod details;
-pub mod flow;
+mod flow;
 mod header;
 mod items;
+#[cfg(feature = "ssr")]
+mod lookup;
 mod progress_bar;
 mod route_state;
 mod timeline;
@@ -11,62 +13,96 @@ mod timeline;
 use crate::{
     live::LiveState,
     page::{load_error::page_error, not_found::NotFound},
-    page_data::job::{JobPage, flow_query, job_query, task_query, timeline_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::resource_view,
     shell::{FlashAlert, PageShell},
     title::Title,
 };
-use contract::{TaskId, api::GridFilter};
+use contract::api::{self, Channel, Grid, GridFilter};
 use header::LiveJob;
-use leptos::{ev, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use leptos::{
+    ev, leptos_dom::helpers::TimeoutHandle, prelude::*, server_fn::codec::Json, task::spawn_local,
+};
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
 use route_state::{JobRoute, JobTab};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// Number of rows that are part of the page; without scripts, number of rows per page.
+const INITIAL_ROWS: u32 = 60;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPage {
+    context: PageContext,
+    job: api::Job,
+    /// Number of calls in progress.
+    running_calls: u32,
+    /// Name of the channel that takes longest, if the time left is known.
+    limited_by: Option<String>,
+    /// Channels of the job, in the order of its columns.
+    channels: Vec<Channel>,
+    grid: Grid,
+}
+
+/// Returns a job and its matching rows from `offset`, or `None` if the job does not exist or
+/// belongs to someone else.
+///
+/// # Errors
+/// Fails if nobody is signed in, the search text is too long, or the database fails.
+#[server(input = Json)]
+pub async fn load_job(
+    id: String,
+    filter: GridFilter,
+    search_text: String,
+    offset: u32,
+) -> Result<Option<JobPage>, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    use engine::store::{Error, GridQuery};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let Ok(id) = id.parse() else { return Ok(None) };
+    let store = engine.store();
+    let job = match store.job(identity.user, id).await {
+        Ok(job) => job,
+        Err(Error::NotFound) => return Ok(None),
+        Err(error) => return Err(server_error(error)),
+    };
+    let known = engine.forecast().await.map_err(server_error)?;
+    let find = |id: &String| known.channels.iter().find(|known| known.id == *id).cloned();
+    let channels = job.channels.iter().filter_map(find).collect();
+    let query = GridQuery { filter, search_text, offset, limit: INITIAL_ROWS };
+    let grid = store.job_grid(identity.user, id, &query).await.map_err(server_error)?;
+    let forecasts = engine.job_forecasts(std::slice::from_ref(&job), identity.user).await;
+    let forecast = forecasts.map_err(server_error)?.remove(&id).unwrap_or_default();
+    Ok(Some(JobPage {
+        context,
+        job: api::Job { eta_ms: forecast.eta_ms, ..job },
+        running_calls: forecast.running,
+        limited_by: forecast.limited_by,
+        channels,
+        grid,
+    }))
+}
 
 /// All resources of the page are created here, so that server and browser number them
 /// alike.
 #[component]
 pub fn Job() -> impl IntoView {
-    let live = expect_context::<LiveState>();
     let route = JobRoute::from_url();
-    let page = PageResource::new(move || {
-        let (filter, words) = (route.filter.get_untracked(), route.search.get_untracked());
-        job_query(route.job.get(), filter, words, route.offset.get_untracked())
-    });
-    let looks = move |view| route.view.get() == view;
-    let timeline = PageResource::optional(move || {
-        looks(JobTab::Timeline).then(|| {
-            let ask = timeline_query(route.job.get(), route.before.get());
-            (ask, [live.resync_count.get().into(), 0, 0])
-        })
-    });
-    // Incremented at most once a second while facts of the job arrive.
-    let flow_version = RwSignal::new(0_u32);
-    let track_job = move || {
-        if looks(JobTab::Flow)
-            && let Ok(job) = route.job.read().parse()
-        {
-            live.job_seq(job);
-        }
-    };
-    throttle_effect(track_job, move || flow_version.update(|flow_version| *flow_version += 1));
-    let flow = PageResource::optional(move || {
-        looks(JobTab::Flow).then(|| {
-            let version = [live.resync_count.get().into(), flow_version.get().into(), 0];
-            (flow_query(route.job.get()), version)
-        })
-    });
-    let detail = PageResource::optional(move || {
-        route.task.get().map(|task| {
-            let known = task.parse().map(|task: TaskId| live.task_version(task));
-            let (seq, attempt) = known.unwrap_or_default();
-            let attempt = attempt.map_or(0, |attempt| u64::from(attempt) + 1);
-            (task_query(task), [live.resync_count.get().into(), seq.unsigned_abs(), attempt])
-        })
-    });
+    let page = Resource::new(
+        move || route.job.get(),
+        move |job| {
+            let (filter, words) = (route.filter.get_untracked(), route.search.get_untracked());
+            load_job(job, filter, words, route.offset.get_untracked())
+        },
+    );
+    let timeline = timeline::timeline_resource(route);
+    let flow = flow::flow_resource(route);
+    let detail = details::task_resource(route);
     let show = move |page: Option<JobPage>| {
         let Some(page) = page else { return NotFound().into_any() };
         let job = page.job.id;
@@ -79,7 +115,7 @@ pub fn Job() -> impl IntoView {
         content(page, route, views, aside.into_any())
     };
     close_details_on_escape(route);
-    page.view("Loading …", show, page_error)
+    resource_view(page, "Loading …", show, page_error)
 }
 
 /// Runs `then` a second after a signal that `when` reads has changed, and at most once
@@ -146,7 +182,7 @@ fn refresh_on_resync(page: RwSignal<JobPage>, live: LiveState) {
             number.set_value(count);
             let id = page.with_untracked(|page| page.job.id.to_string());
             spawn_local(async move {
-                let read = job_query(id, GridFilter::All, String::new(), 0).fetch().await;
+                let read = load_job(id, GridFilter::All, String::new(), 0).await;
                 if number.try_get_value() != Some(count) {
                     return;
                 }

@@ -6,29 +6,95 @@ mod job_line;
 use super::load_error::{page_error, section_error};
 use crate::{
     live::LiveState,
-    page_data::launch::{JobsPage, RecentJobsPage, jobs_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::{ServerResource, resource_view},
     shell::PageShell,
     title::Title,
 };
 use contract::{api::Job, state::JobState};
-use filters::{JobFilters, JobListFilter};
+use filters::JobFilters;
+pub use filters::JobListFilter;
 pub use job_line::JobLine;
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of recent jobs besides the running ones.
+#[cfg(feature = "ssr")]
+const RECENT_JOBS_LIMIT: u32 = 10;
+/// Maximum number of running jobs, and number of jobs per page.
+#[cfg(feature = "ssr")]
+const JOBS_PAGE_LIMIT: u32 = 50;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobsPage {
+    context: PageContext,
+    jobs: Vec<Job>,
+    /// Id that the next page's jobs are older than.
+    next: Option<String>,
+}
+
+/// The running jobs and the latest others, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecentJobsPage {
+    context: PageContext,
+    jobs: Vec<Job>,
+}
+
+/// Returns the jobs that match the filter. Parts of it that can't be parsed are ignored.
+///
+/// # Errors
+/// Fails if nobody is signed in, the search text is too long, or the database fails.
+#[server(input = Json)]
+pub async fn load_jobs(filter: JobListFilter) -> Result<JobsPage, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let query = engine::store::JobQuery {
+        before: filter.before.and_then(|id| id.parse().ok()),
+        limit: JOBS_PAGE_LIMIT,
+        state: filter.state.and_then(|word| word.parse().ok()),
+        kind: filter.kind.and_then(|word| word.parse().ok()),
+        search_text: filter.q.filter(|words| !words.is_empty()),
+    };
+    let page = engine.store().find_jobs(identity.user, query).await.map_err(server_error)?;
+    Ok(JobsPage { context, jobs: page.items, next: page.next })
+}
+
+/// Returns the running jobs and the latest others.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_recent_jobs() -> Result<RecentJobsPage, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let store = engine.store();
+    let running = store.running_jobs(identity.user, JOBS_PAGE_LIMIT).await.map_err(server_error)?;
+    let latest = store.jobs(identity.user, None, RECENT_JOBS_LIMIT).await.map_err(server_error)?;
+    let mut jobs = latest.items;
+    jobs.retain(|job| running.iter().all(|running| running.id != job.id));
+    jobs.extend(running);
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
+    Ok(RecentJobsPage { context, jobs })
+}
 
 #[component]
 pub fn Jobs() -> impl IntoView {
     let live = expect_context::<LiveState>();
     let query = use_query_map();
     let filter = Memo::new(move |_| query.with(JobListFilter::from_query));
-    let page = PageResource::with_version(move || {
-        let JobListFilter { before, state, kind, q } = filter.get();
-        (jobs_query(before, state, kind, q), [live.resync_count.get().into(), 0, 0])
-    });
+    let page = Resource::new(
+        move || (filter.get(), live.resync_count.get()),
+        |(filter, _)| load_jobs(filter),
+    );
+    let show = move |page| content(page, filter.get_untracked());
     view! {
         <Title text="Jobs"/>
-        {page.view("Loading …", move |page| content(page, filter.get_untracked()), page_error)}
+        {resource_view(page, "Loading …", show, page_error)}
     }
     .into_any()
 }
@@ -114,15 +180,21 @@ fn JobLines(jobs: Memo<Vec<Job>>, empty_state: AnyView) -> impl IntoView {
     .into_any()
 }
 
+/// Creates the resource of [`RecentJobs`]. It is loaded again at a resync.
+pub fn recent_jobs_resource() -> ServerResource<RecentJobsPage> {
+    let live = expect_context::<LiveState>();
+    Resource::new(move || live.resync_count.get(), |_| load_recent_jobs())
+}
+
 /// Running jobs, updated live, then recently finished ones.
 #[component]
-pub fn RecentJobs(recent: PageResource<RecentJobsPage>) -> impl IntoView {
+pub fn RecentJobs(recent: ServerResource<RecentJobsPage>) -> impl IntoView {
     let live = expect_context::<LiveState>();
     let show = move |RecentJobsPage { context, jobs }| {
         live.start_from_page(&context);
         running_and_finished_jobs(jobs, context.seq)
     };
-    recent.view("Loading your jobs …", show, section_error)
+    resource_view(recent, "Loading your jobs …", show, section_error)
 }
 
 fn running_and_finished_jobs(jobs: Vec<Job>, seq: i64) -> AnyView {

@@ -1,36 +1,59 @@
 //! Home page: upload products, start machines, see running jobs. It is also the response to a
 //! form that launched nothing.
 
-#[cfg(feature = "ssr")]
 mod check_result;
 mod file_check;
 mod upload_form;
+mod upload_panel;
 
+pub use file_check::FileCheckResult;
+#[cfg(feature = "ssr")]
+pub use upload_panel::SubmittedForm;
+pub use upload_panel::{CheckedFile, SAMPLE_PRODUCTS};
+
+use super::{
+    jobs::{RecentJobs, recent_jobs_resource},
+    load_error::page_error,
+    machines::{MachinesPanel, machines_resource},
+};
 use crate::{
-    live::LiveState,
-    page::{
-        jobs::RecentJobs,
-        load_error::page_error,
-        machines::{self, MachinesPanel},
-    },
-    page_data::launch::{LaunchPage, launch_query, recent_jobs_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::resource_view,
     shell::{FlashAlert, PageShell},
     title::Title,
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
+use upload_form::UploadForm;
+use upload_panel::UploadPanel;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaunchPage {
+    context: PageContext,
+    panel: UploadPanel,
+}
+
+/// Returns the data of the upload panel.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_launch_page() -> Result<LaunchPage, ServerFnError> {
+    use crate::server::{request_context, server_error};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let panel = UploadPanel::load(&request.engine).await.map_err(server_error)?;
+    Ok(LaunchPage { context, panel })
+}
 
 /// All resources of the page are created here, so that server and browser number them
 /// alike. The panel is loaded once: what was chosen in it stays when the lists are
 /// loaded again.
 #[component]
 pub fn Launch() -> impl IntoView {
-    let live = expect_context::<LiveState>();
-    let page = PageResource::new(launch_query);
-    let machines = machines::machines_resource();
-    let recent = PageResource::with_version(move || {
-        (recent_jobs_query(), [live.resync_count.get().into(), 0, 0])
-    });
+    let page = Resource::new(|| (), |()| load_launch_page());
+    let machines = machines_resource();
+    let recent = recent_jobs_resource();
     let show = move |page| {
         let machines = view! { <MachinesPanel page=machines/> }.into_any();
         let recent = view! { <RecentJobs recent=recent/> }.into_any();
@@ -38,7 +61,7 @@ pub fn Launch() -> impl IntoView {
     };
     view! {
         <Title text="Launch"/>
-        {page.view("Loading …", show, page_error)}
+        {resource_view(page, "Loading …", show, page_error)}
     }
     .into_any()
 }
@@ -50,7 +73,7 @@ fn content(page: LaunchPage, machines: AnyView, recent: AnyView) -> AnyView {
             <h1>"Launch"</h1>
             <FlashAlert/>
             <div class="launch">
-                <upload_form::UploadForm panel=panel/>
+                <UploadForm panel=panel/>
                 <section class="panel" aria-labelledby="machines">
                     <h2 id="machines">"Start machines"</h2>
                     {machines}

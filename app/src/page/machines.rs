@@ -4,41 +4,106 @@ use crate::{
     labels,
     live::LiveState,
     page::load_error::{error_message, page_error},
-    page_data::launch::{Machine, MachinesPage, machines_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::{ServerResource, resource_view},
     shell::{FlashAlert, PageShell},
     title::Title,
 };
 use contract::{
-    api::Task,
+    api::{Instance, Task},
     command::{AlarmCreate, Command, Ec2Start},
     state::TaskState,
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
 
 const LOADING_TEXT: &str = "Asking EC2 …";
 
+/// Number of start jobs whose tasks are shown with the machines.
+#[cfg(feature = "ssr")]
+const START_JOBS_LIMIT: u32 = 5;
+
+/// Machine together with the user's last start of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Machine {
+    instance: Instance,
+    start: Option<Task>,
+    alarm: Option<Task>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachinesPage {
+    context: PageContext,
+    /// A new idempotency key for the next start.
+    idempotency_key: String,
+    /// The machines, or why they can't be listed.
+    machines: Result<Vec<Machine>, String>,
+}
+
+/// Returns the EC2 account's machines, with the results of the user's last starts.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_machines() -> Result<MachinesPage, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    use contract::state::JobKind;
+    use engine::store::{JobQuery, TaskQuery};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let idempotency_key = engine::engine::new_idempotency_key();
+    let instances = match engine.machines().list().await {
+        Ok(instances) => instances,
+        Err(error) => {
+            return Ok(MachinesPage { context, idempotency_key, machines: Err(error.to_string()) });
+        }
+    };
+    let store = engine.store();
+    let starts =
+        JobQuery { limit: START_JOBS_LIMIT, kind: Some(JobKind::Ec2Starts), ..JobQuery::default() };
+    let starts = store.find_jobs(identity.user, starts).await.map_err(server_error)?;
+    let mut tasks: Vec<Task> = Vec::new();
+    // Newest first, so the first that is found about a machine is its last.
+    for job in starts.items {
+        let query = TaskQuery { limit: 500, ..TaskQuery::default() };
+        let of_job = store.find_tasks(identity.user, job.id, query).await;
+        tasks.extend(of_job.map_err(server_error)?);
+    }
+    let machines = instances.iter().map(|instance| {
+        let about = |kind: &str| {
+            tasks.iter().find(|task| task.sku == instance.id && task.kind == kind).cloned()
+        };
+        let start = about(Ec2Start::KIND);
+        let job = start.as_ref().map(|start| start.job);
+        let alarm = about(AlarmCreate::KIND).filter(|alarm| Some(alarm.job) == job);
+        Machine { instance: instance.clone(), start, alarm }
+    });
+    Ok(MachinesPage { context, idempotency_key, machines: Ok(machines.collect()) })
+}
+
 /// Creates the resource of the machines. It is loaded again at a resync, because facts about
 /// starts may have been missed.
-pub fn machines_resource() -> PageResource<MachinesPage> {
+pub fn machines_resource() -> ServerResource<MachinesPage> {
     let live = expect_context::<LiveState>();
-    PageResource::with_version(move || (machines_query(), [live.resync_count.get().into(), 0, 0]))
+    Resource::new(move || live.resync_count.get(), |_| load_machines())
 }
 
 #[component]
 pub fn Machines() -> impl IntoView {
     let page = machines_resource();
     let ticked = RwSignal::new(Vec::new());
+    let show = move |read| page_content(read, page, ticked);
     view! {
         <Title text="Machines"/>
-        {page.view(LOADING_TEXT, move |read| page_content(read, page, ticked), page_error)}
+        {resource_view(page, LOADING_TEXT, show, page_error)}
     }
     .into_any()
 }
 
 fn page_content(
     read: MachinesPage,
-    page: PageResource<MachinesPage>,
+    page: ServerResource<MachinesPage>,
     ticked: RwSignal<Vec<String>>,
 ) -> AnyView {
     view! {
@@ -55,10 +120,11 @@ fn page_content(
 
 /// Panel with the machines, as a part of another page.
 #[component]
-pub fn MachinesPanel(page: PageResource<MachinesPage>) -> impl IntoView {
+pub fn MachinesPanel(page: ServerResource<MachinesPage>) -> impl IntoView {
     // The selection stays when the list is loaded again.
     let ticked = RwSignal::new(Vec::new());
-    page.view(
+    resource_view(
+        page,
         LOADING_TEXT,
         move |read| machine_list(read, page, ticked),
         |error| machines_error(error_message(error)),
@@ -71,7 +137,7 @@ fn machines_error(words: String) -> AnyView {
 
 /// Button that queries EC2 again. Without scripts it is a link that reloads the page.
 #[component]
-fn RefreshButton(page: PageResource<MachinesPage>) -> impl IntoView {
+fn RefreshButton(page: ServerResource<MachinesPage>) -> impl IntoView {
     view! {
         <a
             class="button"
@@ -89,7 +155,7 @@ fn RefreshButton(page: PageResource<MachinesPage>) -> impl IntoView {
 
 fn machine_list(
     read: MachinesPage,
-    page: PageResource<MachinesPage>,
+    page: ServerResource<MachinesPage>,
     ticked: RwSignal<Vec<String>>,
 ) -> AnyView {
     let MachinesPage { context, idempotency_key: key, machines } = read;

@@ -1,6 +1,6 @@
 //! The page of a one-time link, where a user chooses a password. It is rendered on the server only.
 
-use crate::{CurrentIdentity, title::Title};
+use crate::{server::CurrentIdentity, title::Title};
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 

@@ -5,26 +5,72 @@ use crate::{
     labels,
     live::LiveState,
     page::{jobs::JobLine, load_error::page_error},
-    page_data::search::{FoundItem, MAX_ITEMS, MAX_JOBS, SearchPage, search_query},
-    resource::PageResource,
+    page_context::PageContext,
+    resource::resource_view,
     shell::PageShell,
     title::Title,
 };
-use contract::api::Job;
-use leptos::prelude::*;
+use contract::api::{Job, Task};
+use leptos::{prelude::*, server_fn::codec::Json};
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of jobs in a result.
+const MAX_JOBS: u32 = 20;
+/// Maximum number of items in a result.
+const MAX_ITEMS: u32 = 50;
+
+/// Item together with the title of its job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct FoundItem {
+    task: Task,
+    job_title: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchPage {
+    context: PageContext,
+    /// Newest first, at most [`MAX_JOBS`].
+    jobs: Vec<Job>,
+    /// By SKU, newest first, at most [`MAX_ITEMS`].
+    items: Vec<FoundItem>,
+}
+
+/// Finds the user's jobs with `search_text` in their title, and items whose SKU begins with
+/// it. An empty text finds nothing.
+///
+/// # Errors
+/// Fails if nobody is signed in, the text is too long, or the database fails.
+#[server(input = Json)]
+pub async fn load_search_results(search_text: String) -> Result<SearchPage, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let RequestContext { engine, identity } = request;
+    let text = search_text.trim();
+    if text.is_empty() {
+        return Ok(SearchPage { context, jobs: Vec::new(), items: Vec::new() });
+    }
+    let store = engine.store();
+    let jobs = store.search_jobs(identity.user, text, MAX_JOBS).await.map_err(server_error)?;
+    let found = store.search_items(identity.user, text, MAX_ITEMS).await.map_err(server_error)?;
+    let items = found.into_iter().map(|(task, job_title)| FoundItem { task, job_title }).collect();
+    Ok(SearchPage { context, jobs, items })
+}
 
 #[component]
 pub fn Search() -> impl IntoView {
     let live = expect_context::<LiveState>();
     let query = use_query_map();
     let search_text = Memo::new(move |_| query.read().get("q").unwrap_or_default());
-    let page = PageResource::with_version(move || {
-        (search_query(search_text.get()), [live.resync_count.get().into(), 0, 0])
-    });
+    let page = Resource::new(
+        move || (search_text.get(), live.resync_count.get()),
+        |(search_text, _)| load_search_results(search_text),
+    );
+    let show = move |page| content(page, search_text.get_untracked());
     view! {
         <Title text="Search"/>
-        {page.view("Searching …", move |page| content(page, search_text.get_untracked()), page_error)}
+        {resource_view(page, "Searching …", show, page_error)}
     }
     .into_any()
 }

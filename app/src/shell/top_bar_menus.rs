@@ -2,7 +2,7 @@
 //! without scripts.
 
 use super::Icon;
-use crate::page_data::people::Theme;
+use crate::theme::Theme;
 use leptos::prelude::*;
 
 /// Button that switches from the device's theme to light, to dark, and back.

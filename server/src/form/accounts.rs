@@ -13,7 +13,7 @@ use crate::{
     state::AppState,
     token,
 };
-use app::page_data::people::{NewLink, Theme};
+use app::{page::people::NewLink, theme::Theme};
 use axum::{
     Form,
     extract::{Path, State},

@@ -11,7 +11,7 @@ use crate::{
     session::CurrentUser,
     state::AppState,
 };
-use app::page_data::launch::{CheckedFile, FileCheckResult, SubmittedForm};
+use app::page::launch::{CheckedFile, FileCheckResult, SubmittedForm};
 use axum::{
     Extension, Form, Json,
     extract::{Request, State},

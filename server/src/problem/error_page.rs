@@ -11,7 +11,7 @@ use crate::{
     headers::set_content_security_policy,
     render,
 };
-use app::{page, page_data::people::Theme};
+use app::{page, theme::Theme};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},

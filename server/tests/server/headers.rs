@@ -5,7 +5,8 @@ use crate::{
     seed::{self, create_session, new_upload_job, session_cookie},
     support::{new_server, start_server},
 };
-use app::page_data::query::PageQuery;
+// Links the server functions, which register themselves.
+use app as _;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -86,28 +87,31 @@ async fn unknown_api_paths_get_problem_documents() {
 #[tokio::test]
 async fn malformed_server_function_calls_are_client_errors() {
     let meanwhile = start_server().await;
-    let (run_query, _) = leptos::server_fn::axum::server_fn_paths()
-        .find(|(path, _)| path.starts_with("/api/run_query"))
-        .unwrap();
+    let function_path = |name: &str| {
+        let mut paths = leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path);
+        paths.find(|path| path.starts_with(&format!("/api/{name}"))).unwrap()
+    };
     let none = "01a00000-0000-7000-8000-000000000000";
-    for (body, status) in [
-        ("{".to_owned(), StatusCode::BAD_REQUEST),
-        (json!({ "query": "nothing" }).to_string(), StatusCode::BAD_REQUEST),
-        (json!({ "query": { "flow": { "id": none } } }).to_string(), StatusCode::NOT_FOUND),
-        (json!({ "query": PageQuery::Inbox }).to_string(), StatusCode::OK),
-        (json!({ "query": { "search": { "q": "lamp" } } }).to_string(), StatusCode::OK),
+    let long = "l".repeat(60_000);
+    for (name, body, status) in [
+        ("load_inbox", "{".to_owned(), StatusCode::BAD_REQUEST),
+        ("load_flow", json!({ "job": none }).to_string(), StatusCode::BAD_REQUEST),
+        ("load_flow", json!({ "id": none }).to_string(), StatusCode::NOT_FOUND),
+        ("load_inbox", json!({}).to_string(), StatusCode::OK),
+        ("load_search_results", json!({ "search_text": "lamp" }).to_string(), StatusCode::OK),
         (
-            json!({ "query": { "search": { "q": "l".repeat(60_000) } } }).to_string(),
+            "load_search_results",
+            json!({ "search_text": long }).to_string(),
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
     ] {
-        let request =
-            meanwhile.api.post(run_query).header(header::CONTENT_TYPE, "application/json");
+        let request = meanwhile.api.post(function_path(name));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
         let answer = request.body(body.clone()).send().await.unwrap();
-        assert_eq!(answer.status(), status, "{body}");
+        assert_eq!(answer.status(), status, "{name}: {body}");
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
     }
-    let by_get = send(&meanwhile, Method::GET, run_query, "*/*").await;
+    let by_get = send(&meanwhile, Method::GET, function_path("load_inbox"), "*/*").await;
     assert_eq!(by_get.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 

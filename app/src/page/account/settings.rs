@@ -1,23 +1,27 @@
-//! Settings, sessions and API tokens of the user's own account, rendered on the server only.
+//! Settings, sessions and API tokens of the user's own account.
 
-use crate::{fragment::Fragment, labels, page_data::people::Theme};
+use crate::{labels, theme::Theme};
 use contract::api::{Session, Token, User};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
-/// Renders the settings of `user`. `secret` is that of a token that was just created; it is
-/// shown once.
-pub fn fragment(
-    user: &User,
-    sessions: Vec<Session>,
-    tokens: Vec<Token>,
-    secret: Option<String>,
-    theme: Theme,
-) -> Fragment {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountSettings {
+    pub user: User,
+    pub sessions: Vec<Session>,
+    pub tokens: Vec<Token>,
+    /// Secret of an API token that was just created. It is shown once.
+    pub new_token: Option<String>,
+    pub theme: Theme,
+}
+
+pub fn account_settings(settings: AccountSettings) -> AnyView {
+    let AccountSettings { user, sessions, tokens, new_token, theme } = settings;
     let facts =
         format!("{}, since {}", labels::role_name(user.role), labels::date(user.created_at));
-    let email = user.email.clone();
-    Fragment::from_view(view! {
-        {secret.map(new_token)}
+    let email = user.email;
+    view! {
+        {new_token.map(new_token_panel)}
         <p><strong>{email.clone()}</strong> " " <small>{facts}</small></p>
         <div class="two-columns">
             {password_form(email.clone())}
@@ -25,7 +29,8 @@ pub fn fragment(
         </div>
         {session_list(sessions)}
         {api_tokens(email, tokens)}
-    })
+    }
+    .into_any()
 }
 
 fn theme_form(current: Theme) -> AnyView {
@@ -119,7 +124,7 @@ fn session_list(sessions: Vec<Session>) -> AnyView {
     .into_any()
 }
 
-fn new_token(secret: String) -> AnyView {
+fn new_token_panel(secret: String) -> AnyView {
     view! {
         <section class="panel one-time-secret" aria-labelledby="new-token">
             <h2 id="new-token">"New API token"</h2>

@@ -1,19 +1,56 @@
 //! Details of one task: its attempts, and the actions on it.
 
 use super::route_state::JobRoute;
-use crate::{labels, page::load_error::section_error, resource::PageResource};
+use crate::{
+    labels,
+    live::LiveState,
+    page::load_error::section_error,
+    resource::{ServerResource, resource_view},
+};
 use contract::{
-    JobId,
+    JobId, TaskId,
     api::{Attempt, Task, TaskDetail},
     state::TaskState,
 };
-use leptos::{html, prelude::*};
+use leptos::{html, prelude::*, server_fn::codec::Json};
+
+/// Returns a task with its attempts, or `None` if it does not exist or belongs to someone
+/// else.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_task(id: String) -> Result<Option<TaskDetail>, ServerFnError> {
+    use crate::server::{RequestContext, request_context, server_error};
+    let RequestContext { engine, identity } = request_context()?;
+    let Ok(id) = id.parse() else { return Ok(None) };
+    match engine.store().task(identity.user, id).await {
+        Ok(detail) => Ok(Some(detail)),
+        Err(engine::store::Error::NotFound) => Ok(None),
+        Err(error) => Err(server_error(error)),
+    }
+}
+
+/// Creates the resource of the task that the URL names. It is loaded again when the task
+/// changes.
+pub fn task_resource(route: JobRoute) -> ServerResource<Option<TaskDetail>> {
+    let live = expect_context::<LiveState>();
+    let source = move || {
+        let task = route.task.get()?;
+        let version = task.parse().ok().map(|task: TaskId| live.task_version(task));
+        Some((task, version, live.resync_count.get()))
+    };
+    Resource::new(source, async |shown| match shown {
+        Some((task, ..)) => load_task(task).await,
+        None => Ok(None),
+    })
+}
 
 /// Panel beside the grid, shown while the URL names a task.
 #[component]
 pub fn Details(
     job: JobId,
-    detail: PageResource<Option<TaskDetail>>,
+    detail: ServerResource<Option<TaskDetail>>,
     route: JobRoute,
 ) -> impl IntoView {
     // The heading takes the focus once per task, not at each update.
@@ -26,7 +63,7 @@ pub fn Details(
             _ => ().into_any(),
         }
     };
-    detail.view("", show, section_error)
+    resource_view(detail, "", show, section_error)
 }
 
 fn details_panel(

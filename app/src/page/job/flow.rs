@@ -1,13 +1,74 @@
 //! Tab with the chain of a job as a graph.
 
-#[cfg(feature = "ssr")]
-pub mod graph;
+mod graph;
 
-use crate::{fragment::Fragment, page::load_error::section_error, resource::PageResource};
-use leptos::prelude::*;
+use super::route_state::{JobRoute, JobTab};
+use crate::{
+    live::LiveState,
+    page::load_error::section_error,
+    resource::{ServerResource, resource_view},
+};
+use contract::{
+    JobId,
+    api::{self, Channel},
+};
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowPage {
+    job: JobId,
+    flow: api::Flow,
+    /// All channels, for their names.
+    channels: Vec<Channel>,
+}
+
+/// Returns the chain of a job.
+///
+/// # Errors
+/// Fails if nobody is signed in, with status 404 if the job does not exist or belongs to
+/// someone else, or if the database fails.
+#[server(input = Json)]
+pub async fn load_flow(id: String) -> Result<FlowPage, ServerFnError> {
+    use super::lookup::{job_read_error, parse_job_id};
+    use crate::server::{RequestContext, request_context, server_error};
+    let RequestContext { engine, identity } = request_context()?;
+    let job = parse_job_id(&id)?;
+    let flow = engine.store().job_flow(identity.user, job).await.map_err(job_read_error)?;
+    let channels = engine.forecast().await.map_err(server_error)?.channels.clone();
+    Ok(FlowPage { job, flow, channels })
+}
+
+/// Creates the resource of the flow. It is empty while another tab is shown, and loaded again
+/// at most once a second while facts of the job arrive.
+pub fn flow_resource(route: JobRoute) -> ServerResource<Option<FlowPage>> {
+    let live = expect_context::<LiveState>();
+    let is_shown = move || route.view.get() == JobTab::Flow;
+    let version = RwSignal::new(0_u32);
+    let track_job = move || {
+        if is_shown()
+            && let Ok(job) = route.job.read().parse()
+        {
+            live.job_seq(job);
+        }
+    };
+    super::throttle_effect(track_job, move || version.update(|version| *version += 1));
+    Resource::new(
+        move || is_shown().then(|| (route.job.get(), live.resync_count.get(), version.get())),
+        async |shown| match shown {
+            Some((job, ..)) => load_flow(job).await.map(Some),
+            None => Ok(None),
+        },
+    )
+}
 
 #[component]
-pub fn Flow(flow: PageResource<Option<Fragment>>) -> impl IntoView {
-    let show = |flow: Option<Fragment>| flow.map_or_else(|| ().into_any(), Fragment::view);
-    flow.view("Loading …", show, section_error)
+pub fn Flow(flow: ServerResource<Option<FlowPage>>) -> impl IntoView {
+    let show = |flow: Option<FlowPage>| {
+        flow.map_or_else(
+            || ().into_any(),
+            |page| graph::graph(page.job, &page.flow, &page.channels),
+        )
+    };
+    resource_view(flow, "Loading …", show, section_error)
 }

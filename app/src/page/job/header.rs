@@ -1,10 +1,11 @@
 //! Header of a job: title, progress and actions.
 
 use super::{
+    JobPage,
     progress_bar::{BarSegments, ProgressBar},
     route_state::JobRoute,
 };
-use crate::{labels, live::LiveState, page_data::job::JobPage};
+use crate::{labels, live::LiveState};
 use contract::{
     api::Job,
     state::{JobState, TaskState},

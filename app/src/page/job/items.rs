@@ -4,10 +4,11 @@
 mod cell;
 mod controls;
 mod keyboard;
+mod rows;
 mod window;
 
-use super::{header::LiveJob, route_state::JobRoute};
-use crate::{labels, page_data::job::INITIAL_ROWS};
+use super::{INITIAL_ROWS, header::LiveJob, route_state::JobRoute};
+use crate::labels;
 use contract::{
     api::{Grid, GridFilter, GridRow, Task},
     command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},

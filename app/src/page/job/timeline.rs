@@ -5,27 +5,74 @@ use crate::{
     labels,
     live::LiveState,
     page::load_error::section_error,
-    page_data::job::{self, TIMELINE_PAGE_FACTS},
-    resource::PageResource,
+    resource::{ServerResource, resource_view},
 };
 use contract::{JobId, fact::Fact};
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
+
+/// Number of facts on one page of the timeline.
+const TIMELINE_PAGE_FACTS: usize = 100;
+
+/// Facts of a job, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelinePage {
+    seq: i64,
+    facts: Vec<Fact>,
+    /// Whether there are older facts.
+    has_more: bool,
+}
+
+/// Returns the journal of a job before the `seq` `before`, or its end.
+///
+/// # Errors
+/// Fails if nobody is signed in, with status 404 if `id` is not an id, or if the database
+/// fails.
+#[server(input = Json)]
+pub async fn load_timeline(id: String, before: Option<i64>) -> Result<TimelinePage, ServerFnError> {
+    use super::lookup::parse_job_id;
+    use crate::server::{RequestContext, request_context, server_error};
+    let RequestContext { engine, identity } = request_context()?;
+    let store = engine.store();
+    let seq = store.journal_head(identity.user).await.map_err(server_error)?;
+    let id = parse_job_id(&id)?;
+    let one_more = i64::try_from(TIMELINE_PAGE_FACTS).unwrap_or(i64::MAX - 1) + 1;
+    let before = before.unwrap_or(i64::MAX);
+    let journal = store.job_journal_before(identity.user, id, before, one_more).await;
+    let mut facts = journal.map_err(server_error)?;
+    let has_more = facts.len() > TIMELINE_PAGE_FACTS;
+    facts.truncate(TIMELINE_PAGE_FACTS);
+    Ok(TimelinePage { seq, facts, has_more })
+}
+
+/// Creates the resource of the timeline. It is empty while another tab is shown.
+pub fn timeline_resource(route: JobRoute) -> ServerResource<Option<TimelinePage>> {
+    let live = expect_context::<LiveState>();
+    let is_shown = move || route.view.get() == JobTab::Timeline;
+    Resource::new(
+        move || is_shown().then(|| (route.job.get(), route.before.get(), live.resync_count.get())),
+        async |shown| match shown {
+            Some((job, before, _)) => load_timeline(job, before).await.map(Some),
+            None => Ok(None),
+        },
+    )
+}
 
 #[component]
 pub fn Timeline(
     job: JobId,
-    timeline: PageResource<Option<job::TimelinePage>>,
+    timeline: ServerResource<Option<TimelinePage>>,
     route: JobRoute,
 ) -> impl IntoView {
     let show = move |page: Option<_>| {
         page.map_or_else(|| ().into_any(), |page| content(job, page, route).into_any())
     };
-    timeline.view("Loading …", show, section_error)
+    resource_view(timeline, "Loading …", show, section_error)
 }
 
-fn content(job: JobId, page: job::TimelinePage, route: JobRoute) -> impl IntoView {
+fn content(job: JobId, page: TimelinePage, route: JobRoute) -> impl IntoView {
     let live = expect_context::<LiveState>();
-    let job::TimelinePage { seq, facts, has_more: more } = page;
+    let TimelinePage { seq, facts, has_more: more } = page;
     let end = facts.last().map_or(0, |fact| fact.seq);
     // New facts replace the oldest ones, so that the list stays short. The link to
     // older facts starts where the list ends.

@@ -8,9 +8,10 @@ use contract::{
 };
 use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
+use serde::{Deserialize, Serialize};
 
 /// Filter as in the URL, unparsed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobListFilter {
     pub before: Option<String>,
     pub state: Option<String>,

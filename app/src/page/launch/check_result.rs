@@ -1,25 +1,10 @@
-//! Result of checking a file, rendered alike for scripts and for the page that responds to a
-//! form.
+//! Result of checking a file: what was read, the bad rows and the first products.
 
-use crate::{
-    fragment::Fragment,
-    labels,
-    page_data::launch::{FileCheckResult, FileCounts},
-};
+use crate::labels;
 use contract::{api::DryRun, feed::BadRow, feed::FeedNote, product::Product};
 use leptos::prelude::*;
 
-/// Maximum number of bad rows that are listed. All of them are counted.
-const MAX_LISTED_BAD_ROWS: usize = 10;
-
-impl FileCheckResult {
-    pub fn from_dry_run(run: DryRun) -> Self {
-        let DryRun { rows, products, bad_row_count: bad_total, .. } = run;
-        Self::Parsed(FileCounts { rows, products, bad_row_count: bad_total }, fragment(run))
-    }
-}
-
-fn fragment(run: DryRun) -> Fragment {
+pub fn check_result(run: DryRun) -> AnyView {
     let facts = format!(
         "{}, {} between cells: {} from {}{}",
         run.format.name(),
@@ -32,7 +17,7 @@ fn fragment(run: DryRun) -> Fragment {
             String::new()
         },
     );
-    Fragment::from_view(view! {
+    view! {
         <div class="check-result" data-testid="check-result">
             <p>
                 <strong>{run.file}</strong>
@@ -44,15 +29,14 @@ fn fragment(run: DryRun) -> Fragment {
             {(!run.notes.is_empty()).then(|| notes(run.notes))}
             {(!run.preview.is_empty()).then(|| preview(run.preview, run.products))}
         </div>
-    })
+    }
+    .into_any()
 }
 
 fn bad_rows(bad: Vec<BadRow>, total: u64) -> AnyView {
-    let listed = bad.len().min(MAX_LISTED_BAD_ROWS);
-    let rest = total - listed as u64;
+    let rest = total.saturating_sub(bad.len() as u64);
     let rows = bad
         .into_iter()
-        .take(MAX_LISTED_BAD_ROWS)
         .map(|row| {
             view! {
                 <tr>

@@ -1,13 +1,33 @@
 //! Has the server check a file as soon as one is chosen.
 
-use crate::page_data::launch::{FileCheckResult, FileCounts};
+use contract::api::DryRun;
 use leptos::{prelude::*, task::spawn_local};
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{FormData, Headers, HtmlInputElement, RequestInit, Response};
 
 /// Maximum file size that the server accepts, in bytes.
 const MAX_FILE_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
+
+/// Maximum number of bad rows that are listed. All of them are counted.
+pub const MAX_LISTED_BAD_ROWS: usize = 10;
+
+/// Result of checking a file, before anything is launched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FileCheckResult {
+    /// What was read, with the first [`MAX_LISTED_BAD_ROWS`] bad rows.
+    Parsed(DryRun),
+    /// Why the file can't be read at all.
+    Rejected(String),
+}
+
+impl FileCheckResult {
+    pub fn from_dry_run(mut run: DryRun) -> Self {
+        run.bad_rows.truncate(MAX_LISTED_BAD_ROWS);
+        Self::Parsed(run)
+    }
+}
 
 /// State of the check of the chosen file.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,9 +41,10 @@ pub enum CheckState {
 }
 
 impl CheckState {
-    pub const fn file_counts(&self) -> Option<&FileCounts> {
+    /// Returns what was read of the file, if it could be read.
+    pub const fn parsed_file(&self) -> Option<&DryRun> {
         match self {
-            Self::Finished(FileCheckResult::Parsed(counts, _)) => Some(counts),
+            Self::Finished(FileCheckResult::Parsed(run)) => Some(run),
             _ => None,
         }
     }

@@ -1,13 +1,12 @@
 //! The upload panel, a plain form. With scripts it shows the result of the check as soon as a
 //! file is chosen; without scripts, the page that responds to the form shows it.
 
-use super::file_check::{CheckState, FileChecker};
-use crate::{
-    labels,
-    page_data::launch::{
-        ChannelChoice, FileCheckResult, SAMPLE_PRODUCTS, UploadPanel, embedded_file_hex,
-    },
+use super::{
+    check_result::check_result,
+    file_check::{CheckState, FileCheckResult, FileChecker},
+    upload_panel::{ChannelChoice, SAMPLE_PRODUCTS, UploadPanel, embedded_file_hex},
 };
+use crate::labels;
 use leptos::{html, prelude::*};
 
 #[component]
@@ -128,7 +127,7 @@ fn check_view(check: CheckState) -> Option<AnyView> {
             Some(view! { <p class="warning" role="alert">{words}</p> }.into_any())
         }
         CheckState::Finished(FileCheckResult::Rejected(words)) => Some(problem_alert(words)),
-        CheckState::Finished(FileCheckResult::Parsed(_, fragment)) => Some(fragment.view()),
+        CheckState::Finished(FileCheckResult::Parsed(run)) => Some(check_result(run)),
     }
 }
 
@@ -178,7 +177,7 @@ fn LaunchControls(
         check.with(|check| ticked.with(|ticked| LaunchButton::for_check(check, ticked.len())))
     });
     let estimate = move || {
-        let run = check.with(|check| check.file_counts().map(|run| run.products));
+        let run = check.with(|check| check.parsed_file().map(|run| run.products));
         let (what, products) = match run {
             Some(products) => ("It takes ", products),
             None if looked_at => return None,
@@ -259,7 +258,7 @@ impl LaunchButton {
             CheckState::Finished(FileCheckResult::Rejected(_)) => {
                 return off("This file can't be uploaded");
             }
-            CheckState::Finished(FileCheckResult::Parsed(run, _)) => run,
+            CheckState::Finished(FileCheckResult::Parsed(run)) => run,
         };
         if run.products == 0 {
             return off("No valid rows to upload");
@@ -290,12 +289,26 @@ impl LaunchButton {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fragment::Fragment, page_data::launch::FileCounts};
+    use contract::{
+        api::DryRun,
+        feed::{Delimiter, Format},
+    };
 
-    fn button(rows: u64, products: u64, bad_total: u64, channels: usize) -> LaunchButton {
-        let run = FileCounts { rows, products, bad_row_count: bad_total };
-        let known = FileCheckResult::Parsed(run, Fragment::default());
-        LaunchButton::for_check(&CheckState::Finished(known), channels)
+    fn button(rows: u64, products: u64, bad_row_count: u64, channels: usize) -> LaunchButton {
+        let run = DryRun {
+            file: String::new(),
+            format: Format::Plain,
+            delimiter: Delimiter::Comma,
+            rows,
+            products,
+            variants: 0,
+            bad_rows: Vec::new(),
+            bad_row_count,
+            notes: Vec::new(),
+            preview: Vec::new(),
+            estimate: None,
+        };
+        LaunchButton::for_check(&CheckState::Finished(FileCheckResult::Parsed(run)), channels)
     }
 
     #[test]

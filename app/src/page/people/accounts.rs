@@ -1,40 +1,43 @@
 //! List of the accounts and the actions on them.
 
-use crate::{
-    fragment::Fragment,
-    labels,
-    page_data::people::{MAX_ACCOUNTS, NewLink},
-};
+use super::NewLink;
+use crate::labels;
 use contract::{
     UserId,
     api::{Invitation, Role, User},
 };
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of accounts on the page.
+pub const MAX_ACCOUNTS: usize = 500;
 
 /// Data of the list of accounts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountList {
     /// The user who views the page.
     pub current_user: UserId,
     /// The first [`MAX_ACCOUNTS`] accounts, by email address.
     pub users: Vec<User>,
     pub invitations: Vec<Invitation>,
-    pub link: Option<NewLink>,
+    pub new_link: Option<NewLink>,
 }
 
-pub fn fragment(people: AccountList) -> Fragment {
-    let AccountList { current_user: own, users, invitations, link } = people;
+pub fn account_list(list: AccountList) -> AnyView {
+    let AccountList { current_user: own, users, invitations, new_link } = list;
     let more = (users.len() >= MAX_ACCOUNTS).then(
         || view! { <p><small>{format!("The first {MAX_ACCOUNTS} accounts by address.")}</small></p> },
     );
     let accounts = users.into_iter().map(|user| account_row(user.id == own, user)).collect_view();
-    Fragment::from_view(view! {
-        {link.map(new_link_panel)}
+    view! {
+        {new_link.map(new_link_panel)}
         {invite_form()}
         {(!invitations.is_empty()).then(|| pending_invitations(invitations))}
         <h2 id="accounts">"Accounts"</h2>
         <ul class="account-list" aria-labelledby="accounts">{accounts}</ul>
         {more}
-    })
+    }
+    .into_any()
 }
 
 fn new_link_panel(link: NewLink) -> AnyView {

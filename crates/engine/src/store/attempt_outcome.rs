@@ -78,8 +78,8 @@ pub enum AttemptError {
         reason: WaitReason,
         /// Time until the task is due again.
         wait: Duration,
-        /// Value that the next claim receives.
-        checkpoint: Json,
+        /// Value that the next claim receives. Boxed, so that every result stays small.
+        checkpoint: Box<Json>,
         /// Whether the attempt appears in the history of the task.
         record_attempt: bool,
     },

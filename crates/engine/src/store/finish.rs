@@ -233,7 +233,7 @@ impl Store {
                         detail: Some(outcome.message.clone()),
                     }),
                     outcome: Some(outcome),
-                    checkpoint: Some(checkpoint),
+                    checkpoint: Some(*checkpoint),
                     recorded_worker: recorded_worker.filter(|_| record_attempt),
                     ..deferred(end_of(wait))
                 }

@@ -43,7 +43,7 @@ pub async fn a_retry_clears_the_checkpoint(world: World) {
         outcome: outcome("starting"),
         reason: WaitReason::Machine,
         wait: Duration::ZERO,
-        checkpoint: serde_json::json!({ "saved": true }),
+        checkpoint: Box::new(serde_json::json!({ "saved": true })),
         record_attempt: true,
     };
     world.finish(&first, Err(wait)).await;

@@ -92,7 +92,7 @@ impl Ec2StartHandler {
             outcome: Outcome::new("starting", "EC2 is starting the machine."),
             reason: WaitReason::Machine,
             wait: self.poll_interval,
-            checkpoint: json!(checkpoint),
+            checkpoint: Box::new(json!(checkpoint)),
             record_attempt,
         }
     }

@@ -30,7 +30,7 @@ mod tests {
         let feed = engine::feed::read(super::csv().as_bytes()).unwrap();
         assert_eq!(
             (feed.products.len() as u64, feed.bad_rows_total),
-            (app::page_data::launch::SAMPLE_PRODUCTS, 0)
+            (app::page::launch::SAMPLE_PRODUCTS, 0)
         );
     }
 }

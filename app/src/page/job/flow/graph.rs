@@ -2,7 +2,6 @@
 //! that caused it.
 
 use crate::{
-    fragment::Fragment,
     labels,
     page::job::progress_bar::{BarSegments, ProgressBar},
 };
@@ -14,7 +13,7 @@ use contract::{
 use leptos::prelude::*;
 
 /// Renders the graph. `channels` provides the names of the channels.
-pub fn fragment(job: JobId, flow: &api::Flow, channels: &[Channel]) -> Fragment {
+pub fn graph(job: JobId, flow: &api::Flow, channels: &[Channel]) -> AnyView {
     let deepest = flow.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
     let launched: u32 = flow.nodes.iter().filter(|n| n.depth == 0).map(FlowNode::total).sum();
     let steps = (0..=deepest)
@@ -27,7 +26,7 @@ pub fn fragment(job: JobId, flow: &api::Flow, channels: &[Channel]) -> Fragment 
             view! { <li class="flow-step">{arrows} <ul>{nodes}</ul></li> }
         })
         .collect_view();
-    Fragment::from_view(view! {
+    view! {
         <section aria-labelledby="flow">
             <h2 id="flow" class="visually-hidden">"Flow"</h2>
             <ol class="flow" data-testid="flow">
@@ -42,7 +41,8 @@ pub fn fragment(job: JobId, flow: &api::Flow, channels: &[Channel]) -> Fragment 
                 {steps}
             </ol>
         </section>
-    })
+    }
+    .into_any()
 }
 
 fn item_count(count: u32) -> String {

@@ -1,11 +1,13 @@
 //! The rows of the grid that the browser has loaded, and the rows that are drawn: the visible
 //! ones and a margin.
 
-use super::keyboard::CellPosition;
+use super::{
+    keyboard::CellPosition,
+    rows::{GridPage, WINDOW_ROWS, load_rows},
+};
 use crate::{
     live::LiveState,
     page::job::{header::LiveJob, route_state::JobRoute, throttle_effect},
-    page_data::job::{GridPage, WINDOW_ROWS, grid_query},
 };
 use contract::{
     JobId,
@@ -256,7 +258,7 @@ impl GridWindow {
             (self.route.filter.get_untracked(), self.route.search.get_untracked());
         spawn_local(async move {
             let id = self.job.to_string();
-            let answer = grid_query(id, filter, words.clone(), offset, WINDOW_ROWS).fetch().await;
+            let answer = load_rows(id, filter, words.clone(), offset, WINDOW_ROWS).await;
             if self.request_number.try_get_value() != Some(number) {
                 return;
             }

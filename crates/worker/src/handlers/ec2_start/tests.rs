@@ -73,7 +73,7 @@ impl FakeEc2 {
         let outcome = self.handler.run(command, &mut context).await;
         match &outcome {
             Err(AttemptError::Wait { wait, checkpoint, .. }) => {
-                task.checkpoint = Some(checkpoint.clone());
+                task.checkpoint = Some((**checkpoint).clone());
                 task.started_at += i64::try_from(wait.as_millis()).unwrap();
             }
             Err(AttemptError::Retry { .. }) => task.attempt += 1,
