@@ -486,7 +486,7 @@ impl Store {
         )
         .await?;
         let sql = "SELECT value FROM meta WHERE name = 'signing_key'";
-        Ok(query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.get("value")?)
+        query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.get("value")
     }
 
     async fn read_epoch(&self) -> Result<String, Error> {
@@ -498,7 +498,7 @@ impl Store {
         .await?;
         let row =
             query_one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
-        Ok(row.ok_or(Error::NotFound)?.get("value")?)
+        row.ok_or(Error::NotFound)?.get("value")
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction, Error> {

@@ -130,7 +130,7 @@ pub(super) async fn save_job_queues<C: ConnectionTrait>(
              ELSE q.ready_at END, \
              version = q.version + CASE WHEN excluded.ready_at IS NULL THEN 0 ELSE 1 END \
              RETURNING job_id, queue, open",
-            rows.from_item(c, 1)
+            rows.table_sql(c, 1)
         );
         let mut after = HashMap::with_capacity(part.len());
         for found in query_all(c, &sql, [rows.into_value()]).await? {
@@ -184,7 +184,7 @@ pub(super) async fn save_user_queues<C: ConnectionTrait>(
              ON CONFLICT (user_id, queue) DO UPDATE SET open = q.open + excluded.open, \
              active_jobs = q.active_jobs + excluded.active_jobs, \
              active_tasks = q.active_tasks + excluded.active_tasks",
-            rows.from_item(c, 1)
+            rows.table_sql(c, 1)
         );
         execute(c, &sql, [rows.into_value()]).await?;
     }

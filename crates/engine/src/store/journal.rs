@@ -96,7 +96,7 @@ pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
         }
         let sql = format!(
             "UPDATE users SET seq = new_seq FROM {} WHERE id = user_id",
-            rows.from_item(c, 1)
+            rows.table_sql(c, 1)
         );
         execute(c, &sql, [rows.into_value()]).await?;
     }
@@ -152,7 +152,7 @@ async fn insert_facts<C: ConnectionTrait>(
         let sql = format!(
             "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) \
              SELECT new.* FROM {}",
-            rows.from_item(c, 1)
+            rows.table_sql(c, 1)
         );
         execute(c, &sql, [rows.into_value()]).await?;
     }
@@ -226,7 +226,7 @@ impl Store {
     pub async fn journal_head(&self, user: UserId) -> Result<i64, Error> {
         let row =
             query_one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
-        Ok(row.ok_or(Error::NotFound)?.get("seq")?)
+        row.ok_or(Error::NotFound)?.get("seq")
     }
 
     /// Returns the range in which a user's journal can be replayed: the lowest and

@@ -36,7 +36,7 @@ impl Store {
         let sql =
             "SELECT holder FROM leader_leases WHERE holder <> $1 AND expires_at >= $2 LIMIT 1";
         let other = query_one(&self.reader, sql, [holder.into(), self.now_ms().into()]).await?;
-        Ok(other.map(|row| row.get("holder")).transpose()?)
+        other.map(|row| row.get("holder")).transpose()
     }
 
     /// Releases a lease if it belongs to `holder`.

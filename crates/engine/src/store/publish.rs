@@ -215,7 +215,7 @@ impl Store {
             }
             let sql = format!(
                 "SELECT j.* FROM {} CROSS JOIN LATERAL ({}) j",
-                set.from_item(&self.reader, 3),
+                set.table_sql(&self.reader, 3),
                 first_jobs("new.owner_id", "new.after_id", "new.up_to_id")
             );
             let values: [Value; 3] = [queue.into(), max_rows.into(), set.into_value()];

@@ -209,7 +209,7 @@ impl Store {
         )
         .await?
         .iter()
-        .map(|found| Ok(found.get("id")?))
+        .map(|found| found.get("id"))
         .collect()
     }
 }

@@ -56,7 +56,7 @@ impl RowSet {
 
     /// Returns the item of a FROM clause that names the rows `new`, with the set as
     /// parameter `$parameter`.
-    pub fn from_item<C: ConnectionTrait>(&self, c: &C, parameter: usize) -> String {
+    pub fn table_sql<C: ConnectionTrait>(&self, c: &C, parameter: usize) -> String {
         let is_sqlite = c.get_database_backend() == DbBackend::Sqlite;
         let columns = self.columns.iter().enumerate().map(|(index, (name, column_type))| {
             let value = format!("value ->> {index}");

@@ -62,7 +62,7 @@ impl Store {
         .await?;
         insert_session(&tx, token_hash, user, self.now_ms(), expires_at).await?;
         commit(tx).await?;
-        ended.iter().map(|row| Ok(row.get("token_hash")?)).collect()
+        ended.iter().map(|row| row.get("token_hash")).collect()
     }
 
     /// Inserts a session without a password check. For tests.
@@ -214,5 +214,5 @@ pub(super) async fn delete_other_sessions<C: ConnectionTrait>(
         [user.0.into(), own.into()],
     )
     .await?;
-    ended.iter().map(|row| Ok(row.get("token_hash")?)).collect()
+    ended.iter().map(|row| row.get("token_hash")).collect()
 }

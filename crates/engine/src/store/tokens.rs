@@ -138,7 +138,7 @@ impl Store {
         .await?
         .ok_or(Error::NotFound)?;
         commit(tx).await?;
-        Ok(revoked.get("token_hash")?)
+        revoked.get("token_hash")
     }
 
     /// Revokes all tokens of `user`, and returns the hashes of their secrets.
@@ -154,7 +154,7 @@ impl Store {
             [user.0.into(), self.now_ms().into()],
         )
         .await?;
-        revoked.iter().map(|row| Ok(row.get("token_hash")?)).collect()
+        revoked.iter().map(|row| row.get("token_hash")).collect()
     }
 }
 

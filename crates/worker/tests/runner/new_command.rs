@@ -79,7 +79,7 @@ async fn a_registered_command_is_consumed() {
     let task_queue: Arc<dyn TaskQueue> = Arc::new(EmbeddedTaskQueue::default());
     let (relay_waker, stop) = (RelayWaker::default(), CancellationToken::new());
     for queue in registry().queues() {
-        let lease = LeaderLease::new(store.clone(), &relay::lease_name(&queue.name), "here");
+        let lease = LeaderLease::new(store.clone(), relay::lease_name(&queue.name), "here");
         let (task_queue, waker) = (Arc::clone(&task_queue), relay_waker.clone());
         tokio::spawn(relay::run(store.clone(), task_queue, queue, waker, lease, stop.clone()));
     }

@@ -101,7 +101,7 @@ pub(in crate::store) async fn save_jobs<C: ConnectionTrait>(
              succeeded = new_succeeded, failed = new_failed, cancelled = new_cancelled, \
              needs_review = new_needs_review, finished_at = new_finished_at \
              FROM {} WHERE id = job_id",
-            rows.from_item(tx, 1)
+            rows.table_sql(tx, 1)
         );
         execute(tx, &sql, [rows.into_value()]).await?;
     }

@@ -109,7 +109,7 @@ fn insert_statement<C: ConnectionTrait>(
          sku, title, row_no, body, state, run_after, created_at, updated_at) \
          SELECT new.*, CAST($1 AS BIGINT), CAST($1 AS BIGINT), CAST($1 AS BIGINT) FROM {} \
          WHERE true ON CONFLICT (id) DO NOTHING",
-        rows.from_item(c, 2)
+        rows.table_sql(c, 2)
     );
     Ok((sql, [now.into(), rows.into_value()]))
 }
@@ -220,7 +220,7 @@ pub(super) async fn update_tasks<C: ConnectionTrait>(
              lease_losses = new_lease_losses, updated_at = $1",
             &format!(
                 " FROM {} WHERE id = task_id RETURNING {}",
-                rows.from_item(tx, 2),
+                rows.table_sql(tx, 2),
                 row::TASK_COLUMNS
             ),
         );
@@ -275,7 +275,7 @@ pub(super) async fn insert_attempts<C: ConnectionTrait>(
         let sql = format!(
             "INSERT INTO attempts (task_id, fence, number, started_at, worker, outcome, ended_at) \
              SELECT new.*, CAST($1 AS BIGINT) FROM {}",
-            rows.from_item(tx, 2)
+            rows.table_sql(tx, 2)
         );
         execute(tx, &sql, [now.into(), rows.into_value()]).await?;
     }
