@@ -30,11 +30,11 @@ impl PageContext {
         use crate::server::server_error;
         let crate::server::RequestContext { engine, identity } = request;
         let store = engine.store();
-        let seq = store.journal_head(identity.user).await.map_err(server_error)?;
-        let unread = store.inbox(identity.user, 100).await.map_err(server_error)?.unread;
+        let seq = store.journal.journal_head(identity.user).await.map_err(server_error)?;
+        let unread = store.journal.inbox(identity.user, 100).await.map_err(server_error)?.unread;
         let browser = leptos::prelude::use_context::<crate::BrowserState>();
         Ok(Self {
-            epoch: store.epoch().into(),
+            epoch: store.database.epoch().into(),
             seq,
             unread_count: unread,
             email: identity.email.clone(),

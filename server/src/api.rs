@@ -166,7 +166,7 @@ pub async fn jobs(
         kind: params.parse_variant("kind", JobKind::ALL)?,
         search_text: None,
     };
-    Ok(Json(state.engine.store().find_jobs(user.identity.user, query).await?))
+    Ok(Json(state.engine.store().jobs.find_jobs(user.identity.user, query).await?))
 }
 
 const CURSOR_HELP: &str = "the value of `next` in the previous page";
@@ -176,7 +176,7 @@ pub async fn job(
     user: CurrentUser,
     Path(job): Path<String>,
 ) -> JsonResult<Job> {
-    let job = state.engine.store().job(user.identity.user, JobId(parse_id(&job)?)).await?;
+    let job = state.engine.store().jobs.job(user.identity.user, JobId(parse_id(&job)?)).await?;
     Ok(Json(state.engine.with_eta(job, user.identity.user).await?))
 }
 
@@ -188,7 +188,7 @@ pub async fn tasks(
 ) -> JsonResult<Page<Task>> {
     let store = state.engine.store();
     let (user_id, job) = (user.identity.user, JobId(parse_id(&job)?));
-    let channels = store.job(user_id, job).await?.channels;
+    let channels = store.jobs.job(user_id, job).await?.channels;
     let params = params.reject_unknown(&["cursor", "limit", "state", "channel", "q"])?;
     let limit = params.page_size()?;
     let query = TaskQuery {
@@ -200,7 +200,7 @@ pub async fn tasks(
         })?,
         search_text: params.get("q").map(str::to_owned),
     };
-    let items = store.find_tasks(user_id, job, query).await?;
+    let items = store.jobs.find_tasks(user_id, job, query).await?;
     let is_full = items.len() == limit as usize;
     let next = items.last().filter(|_| is_full).map(|task| format!("{}:{}", task.row, task.id));
     Ok(Json(Page { items, next }))
@@ -219,10 +219,10 @@ pub async fn journal(
 ) -> JsonResult<Page<Fact>> {
     let store = state.engine.store();
     let (user_id, job) = (user.identity.user, JobId(parse_id(&job)?));
-    store.job(user_id, job).await?;
+    store.jobs.job(user_id, job).await?;
     let after =
         params.reject_unknown(&["after"])?.parse_integer("after", 0..=i64::MAX)?.unwrap_or(0);
-    let items = store.job_journal(user_id, job, after, 500).await?;
+    let items = store.journal.job_journal(user_id, job, after, 500).await?;
     let next = items.last().filter(|_| items.len() == 500).map(|fact| fact.seq.to_string());
     Ok(Json(Page { items, next }))
 }
@@ -232,7 +232,7 @@ pub async fn task(
     user: CurrentUser,
     Path(task): Path<String>,
 ) -> JsonResult<TaskDetail> {
-    Ok(Json(state.engine.store().task(user.identity.user, TaskId(parse_id(&task)?)).await?))
+    Ok(Json(state.engine.store().jobs.task(user.identity.user, TaskId(parse_id(&task)?)).await?))
 }
 
 async fn control(
@@ -292,7 +292,7 @@ pub async fn resolve(
 }
 
 pub async fn inbox(State(state): State<AppState>, user: CurrentUser) -> JsonResult<Inbox> {
-    Ok(Json(state.engine.store().inbox(user.identity.user, 100).await?))
+    Ok(Json(state.engine.store().journal.inbox(user.identity.user, 100).await?))
 }
 
 pub async fn mark_read(

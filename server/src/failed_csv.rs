@@ -18,7 +18,7 @@ pub async fn download(
     params: QueryParams,
 ) -> Result<Response, Problem> {
     let user_id = user.identity.user;
-    let job = state.engine.store().job(user_id, job).await?;
+    let job = state.engine.store().jobs.job(user_id, job).await?;
     if job.kind != JobKind::ProductUploads {
         return Err(Problem::not_found());
     }

@@ -165,7 +165,7 @@ impl Hub {
     /// Records the time since a fact was committed; `at` is UTC milliseconds.
     #[allow(clippy::cast_precision_loss)]
     fn record_fact_delay(&self, at: i64) {
-        let delay_ms = (self.store.now_ms() - at).max(0) as f64;
+        let delay_ms = (self.store.database.now_ms() - at).max(0) as f64;
         metrics::histogram!(metric::FACT_DELAY_SECONDS).record(delay_ms / 1000.0);
     }
 

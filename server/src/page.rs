@@ -299,7 +299,7 @@ async fn attach_context(
 ) -> Response {
     let needs_setup = match &user {
         Some(_) => false,
-        None => match state.engine.store().has_users().await {
+        None => match state.engine.store().accounts.has_users().await {
             Ok(has_users) => !has_users,
             Err(error) => return Problem::from(error).into_response(),
         },

@@ -160,7 +160,7 @@ where
 }
 
 async fn readiness(State(state): State<AppState>) -> Result<&'static str, Problem> {
-    state.engine.store().ping().await?;
+    state.engine.store().database.ping().await?;
     Ok("ready")
 }
 

@@ -133,7 +133,7 @@ impl Runtime {
     ) -> anyhow::Result<Self> {
         let backends = Backends::open(config).await?;
         let relay_waker = RelayWaker::default();
-        let mut registry = upstreams.registry(backends.store.lease())?;
+        let mut registry = upstreams.registry(backends.store.database.lease())?;
         if config.noops {
             registry = registry.register_unlimited(NOOP_CONCURRENCY, noop_run::NoopRunHandler);
         }
@@ -153,11 +153,11 @@ impl Runtime {
             exclusive_lease = spawn_exclusive_lease(&backends.store, &holder, &drained, stop);
             // No other process runs: the outcome of tasks that were running when
             // the last process ended is unknown, and its queues are lost.
-            for facts in backends.store.reap_expired_leases(true).await? {
+            for facts in backends.store.tasks.reap_expired_leases(true).await? {
                 event_bus::publish_facts(backends.event_bus.as_ref(), facts);
             }
             for queue in &queues {
-                backends.store.unpublish_tasks(queue, i64::MAX).await?;
+                backends.store.tasks.unpublish_tasks(queue, i64::MAX).await?;
             }
         }
         let engine = Engine::new(
@@ -341,7 +341,7 @@ impl Runtime {
             proxies: TrustedProxies::new(&config.trusted_proxy),
             assets: Assets::load(),
             sign_in_throttle: SignInThrottle::default(),
-            device_key: DeviceKey::new(store.signing_key().await?),
+            device_key: DeviceKey::new(store.database.signing_key().await?),
             admission: AdmissionControl::default(),
             work_limits: WorkLimits::default(),
             body_timeouts: BodyTimeouts::new(config.request_body_timeout),
@@ -360,7 +360,7 @@ fn spawn_exclusive_lease(
     end: &CancellationToken,
     stop: &CancellationToken,
 ) -> Option<JoinHandle<()>> {
-    (!store.is_single_process()).then(|| {
+    (!store.database.is_single_process()).then(|| {
         let (store, holder) = (store.clone(), holder.to_owned());
         let (end, stop) = (end.clone(), stop.clone());
         tokio::spawn(async move {

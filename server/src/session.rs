@@ -82,7 +82,7 @@ impl FromRequestParts<AppState> for OptionalUser {
         // a token needs no Origin, so another site could have caused it.
         if let Some(secret) = bearer_token(&parts.headers) {
             let credential_hash = hash_secret(secret);
-            let Some(identity) = store.authenticate_token(&credential_hash).await? else {
+            let Some(identity) = store.accounts.authenticate_token(&credential_hash).await? else {
                 let detail =
                     "This token is unknown or was revoked. Create a new one on the account page.";
                 return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
@@ -95,7 +95,7 @@ impl FromRequestParts<AppState> for OptionalUser {
         }
         let Some(token) = cookie::get(&parts.headers, COOKIE) else { return Ok(Self(None)) };
         let credential_hash = hash_secret(&token);
-        let identity = store.authenticate_session(&credential_hash).await?;
+        let identity = store.accounts.authenticate_session(&credential_hash).await?;
         Ok(Self(identity.map(|identity| CurrentUser {
             identity,
             auth_method: AuthMethod::Cookie,
@@ -212,7 +212,7 @@ pub async fn sign_in(
         let detail = "Email and password don't match an account.";
         Problem::new(StatusCode::UNAUTHORIZED, detail)
     };
-    let account = state.engine.store().user_account_by_email(&email).await?;
+    let account = state.engine.store().accounts.user_account_by_email(&email).await?;
     let account = account.filter(|account| !account.disabled);
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
     let is_correct = password::verify(queue, password, stored.clone()).await?;
@@ -277,7 +277,7 @@ pub async fn set_up(
     check_email(&email)?;
     password::check(&password)?;
     let hashed = password::hash(password).await?;
-    let identity = state.engine.store().add_first_user(&email, &hashed).await?;
+    let identity = state.engine.store().accounts.add_first_user(&email, &hashed).await?;
     open_session(state, identity.user, &email, &hashed).await
 }
 
@@ -286,7 +286,7 @@ pub async fn set_up(
 /// # Errors
 /// 404 if there is no such link (any more); 409 if it was used or has expired.
 pub async fn find_link(state: &AppState, token: &str) -> Result<OneTimeLink, Problem> {
-    state.engine.store().usable_link(&hash_secret(token)).await.map_err(|error| match error {
+    state.engine.store().accounts.usable_link(&hash_secret(token)).await.map_err(|error| match error {
         store::Error::NotFound => Problem::new(
             StatusCode::NOT_FOUND,
             "This link is not valid. Check that you copied all of it. If you did, it was revoked \
@@ -372,7 +372,7 @@ pub async fn confirm_password(
     text::PASSWORD.check_length(&password)?;
     let attempt =
         state.sign_in_throttle.begin_attempt(&[ThrottleKey::session(&user.credential_hash)])?;
-    let account = state.engine.store().user_account_by_email(&user.identity.email).await?;
+    let account = state.engine.store().accounts.user_account_by_email(&user.identity.email).await?;
     let stored = account.and_then(|account| account.password_hash);
     match stored {
         Some(stored)
@@ -413,7 +413,7 @@ async fn open_session(
     password_hash: &str,
 ) -> Result<SessionCookies, Problem> {
     let token = generate_secret();
-    let expires_at = state.engine.store().now_ms() + LIFETIME_S * 1000;
+    let expires_at = state.engine.store().database.now_ms() + LIFETIME_S * 1000;
     state.engine.open_session(&hash_secret(&token), user, password_hash, expires_at).await?;
     let session = cookie::set(state, COOKIE, token, "/", LIFETIME_S);
     Ok(SessionCookies { session, device: device::device_cookie(state, email) })
@@ -437,8 +437,8 @@ pub async fn set_up_token(
         return Ok(None);
     }
     // The epoch is random, and not disclosed before there is an account.
-    let token = hash_secret(&format!("set-up {}", store.epoch()));
-    if !store.has_users().await? {
+    let token = hash_secret(&format!("set-up {}", store.database.epoch()));
+    if !store.accounts.has_users().await? {
         tracing::warn!(
             "no account exists yet; create the first one at /setup; set-up token: {token}"
         );
@@ -451,7 +451,7 @@ pub async fn create_configured_admin(store: &Store, config: &Config) -> anyhow::
     let (Some(email), Some(password)) = (&config.admin_email, &config.admin_password) else {
         return Ok(());
     };
-    if store.has_users().await? {
+    if store.accounts.has_users().await? {
         return Ok(());
     }
     let email = email.trim().to_lowercase();
@@ -460,7 +460,7 @@ pub async fn create_configured_admin(store: &Store, config: &Config) -> anyhow::
         Err(problem) => Err(problem),
     };
     let hashed = hashed.map_err(|problem| anyhow::anyhow!(problem.detail))?;
-    match store.add_first_user(&email, &hashed).await {
+    match store.accounts.add_first_user(&email, &hashed).await {
         // Another process created it at the same time.
         Ok(_) | Err(store::Error::Conflict(_)) => Ok(()),
         Err(error) => Err(error).context("can't create the first account"),

@@ -40,7 +40,7 @@ pub async fn create_token(
     session::confirm_password(state, user, password).await?;
     let secret = format!("{SECRET_PREFIX}{}", session::generate_secret());
     let hash = session::hash_secret(&secret);
-    let token = state.engine.store().add_token(user.actor(), name, &hash).await?;
+    let token = state.engine.store().accounts.add_token(user.actor(), name, &hash).await?;
     Ok(CreatedToken { token, secret })
 }
 
@@ -59,7 +59,7 @@ pub async fn list(
     State(state): State<AppState>,
     user: CurrentUser,
 ) -> Result<Json<Page<Token>>, Problem> {
-    let items = state.engine.store().tokens(user.identity.user).await?;
+    let items = state.engine.store().accounts.tokens(user.identity.user).await?;
     Ok(Json(Page { items, next: None }))
 }
 

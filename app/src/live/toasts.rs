@@ -66,7 +66,7 @@ impl MissedSummary {
 pub async fn load_missed_summary(seq: i64) -> Result<MissedSummary, ServerFnError> {
     use crate::server::{RequestContext, request_context, server_error};
     let RequestContext { engine, identity } = request_context()?;
-    let inbox = engine.store().inbox(identity.user, 100).await.map_err(server_error)?;
+    let inbox = engine.store().journal.inbox(identity.user, 100).await.map_err(server_error)?;
     let missed = inbox.items.iter().filter(|item| !item.read && item.seq > seq);
     Ok(MissedSummary::from_notifications(missed))
 }

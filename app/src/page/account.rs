@@ -33,12 +33,13 @@ pub async fn load_account() -> Result<AccountPage, ServerFnError> {
     let browser = expect_context::<crate::BrowserState>();
     let store = engine.store();
     let settings = AccountSettings {
-        user: store.user(identity.user).await.map_err(server_error)?,
+        user: store.accounts.user(identity.user).await.map_err(server_error)?,
         sessions: store
+            .accounts
             .sessions(identity.user, &browser.session_hash)
             .await
             .map_err(server_error)?,
-        tokens: store.tokens(identity.user).await.map_err(server_error)?,
+        tokens: store.accounts.tokens(identity.user).await.map_err(server_error)?,
         new_token: browser.new_token,
         theme: browser.theme,
     };

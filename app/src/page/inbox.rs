@@ -29,7 +29,7 @@ pub async fn load_inbox() -> Result<InboxPage, ServerFnError> {
     let request = request_context()?;
     let context = PageContext::load(&request).await?;
     let RequestContext { engine, identity } = request;
-    let inbox = engine.store().inbox(identity.user, 100).await.map_err(server_error)?;
+    let inbox = engine.store().journal.inbox(identity.user, 100).await.map_err(server_error)?;
     Ok(InboxPage { context, inbox })
 }
 

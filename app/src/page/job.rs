@@ -66,7 +66,7 @@ pub async fn load_job(
     let RequestContext { engine, identity } = request;
     let Ok(id) = id.parse() else { return Ok(None) };
     let store = engine.store();
-    let job = match store.job(identity.user, id).await {
+    let job = match store.jobs.job(identity.user, id).await {
         Ok(job) => job,
         Err(Error::NotFound) => return Ok(None),
         Err(error) => return Err(server_error(error)),
@@ -75,7 +75,7 @@ pub async fn load_job(
     let find = |id: &String| known.channels.iter().find(|known| known.id == *id).cloned();
     let channels = job.channels.iter().filter_map(find).collect();
     let query = GridQuery { filter, search_text, offset, limit: INITIAL_ROWS };
-    let grid = store.job_grid(identity.user, id, &query).await.map_err(server_error)?;
+    let grid = store.jobs.job_grid(identity.user, id, &query).await.map_err(server_error)?;
     let forecasts = engine.job_forecasts(std::slice::from_ref(&job), identity.user).await;
     let forecast = forecasts.map_err(server_error)?.remove(&id).unwrap_or_default();
     Ok(Some(JobPage {

@@ -58,7 +58,7 @@ pub async fn load_jobs(filter: JobListFilter) -> Result<JobsPage, ServerFnError>
         kind: filter.kind.and_then(|word| word.parse().ok()),
         search_text: filter.q.filter(|words| !words.is_empty()),
     };
-    let page = engine.store().find_jobs(identity.user, query).await.map_err(server_error)?;
+    let page = engine.store().jobs.find_jobs(identity.user, query).await.map_err(server_error)?;
     Ok(JobsPage { context, jobs: page.items, next: page.next })
 }
 
@@ -73,8 +73,10 @@ pub async fn load_recent_jobs() -> Result<RecentJobsPage, ServerFnError> {
     let context = PageContext::load(&request).await?;
     let RequestContext { engine, identity } = request;
     let store = engine.store();
-    let running = store.running_jobs(identity.user, JOBS_PAGE_LIMIT).await.map_err(server_error)?;
-    let latest = store.jobs(identity.user, None, RECENT_JOBS_LIMIT).await.map_err(server_error)?;
+    let running =
+        store.jobs.running_jobs(identity.user, JOBS_PAGE_LIMIT).await.map_err(server_error)?;
+    let latest =
+        store.jobs.jobs(identity.user, None, RECENT_JOBS_LIMIT).await.map_err(server_error)?;
     let mut jobs = latest.items;
     jobs.retain(|job| running.iter().all(|running| running.id != job.id));
     jobs.extend(running);

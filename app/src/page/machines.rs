@@ -62,12 +62,12 @@ pub async fn load_machines() -> Result<MachinesPage, ServerFnError> {
     let store = engine.store();
     let starts =
         JobQuery { limit: START_JOBS_LIMIT, kind: Some(JobKind::Ec2Starts), ..JobQuery::default() };
-    let starts = store.find_jobs(identity.user, starts).await.map_err(server_error)?;
+    let starts = store.jobs.find_jobs(identity.user, starts).await.map_err(server_error)?;
     let mut tasks: Vec<Task> = Vec::new();
     // Newest first, so the first that is found about a machine is its last.
     for job in starts.items {
         let query = TaskQuery { limit: 500, ..TaskQuery::default() };
-        let of_job = store.find_tasks(identity.user, job.id, query).await;
+        let of_job = store.jobs.find_tasks(identity.user, job.id, query).await;
         tasks.extend(of_job.map_err(server_error)?);
     }
     let machines = instances.iter().map(|instance| {

@@ -48,8 +48,8 @@ pub async fn load_people() -> Result<Option<PeoplePage>, ServerFnError> {
     let limit = i64::try_from(accounts::MAX_ACCOUNTS).unwrap_or(i64::MAX);
     let accounts = AccountList {
         current_user: identity.user,
-        users: store.users(limit).await.map_err(server_error)?,
-        invitations: store.invitations().await.map_err(server_error)?,
+        users: store.accounts.users(limit).await.map_err(server_error)?,
+        invitations: store.accounts.invitations().await.map_err(server_error)?,
         new_link: use_context::<crate::BrowserState>().and_then(|browser| browser.new_link),
     };
     Ok(Some(PeoplePage { context, accounts }))

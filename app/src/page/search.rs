@@ -52,8 +52,9 @@ pub async fn load_search_results(search_text: String) -> Result<SearchPage, Serv
         return Ok(SearchPage { context, jobs: Vec::new(), items: Vec::new() });
     }
     let store = engine.store();
-    let jobs = store.search_jobs(identity.user, text, MAX_JOBS).await.map_err(server_error)?;
-    let found = store.search_items(identity.user, text, MAX_ITEMS).await.map_err(server_error)?;
+    let jobs = store.jobs.search_jobs(identity.user, text, MAX_JOBS).await.map_err(server_error)?;
+    let found =
+        store.jobs.search_items(identity.user, text, MAX_ITEMS).await.map_err(server_error)?;
     let items = found.into_iter().map(|(task, job_title)| FoundItem { task, job_title }).collect();
     Ok(SearchPage { context, jobs, items })
 }

@@ -35,7 +35,7 @@ async fn acquire_exclusive_lease_within(
 ) -> Result<Option<String>, Error> {
     let start = Instant::now();
     loop {
-        let current_holder = match store.other_leader_lease_holder(holder).await? {
+        let current_holder = match store.coordination.other_leader_lease_holder(holder).await? {
             Some(current_holder) => current_holder,
             // Two processes may see no other holder; one of them acquires the lease.
             None if try_acquire(store, EXCLUSIVE_LEASE, holder).await? => return Ok(None),
@@ -76,7 +76,7 @@ async fn hold_exclusive_lease_every(
             () = sleep(renew_interval) => {}
         }
     }
-    if let Err(error) = store.release_leader_lease(EXCLUSIVE_LEASE, &holder).await {
+    if let Err(error) = store.coordination.release_leader_lease(EXCLUSIVE_LEASE, &holder).await {
         tracing::debug!(%error, "could not release the exclusive lease; it will expire");
     }
     ExclusiveLeaseEnd::Released
@@ -92,7 +92,7 @@ pub enum ExclusiveLeaseEnd {
 }
 
 async fn try_acquire(store: &Store, name: &str, holder: &str) -> Result<bool, Error> {
-    store.acquire_leader_lease(name, holder, LEASE_TTL).await
+    store.coordination.acquire_leader_lease(name, holder, LEASE_TTL).await
 }
 
 /// A candidate for one leader lease.
@@ -115,7 +115,7 @@ impl LeaderLease {
     /// # Errors
     /// The database did not answer; the lease counts as not held.
     pub async fn is_held(&mut self) -> Result<bool, Error> {
-        if self.store.is_single_process() {
+        if self.store.database.is_single_process() {
             return Ok(true);
         }
         if let Some((at, is_held)) = self.last_check
@@ -132,7 +132,8 @@ impl LeaderLease {
     /// Releases the lease, so that no process has to wait until it expires.
     pub async fn release(self) {
         if self.last_check.is_some_and(|(_, is_held)| is_held)
-            && let Err(error) = self.store.release_leader_lease(&self.name, &self.holder).await
+            && let Err(error) =
+                self.store.coordination.release_leader_lease(&self.name, &self.holder).await
         {
             tracing::debug!(lease = self.name, %error, "could not release a lease; it will expire");
         }
@@ -171,7 +172,8 @@ mod tests {
             // Its other leases expire.
             clock.advance(whole_millis(LEASE_TTL) + 1);
             let renewed = async {
-                while store.other_leader_lease_holder("third").await.unwrap().is_none() {
+                while store.coordination.other_leader_lease_holder("third").await.unwrap().is_none()
+                {
                     sleep(POLL_INTERVAL / 50).await;
                 }
             };

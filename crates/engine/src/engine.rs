@@ -207,7 +207,8 @@ impl Engine {
         if ids.is_empty() {
             return Err(LaunchError::Invalid("Choose at least one machine.".into()));
         }
-        let max_machines = usize::try_from(self.store.open_limits().tasks).unwrap_or(usize::MAX);
+        let max_machines =
+            usize::try_from(self.store.database.open_limits().tasks).unwrap_or(usize::MAX);
         let mut seen_ids = HashSet::new();
         let mut machines: Vec<(&str, String)> = Vec::new();
         for id in ids {
@@ -297,7 +298,7 @@ impl Engine {
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.control_job(actor, job, control).await?;
+        let (job, facts) = self.store.tasks.control_job(actor, job, control).await?;
         self.publish_facts(user, facts);
         Ok(job)
     }
@@ -314,7 +315,7 @@ impl Engine {
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.retry_failed_tasks(actor, job, which).await?;
+        let (job, facts) = self.store.tasks.retry_failed_tasks(actor, job, which).await?;
         self.publish_facts(user, facts);
         Ok(job)
     }
@@ -331,7 +332,7 @@ impl Engine {
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.resolve_task(actor, task, how).await?;
+        let (job, facts) = self.store.tasks.resolve_task(actor, task, how).await?;
         self.publish_facts(user, facts);
         Ok(job)
     }
@@ -347,14 +348,14 @@ impl Engine {
     ) -> Result<(), store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let facts = self.store.mark_notifications_read(actor, up_to).await?;
+        let facts = self.store.journal.mark_notifications_read(actor, up_to).await?;
         self.publish_facts(user, facts);
         Ok(())
     }
 
     async fn accept_job(&self, launch: NewJob) -> Result<Job, LaunchError> {
         let user = launch.actor.user;
-        let accepted = self.store.accept(launch).await?;
+        let accepted = self.store.tasks.accept(launch).await?;
         self.publish_facts(user, accepted.facts);
         Ok(accepted.job)
     }

@@ -20,7 +20,7 @@ pub async fn run(
     loop {
         let round = async {
             let is_leader = leader_lease.is_held().await?;
-            if is_leader { store.prune(retention).await } else { Ok(PrunedRows::default()) }
+            if is_leader { store.tasks.prune(retention).await } else { Ok(PrunedRows::default()) }
         };
         let pruned: Result<PrunedRows, Error> = tokio::select! {
             () = stop.cancelled() => break,

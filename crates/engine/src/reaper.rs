@@ -27,15 +27,15 @@ pub async fn run(
     mut leader_lease: LeaderLease,
     stop: CancellationToken,
 ) {
-    let lease = store.lease();
-    let mut clock_jumps = ClockJumpDetector::new(store.now_ms(), lease);
+    let lease = store.database.lease();
+    let mut clock_jumps = ClockJumpDetector::new(store.database.now_ms(), lease);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(lease / ROUNDS_PER_LEASE) => {}
         }
         let round = async {
-            if let Some(backward_ms) = store.sync_clock().await? {
+            if let Some(backward_ms) = store.database.sync_clock().await? {
                 tracing::warn!(
                     backward_ms,
                     "the database's clock was set back: delays keep their length"
@@ -43,9 +43,9 @@ pub async fn run(
                 clock_jumps.record_backward_jump();
             } else if clock_jumps.is_settling() {
                 // Other processes may have written timestamps by the old clock since.
-                store.rebase_timestamps().await?;
+                store.database.rebase_timestamps().await?;
             }
-            let can_reap = clock_jumps.observe(store.now_ms());
+            let can_reap = clock_jumps.observe(store.database.now_ms());
             if leader_lease.is_held().await? {
                 if can_reap {
                     reap_expired_leases(&store, event_bus.as_ref(), &relay_waker).await?;
@@ -106,7 +106,7 @@ async fn reap_expired_leases(
     event_bus: &dyn EventBus,
     relay_waker: &RelayWaker,
 ) -> Result<(), store::Error> {
-    for facts in store.reap_expired_leases(false).await? {
+    for facts in store.tasks.reap_expired_leases(false).await? {
         metrics::counter!(metric::TASKS_REAPED).increment(1);
         event_bus::publish_facts(event_bus, facts);
         relay_waker.wake();
@@ -140,11 +140,11 @@ async fn republish_lost_tasks(
         };
         // A message that was published two leases ago would have been claimed or
         // deferred by now if it were still on its way to a consumer.
-        let published_before = store.now_ms() - whole_millis(2 * store.lease());
+        let published_before = store.database.now_ms() - whole_millis(2 * store.database.lease());
         if !is_consumed {
             continue;
         }
-        let unpublished = store.unpublish_tasks(&queue.name, published_before).await?;
+        let unpublished = store.tasks.unpublish_tasks(&queue.name, published_before).await?;
         if unpublished > 0 {
             metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.name.clone())
                 .increment(unpublished);

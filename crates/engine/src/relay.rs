@@ -148,7 +148,7 @@ pub async fn declare_queues(
     queues: &[String],
 ) -> Result<u64, Error> {
     let mut lost = 0;
-    store.add_queue_generations(queues).await?;
+    store.tasks.add_queue_generations(queues).await?;
     for queue in task_queue.declare_queues(queues).await? {
         lost += republish_queue(store, &queue).await?;
     }
@@ -161,7 +161,7 @@ pub async fn declare_queues(
 /// # Errors
 /// The database can't be reached.
 async fn republish_queue(store: &Store, queue: &str) -> Result<u64, crate::store::Error> {
-    let lost = store.unpublish_lost_queue(queue).await?;
+    let lost = store.tasks.unpublish_lost_queue(queue).await?;
     if lost > 0 {
         tracing::warn!(queue, lost, "a queue was lost; its tasks are published again");
         metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.to_owned()).increment(lost);
@@ -176,9 +176,9 @@ async fn publish_round(
     round_robin: &mut RoundRobin,
 ) -> Result<usize, Error> {
     let DueTasks { tasks: due, exhausted_jobs: exhausted, generation } =
-        store.due_tasks(&queue.name, queue.max_unclaimed(), round_robin).await?;
+        store.tasks.due_tasks(&queue.name, queue.max_unclaimed(), round_robin).await?;
     if due.is_empty() {
-        store.mark_published(&[], &exhausted, None).await?;
+        store.tasks.mark_published(&[], &exhausted, None).await?;
         return Ok(exhausted.len());
     }
     round_robin.record_turns(&due);
@@ -199,7 +199,7 @@ async fn publish_round(
     };
     increment_counter(metric::TASKS_PUBLISHED, confirmed.len());
     increment_counter(metric::PUBLISH_FAILURES, failed);
-    store.mark_published(&confirmed, &exhausted, generation.as_ref()).await?;
+    store.tasks.mark_published(&confirmed, &exhausted, generation.as_ref()).await?;
     if is_missing {
         declare_queues(store, task_queue, std::slice::from_ref(&queue.name)).await?;
     }

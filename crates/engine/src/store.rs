@@ -18,6 +18,7 @@ mod conflict;
 mod connect;
 mod control;
 mod cooldown;
+mod database;
 mod database_files;
 mod finish;
 mod flow;
@@ -49,6 +50,7 @@ pub use claim::{Claim, ClaimedTask};
 pub use conflict::Conflict;
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
+pub use database::Database;
 pub use finish::{FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
@@ -62,19 +64,13 @@ pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;
 pub use users::{Identity, UserAccount};
 
-use connect::Connections;
 use contract::{UserId, fact::Fact, text::TextError};
-use database_files::DatabaseFiles;
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqlxError,
-    sqlx::error::DatabaseError,
-};
+use sea_orm::{DbErr, RuntimeErr, SqlxError, sqlx::error::DatabaseError};
 use sql::{
     advisory_lock, commit, execute, execute_and_commit, execute_bulk, query_all, query_one,
     retry_on_contention,
 };
-use std::{borrow::Cow, sync::Arc, time::Duration};
-use uuid::Uuid;
+use std::{borrow::Cow, time::Duration};
 
 /// Default length of a lease, in milliseconds. A worker renews it every third of
 /// that time.
@@ -364,22 +360,41 @@ pub struct UserFacts {
     pub facts: Vec<Fact>,
 }
 
-/// Handle to the database, cheap to clone.
+/// The store, cheap to clone: one handle for each kind of thing that it stores.
 #[derive(Clone)]
 pub struct Store {
-    /// Connections for reading. On PostgreSQL the same pool as `writer`.
-    reader: DatabaseConnection,
-    /// Connections for writing. On SQLite a pool of one, because there is one
-    /// writer.
-    writer: DatabaseConnection,
-    /// The files of a SQLite database; `None` on PostgreSQL.
-    files: Option<Arc<DatabaseFiles>>,
-    clock: crate::clock::SharedClock,
-    epoch: String,
-    time_scale: f64,
-    lease_ms: i64,
-    open_limits: OpenLimits,
+    /// Jobs that are accepted, and the state machine of their tasks.
+    pub tasks: Tasks,
+    /// Jobs and their tasks as people and programs read them.
+    pub jobs: Jobs,
+    /// Users, their sessions, API tokens and one-time links.
+    pub accounts: Accounts,
+    /// Journals of facts, and notifications.
+    pub journal: Journal,
+    /// What the processes of a cluster share: leader leases and cooldowns.
+    pub coordination: Coordination,
+    /// The database itself.
+    pub database: Database,
 }
+
+macro_rules! rooms {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        $($(#[$doc])* #[derive(Clone)] pub struct $name { db: Database })+
+    };
+}
+
+rooms!(
+    /// Jobs that are accepted, and the state machine of their tasks.
+    Tasks,
+    /// Jobs and their tasks as people and programs read them.
+    Jobs,
+    /// Users, their sessions, API tokens and one-time links.
+    Accounts,
+    /// Journals of facts, and notifications.
+    Journal,
+    /// What the processes of a cluster share: leader leases and cooldowns.
+    Coordination,
+);
 
 impl Store {
     /// Opens the database at `url` (`sqlite://path` or `postgres://…`) and migrates
@@ -395,137 +410,31 @@ impl Store {
         clock: crate::clock::SharedClock,
         time_scale: f64,
     ) -> Result<Self, Error> {
-        let connections = connect::connect(url).await.map_err(|error| error.redact_url(url))?;
-        let Connections { writer, reader, files } = connections;
-        let epoch = String::new();
-        let (lease_ms, open_limits) = (DEFAULT_LEASE_MS, DEFAULT_OPEN_LIMITS);
-        let mut store =
-            Self { reader, writer, files, clock, epoch, time_scale, lease_ms, open_limits };
-        store.sync_clock().await?;
-        store.epoch = store.read_epoch().await?;
-        Ok(store)
+        Ok(Self::on(Database::open(url, clock, time_scale).await?))
     }
 
     /// Sets the length of leases; milliseconds are its resolution.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
-        Self { lease_ms: crate::clock::whole_millis(lease), ..self }
+        let lease_ms = crate::clock::whole_millis(lease);
+        Self::on(Database { lease_ms, ..self.database })
     }
 
     /// Sets the maximum of what one user may have open.
     #[must_use]
     pub fn with_open_limits(self, open_limits: OpenLimits) -> Self {
-        Self { open_limits, ..self }
+        Self::on(Database { open_limits, ..self.database })
     }
 
-    /// Returns the maximum of what one user may have open.
-    pub fn open_limits(&self) -> OpenLimits {
-        self.open_limits
-    }
-
-    /// Returns the length of a lease.
-    pub fn lease(&self) -> Duration {
-        Duration::from_millis(self.lease_ms.unsigned_abs())
-    }
-
-    /// Whether only one process can use this database.
-    pub fn is_single_process(&self) -> bool {
-        self.is_sqlite()
-    }
-
-    fn is_sqlite(&self) -> bool {
-        self.writer.get_database_backend() == DbBackend::Sqlite
-    }
-
-    /// Returns the random value that was created with the database. It identifies this
-    /// database; a client whose epoch differs must reload.
-    pub fn epoch(&self) -> &str {
-        &self.epoch
-    }
-
-    /// Returns the time of the store's clock, UTC in milliseconds.
-    pub fn now_ms(&self) -> i64 {
-        self.clock.now_ms()
-    }
-
-    /// Allows SQLite's file to grow, or fixes it at its current size.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    #[cfg(feature = "testing")]
-    pub async fn set_growth_allowed(&self, is_allowed: bool) -> Result<(), Error> {
-        // SQLite raises a number below the current page count to that count.
-        let pages = if is_allowed { u32::MAX - 1 } else { 1 };
-        query_one(&self.writer, &format!("PRAGMA max_page_count = {pages}"), []).await.map(|_| ())
-    }
-
-    /// Checks that the database answers and that its files are where they were
-    /// opened.
-    ///
-    /// # Errors
-    /// [`Error::FilesMissing`]; [`Error::Database`].
-    pub async fn ping(&self) -> Result<(), Error> {
-        if self.files.as_ref().is_some_and(|files| !files.are_in_place()) {
-            return Err(Error::FilesMissing);
+    fn on(database: Database) -> Self {
+        let db = database;
+        Self {
+            tasks: Tasks { db: db.clone() },
+            jobs: Jobs { db: db.clone() },
+            accounts: Accounts { db: db.clone() },
+            journal: Journal { db: db.clone() },
+            coordination: Coordination { db: db.clone() },
+            database: db,
         }
-        query_one(&self.reader, "SELECT 1 AS one", []).await.map(|_| ())
-    }
-
-    /// Returns the key that signs the cookies of known devices. It is random, and
-    /// the same for all processes on this database.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn signing_key(&self) -> Result<String, Error> {
-        let key: [u8; 32] = rand::random();
-        execute(
-            &self.writer,
-            "INSERT INTO meta (name, value) VALUES ('signing_key', $1) \
-             ON CONFLICT (name) DO NOTHING",
-            [hex::encode(key).into()],
-        )
-        .await?;
-        let sql = "SELECT value FROM meta WHERE name = 'signing_key'";
-        query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.get("value")
-    }
-
-    async fn read_epoch(&self) -> Result<String, Error> {
-        execute(
-            &self.writer,
-            "INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING",
-            [Uuid::now_v7().simple().to_string().into()],
-        )
-        .await?;
-        let row =
-            query_one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
-        row.ok_or(Error::NotFound)?.get("value")
-    }
-
-    async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        sql::begin(&self.writer).await
-    }
-
-    /// Returns the clause that locks the selected rows. It is empty on SQLite,
-    /// which has one writer.
-    fn for_update(&self) -> &'static str {
-        if self.is_sqlite() { "" } else { " FOR UPDATE" }
-    }
-
-    /// Returns the clause that locks the selected rows against everything but new
-    /// rows that refer to them.
-    fn for_no_key_update(&self) -> &'static str {
-        if self.is_sqlite() { "" } else { " FOR NO KEY UPDATE" }
-    }
-
-    /// Returns the back-off after attempt number `attempt`, with full jitter, in
-    /// milliseconds.
-    fn back_off(&self, attempt: i64) -> i64 {
-        let step = usize::try_from(attempt - 1).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
-        self.scaled(rand::random_range(0..=BACK_OFF_MS[step]))
-    }
-
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-    fn scaled(&self, ms: i64) -> i64 {
-        (ms as f64 / self.time_scale) as i64
     }
 }

@@ -82,7 +82,8 @@ async fn a_commit_without_a_response_has_an_unknown_outcome() {
     let database = ProxiedDatabase::open().await;
     database.install_blocking_trigger("users", "DEFERRABLE INITIALLY DEFERRED").await;
     let store = database.store.clone();
-    let adding = tokio::spawn(async move { store.add_first_user("ada@example.com", "h").await });
+    let adding =
+        tokio::spawn(async move { store.accounts.add_first_user("ada@example.com", "h").await });
     database
         .wait_for_count(
             &format!("{OTHER_BACKENDS} AND query = 'COMMIT' AND wait_event = 'advisory'"),
@@ -100,11 +101,12 @@ async fn a_commit_without_a_response_has_an_unknown_outcome() {
 #[tokio::test]
 async fn a_write_without_a_response_has_an_unknown_outcome() {
     let database = ProxiedDatabase::open().await;
-    let user = database.store.add_first_user("ada@example.com", "hash").await.unwrap().user;
-    database.store.add_session("hash", user, i64::MAX).await.unwrap();
+    let user =
+        database.store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    database.store.accounts.add_session("hash", user, i64::MAX).await.unwrap();
     database.install_blocking_trigger("sessions", "").await;
     let store = database.store.clone();
-    let ending = tokio::spawn(async move { store.end_session("hash").await });
+    let ending = tokio::spawn(async move { store.accounts.end_session("hash").await });
     database.wait_for_count(LOCK_WAITERS, 1).await;
     database.drop_network_and_release_lock().await;
     pause();
@@ -120,11 +122,12 @@ const LOCK_WAITERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_eve
 #[tokio::test]
 async fn a_launch_blocked_by_another_launch_is_retried() {
     let database = ProxiedDatabase::open().await;
-    let user = database.store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let user =
+        database.store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let lock = format!("(hashtextextended('launches of {user}', 0))");
     database.raw.execute_unprepared(&format!("SELECT pg_advisory_lock{lock}")).await.unwrap();
     let store = database.store.clone();
-    let launch = tokio::spawn(async move { store.accept(machine_launch(user, 1)).await });
+    let launch = tokio::spawn(async move { store.tasks.accept(machine_launch(user, 1)).await });
     database.wait_for_count(LOCK_WAITERS, 1).await;
     database
         .raw
@@ -171,14 +174,20 @@ async fn a_late_begin_response_does_not_leak_a_transaction() {
         .unwrap();
     database.proxy.set_mode(ProxyMode::Stalled);
     pause();
-    let error = database.store.add_first_user("ada@example.com", "hash").await.unwrap_err();
+    let error =
+        database.store.accounts.add_first_user("ada@example.com", "hash").await.unwrap_err();
     resume();
     database.proxy.set_mode(ProxyMode::Forward);
     assert!(matches!(error, Error::Database(_)), "{error:?}");
     let old = format!("{OTHER_BACKENDS} AND pid IN (SELECT own FROM old)");
     database.wait_for_count(&old, connections - 1).await;
     assert!(
-        database.store.acquire_leader_lease("relay", "here", Duration::from_secs(1)).await.unwrap()
+        database
+            .store
+            .coordination
+            .acquire_leader_lease("relay", "here", Duration::from_secs(1))
+            .await
+            .unwrap()
     );
     assert_eq!(
         database.count("SELECT count(*) FROM leader_leases").await,
@@ -190,7 +199,7 @@ async fn a_late_begin_response_does_not_leak_a_transaction() {
 #[tokio::test]
 async fn lost_connections_are_closed_and_replaced() {
     let ProxiedDatabase { store, proxy, .. } = &ProxiedDatabase::open().await;
-    let ping_all = |count| join_all((0..count).map(|_| store.ping()));
+    let ping_all = |count| join_all((0..count).map(|_| store.database.ping()));
     for result in ping_all(CONNECTIONS).await {
         result.unwrap();
     }
@@ -226,14 +235,18 @@ async fn job_wide_changes_have_a_longer_statement_timeout() {
     )
     .await
     .unwrap();
-    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
-    let job = store.accept(machine_launch(user, 2)).await.unwrap().job.id;
-    let due =
-        store.due_tasks("meanwhile.q.ec2.start.v1", 1, &RoundRobin::default()).await.unwrap().tasks;
-    store.claim(due[0].task, due[0].fence, "w").await.unwrap();
-    store.control_job(user, job, JobControl::Cancel).await.unwrap();
+    let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let job = store.tasks.accept(machine_launch(user, 2)).await.unwrap().job.id;
+    let due = store
+        .tasks
+        .due_tasks("meanwhile.q.ec2.start.v1", 1, &RoundRobin::default())
+        .await
+        .unwrap()
+        .tasks;
+    store.tasks.claim(due[0].task, due[0].fence, "w").await.unwrap();
+    store.tasks.control_job(user, job, JobControl::Cancel).await.unwrap();
     // The next statement on the same connection has the ordinary timeout again.
-    store.renew_lease(due[0].task, due[0].fence + 1).await.unwrap();
+    store.tasks.renew_lease(due[0].task, due[0].fence + 1).await.unwrap();
     let seen = Statement::from_string(raw.get_database_backend(), "SELECT by_limit FROM seen");
     let seen = raw.query_all_raw(seen).await.unwrap();
     let seen: Vec<String> = seen.iter().map(|row| row.try_get("", "by_limit").unwrap()).collect();

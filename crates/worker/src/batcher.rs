@@ -36,7 +36,7 @@ impl BatchOp for ClaimOp {
     type Output = Result<Claim, Error>;
 
     async fn run_batch(&self, batch: Vec<Self::Item>) -> Vec<Self::Output> {
-        self.store.claim_batch(&batch, &self.worker).await
+        self.store.tasks.claim_batch(&batch, &self.worker).await
     }
 }
 
@@ -59,7 +59,7 @@ impl BatchOp for FinishOp {
             }
             Ok(())
         };
-        let results = self.store.finish(batch).await.into_iter().map(collect_facts).collect();
+        let results = self.store.tasks.finish(batch).await.into_iter().map(collect_facts).collect();
         for (user, facts) in facts_by_user {
             event_bus::publish_facts(self.event_bus.as_ref(), store::UserFacts { user, facts });
         }
@@ -149,11 +149,16 @@ mod tests {
     }
 
     async fn claim_all_due(store: &Store) -> Vec<FinishAttempt> {
-        let due =
-            store.due_tasks(QUEUE, TASKS as usize, &RoundRobin::default()).await.unwrap().tasks;
+        let due = store
+            .tasks
+            .due_tasks(QUEUE, TASKS as usize, &RoundRobin::default())
+            .await
+            .unwrap()
+            .tasks;
         let mut ends = Vec::new();
         for due in due {
-            let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap()
+            let Claim::Claimed(claimed) =
+                store.tasks.claim(due.task, due.fence, "w").await.unwrap()
             else {
                 panic!("not claimed")
             };
@@ -169,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("store.sqlite").display());
         let store = Store::open(&url, Arc::new(SystemClock), 1.0).await.unwrap();
-        let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
         let launch = NewJob {
             actor: user.into(),
             kind: JobKind::Ec2Starts,
@@ -178,7 +183,7 @@ mod tests {
             tasks: (0..TASKS).map(machine_task).collect(),
             idempotency: None,
         };
-        let job = store.accept(launch).await.unwrap().job.id;
+        let job = store.tasks.accept(launch).await.unwrap().job.id;
         (folder, store, (user, job))
     }
 
@@ -210,14 +215,18 @@ mod tests {
         assert!(facts.iter().map(|fact| fact.seq).eq(2..=i64::from(TASKS) + 2));
         let ended = facts.iter().filter(|fact| fact.kind == FactKind::JobFinished).count();
         assert_eq!(ended, 1);
-        assert_eq!(store.job(user, job).await.unwrap().state, JobState::Succeeded);
+        assert_eq!(store.jobs.job(user, job).await.unwrap().state, JobState::Succeeded);
     }
 
     #[tokio::test]
     async fn concurrent_claims_each_get_their_own_result() {
         let (_folder, store, _) = store_with_job().await;
-        let due =
-            store.due_tasks(QUEUE, TASKS as usize, &RoundRobin::default()).await.unwrap().tasks;
+        let due = store
+            .tasks
+            .due_tasks(QUEUE, TASKS as usize, &RoundRobin::default())
+            .await
+            .unwrap()
+            .tasks;
         let batcher = Batcher::new(ClaimOp { store: store.clone(), worker: "w".into() });
         let twice = due.iter().chain(&due[..3]).map(|due| batcher.submit((due.task, due.fence)));
         let claims = futures_util::future::join_all(twice).await;

@@ -76,7 +76,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let renewal_task = tokio::spawn(async move {
         renewing_limiters.renew_slots_until_stopped(stop_renewal).await;
     });
-    let lease_duration = store.lease();
+    let lease_duration = store.database.lease();
     let claim_batcher = Batcher::new(ClaimOp { store: store.clone(), worker: worker_name.clone() });
     let finish_batcher =
         Batcher::new(FinishOp { store: store.clone(), event_bus: Arc::clone(&event_bus) });
@@ -130,7 +130,7 @@ impl Consumer {
                 }
                 // Read before consuming, because messages that are found to be lost from
                 // now on may never reach this consumer.
-                let generation = shared.store.queue_generation(&self.queue).await?;
+                let generation = shared.store.tasks.queue_generation(&self.queue).await?;
                 let deliveries = shared.task_queue.consume(&self.queue, self.prefetch).await?;
                 Ok::<_, relay::Error>((deliveries, generation))
             };
@@ -184,7 +184,7 @@ impl Consumer {
     async fn wait_until_messages_lost(&self, store: &Store, known: &QueueGeneration) {
         loop {
             sleep(MESSAGE_LOSS_CHECK_INTERVAL).await;
-            match store.queue_generation(&self.queue).await {
+            match store.tasks.queue_generation(&self.queue).await {
                 Ok(generation) if generation == *known => {}
                 Ok(_) => {
                     tracing::info!(self.queue, "messages were lost; restarting the consumer");

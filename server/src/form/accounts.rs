@@ -87,7 +87,7 @@ pub async fn invite(
         session::check_email(&email)?;
         let token = session::generate_secret();
         let hash = session::hash_secret(&token);
-        state.engine.store().invite_user(admin.actor(), &email, form.role, &hash).await?;
+        state.engine.store().accounts.invite_user(admin.actor(), &email, form.role, &hash).await?;
         Ok(link_cookie(&state, token))
     };
     redirect_with_link_cookie(cookie.await)
@@ -102,6 +102,7 @@ pub async fn revoke_invitation(
         state
             .engine
             .store()
+            .accounts
             .revoke_invitation(admin.actor(), invitation)
             .await
             .map_err(Problem::from),
@@ -118,6 +119,7 @@ pub async fn create_reset_link(
         state
             .engine
             .store()
+            .accounts
             .add_password_reset(admin.actor(), user_id, &session::hash_secret(&token))
             .await?;
         Ok(link_cookie(&state, token))
@@ -136,7 +138,8 @@ pub async fn set_role(
     Path(user_id): Path<UserId>,
     Form(form): Form<SetRoleForm>,
 ) -> Response {
-    let result = state.engine.store().set_user_role(admin.actor(), user_id, form.role).await;
+    let result =
+        state.engine.store().accounts.set_user_role(admin.actor(), user_id, form.role).await;
     redirect_to_accounts(result.map_err(Problem::from))
 }
 
@@ -156,7 +159,13 @@ pub async fn enable(
     Path(user_id): Path<UserId>,
 ) -> Response {
     redirect_to_accounts(
-        state.engine.store().enable_user(admin.actor(), user_id).await.map_err(Problem::from),
+        state
+            .engine
+            .store()
+            .accounts
+            .enable_user(admin.actor(), user_id)
+            .await
+            .map_err(Problem::from),
     )
 }
 
@@ -247,7 +256,8 @@ pub async fn take_new_token(
     user_id: UserId,
 ) -> Option<(String, CookieJar)> {
     let secret = cookie::get(headers, NEW_TOKEN_COOKIE)?;
-    let owner = state.engine.store().token_owner(&session::hash_secret(&secret)).await.ok()??;
+    let owner =
+        state.engine.store().accounts.token_owner(&session::hash_secret(&secret)).await.ok()??;
     let removal_cookie = cookie::remove(state, NEW_TOKEN_COOKIE, ACCOUNT_PATH);
     (owner.user == user_id).then_some((secret, removal_cookie))
 }

@@ -52,7 +52,7 @@ impl ProgressPublisher {
         self.last_channels.clone_from(&forecast.channels);
         let mut published = HashMap::new();
         for user in users {
-            let jobs = hub.store.running_jobs(user, MAX_JOBS_PER_USER).await?;
+            let jobs = hub.store.jobs.running_jobs(user, MAX_JOBS_PER_USER).await?;
             let forecasts = hub.engine.job_forecasts(&jobs, user).await?;
             for job in jobs {
                 let Some(forecast) = forecasts.get(&job.id) else { continue };

@@ -129,9 +129,10 @@ impl SocketSession {
         after: Option<i64>,
     ) -> Result<(), Closing> {
         let user = self.current_user.identity.user;
-        let retained = self.hub.store.replayable_range(user).await.map_err(store_failure)?;
+        let retained =
+            self.hub.store.journal.replayable_range(user).await.map_err(store_failure)?;
         let head = *retained.end();
-        let own = self.hub.store.epoch().to_owned();
+        let own = self.hub.store.database.epoch().to_owned();
         let recovered = match after {
             None => true,
             Some(after) => {
@@ -140,7 +141,7 @@ impl SocketSession {
                     && head - after <= MAX_REPLAY_FACTS
             }
         };
-        let running = self.hub.store.running_task_ids(user).await.map_err(store_failure)?;
+        let running = self.hub.store.jobs.running_task_ids(user).await.map_err(store_failure)?;
         self.last_sent_seq = if recovered { after.unwrap_or(head) } else { head };
         self.send_frame(&ServerFrame::Welcome {
             epoch: own,
@@ -222,6 +223,7 @@ impl SocketSession {
             let facts = self
                 .hub
                 .store
+                .journal
                 .facts_after(user, self.last_sent_seq, FACTS_PER_READ)
                 .await
                 .map_err(store_failure)?;
@@ -254,10 +256,14 @@ impl SocketSession {
     async fn check_session(&mut self) -> Result<(), Closing> {
         let found = match self.current_user.auth_method {
             AuthMethod::Cookie => {
-                self.hub.store.authenticate_session(&self.current_user.credential_hash).await
+                self.hub
+                    .store
+                    .accounts
+                    .authenticate_session(&self.current_user.credential_hash)
+                    .await
             }
             AuthMethod::Token => {
-                self.hub.store.authenticate_token(&self.current_user.credential_hash).await
+                self.hub.store.accounts.authenticate_token(&self.current_user.credential_hash).await
             }
         };
         match found.map_err(store_failure)? {
@@ -267,7 +273,12 @@ impl SocketSession {
     }
 
     async fn store_head(&mut self) -> Result<i64, Closing> {
-        self.hub.store.journal_head(self.current_user.identity.user).await.map_err(store_failure)
+        self.hub
+            .store
+            .journal
+            .journal_head(self.current_user.identity.user)
+            .await
+            .map_err(store_failure)
     }
 
     async fn send_frame(&mut self, frame: &ServerFrame) -> Result<(), Closing> {

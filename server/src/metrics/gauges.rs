@@ -64,7 +64,7 @@ impl Gauges {
 
     async fn refresh_backlog(&self) -> Result<(), engine::store::Error> {
         let store = &self.sources.store;
-        let backlog = store.backlog().await?;
+        let backlog = store.jobs.backlog().await?;
         gauge!(metric::JOBS_RUNNING).set(f64::from(backlog.jobs));
         for name in &self.sources.queues {
             // An empty queue has gauges, too.
@@ -77,7 +77,7 @@ impl Gauges {
                 gauge!(metric::TASKS, "queue" => name.clone(), "state" => state)
                     .set(f64::from(count));
             }
-            let age = queue.due_since.map_or(0, |since| (store.now_ms() - since).max(0));
+            let age = queue.due_since.map_or(0, |since| (store.database.now_ms() - since).max(0));
             #[allow(clippy::cast_precision_loss)]
             gauge!(metric::OLDEST_DUE_TASK_AGE_SECONDS, "queue" => name.clone())
                 .set(age as f64 / 1000.0);

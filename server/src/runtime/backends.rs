@@ -194,7 +194,7 @@ pub fn explain_open_failure(config: &Config, error: anyhow::Error) -> anyhow::Er
 /// # Errors
 /// Another process holds the lease, or the database fails.
 pub async fn ensure_only_process(store: &Store, name: &str) -> anyhow::Result<()> {
-    if store.is_single_process() {
+    if store.database.is_single_process() {
         return Ok(());
     }
     if let Some(other) = acquire_exclusive_lease(store, name).await? {

@@ -51,21 +51,22 @@ impl AccessFixture {
     async fn start() -> Self {
         let mut meanwhile = new_server();
         let store = seed::open_store(&meanwhile).await;
-        let ada = store.add_first_user("ada-canary@example.com", "hash").await.unwrap().user;
+        let ada =
+            store.accounts.add_first_user("ada-canary@example.com", "hash").await.unwrap().user;
         let bob = seed::create_user(&meanwhile, "bob@example.com").await;
         create_session(&store, ada, "ada").await;
         let token = seed::create_token(&store, ada, "canary-token").await.to_string();
         for user in [ada, bob] {
             let name = if user == ada { CANARY } else { "bobs" };
-            store.accept(new_upload_job(user, name, &["acme"])).await.unwrap();
+            store.tasks.accept(new_upload_job(user, name, &["acme"])).await.unwrap();
             finish_two_tasks(&store, CANARY).await;
         }
-        let paused = store.accept(new_upload_job(ada, CANARY, &["acme"])).await.unwrap().job;
-        store.control_job(ada, paused.id, JobControl::Pause).await.unwrap();
-        let jobs = store.jobs(ada, None, 10).await.unwrap().items;
+        let paused = store.tasks.accept(new_upload_job(ada, CANARY, &["acme"])).await.unwrap().job;
+        store.tasks.control_job(ada, paused.id, JobControl::Pause).await.unwrap();
+        let jobs = store.jobs.jobs(ada, None, 10).await.unwrap().items;
         let mut tasks = Vec::new();
         for job in &jobs {
-            let tasks_of_job = store.tasks(ada, job.id, None, 10).await.unwrap();
+            let tasks_of_job = store.jobs.tasks(ada, job.id, None, 10).await.unwrap();
             tasks.extend(tasks_of_job.iter().map(|task| task.id.to_string()));
         }
         meanwhile.spawn().await.unwrap();

@@ -27,7 +27,7 @@ const MIB: usize = 1024 * 1024;
 async fn start_server(env: &[(&'static str, &str)]) -> ServerProcess {
     let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
-    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let ada = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let bob = seed::create_user(&meanwhile, "bob@example.com").await;
     seed::create_session(&store, ada, "ada").await;
     seed::create_session(&store, bob, "bob").await;

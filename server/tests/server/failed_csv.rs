@@ -13,7 +13,7 @@ async fn get(meanwhile: &ServerProcess, path: &str) -> Response {
 async fn failed_csv_lists_each_product_once_with_all_reasons() {
     let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
-    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let ada = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     seed::create_session(&store, ada, "ada").await;
     meanwhile.api.cookie = seed::session_cookie("ada");
     // More rows than one page of the store, and a product that spans two pages.

@@ -21,7 +21,7 @@ async fn concurrent_starts_create_one_admin_account() {
     );
     a.unwrap();
     b.unwrap();
-    assert_eq!(store.users(10).await.unwrap().len(), 1);
+    assert_eq!(store.accounts.users(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

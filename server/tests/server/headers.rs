@@ -176,9 +176,9 @@ async fn titles_contain_no_markup_and_only_scripts_carry_the_nonce() {
     const NAME: &str = "</title><script src=data:text/javascript,alert(1) x=\"";
     let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
-    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let ada = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     create_session(&store, ada, "ada").await;
-    let job = store.accept(new_upload_job(ada, NAME, &["acme"])).await.unwrap().job;
+    let job = store.tasks.accept(new_upload_job(ada, NAME, &["acme"])).await.unwrap().job;
     seed::finish_two_tasks(&store, NAME).await;
     meanwhile.spawn().await.unwrap();
     meanwhile.api.cookie = session_cookie("ada");

@@ -13,13 +13,18 @@ use testbed::ServerProcess;
 async fn start_server_with_two_jobs() -> (ServerProcess, String) {
     let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
-    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
-    let first =
-        store.accept(seed::new_upload_job(ada, "100%_Oak", &["acme", "bazaar"])).await.unwrap().job;
+    let ada = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let first = store
+        .tasks
+        .accept(seed::new_upload_job(ada, "100%_Oak", &["acme", "bazaar"]))
+        .await
+        .unwrap()
+        .job;
     seed::finish_two_tasks(&store, "no").await;
-    let second = store.accept(seed::new_upload_job(ada, "lamp", &["acme"])).await.unwrap().job;
+    let second =
+        store.tasks.accept(seed::new_upload_job(ada, "lamp", &["acme"])).await.unwrap().job;
     for job in [&first, &second] {
-        store.control_job(ada, job.id, JobControl::Pause).await.unwrap();
+        store.tasks.control_job(ada, job.id, JobControl::Pause).await.unwrap();
     }
     seed::create_session(&store, ada, "ada").await;
     meanwhile.api.cookie = seed::session_cookie("ada");

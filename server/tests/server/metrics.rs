@@ -20,7 +20,7 @@ const CSV: &str = "sku,title,price\nA-1,Lamp,1\nA-2,Lamp,1\nA-3,Lamp,1\n";
 async fn start_server(env: Vec<(&'static str, String)>) -> ServerProcess {
     let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
-    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let ada = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let bob = seed::create_user(&meanwhile, "bob@example.com").await;
     for (user, name) in [(ada, "ada"), (bob, "bob")] {
         seed::create_session(&store, user, name).await;

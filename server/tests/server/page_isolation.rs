@@ -32,7 +32,7 @@ struct TestUser {
 /// titles, and a unique number of unread notifications.
 async fn create_users(meanwhile: &ServerProcess) -> Vec<TestUser> {
     let store = seed::open_store(meanwhile).await;
-    store.add_first_user("ada@example.com", "hash").await.unwrap();
+    store.accounts.add_first_user("ada@example.com", "hash").await.unwrap();
     let mut users = Vec::new();
     for number in 1..=USER_COUNT {
         let marker = format!("mark{number:02}x");
@@ -40,12 +40,13 @@ async fn create_users(meanwhile: &ServerProcess) -> Vec<TestUser> {
         create_session(&store, user, &marker).await;
         let mut job_id = String::new();
         for _ in 0..number {
-            let job = store.accept(new_upload_job(user, &marker, &["acme"])).await.unwrap().job;
+            let job =
+                store.tasks.accept(new_upload_job(user, &marker, &["acme"])).await.unwrap().job;
             job_id = job.id.to_string();
             // One of its two tasks fails, the other needs review.
             seed::finish_two_tasks(&store, &marker).await;
         }
-        let unread_count = store.inbox(user, 100).await.unwrap().unread as usize;
+        let unread_count = store.journal.inbox(user, 100).await.unwrap().unread as usize;
         users.push(TestUser { marker, unread_count, job_id });
     }
     let counts: BTreeSet<_> = users.iter().map(|user| user.unread_count).collect();

@@ -57,13 +57,17 @@ pub fn session_cookie(token: &str) -> String {
 
 /// Creates a session with this token, valid for an hour.
 pub async fn create_session(store: &Store, user: UserId, token: &str) {
-    let expires_at = store.now_ms() + 3_600_000;
-    store.add_session(&hex::encode(Sha256::digest(token)), user, expires_at).await.unwrap();
+    let expires_at = store.database.now_ms() + 3_600_000;
+    store
+        .accounts
+        .add_session(&hex::encode(Sha256::digest(token)), user, expires_at)
+        .await
+        .unwrap();
 }
 
 /// Creates an API token with this secret, which is also its name.
 pub async fn create_token(store: &Store, user: UserId, secret: &str) -> TokenId {
-    store.add_token(user, secret, &hex::encode(Sha256::digest(secret))).await.unwrap().id
+    store.accounts.add_token(user, secret, &hex::encode(Sha256::digest(secret))).await.unwrap().id
 }
 
 /// Returns a job that uploads two products, `{name}-0` and `{name}-1`, to each
@@ -96,12 +100,12 @@ pub fn new_upload_job(user: UserId, name: &str, channels: &[&str]) -> NewJob {
 
 /// Claims a task and finishes it with this outcome.
 async fn finish_task(store: &Store, due: &CommandMessage, outcome: AttemptOutcome) {
-    let Claim::Claimed(claimed) = store.claim(due.task, due.fence, "w").await.unwrap() else {
+    let Claim::Claimed(claimed) = store.tasks.claim(due.task, due.fence, "w").await.unwrap() else {
         panic!("not claimed");
     };
     let finish =
         FinishAttempt { task: due.task, fence: claimed.fence, worker: "w".into(), outcome };
-    store.finish(vec![finish]).await.remove(0).unwrap();
+    store.tasks.finish(vec![finish]).await.remove(0).unwrap();
 }
 
 /// Finishes two tasks that are queued for Acme, both with this message: the
@@ -112,6 +116,7 @@ pub async fn finish_two_tasks(store: &Store, message: &str) {
         [Err(AttemptError::Failed(outcome.clone())), Err(AttemptError::NeedsReview(outcome))]
     {
         let due = store
+            .tasks
             .due_tasks("meanwhile.q.product.upload.acme.v1", 1, &RoundRobin::default())
             .await
             .unwrap();
@@ -144,10 +149,11 @@ pub async fn create_failed_job(store: &Store, user: UserId, rows: u32, text: &st
         tasks: (0..rows).flat_map(|row| CHANNELS.map(|channel| task(row, channel))).collect(),
         idempotency: None,
     };
-    let job = store.accept(launch).await.unwrap().job.id;
+    let job = store.tasks.accept(launch).await.unwrap().job.id;
     for channel in CHANNELS {
         let queue = format!("meanwhile.q.product.upload.{channel}.v1");
-        let due = store.due_tasks(&queue, rows as usize, &RoundRobin::default()).await.unwrap();
+        let due =
+            store.tasks.due_tasks(&queue, rows as usize, &RoundRobin::default()).await.unwrap();
         for task in &due.tasks {
             let message = format!("{channel} says no.");
             let outcome = Outcome { code: "x".into(), message, reference: None };

@@ -21,7 +21,7 @@ use tokio::{
 async fn prepare_server(env: &[(&'static str, &str)]) -> (ServerProcess, Store, UserId) {
     let mut meanwhile = new_server();
     let store = seed::open_store(&meanwhile).await;
-    let ada = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let ada = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     seed::create_session(&store, ada, "ada").await;
     meanwhile.api.cookie = seed::session_cookie("ada");
     meanwhile.set_env("MEANWHILE_SANDBOX_SPEED", "0.001");

@@ -24,7 +24,7 @@ pub async fn load_task(id: String) -> Result<Option<TaskDetail>, ServerFnError> 
     use crate::server::{RequestContext, request_context, server_error};
     let RequestContext { engine, identity } = request_context()?;
     let Ok(id) = id.parse() else { return Ok(None) };
-    match engine.store().task(identity.user, id).await {
+    match engine.store().jobs.task(identity.user, id).await {
         Ok(detail) => Ok(Some(detail)),
         Err(engine::store::Error::NotFound) => Ok(None),
         Err(error) => Err(server_error(error)),

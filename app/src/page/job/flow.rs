@@ -34,7 +34,7 @@ pub async fn load_flow(id: String) -> Result<FlowPage, ServerFnError> {
     use crate::server::{RequestContext, request_context, server_error};
     let RequestContext { engine, identity } = request_context()?;
     let job = parse_job_id(&id)?;
-    let flow = engine.store().job_flow(identity.user, job).await.map_err(job_read_error)?;
+    let flow = engine.store().jobs.job_flow(identity.user, job).await.map_err(job_read_error)?;
     let channels = engine.forecast().await.map_err(server_error)?.channels.clone();
     Ok(FlowPage { job, flow, channels })
 }

@@ -34,11 +34,11 @@ pub async fn load_timeline(id: String, before: Option<i64>) -> Result<TimelinePa
     use crate::server::{RequestContext, request_context, server_error};
     let RequestContext { engine, identity } = request_context()?;
     let store = engine.store();
-    let seq = store.journal_head(identity.user).await.map_err(server_error)?;
+    let seq = store.journal.journal_head(identity.user).await.map_err(server_error)?;
     let id = parse_job_id(&id)?;
     let one_more = i64::try_from(TIMELINE_PAGE_FACTS).unwrap_or(i64::MAX - 1) + 1;
     let before = before.unwrap_or(i64::MAX);
-    let journal = store.job_journal_before(identity.user, id, before, one_more).await;
+    let journal = store.journal.job_journal_before(identity.user, id, before, one_more).await;
     let mut facts = journal.map_err(server_error)?;
     let has_more = facts.len() > TIMELINE_PAGE_FACTS;
     facts.truncate(TIMELINE_PAGE_FACTS);

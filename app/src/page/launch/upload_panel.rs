@@ -72,7 +72,7 @@ impl UploadPanel {
             choices: choices.collect(),
             checked_file,
             problem,
-            now_ms: engine.store().now_ms(),
+            now_ms: engine.store().database.now_ms(),
         })
     }
 }

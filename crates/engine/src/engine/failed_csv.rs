@@ -64,7 +64,8 @@ impl FailedCsvWriter {
         let after = self.pending.last().map(|last| last.cursor);
         let channel = self.channel.as_deref();
         let store = &self.engine.store;
-        let page = store.failed_uploads(self.user, self.job, channel, after, PAGE_SIZE).await?;
+        let page =
+            store.jobs.failed_uploads(self.user, self.job, channel, after, PAGE_SIZE).await?;
         self.has_more = page.len() == PAGE_SIZE as usize;
         self.pending.extend(page);
         Ok(())

@@ -90,7 +90,7 @@ impl Engine {
             let channel = forecast.channels.iter().find(|channel| channel.id == spec.id)?;
             Some((channel, spec.latency_ms()))
         });
-        Ok(Estimate::for_channels(channels, products, self.store.now_ms()))
+        Ok(Estimate::for_channels(channels, products, self.store.database.now_ms()))
     }
 
     /// Returns a job with its remaining time, if that can be estimated.
@@ -119,8 +119,14 @@ impl Engine {
         let active = jobs.iter().filter(|job| job.state == JobState::Running && !job.paused);
         let active: Vec<_> = active.map(|job| job.id).collect();
         let forecast = self.forecast().await?;
-        let loads = self.store.job_loads(&active).await?;
-        Ok(compute_job_forecasts(&self.channels, &forecast, user, &loads, self.store.now_ms()))
+        let loads = self.store.jobs.job_loads(&active).await?;
+        Ok(compute_job_forecasts(
+            &self.channels,
+            &forecast,
+            user,
+            &loads,
+            self.store.database.now_ms(),
+        ))
     }
 
     /// Returns the forecast of all channels, at most a second old.
@@ -142,7 +148,7 @@ impl Engine {
     async fn compute_forecast(&self) -> Result<Forecast, store::Error> {
         let (mut demand, running) =
             (HashMap::<String, ChannelDemand>::new(), self.count_running_calls().await?);
-        for load in self.store.channel_loads().await? {
+        for load in self.store.jobs.channel_loads().await? {
             let demand = demand.entry(load.channel).or_default();
             demand.queued += load.open;
             demand.jobs.insert(load.user, load.jobs);
@@ -152,7 +158,7 @@ impl Engine {
                 demand.queued = demand.queued.saturating_sub(*count);
             }
         }
-        let now = self.store.now_ms();
+        let now = self.store.database.now_ms();
         let mut channels = Vec::with_capacity(self.channels.len());
         for spec in self.channels.iter() {
             let state = match self.limiters.state(&spec.id).await {
@@ -169,7 +175,7 @@ impl Engine {
             };
             let mut channel = channel_status(spec, &state, demand.get(&spec.id), now);
             if channel.cooldown_until.is_some() {
-                let cooldown = self.store.last_cooldown(&spec.id).await?;
+                let cooldown = self.store.coordination.last_cooldown(&spec.id).await?;
                 channel.cooldown_reason = cooldown.map(|cooldown| cooldown.reason);
             }
             channels.push(channel);
@@ -181,7 +187,7 @@ impl Engine {
         &self,
     ) -> Result<HashMap<JobId, Vec<(Option<String>, u32)>>, store::Error> {
         let mut running: HashMap<_, Vec<_>> = HashMap::new();
-        for calls in self.store.running_calls().await? {
+        for calls in self.store.jobs.running_calls().await? {
             running.entry(calls.job).or_default().push((calls.channel, calls.count));
         }
         Ok(running)

@@ -15,7 +15,7 @@ impl Engine {
     /// # Errors
     /// Same as [`crate::store::Store::end_session`].
     pub async fn end_session(&self, user: UserId, session: &str) -> Result<(), Error> {
-        self.store.end_session(session).await?;
+        self.store.accounts.end_session(session).await?;
         self.announce_ended_sessions(user, [session.to_owned()]);
         Ok(())
     }
@@ -28,7 +28,7 @@ impl Engine {
     pub async fn disable_user(&self, actor: impl Into<Actor>, user: UserId) -> Result<(), Error> {
         let actor = actor.into();
         let by = actor.user;
-        self.store.disable_user(actor, user).await?;
+        self.store.accounts.disable_user(actor, user).await?;
         self.announce_sign_out(user);
         tracing::info!(%by, %user, "an account was disabled");
         Ok(())
@@ -44,7 +44,7 @@ impl Engine {
         token_hash: &str,
         password_hash: &str,
     ) -> Result<UserId, Error> {
-        let (purpose, user) = self.store.redeem_link(token_hash, password_hash).await?;
+        let (purpose, user) = self.store.accounts.redeem_link(token_hash, password_hash).await?;
         if purpose == LinkPurpose::PasswordReset {
             self.announce_sign_out(user);
         }
@@ -63,7 +63,8 @@ impl Engine {
         password_hash: &str,
         expires_at: i64,
     ) -> Result<(), Error> {
-        let ended = self.store.open_session(token_hash, user, password_hash, expires_at).await?;
+        let ended =
+            self.store.accounts.open_session(token_hash, user, password_hash, expires_at).await?;
         self.announce_ended_sessions(user, ended);
         Ok(())
     }
@@ -83,8 +84,11 @@ impl Engine {
     ) -> Result<(), Error> {
         let actor = actor.into();
         let user = actor.user;
-        let ended =
-            self.store.change_password(actor, old, new, current_session, revoke_tokens).await?;
+        let ended = self
+            .store
+            .accounts
+            .change_password(actor, old, new, current_session, revoke_tokens)
+            .await?;
         self.announce_ended_sessions(user, ended);
         Ok(())
     }
@@ -100,7 +104,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let actor = actor.into();
         let user = actor.user;
-        let ended = self.store.end_other_sessions(actor, current_session).await?;
+        let ended = self.store.accounts.end_other_sessions(actor, current_session).await?;
         self.announce_ended_sessions(user, ended);
         Ok(())
     }
@@ -112,7 +116,7 @@ impl Engine {
     pub async fn revoke_token(&self, actor: impl Into<Actor>, token: TokenId) -> Result<(), Error> {
         let actor = actor.into();
         let user = actor.user;
-        let hash = self.store.revoke_token(actor, token).await?;
+        let hash = self.store.accounts.revoke_token(actor, token).await?;
         self.announce_ended_sessions(user, [hash]);
         Ok(())
     }
@@ -166,8 +170,12 @@ mod tests {
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
         let engine =
             Engine::new(store.clone(), event_bus, RelayWaker::default(), limiters, Vec::new());
-        let admin = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
-        store.invite_user(admin, "bob@example.com", Role::User, "invitation").await.unwrap();
+        let admin = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        store
+            .accounts
+            .invite_user(admin, "bob@example.com", Role::User, "invitation")
+            .await
+            .unwrap();
         let bob = engine.redeem_link("invitation", "hash").await.unwrap();
         let open = async |session: &str, password: &str| {
             engine.open_session(session, bob, password, i64::MAX).await.unwrap();
@@ -192,11 +200,11 @@ mod tests {
         }
         assert_eq!(announced(&mut events), [(bob, Some("laptop".into()))]);
 
-        let token = store.add_token(bob, "backup", "token hash").await.unwrap();
+        let token = store.accounts.add_token(bob, "backup", "token hash").await.unwrap();
         engine.revoke_token(bob, token.id).await.unwrap();
         assert_eq!(announced(&mut events), [(bob, Some("token hash".into()))]);
 
-        store.add_password_reset(admin, bob, "reset").await.unwrap();
+        store.accounts.add_password_reset(admin, bob, "reset").await.unwrap();
         engine.redeem_link("reset", "hash").await.unwrap();
         assert_eq!(announced(&mut events), [(bob, None)]);
 

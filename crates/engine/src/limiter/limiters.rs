@@ -132,8 +132,8 @@ impl Limiters {
             tracing::warn!(upstream = name, %error, "could not start a cooldown");
         }
         let Some(store) = &self.0.store else { return };
-        let until = store.now_ms() + whole_millis(wait);
-        if let Err(error) = store.record_cooldown(name, until, reason).await {
+        let until = store.database.now_ms() + whole_millis(wait);
+        if let Err(error) = store.coordination.record_cooldown(name, until, reason).await {
             tracing::warn!(upstream = name, %error, "could not persist a cooldown");
         }
     }
@@ -211,10 +211,12 @@ impl Limiters {
         upstream.needs_restore.store(true, Ordering::SeqCst);
         if let Some(store) = &self.0.store {
             let cooldown = store
+                .coordination
                 .last_cooldown(name)
                 .await
                 .map_err(|error| Error::Unreachable(error.to_string()))?;
-            let remaining_ms = cooldown.map_or(0, |cooldown| cooldown.until) - store.now_ms();
+            let remaining_ms =
+                cooldown.map_or(0, |cooldown| cooldown.until) - store.database.now_ms();
             if let Ok(remaining_ms @ 1..) = u64::try_from(remaining_ms) {
                 let wait = Duration::from_millis(remaining_ms);
                 self.0.limiter.start_cooldown(name, wait, false).await?;

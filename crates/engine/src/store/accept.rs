@@ -2,7 +2,7 @@
 //! the server then answers 202.
 
 use super::{
-    Actor, Error, Store, commit, execute,
+    Actor, Error, Tasks, commit, execute,
     job_queues::{self, JobQueueChanges},
     journal::{self, FactDraft},
     query_one, retry_on_contention,
@@ -127,7 +127,7 @@ pub struct AcceptedJob {
 /// How long an idempotency key is stored, in milliseconds.
 pub(super) const IDEMPOTENCY_KEY_LIFETIME_MS: i64 = 24 * 3_600_000;
 
-impl Store {
+impl Tasks {
     /// Stores the job with all its tasks, or returns the job that was accepted
     /// under the same key within the last 24 h.
     ///
@@ -159,8 +159,8 @@ impl Store {
         id: JobId,
         tasks: &[NewTaskRow],
     ) -> Result<AcceptedJob, Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let user = new_job.actor.user;
         if let Some((name, hash)) = &new_job.idempotency
             && let Some(first) = claim_idempotency_key(&tx, user, name, hash, id, now).await?
@@ -168,7 +168,7 @@ impl Store {
             let sql = format!("SELECT {} FROM jobs WHERE id = $1", row::JOB_COLUMNS);
             let first = query_one(&tx, &sql, [first.0.into()]).await?.ok_or(Error::NotFound)?;
             let job = Job::from_row(&first)?;
-            self.authorize(&tx, &new_job.actor).await?;
+            self.db.authorize(&tx, &new_job.actor).await?;
             tx.rollback().await?;
             return Ok(AcceptedJob { job, facts: Vec::new() });
         }
@@ -217,7 +217,7 @@ impl Store {
         let draft = FactDraft::for_job(FactKind::JobAccepted, job.clone());
         let facts = journal::append_facts(&tx, user, now, vec![draft]).await?;
         job_queues::save_user_queues(&tx, counters).await?;
-        self.authorize(&tx, &new_job.actor).await?;
+        self.db.authorize(&tx, &new_job.actor).await?;
         commit(tx).await?;
         Ok(AcceptedJob { job, facts })
     }
@@ -234,12 +234,12 @@ impl Store {
         more_items: i64,
         more_jobs: i64,
     ) -> Result<(), Error> {
-        if !self.is_sqlite() {
+        if !self.db.is_sqlite() {
             let lock_sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
             query_one(tx, lock_sql, [format!("launches of {user}").into()]).await?;
         }
-        let limits = self.open_limits;
-        let (tasks, jobs) = self.count_open(tx, user, limits.jobs).await?;
+        let limits = self.db.open_limits;
+        let (tasks, jobs) = job_queues::count_open(tx, user, limits.jobs).await?;
         for (what, open, more, limit) in
             [("items", tasks, more_items, limits.tasks), ("jobs", jobs, more_jobs, limits.jobs)]
         {

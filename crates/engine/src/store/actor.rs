@@ -2,7 +2,7 @@
 //! change checks again whether the user still may: a request can take long, and the
 //! user may be signed out or disabled meanwhile.
 
-use super::{Error, Store, query_one};
+use super::{Database, Error, query_one};
 use contract::{UserId, api::Role};
 use sea_orm::ConnectionTrait;
 
@@ -34,7 +34,7 @@ impl From<UserId> for Actor {
     }
 }
 
-impl Store {
+impl Database {
     /// Checks that `actor` may still act, locks the rows that say so until the
     /// transaction ends, and returns the actor's role: a transaction that ends the
     /// session, revokes the token or disables the account at the same time commits
@@ -84,7 +84,7 @@ impl Store {
         if is_valid { found.get("role") } else { Err(Error::SignedOut) }
     }
 
-    /// Checks, as [`Store::authorize`] does, that `actor` may still act, and that
+    /// Checks, as [`Database::authorize`] does, that `actor` may still act, and that
     /// they may manage users.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The open work of all users, for operators.
 
-use super::{Error, Store, query_all, query_one};
+use super::{Error, Jobs, query_all, query_one};
 use std::collections::HashMap;
 
 /// Open work of all users.
@@ -25,7 +25,7 @@ pub struct QueueBacklog {
     pub due_since: Option<i64>,
 }
 
-impl Store {
+impl Jobs {
     /// Returns the open work, from the counters that commits maintain: reads as
     /// many rows as there are users and ready jobs, and none of ended jobs.
     ///
@@ -33,27 +33,27 @@ impl Store {
     /// [`Error::Database`].
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let running = "SELECT COUNT(*) AS n FROM jobs WHERE state = 'running'";
-        let jobs = query_one(&self.reader, running, []).await?.ok_or(Error::NotFound)?;
+        let jobs = query_one(&self.db.reader, running, []).await?.ok_or(Error::NotFound)?;
         let mut backlog = Backlog { jobs: jobs.get("n")?, ..Backlog::default() };
         let published = "SELECT queue, COUNT(*) AS n FROM tasks \
                          WHERE state = 'queued' AND published_at IS NOT NULL GROUP BY queue";
-        for found in &query_all(&self.reader, published, []).await? {
+        for found in &query_all(&self.db.reader, published, []).await? {
             let queue = backlog.queues.entry(found.get("queue")?).or_default();
             queue.published = found.get("n")?;
         }
         let running =
             "SELECT queue, COUNT(*) AS n FROM tasks WHERE state = 'running' GROUP BY queue";
-        for found in &query_all(&self.reader, running, []).await? {
+        for found in &query_all(&self.db.reader, running, []).await? {
             let queue = backlog.queues.entry(found.get("queue")?).or_default();
             queue.running = found.get("n")?;
         }
         let open = "SELECT queue, CAST(SUM(open) AS BIGINT) AS n FROM user_queues \
                     WHERE open > 0 GROUP BY queue";
-        for found in &query_all(&self.reader, open, []).await? {
+        for found in &query_all(&self.db.reader, open, []).await? {
             let name: String = found.get("queue")?;
             let first = "SELECT MIN(ready_at) AS since FROM job_queues \
                          WHERE queue = $1 AND ready = 1";
-            let first = query_one(&self.reader, first, [name.as_str().into()]).await?;
+            let first = query_one(&self.db.reader, first, [name.as_str().into()]).await?;
             let queue = backlog.queues.entry(name).or_default();
             // The numbers are read one after the other: a task that was claimed in
             // between must not make this negative.

@@ -1,7 +1,7 @@
 //! Claim, renew, defer: the right to work on one task for a while.
 
 use super::{
-    Error, Store, UserFacts, commit, query_all, query_one, retry_on_contention,
+    Error, Tasks, UserFacts, commit, query_all, query_one, retry_on_contention,
     row::{FromRow, Row, rows},
     row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
     transition::{self, FencedTask, LOCKED_TASK_COLUMNS, LockedTask, Transition, write},
@@ -103,9 +103,9 @@ impl FromRow for Candidate {
     }
 }
 
-impl Store {
+impl Tasks {
     /// Claims a task if its fence still is the one of `task`; see
-    /// [`Store::claim_batch`].
+    /// [`Tasks::claim_batch`].
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::CommitUnknown`], [`Error::Corrupt`].
@@ -168,8 +168,8 @@ impl Store {
         if batch.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let candidates = self.lock_candidates(&tx, batch).await?;
         let active = active_jobs(&tx, candidates.iter().map(|task| task.locked.job)).await?;
         let mut lock_keys = HashSet::with_capacity(candidates.len());
@@ -182,7 +182,7 @@ impl Store {
             } else if run_after > now || !active.contains(&locked.job) {
                 // Its delivery is stale, and there is nothing to change.
             } else if is_locked || !lock_keys.insert(lock_key) {
-                let until = now + self.scaled(LOCKED_RETRY_DELAY_MS);
+                let until = now + self.db.scaled(LOCKED_RETRY_DELAY_MS);
                 let waiting_for =
                     WaitingFor { reason: WaitReason::Lock, until: None, detail: None };
                 let deferred = Transition::defer(&locked, until, waiting_for);
@@ -191,7 +191,7 @@ impl Store {
                 claimed.push(locked.task);
             }
         }
-        let lease_until = now + self.lease_ms;
+        let lease_until = now + self.db.lease_ms;
         let started = match write::start_tasks(&tx, &claimed, worker, lease_until, now).await {
             Ok(started) => started,
             Err(Error::Database(error))
@@ -214,7 +214,7 @@ impl Store {
             .iter()
             .map(|(locked, next)| (locked.task, locked.fence, next.state))
             .collect();
-        let facts = transition::apply_transitions(self, &tx, transitions, now).await?;
+        let facts = transition::apply_transitions(&self.db, &tx, transitions, now).await?;
         for ((task, fence, state), facts) in changed.into_iter().zip(facts) {
             let claim = match state {
                 TaskState::Queued => Claim::Locked,
@@ -240,7 +240,7 @@ impl Store {
              CAST(CASE WHEN {IS_SUPERSEDED} THEN 1 ELSE 0 END AS BIGINT) AS is_superseded \
              FROM tasks t WHERE {} AND state = 'queued' ORDER BY id{}",
             is_one_of(tx, "id", 1),
-            self.for_update()
+            self.db.for_update()
         );
         let mut candidates: Vec<Candidate> = Vec::with_capacity(batch.len());
         for ids in transition::sorted_ids(batch).chunks(MAX_ROWS_PER_STATEMENT) {
@@ -263,7 +263,7 @@ impl Store {
         tx: &C,
         claimed: &[TaskId],
     ) -> Result<bool, Error> {
-        if self.is_sqlite() {
+        if self.db.is_sqlite() {
             return Ok(false);
         }
         let sql = format!(
@@ -284,7 +284,8 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn renew_lease(&self, task: TaskId, fence: i64) -> Result<bool, Error> {
-        write::renew_lease(&self.writer, (task, fence), self.now_ms() + self.lease_ms).await
+        write::renew_lease(&self.db.writer, (task, fence), self.db.now_ms() + self.db.lease_ms)
+            .await
     }
 
     /// Defers an unclaimed task until `run_after` (UTC ms), which makes its
@@ -309,14 +310,15 @@ impl Store {
         run_after: i64,
         waiting_for: &WaitingFor,
     ) -> Result<(), Error> {
-        let tx = self.begin().await?;
-        let locked = transition::lock_tasks(self, &tx, TaskState::Queued, &[(task, fence)]).await?;
+        let tx = self.db.begin().await?;
+        let locked =
+            transition::lock_tasks(&self.db, &tx, TaskState::Queued, &[(task, fence)]).await?;
         let defer = |locked| {
             let deferred = Transition::defer(&locked, run_after, waiting_for.clone());
             (locked, deferred)
         };
         let transitions = locked.into_iter().map(defer).collect();
-        transition::apply_transitions(self, &tx, transitions, self.now_ms()).await?;
+        transition::apply_transitions(&self.db, &tx, transitions, self.db.now_ms()).await?;
         commit(tx).await
     }
 }

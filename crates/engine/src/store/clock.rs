@@ -1,7 +1,7 @@
 //! The clock behind all times in the database, and the repair after it is set back:
 //! delays keep their length.
 
-use super::{Error, Store, commit, execute, query_one, retry_on_contention};
+use super::{Database, Error, commit, execute, query_one, retry_on_contention};
 use sea_orm::Value;
 
 /// Smallest difference that counts as a step, in milliseconds: clocks of
@@ -11,7 +11,7 @@ const CLOCK_STEP_THRESHOLD_MS: i64 = 10_000;
 /// Interval at which the time is stored, in milliseconds.
 const CLOCK_WRITE_INTERVAL_MS: i64 = 60_000;
 
-impl Store {
+impl Database {
     /// Synchronizes the clock with a database that several machines share. Where
     /// the clock was set back, repairs the stored times and returns how many ms the
     /// time is behind one that was seen before.

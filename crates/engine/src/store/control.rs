@@ -1,7 +1,7 @@
 //! Actions of a user on a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Actor, Conflict, Error, Store, commit, query_one, retry_on_contention,
+    Actor, Conflict, Error, Tasks, commit, query_one, retry_on_contention,
     row::{self, FromRow},
     transition::{self, LockedTask, Transition, bulk, job::reopen_job},
 };
@@ -25,7 +25,7 @@ pub enum JobControl {
     Resume,
 }
 
-impl Store {
+impl Tasks {
     /// Cancels, pauses or resumes a job. A request for a state that the job already
     /// has changes nothing and is no error.
     ///
@@ -48,8 +48,8 @@ impl Store {
         job: JobId,
         control: JobControl,
     ) -> Result<(Job, Vec<Fact>), Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let mut job = self.lock_own_job(&tx, actor.user, job).await?;
         let before = job.clone();
         if job.state != JobState::Running {
@@ -83,12 +83,12 @@ impl Store {
             }
         };
         let Some(report) = report else {
-            self.authorize(&tx, actor).await?;
+            self.db.authorize(&tx, actor).await?;
             tx.rollback().await?;
             return Ok((job, Vec::new()));
         };
         let facts =
-            bulk::save_changed_job(self, &tx, actor, &before, &mut job, report, now).await?;
+            bulk::save_changed_job(&self.db, &tx, actor, &before, &mut job, report, now).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -119,8 +119,8 @@ impl Store {
         job: JobId,
         which: &RetryRequest,
     ) -> Result<(Job, Vec<Fact>), Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let mut job = self.lock_own_job(&tx, actor.user, job).await?;
         if job.cancel_requested && job.state == JobState::Running {
             return Err(Error::Conflict(Conflict::JobBeingCancelled));
@@ -134,7 +134,7 @@ impl Store {
         reopen_job(&mut job);
         let report = (FactKind::JobReopened, Some(count));
         let facts =
-            bulk::save_changed_job(self, &tx, actor, &before, &mut job, report, now).await?;
+            bulk::save_changed_job(&self.db, &tx, actor, &before, &mut job, report, now).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -145,7 +145,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::SignedOut`]; [`Error::Conflict`] unless the
     /// task needs review, and for a retry while the job is being cancelled;
-    /// [`Error::TooManyOpen`] as in [`Store::retry_failed_tasks`].
+    /// [`Error::TooManyOpen`] as in [`Tasks::retry_failed_tasks`].
     pub async fn resolve_task(
         &self,
         actor: impl Into<Actor>,
@@ -162,12 +162,12 @@ impl Store {
         task: TaskId,
         resolution: Resolution,
     ) -> Result<(Job, Vec<Fact>), Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let sql = format!(
             "SELECT {} FROM tasks WHERE id = $1 AND user_id = $2{}",
             transition::LOCKED_TASK_COLUMNS,
-            self.for_update()
+            self.db.for_update()
         );
         let found = query_one(&tx, &sql, [task.0.into(), actor.user.0.into()]).await?;
         let locked = LockedTask::from_row(&found.ok_or(Error::NotFound)?)?;
@@ -198,9 +198,9 @@ impl Store {
                 }
             }
         };
-        let facts = transition::apply_transitions(self, &tx, vec![(locked, next)], now).await?;
+        let facts = transition::apply_transitions(&self.db, &tx, vec![(locked, next)], now).await?;
         let job = self.lock_own_job(&tx, actor.user, job.id).await?;
-        self.authorize(&tx, actor).await?;
+        self.db.authorize(&tx, actor).await?;
         commit(tx).await?;
         Ok((job, facts.into_iter().flat_map(|user| user.facts).collect()))
     }
@@ -226,7 +226,7 @@ impl Store {
         let sql = format!(
             "SELECT {} FROM jobs WHERE id = $1 AND user_id = $2{}",
             row::JOB_COLUMNS,
-            self.for_update()
+            self.db.for_update()
         );
         Job::from_row(
             &query_one(tx, &sql, [job.0.into(), user.0.into()]).await?.ok_or(Error::NotFound)?,

@@ -1,7 +1,7 @@
 //! Cooldowns of upstreams and their reasons, which outlive the rate limiters'
 //! memory.
 
-use super::{Error, Store, execute, query_one};
+use super::{Coordination, Error, execute, query_one};
 use contract::api::CooldownReason;
 
 /// The last cooldown of an upstream.
@@ -13,7 +13,7 @@ pub struct UpstreamCooldown {
     pub reason: CooldownReason,
 }
 
-impl Store {
+impl Coordination {
     /// Stores a cooldown of `upstream` until `until`, UTC ms, because of
     /// `reason`. It never shortens a longer one.
     ///
@@ -26,13 +26,13 @@ impl Store {
         reason: CooldownReason,
     ) -> Result<(), Error> {
         execute(
-            &self.writer,
+            &self.db.writer,
             "INSERT INTO upstream_cooldowns (upstream, cooldown_until, reason, started_at) \
              VALUES ($1, $2, $3, $4) \
              ON CONFLICT (upstream) DO UPDATE SET cooldown_until = excluded.cooldown_until, \
              reason = excluded.reason, started_at = excluded.started_at \
              WHERE upstream_cooldowns.cooldown_until < excluded.cooldown_until",
-            [upstream.into(), until.into(), reason.as_str().into(), self.now_ms().into()],
+            [upstream.into(), until.into(), reason.as_str().into(), self.db.now_ms().into()],
         )
         .await
         .map(|_| ())
@@ -44,7 +44,7 @@ impl Store {
     /// [`Error::Database`].
     pub async fn last_cooldown(&self, upstream: &str) -> Result<Option<UpstreamCooldown>, Error> {
         let found = query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT cooldown_until, reason FROM upstream_cooldowns WHERE upstream = $1",
             [upstream.into()],
         )

@@ -2,7 +2,7 @@
 //! expires.
 
 use super::{
-    AttemptError, AttemptOutcome, Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, Store, Success, UserFacts,
+    AttemptError, AttemptOutcome, Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, Success, Tasks, UserFacts,
     attempt_outcome, commit, query_all, retry_on_contention,
     transition::{self, LockedTask, Transition},
 };
@@ -57,7 +57,7 @@ impl From<FinishAttempt> for EndedClaim {
 /// Number of expired leases that one commit takes back.
 const REAP_BATCH_SIZE: usize = 100;
 
-impl Store {
+impl Tasks {
     /// Ends claims, all in one commit, and returns the facts of each, in order.
     /// `None`: the claim's fence has moved on, so its worker is stale and its
     /// outcome is discarded.
@@ -90,10 +90,10 @@ impl Store {
     }
 
     async fn try_end_claims(&self, batch: &[EndedClaim]) -> Result<Vec<Option<UserFacts>>, Error> {
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let claims: Vec<_> = batch.iter().map(|end| (end.task, end.fence)).collect();
-        let locked = transition::lock_tasks(self, &tx, TaskState::Running, &claims).await?;
+        let locked = transition::lock_tasks(&self.db, &tx, TaskState::Running, &claims).await?;
         let mut locked: HashMap<_, _> =
             locked.into_iter().map(|task| ((task.task, task.fence), task)).collect();
         let mut ended = vec![None; batch.len()];
@@ -111,7 +111,7 @@ impl Store {
         }
         for (index, facts) in positions
             .into_iter()
-            .zip(transition::apply_transitions(self, &tx, transitions, now).await?)
+            .zip(transition::apply_transitions(&self.db, &tx, transitions, now).await?)
         {
             ended[index] = Some(facts);
         }
@@ -186,7 +186,7 @@ impl Store {
                 }
             }
             Err(AttemptError::Retry { outcome, outcome_unknown }) => {
-                let until = now + self.back_off(attempt);
+                let until = now + self.db.back_off(attempt);
                 let reason = if outcome_unknown { WaitReason::Checking } else { WaitReason::Retry };
                 Transition {
                     waiting_for: Some(WaitingFor {
@@ -260,7 +260,7 @@ impl Store {
                 ..Transition::to(TaskState::Failed)
             };
         }
-        let until = (lease_losses > 1).then(|| now + self.back_off(lease_losses - 1));
+        let until = (lease_losses > 1).then(|| now + self.db.back_off(lease_losses - 1));
         Transition {
             waiting_for: Some(WaitingFor {
                 reason: WaitReason::Checking,
@@ -288,9 +288,9 @@ impl Store {
     /// # Errors
     /// [`Error::Database`] where the database can't be reached.
     pub async fn reap_expired_leases(&self, everything: bool) -> Result<Vec<UserFacts>, Error> {
-        let expired_before = if everything { i64::MAX } else { self.now_ms() };
+        let expired_before = if everything { i64::MAX } else { self.db.now_ms() };
         let expired = query_all(
-            &self.writer,
+            &self.db.writer,
             "SELECT id, fence, lease_owner FROM tasks \
              WHERE state = 'running' AND lease_until <= $1 ORDER BY lease_until",
             [expired_before.into()],

@@ -1,7 +1,7 @@
 //! The chain of a job as a graph: the number of tasks by kind and state, and what
 //! caused them.
 
-use super::{Error, Store, query_all, row::Row};
+use super::{Error, Jobs, query_all, row::Row};
 use contract::{
     JobId, UserId,
     api::{Flow, FlowEdge, FlowNode},
@@ -10,7 +10,7 @@ use contract::{
 
 type NodeName = (String, Option<String>);
 
-impl Store {
+impl Jobs {
     /// Returns the chain of a job. It counts all of the job's tasks, so call it for
     /// the graph only, not for every page.
     ///
@@ -19,14 +19,14 @@ impl Store {
     pub async fn job_flow(&self, user: UserId, job: JobId) -> Result<Flow, Error> {
         let job = self.job(user, job).await?;
         let counted = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT kind, channel, state, COUNT(*) AS tasks FROM tasks \
              WHERE job_id = $1 GROUP BY kind, channel, state ORDER BY kind, channel",
             [job.id.0.into()],
         )
         .await?;
         let caused = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT cause.kind AS cause_kind, cause.channel AS cause_channel, task.kind, \
              task.channel, COUNT(*) AS tasks \
              FROM tasks task JOIN tasks cause ON cause.id = task.cause_id \

@@ -1,7 +1,7 @@
 //! Generations of queues: a new one begins when messages are found to be lost.
 
 use super::{
-    Error, Store, commit, execute, job_queues, query_one, retry_on_contention, transition::write,
+    Error, Tasks, commit, execute, job_queues, query_one, retry_on_contention, transition::write,
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ fn generation_meta_name(queue: &str) -> String {
     format!("generation of {queue}")
 }
 
-impl Store {
+impl Tasks {
     /// Begins the first generation of queues that have none.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Store {
     pub async fn add_queue_generations(&self, queues: &[String]) -> Result<(), Error> {
         for queue in queues {
             execute(
-                &self.writer,
+                &self.db.writer,
                 "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
                 [generation_meta_name(queue).into(), Uuid::now_v7().to_string().into()],
             )
@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn queue_generation(&self, queue: &str) -> Result<QueueGeneration, Error> {
-        read_generation(&self.reader, queue, "").await
+        read_generation(&self.db.reader, queue, "").await
     }
 
     /// Whether no message was found to be lost since `known`; stays true until `tx`
@@ -54,7 +54,7 @@ impl Store {
     ) -> Result<bool, Error> {
         // A transaction that finds messages to be lost waits for this commit, and
         // sees the tasks that it marks.
-        let lock = if self.is_sqlite() { "" } else { " FOR SHARE" };
+        let lock = if self.db.is_sqlite() { "" } else { " FOR SHARE" };
         Ok(read_generation(tx, &known.queue, lock).await? == *known)
     }
 
@@ -78,14 +78,15 @@ impl Store {
     pub async fn unpublish_tasks(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
         let any = "SELECT 1 AS one FROM tasks \
                    WHERE queue = $1 AND state = 'queued' AND published_at < $2 LIMIT 1";
-        if query_one(&self.reader, any, [queue.into(), published_before.into()]).await?.is_none() {
+        if query_one(&self.db.reader, any, [queue.into(), published_before.into()]).await?.is_none()
+        {
             return Ok(0);
         }
         retry_on_contention!(self.try_unpublish_tasks(queue, published_before))
     }
 
     async fn try_unpublish_tasks(&self, queue: &str, published_before: i64) -> Result<u64, Error> {
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         // This comes first, so that a relay's marks are either seen below or not
         // made.
         execute(
@@ -98,7 +99,7 @@ impl Store {
         let jobs = write::unpublish_tasks(&tx, queue, published_before).await?;
         let count = jobs.len() as u64;
         // Published tasks were due.
-        job_queues::mark_jobs_ready(&tx, queue, jobs, self.now_ms()).await?;
+        job_queues::mark_jobs_ready(&tx, queue, jobs, self.db.now_ms()).await?;
         commit(tx).await?;
         Ok(count)
     }

@@ -2,7 +2,7 @@
 //! searches and returns one window.
 
 use super::{
-    Error, Store, query_all, query_one,
+    Error, Jobs, query_all, query_one,
     read::like_pattern,
     row::{self, rows},
 };
@@ -40,7 +40,7 @@ pub struct FailedUpload {
     pub reason: String,
 }
 
-impl Store {
+impl Jobs {
     /// Returns a window of the rows that match, each with all its cells.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Store {
         let (found, values) = matching_rows_sql(job.id, query)?;
         let sql = format!("SELECT COUNT(*) AS matching FROM ({found}) AS found");
         let matching =
-            query_one(&self.reader, &sql, values.clone()).await?.ok_or(Error::NotFound)?;
+            query_one(&self.db.reader, &sql, values.clone()).await?.ok_or(Error::NotFound)?;
         let matching = matching.get("matching")?;
         let (limit, offset) = (values.len() + 1, values.len() + 2);
         let sql = format!(
@@ -64,7 +64,8 @@ impl Store {
             row::TASK_COLUMNS
         );
         let window = [i64::from(query.limit).into(), i64::from(query.offset).into()];
-        let tasks: Vec<Task> = rows(&self.reader, &sql, values.into_iter().chain(window)).await?;
+        let tasks: Vec<Task> =
+            rows(&self.db.reader, &sql, values.into_iter().chain(window)).await?;
         Ok(Grid { matching, offset: query.offset, rows: grid_rows(&job, tasks) })
     }
 
@@ -97,7 +98,7 @@ impl Store {
         }
         values.push(i64::from(limit).into());
         sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
-        query_all(&self.reader, &sql, values)
+        query_all(&self.db.reader, &sql, values)
             .await?
             .iter()
             .map(|found| {

@@ -16,7 +16,7 @@
 //! order of their keys.
 
 use super::{
-    Error, Store, execute, query_all, query_one,
+    Error, Jobs, execute, query_all, query_one,
     row_set::{
         ColumnType::{BigInt, Text, Uuid},
         MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
@@ -300,7 +300,7 @@ pub struct RunningCalls {
     pub count: u32,
 }
 
-impl Store {
+impl Jobs {
     /// Returns the open tasks on each channel, by user. Reads as many rows as there
     /// are users with open tasks.
     ///
@@ -309,7 +309,7 @@ impl Store {
     pub async fn channel_loads(&self) -> Result<Vec<ChannelLoad>, Error> {
         let sql = "SELECT channel, user_id, active_jobs, active_tasks FROM user_queues \
                    WHERE active_tasks > 0 AND channel IS NOT NULL";
-        let rows = query_all(&self.reader, sql, []).await?;
+        let rows = query_all(&self.db.reader, sql, []).await?;
         let load = |found: &super::row::Row| {
             Ok(ChannelLoad {
                 channel: found.get("channel")?,
@@ -329,10 +329,10 @@ impl Store {
         let mut loads = Vec::with_capacity(jobs.len());
         let sql = format!(
             "SELECT job_id, channel, open FROM job_queues WHERE open > 0 AND {}",
-            is_one_of(&self.reader, "job_id", 1)
+            is_one_of(&self.db.reader, "job_id", 1)
         );
         for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
-            for found in query_all(&self.reader, &sql, [id_list(jobs.iter().copied())]).await? {
+            for found in query_all(&self.db.reader, &sql, [id_list(jobs.iter().copied())]).await? {
                 loads.push(JobLoad {
                     job: found.get("job_id")?,
                     channel: found.get("channel")?,
@@ -352,7 +352,7 @@ impl Store {
         let sql = "SELECT t.job_id, t.channel, COUNT(*) AS n FROM tasks t \
                    JOIN jobs j ON j.id = t.job_id WHERE t.state = 'running' AND j.paused = 0 \
                    GROUP BY t.job_id, t.channel";
-        let rows = query_all(&self.reader, sql, []).await?;
+        let rows = query_all(&self.db.reader, sql, []).await?;
         let calls = |found: &super::row::Row| {
             Ok(RunningCalls {
                 job: found.get("job_id")?,
@@ -362,24 +362,23 @@ impl Store {
         };
         rows.iter().map(calls).collect()
     }
+}
 
-    /// Returns the numbers of tasks and jobs that `user` has open; stops counting
-    /// jobs at `job_limit`.
-    pub(super) async fn count_open<C: ConnectionTrait>(
-        &self,
-        c: &C,
-        user: UserId,
-        job_limit: i64,
-    ) -> Result<(i64, i64), Error> {
-        let found = query_one(
-            c,
-            "SELECT (SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) FROM user_queues \
-             WHERE user_id = $1) AS tasks, (SELECT COUNT(*) FROM (SELECT 1 FROM jobs \
-             WHERE user_id = $1 AND state = 'running' LIMIT $2) AS running) AS jobs",
-            [user.0.into(), job_limit.into()],
-        )
-        .await?
-        .ok_or(Error::NotFound)?;
-        Ok((found.get("tasks")?, found.get("jobs")?))
-    }
+/// Returns the numbers of tasks and jobs that `user` has open; stops counting
+/// jobs at `job_limit`.
+pub(super) async fn count_open<C: ConnectionTrait>(
+    c: &C,
+    user: UserId,
+    job_limit: i64,
+) -> Result<(i64, i64), Error> {
+    let found = query_one(
+        c,
+        "SELECT (SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) FROM user_queues \
+         WHERE user_id = $1) AS tasks, (SELECT COUNT(*) FROM (SELECT 1 FROM jobs \
+         WHERE user_id = $1 AND state = 'running' LIMIT $2) AS running) AS jobs",
+        [user.0.into(), job_limit.into()],
+    )
+    .await?
+    .ok_or(Error::NotFound)?;
+    Ok((found.get("tasks")?, found.get("jobs")?))
 }

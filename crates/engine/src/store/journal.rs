@@ -2,7 +2,7 @@
 //! change it reports.
 
 use super::{
-    Actor, Error, Store, commit, execute, query_all, query_one, retry_on_contention,
+    Actor, Database, Error, Journal, commit, execute, query_all, query_one, retry_on_contention,
     row::{self, FromRow, Row},
     row_set::{
         ColumnType::{self, BigInt, Text},
@@ -65,7 +65,7 @@ pub(super) async fn append_facts<C: ConnectionTrait>(
 /// Writes the facts of many users. User rows are locked in the order of their ids;
 /// every transaction that locks several users uses this order.
 pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
-    store: &Store,
+    db: &Database,
     c: &C,
     now: i64,
     drafts: BTreeMap<UserId, Vec<FactDraft>>,
@@ -75,7 +75,7 @@ pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
     let sql = format!(
         "SELECT id, seq FROM users WHERE {} ORDER BY id{}",
         is_one_of(c, "id", 1),
-        store.for_no_key_update()
+        db.for_no_key_update()
     );
     for users in users.chunks(MAX_ROWS_PER_STATEMENT) {
         for found in query_all(c, &sql, [id_list(users.iter().copied())]).await? {
@@ -218,14 +218,15 @@ pub(super) fn job_finished_notification(job: &Job) -> Notification {
     Notification { seq: 0, job: job.id, kind, title, text, at: 0, read: false }
 }
 
-impl Store {
+impl Journal {
     /// Returns the head of a user's journal: the last assigned `seq`, 0 for none.
     ///
     /// # Errors
     /// [`Error::Database`]; [`Error::NotFound`] where there is no such user.
     pub async fn journal_head(&self, user: UserId) -> Result<i64, Error> {
         let row =
-            query_one(&self.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()]).await?;
+            query_one(&self.db.reader, "SELECT seq FROM users WHERE id = $1", [user.0.into()])
+                .await?;
         row.ok_or(Error::NotFound)?.get("seq")
     }
 
@@ -237,7 +238,7 @@ impl Store {
     /// [`Error::Database`]; [`Error::NotFound`] where there is no such user.
     pub async fn replayable_range(&self, user: UserId) -> Result<RangeInclusive<i64>, Error> {
         let row = query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT u.seq, (SELECT MIN(j.seq) FROM journal j WHERE j.user_id = u.id) AS first \
              FROM users u WHERE u.id = $1",
             [user.0.into()],
@@ -260,7 +261,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
         query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
              WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
             [user.0.into(), after.into(), limit.into()],
@@ -283,7 +284,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
         query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND seq > $3 ORDER BY seq LIMIT $4",
             [user.0.into(), job.0.into(), after.into(), limit.into()],
@@ -306,7 +307,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
         query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT $4",
             [user.0.into(), job.0.into(), before.into(), limit.into()],
@@ -323,7 +324,7 @@ impl Store {
     /// [`Error::Database`].
     pub async fn inbox(&self, user: UserId, limit: i64) -> Result<Inbox, Error> {
         let rows = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT seq, job_id, kind, title, text, at, read_at FROM notifications \
              WHERE user_id = $1 ORDER BY seq DESC LIMIT $2",
             [user.0.into(), limit.into()],
@@ -367,8 +368,8 @@ impl Store {
         up_to: i64,
     ) -> Result<Vec<Fact>, Error> {
         let user = actor.user;
-        let tx = self.begin().await?;
-        let now = self.now_ms();
+        let tx = self.db.begin().await?;
+        let now = self.db.now_ms();
         let changed = execute(
             &tx,
             "UPDATE notifications SET read_at = $3 \
@@ -383,7 +384,7 @@ impl Store {
                 FactDraft { kind: FactKind::NotificationsRead, job: None, task: None, data };
             facts = append_facts(&tx, user, now, vec![draft]).await?;
         }
-        self.authorize(&tx, actor).await?;
+        self.db.authorize(&tx, actor).await?;
         commit(tx).await?;
         Ok(facts)
     }

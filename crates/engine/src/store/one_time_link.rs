@@ -3,7 +3,7 @@
 //! again learns that it was used.
 
 use super::{
-    Actor, Conflict, Error, Store, commit, execute, query_all, query_one, retry_on_contention,
+    Accounts, Actor, Conflict, Error, commit, execute, query_all, query_one, retry_on_contention,
     row::Row,
 };
 use crate::clock::whole_millis;
@@ -43,7 +43,7 @@ pub struct OneTimeLink {
     pub expires_at: i64,
 }
 
-impl Store {
+impl Accounts {
     /// Stores an invitation of an address; deletes its earlier unused one.
     ///
     /// # Errors
@@ -68,8 +68,8 @@ impl Store {
         role: Role,
         token_hash: &str,
     ) -> Result<(), Error> {
-        let tx = self.begin().await?;
-        self.authorize_admin(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize_admin(&tx, actor).await?;
         if query_one(&tx, "SELECT 1 AS one FROM users WHERE email = $1", [email.into()])
             .await?
             .is_some()
@@ -110,11 +110,14 @@ impl Store {
         user: UserId,
         token_hash: &str,
     ) -> Result<(), Error> {
-        let tx = self.begin().await?;
-        self.authorize_admin(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize_admin(&tx, actor).await?;
         let found = query_one(
             &tx,
-            &format!("SELECT email, role, disabled FROM users WHERE id = $1{}", self.for_update()),
+            &format!(
+                "SELECT email, role, disabled FROM users WHERE id = $1{}",
+                self.db.for_update()
+            ),
             [user.0.into()],
         )
         .await?
@@ -138,7 +141,7 @@ impl Store {
         token_hash: &str,
         lifetime: Duration,
     ) -> Result<(), Error> {
-        let now = self.now_ms();
+        let now = self.db.now_ms();
         execute(
             c,
             "INSERT INTO one_time_links \
@@ -164,10 +167,10 @@ impl Store {
     /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn invitations(&self) -> Result<Vec<Invitation>, Error> {
         let found = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT id, email, role, created_at, expires_at FROM one_time_links \
              WHERE user_id IS NULL AND used_at IS NULL AND expires_at > $1 ORDER BY id DESC",
-            [self.now_ms().into()],
+            [self.db.now_ms().into()],
         )
         .await?;
         let invitation = |found: &Row| {
@@ -197,8 +200,8 @@ impl Store {
     }
 
     async fn try_revoke_invitation(&self, actor: &Actor, invitation: Uuid) -> Result<(), Error> {
-        let tx = self.begin().await?;
-        self.authorize_admin(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize_admin(&tx, actor).await?;
         let deleted = execute(
             &tx,
             "DELETE FROM one_time_links WHERE id = $1 AND user_id IS NULL AND used_at IS NULL",
@@ -217,14 +220,14 @@ impl Store {
     /// [`Error::NotFound`] where there is no such link (any more);
     /// [`Error::Conflict`] where it was used or has expired.
     pub async fn usable_link(&self, token_hash: &str) -> Result<OneTimeLink, Error> {
-        Ok(self.find_usable_link(&self.reader, token_hash, "").await?.0)
+        Ok(self.find_usable_link(&self.db.reader, token_hash, "").await?.0)
     }
 
     /// Uses the link: creates the account, or changes its password, ends its
     /// sessions and revokes its API tokens.
     ///
     /// # Errors
-    /// Those of [`Store::usable_link`]; [`Error::Conflict`] where the address has
+    /// Those of [`Accounts::usable_link`]; [`Error::Conflict`] where the address has
     /// an account by now, or the account is disabled.
     pub async fn redeem_link(
         &self,
@@ -239,10 +242,11 @@ impl Store {
         token_hash: &str,
         password_hash: &str,
     ) -> Result<(LinkPurpose, UserId), Error> {
-        let tx = self.begin().await?;
-        let (link, user, role) = self.find_usable_link(&tx, token_hash, self.for_update()).await?;
+        let tx = self.db.begin().await?;
+        let (link, user, role) =
+            self.find_usable_link(&tx, token_hash, self.db.for_update()).await?;
         let id = user.unwrap_or_else(|| UserId(Uuid::now_v7()));
-        let now = self.now_ms();
+        let now = self.db.now_ms();
         let changed = match link.purpose {
             LinkPurpose::Invitation => {
                 execute(
@@ -307,7 +311,7 @@ impl Store {
             return Err(Error::Conflict(Conflict::LinkUsed));
         }
         let expires_at: i64 = found.get("expires_at")?;
-        if expires_at <= self.now_ms() {
+        if expires_at <= self.db.now_ms() {
             return Err(Error::Conflict(Conflict::LinkExpired));
         }
         let user: Option<UserId> = found.get("user_id")?;

@@ -1,7 +1,7 @@
 //! Pruning: deletes facts and jobs past their retention, and what has expired.
 
 use super::{
-    Error, Store,
+    Error, Tasks,
     accept::IDEMPOTENCY_KEY_LIFETIME_MS,
     commit, execute, query_all, query_one,
     row::{self, FromRow},
@@ -59,7 +59,7 @@ pub struct PrunedRows {
     pub others: u64,
 }
 
-impl Store {
+impl Tasks {
     /// Deletes what is past its retention and what has expired, in small commits. A
     /// transaction between two of them finds counters that match the rows, and a
     /// journal without gaps.
@@ -67,16 +67,16 @@ impl Store {
     /// # Errors
     /// [`Error::Database`]: what was deleted so far stays deleted.
     pub async fn prune(&self, retention: Retention) -> Result<PrunedRows, Error> {
-        let now = self.now_ms();
+        let now = self.db.now_ms();
         let journal_ms = whole_millis(retention.journal);
         let mut pruned = PrunedRows::default();
-        for user in query_all(&self.reader, "SELECT id FROM users", []).await? {
+        for user in query_all(&self.db.reader, "SELECT id FROM users", []).await? {
             let user = user.get("id")?;
             pruned.facts += self.prune_journal(user, now - journal_ms).await?;
         }
         let ended_before = now - whole_millis(retention.jobs).max(IDEMPOTENCY_KEY_LIFETIME_MS);
         let old = "SELECT id FROM jobs WHERE state <> 'running' AND finished_at < $1 ORDER BY id";
-        for job in query_all(&self.reader, old, [ended_before.into()]).await? {
+        for job in query_all(&self.db.reader, old, [ended_before.into()]).await? {
             let (tasks, is_deleted) = self.prune_job(job.get("id")?, ended_before).await?;
             pruned.tasks += tasks;
             pruned.jobs += u64::from(is_deleted);
@@ -112,7 +112,7 @@ impl Store {
         let mut deleted = 0;
         loop {
             let rows =
-                execute(&self.writer, sql, [before.into(), MAX_ROWS_PER_COMMIT.into()]).await?;
+                execute(&self.db.writer, sql, [before.into(), MAX_ROWS_PER_COMMIT.into()]).await?;
             deleted += rows;
             if rows < MAX_ROWS_PER_COMMIT.unsigned_abs() {
                 return Ok(deleted);
@@ -126,7 +126,7 @@ impl Store {
         let mut deleted = 0;
         loop {
             let oldest = query_all(
-                &self.reader,
+                &self.db.reader,
                 "SELECT seq, at FROM journal WHERE user_id = $1 ORDER BY seq LIMIT $2",
                 [user.0.into(), MAX_ROWS_PER_COMMIT.into()],
             )
@@ -140,7 +140,7 @@ impl Store {
             }
             let Some(last) = last else { return Ok(deleted) };
             deleted += execute(
-                &self.writer,
+                &self.db.writer,
                 "DELETE FROM journal WHERE user_id = $1 AND seq <= $2",
                 [user.0.into(), last.into()],
             )
@@ -154,11 +154,11 @@ impl Store {
     async fn prune_job(&self, job: JobId, ended_before: i64) -> Result<(u64, bool), Error> {
         let mut deleted = 0;
         loop {
-            let tx = self.begin().await?;
+            let tx = self.db.begin().await?;
             let sql = format!(
                 "SELECT {} FROM jobs WHERE id = $1 AND state <> 'running' AND finished_at < $2{}",
                 row::JOB_COLUMNS,
-                self.for_update()
+                self.db.for_update()
             );
             let Some(found) = query_one(&tx, &sql, [job.0.into(), ended_before.into()]).await?
             else {

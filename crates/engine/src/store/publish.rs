@@ -1,7 +1,7 @@
 //! The task table as the outbox: which tasks are due, and which were published.
 
 use super::{
-    Error, QueueGeneration, Store, commit, execute, query_all, query_one, retry_on_contention,
+    Error, QueueGeneration, Tasks, commit, execute, query_all, query_one, retry_on_contention,
     row::{FromRow, Row, rows},
     row_set::{ColumnType, MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of},
     transition::{lock_tasks, write},
@@ -21,10 +21,10 @@ pub struct DueTasks {
     /// The tasks, in the order of publication.
     pub tasks: Vec<CommandMessage>,
     /// Jobs without further due tasks once these are published; pass them to
-    /// [`Store::mark_published`].
+    /// [`Tasks::mark_published`].
     pub exhausted_jobs: Vec<ExhaustedJob>,
     /// Generation of the queue before these tasks are published; pass it to
-    /// [`Store::mark_published`] too.
+    /// [`Tasks::mark_published`] too.
     pub generation: Option<QueueGeneration>,
 }
 
@@ -68,7 +68,7 @@ impl RoundRobin {
 const MESSAGE_COLUMNS: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
     t.traceparent, t.body, t.run_after, t.row_no";
 
-impl Store {
+impl Tasks {
     /// Returns tasks of `queue` to publish now, so that at most `window` of the
     /// queue are published and unclaimed. Round-robin by user, then by job: no job
     /// waits behind 10,000 tasks of another one, be it another user's or the same
@@ -83,9 +83,9 @@ impl Store {
         window: usize,
         turns: &RoundRobin,
     ) -> Result<DueTasks, Error> {
-        let now = self.now_ms();
+        let now = self.db.now_ms();
         let found = query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT COUNT(*) AS n FROM tasks \
              WHERE queue = $1 AND state = 'queued' AND published_at IS NOT NULL",
             [queue.into()],
@@ -121,17 +121,17 @@ impl Store {
     async fn mark_due_jobs_ready(&self, queue: &str, now: i64) -> Result<(), Error> {
         let waiting = "FROM job_queues WHERE queue = $1 AND ready = 0 AND ready_at <= $2";
         let any = format!("SELECT 1 AS one {waiting} LIMIT 1");
-        if query_one(&self.reader, &any, [queue.into(), now.into()]).await?.is_none() {
+        if query_one(&self.db.reader, &any, [queue.into(), now.into()]).await?.is_none() {
             return Ok(());
         }
         // SKIP LOCKED: it waits for no lock, so that it can't deadlock with a
         // transaction that locks in the order of the ids.
-        let lock = if self.is_sqlite() { "" } else { " FOR NO KEY UPDATE SKIP LOCKED" };
+        let lock = if self.db.is_sqlite() { "" } else { " FOR NO KEY UPDATE SKIP LOCKED" };
         let sql = format!(
             "UPDATE job_queues SET ready = 1 WHERE queue = $1 AND job_id IN \
              (SELECT job_id {waiting} ORDER BY ready_at LIMIT {MAX_JOBS_MARKED_READY}{lock})"
         );
-        execute(&self.writer, &sql, [queue.into(), now.into()]).await.map(|_| ())
+        execute(&self.db.writer, &sql, [queue.into(), now.into()]).await.map(|_| ())
     }
 
     /// Returns the next `limit` users after `last`, in a cycle, who have a ready
@@ -151,7 +151,7 @@ impl Store {
                 continue;
             }
             let rows = query_all(
-                &self.reader,
+                &self.db.reader,
                 "WITH RECURSIVE ready (id) AS (SELECT (SELECT user_id FROM job_queues \
                  WHERE queue = $1 AND ready = 1 AND user_id > $2 ORDER BY user_id LIMIT 1) \
                  UNION ALL SELECT (SELECT q.user_id FROM job_queues q WHERE q.queue = $1 \
@@ -195,12 +195,12 @@ impl Store {
             )
         };
         // SQLite has no LATERAL, and no round trip to save.
-        if self.is_sqlite() {
+        if self.db.is_sqlite() {
             let sql = first_jobs("$3", "$4", "$5");
             for (user, after, up_to) in id_ranges {
                 let values: [Value; 5] =
                     [queue.into(), max_rows.into(), user.into(), after.into(), up_to.into()];
-                jobs.extend(rows::<ReadyJob, _>(&self.reader, &sql, values).await?);
+                jobs.extend(rows::<ReadyJob, _>(&self.db.reader, &sql, values).await?);
             }
             return Ok(jobs);
         }
@@ -215,11 +215,11 @@ impl Store {
             }
             let sql = format!(
                 "SELECT j.* FROM {} CROSS JOIN LATERAL ({}) j",
-                set.table_sql(&self.reader, 3),
+                set.table_sql(&self.db.reader, 3),
                 first_jobs("new.owner_id", "new.after_id", "new.up_to_id")
             );
             let values: [Value; 3] = [queue.into(), max_rows.into(), set.into_value()];
-            jobs.extend(rows::<ReadyJob, _>(&self.reader, &sql, values).await?);
+            jobs.extend(rows::<ReadyJob, _>(&self.db.reader, &sql, values).await?);
         }
         Ok(jobs)
     }
@@ -245,23 +245,23 @@ impl Store {
             [queue.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
         let mut tasks: HashMap<Uuid, VecDeque<CommandMessage>> = HashMap::with_capacity(jobs.len());
         let mut found: Vec<CommandMessage> = Vec::new();
-        if self.is_sqlite() {
+        if self.db.is_sqlite() {
             let sql = due_tasks_of("$4");
             for ready in jobs {
                 let values = first.iter().cloned().chain([ready.job.into()]);
-                found.extend(rows::<CommandMessage, _>(&self.reader, &sql, values).await?);
+                found.extend(rows::<CommandMessage, _>(&self.db.reader, &sql, values).await?);
             }
         } else {
             let sql = format!(
                 "SELECT t.* FROM jobs j CROSS JOIN LATERAL ({}) t WHERE {} \
                  ORDER BY t.run_after, t.row_no",
                 due_tasks_of("j.id"),
-                is_one_of(&self.reader, "j.id", 4)
+                is_one_of(&self.db.reader, "j.id", 4)
             );
             for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
                 let ids = id_list(jobs.iter().map(|ready| ready.job));
                 let values = first.iter().cloned().chain([ids]);
-                found.extend(rows::<CommandMessage, _>(&self.reader, &sql, values).await?);
+                found.extend(rows::<CommandMessage, _>(&self.db.reader, &sql, values).await?);
             }
         }
         for task in found {
@@ -304,14 +304,14 @@ impl Store {
         if batch.is_empty() && exhausted_jobs.is_empty() {
             return Ok(());
         }
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         if let Some(generation) = generation
             && !self.is_current_generation(&tx, generation).await?
         {
             batch = &[];
         }
-        let queued = lock_tasks(self, &tx, TaskState::Queued, batch).await?;
-        write::mark_published(&tx, &queued, self.now_ms()).await?;
+        let queued = lock_tasks(&self.db, &tx, TaskState::Queued, batch).await?;
+        write::mark_published(&tx, &queued, self.db.now_ms()).await?;
         for ExhaustedJob { queue, job, version } in exhausted_jobs {
             // The statement that writes also checks: what has become due since the
             // relay read is either seen here, or has raised the version.
@@ -346,10 +346,10 @@ impl Store {
             queue.into(),
             String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}").into(),
             text::REJECTION_REASON.clean(reason).into(),
-            self.now_ms().into(),
+            self.db.now_ms().into(),
         ];
         execute(
-            &self.writer,
+            &self.db.writer,
             "INSERT INTO rejected_messages (id, queue, bytes, reason, at) VALUES ($1, $2, $3, $4, $5)",
             values,
         )

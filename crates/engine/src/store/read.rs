@@ -1,7 +1,7 @@
 //! Queries of pages and programs, each restricted to one user.
 
 use super::{
-    Error, Store, query_all, query_one,
+    Error, Jobs, query_all, query_one,
     row::{self, FromRow, rows},
 };
 use contract::{
@@ -43,7 +43,7 @@ pub struct TaskQuery {
     pub search_text: Option<String>,
 }
 
-impl Store {
+impl Jobs {
     /// Returns one job of the user.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Store {
     /// has no such job.
     pub async fn job(&self, user: UserId, job: JobId) -> Result<Job, Error> {
         let sql = format!("SELECT {} FROM jobs WHERE id = $1 AND user_id = $2", row::JOB_COLUMNS);
-        let found = query_one(&self.reader, &sql, [job.0.into(), user.0.into()]).await?;
+        let found = query_one(&self.db.reader, &sql, [job.0.into(), user.0.into()]).await?;
         Job::from_row(&found.ok_or(Error::NotFound)?)
     }
 
@@ -78,7 +78,7 @@ impl Store {
             "SELECT {} FROM jobs WHERE user_id = $1 AND state = 'running' ORDER BY id DESC LIMIT $2",
             row::JOB_COLUMNS
         );
-        rows(&self.reader, &sql, [user.0.into(), i64::from(limit).into()]).await
+        rows(&self.db.reader, &sql, [user.0.into(), i64::from(limit).into()]).await
     }
 
     /// Returns the user's jobs that match, newest first.
@@ -107,7 +107,7 @@ impl Store {
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));
-        let items: Vec<Job> = rows(&self.reader, &sql, values).await?;
+        let items: Vec<Job> = rows(&self.db.reader, &sql, values).await?;
         let full = items.len() == query.limit as usize;
         let next = items.last().filter(|_| full).map(|job| job.id.to_string());
         Ok(Page { items, next })
@@ -160,7 +160,7 @@ impl Store {
         }
         values.push(i64::from(query.limit).into());
         sql.push_str(&format!(" ORDER BY row_no, id LIMIT ${}", values.len()));
-        rows(&self.reader, &sql, values).await
+        rows(&self.db.reader, &sql, values).await
     }
 
     /// Returns one task with its attempts.
@@ -171,10 +171,10 @@ impl Store {
     pub async fn task(&self, user: UserId, task: TaskId) -> Result<TaskDetail, Error> {
         let sql =
             format!("SELECT {}, body FROM tasks WHERE id = $1 AND user_id = $2", row::TASK_COLUMNS);
-        let found = query_one(&self.reader, &sql, [task.0.into(), user.0.into()]).await?;
+        let found = query_one(&self.db.reader, &sql, [task.0.into(), user.0.into()]).await?;
         let found = found.ok_or(Error::NotFound)?;
         let attempts = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT number, started_at, ended_at, worker, outcome FROM attempts \
              WHERE task_id = $1 ORDER BY fence",
             [task.0.into()],
@@ -200,7 +200,7 @@ impl Store {
     /// [`Error::Database`].
     pub async fn running_task_ids(&self, user: UserId) -> Result<Vec<TaskId>, Error> {
         query_all(
-            &self.reader,
+            &self.db.reader,
             // Uses the index of all running tasks, of which there are no more than
             // workers have slots.
             "SELECT id FROM tasks WHERE state = 'running' AND lease_until IS NOT NULL \

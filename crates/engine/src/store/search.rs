@@ -1,7 +1,7 @@
 //! Search by name: jobs by title, items by SKU.
 
 use super::{
-    Error, Store, query_all,
+    Error, Jobs, query_all,
     read::like_pattern,
     row::{self, FromRow, rows},
     schema::bytewise_collation,
@@ -19,7 +19,7 @@ const MAX_JOBS_SEARCHED: i64 = 5_000;
 /// with a common prefix.
 const LAST_CHARACTER: &str = "\u{10ffff}";
 
-impl Store {
+impl Jobs {
     /// Returns those of the user's newest 5,000 jobs whose title contains
     /// `search_text`, regardless of case, newest first, at most `limit`.
     ///
@@ -39,7 +39,7 @@ impl Store {
             job = row::JOB_COLUMNS
         );
         let values = [user.0.into(), like_pattern(search_text)?.into(), i64::from(limit).into()];
-        rows(&self.reader, &sql, values).await
+        rows(&self.db.reader, &sql, values).await
     }
 
     /// Returns the user's tasks whose SKU begins with `search_text`, regardless of
@@ -58,7 +58,7 @@ impl Store {
         text::SEARCH.check(search_text)?;
         let sku = format!(
             "LOWER(sku){}",
-            bytewise_collation(self.reader.get_database_backend() == DbBackend::Sqlite)
+            bytewise_collation(self.db.reader.get_database_backend() == DbBackend::Sqlite)
         );
         let sql = format!(
             "SELECT {}, (SELECT title FROM jobs WHERE jobs.id = tasks.job_id) AS job_title \
@@ -68,7 +68,7 @@ impl Store {
         );
         let values =
             [user.0.into(), search_text.into(), LAST_CHARACTER.into(), i64::from(limit).into()];
-        query_all(&self.reader, &sql, values)
+        query_all(&self.db.reader, &sql, values)
             .await?
             .iter()
             .map(|found| Ok((Task::from_row(found)?, found.get("job_title")?)))

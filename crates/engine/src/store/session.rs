@@ -1,7 +1,7 @@
 //! Sessions: who is signed in, and where. Tokens are stored as hashes.
 
 use super::{
-    Actor, Error, Store, commit, execute, execute_and_commit, query_all, query_one,
+    Accounts, Actor, Error, commit, execute, execute_and_commit, query_all, query_one,
     retry_on_contention, users, users::Identity,
 };
 use contract::{UserId, api::Session};
@@ -15,7 +15,7 @@ const SEEN_AT_RESOLUTION_MS: i64 = 60_000;
 /// unused for longest.
 pub const MAX_SESSIONS: i64 = 50;
 
-impl Store {
+impl Accounts {
     /// Opens a session until `expires_at` (UTC ms), for a user whose password was
     /// checked against `password_hash`. `token_hash` is the hash of the secret that
     /// the browser gets. Returns the hashes of the sessions that ended, because a
@@ -41,12 +41,12 @@ impl Store {
         password_hash: &str,
         expires_at: i64,
     ) -> Result<Vec<String>, Error> {
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         // A transaction that changes the password at the same time waits for this
         // one and then ends its session, or this one waits for it.
         let sql = format!(
             "SELECT 1 AS one FROM users WHERE id = $1 AND disabled = 0 AND password_hash = $2{}",
-            self.for_no_key_update()
+            self.db.for_no_key_update()
         );
         query_one(&tx, &sql, [user.0.into(), password_hash.into()])
             .await?
@@ -60,7 +60,7 @@ impl Store {
             [user.0.into(), (MAX_SESSIONS - 1).into()],
         )
         .await?;
-        insert_session(&tx, token_hash, user, self.now_ms(), expires_at).await?;
+        insert_session(&tx, token_hash, user, self.db.now_ms(), expires_at).await?;
         commit(tx).await?;
         ended.iter().map(|row| row.get("token_hash")).collect()
     }
@@ -76,7 +76,7 @@ impl Store {
         user: UserId,
         expires_at: i64,
     ) -> Result<(), Error> {
-        insert_session(&self.writer, token_hash, user, self.now_ms(), expires_at).await
+        insert_session(&self.db.writer, token_hash, user, self.db.now_ms(), expires_at).await
     }
 
     /// Returns the user of a session that has not expired and whose account is
@@ -85,9 +85,9 @@ impl Store {
     /// # Errors
     /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn authenticate_session(&self, token_hash: &str) -> Result<Option<Identity>, Error> {
-        let now = self.now_ms();
+        let now = self.db.now_ms();
         let found = query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT u.id, u.email, u.role, s.seen_at FROM sessions s \
              JOIN users u ON u.id = s.user_id \
              WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.disabled = 0",
@@ -106,7 +106,7 @@ impl Store {
     }
 
     async fn update_seen_at(&self, token_hash: &str, user: UserId, now: i64) -> Result<(), Error> {
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         // Locks the user first, as transactions that end sessions do.
         execute(&tx, "UPDATE users SET seen_at = $2 WHERE id = $1", [user.0.into(), now.into()])
             .await?;
@@ -126,10 +126,10 @@ impl Store {
     /// [`Error::Database`].
     pub async fn sessions(&self, user: UserId, own: &str) -> Result<Vec<Session>, Error> {
         let found = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT token_hash, created_at, seen_at FROM sessions \
              WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC, created_at DESC",
-            [user.0.into(), self.now_ms().into()],
+            [user.0.into(), self.db.now_ms().into()],
         )
         .await?;
         let session = |row: &super::row::Row| {
@@ -149,7 +149,7 @@ impl Store {
     /// [`Error::Database`], [`Error::CommitUnknown`].
     pub async fn end_session(&self, token_hash: &str) -> Result<(), Error> {
         execute_and_commit(
-            &self.writer,
+            &self.db.writer,
             "DELETE FROM sessions WHERE token_hash = $1",
             [token_hash.into()],
         )
@@ -171,8 +171,8 @@ impl Store {
     }
 
     async fn try_end_other_sessions(&self, actor: &Actor, own: &str) -> Result<Vec<String>, Error> {
-        let tx = self.begin().await?;
-        self.authorize(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize(&tx, actor).await?;
         let ended = delete_other_sessions(&tx, actor.user, own).await?;
         commit(tx).await?;
         Ok(ended)

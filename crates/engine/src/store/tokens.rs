@@ -2,7 +2,7 @@
 //! secret.
 
 use super::{
-    Actor, Conflict, Error, Identity, Store, commit, execute, query_all, query_one,
+    Accounts, Actor, Conflict, Error, Identity, commit, execute, query_all, query_one,
     retry_on_contention, row::Row, users,
 };
 use contract::{TokenId, UserId, api::Token, text};
@@ -14,7 +14,7 @@ pub const MAX_TOKENS: i64 = 50;
 /// Resolution of the time of last use, in milliseconds.
 const LAST_USED_RESOLUTION_MS: i64 = 60_000;
 
-impl Store {
+impl Accounts {
     /// Stores a token. `hash` is the hash of the secret that the program gets.
     ///
     /// # Errors
@@ -32,12 +32,12 @@ impl Store {
     }
 
     async fn try_add_token(&self, actor: &Actor, name: &str, hash: &str) -> Result<Token, Error> {
-        let (id, now) = (Uuid::now_v7(), self.now_ms());
+        let (id, now) = (Uuid::now_v7(), self.db.now_ms());
         let user = actor.user;
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         // This also locks the user's row, so that of two at once the second counts
         // the first.
-        self.authorize(&tx, actor).await?;
+        self.db.authorize(&tx, actor).await?;
         let inserted = execute(
             &tx,
             "INSERT INTO api_tokens (id, user_id, name, token_hash, created_at) \
@@ -59,7 +59,7 @@ impl Store {
     /// [`Error::Database`].
     pub async fn tokens(&self, user: UserId) -> Result<Vec<Token>, Error> {
         query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT id, name, created_at, last_used_at FROM api_tokens \
              WHERE user_id = $1 AND revoked_at IS NULL ORDER BY id DESC",
             [user.0.into()],
@@ -77,12 +77,12 @@ impl Store {
     /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn authenticate_token(&self, hash: &str) -> Result<Option<Identity>, Error> {
         let Some(found) = self.find_usable_token(hash).await? else { return Ok(None) };
-        let now = self.now_ms();
+        let now = self.db.now_ms();
         let used: Option<i64> = found.get("last_used_at")?;
         if used.is_none_or(|used| used + LAST_USED_RESOLUTION_MS <= now) {
             // A token also works where nothing can be written.
             let used = execute(
-                &self.writer,
+                &self.db.writer,
                 "UPDATE api_tokens SET last_used_at = $2 WHERE token_hash = $1",
                 [hash.into(), now.into()],
             );
@@ -93,7 +93,7 @@ impl Store {
         users::identity_from_row(&found).map(Some)
     }
 
-    /// Returns the owner of a token as [`Store::authenticate_token`] does, without
+    /// Returns the owner of a token as [`Accounts::authenticate_token`] does, without
     /// an update of its last use.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Store {
 
     async fn find_usable_token(&self, hash: &str) -> Result<Option<Row>, Error> {
         query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT u.id, u.email, u.role, t.last_used_at FROM api_tokens t \
              JOIN users u ON u.id = t.user_id \
              WHERE t.token_hash = $1 AND t.revoked_at IS NULL AND u.disabled = 0",
@@ -127,13 +127,13 @@ impl Store {
     }
 
     async fn try_revoke_token(&self, actor: &Actor, id: TokenId) -> Result<String, Error> {
-        let tx = self.begin().await?;
-        self.authorize(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize(&tx, actor).await?;
         let revoked = query_one(
             &tx,
             "UPDATE api_tokens SET revoked_at = $3 \
              WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash",
-            [id.0.into(), actor.user.0.into(), self.now_ms().into()],
+            [id.0.into(), actor.user.0.into(), self.db.now_ms().into()],
         )
         .await?
         .ok_or(Error::NotFound)?;
@@ -151,7 +151,7 @@ impl Store {
             c,
             "UPDATE api_tokens SET revoked_at = $2 \
              WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash",
-            [user.0.into(), self.now_ms().into()],
+            [user.0.into(), self.db.now_ms().into()],
         )
         .await?;
         revoked.iter().map(|row| row.get("token_hash")).collect()

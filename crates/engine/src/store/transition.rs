@@ -23,7 +23,7 @@ pub(super) mod job;
 pub(super) mod write;
 
 use super::{
-    Error, NewTask, Store, UserFacts,
+    Database, Error, NewTask, UserFacts,
     job_queues::{self, JobQueueChanges},
     journal::{self, FactDraft},
     query_all,
@@ -146,7 +146,7 @@ impl Transition {
 /// in the order of their ids. Every transaction that locks several tasks uses this
 /// order.
 pub(super) async fn lock_tasks<C: ConnectionTrait>(
-    store: &Store,
+    db: &Database,
     tx: &C,
     from: TaskState,
     tasks: &[FencedTask],
@@ -154,7 +154,7 @@ pub(super) async fn lock_tasks<C: ConnectionTrait>(
     let sql = format!(
         "SELECT {LOCKED_TASK_COLUMNS} FROM tasks WHERE {} AND state = $2 ORDER BY id{}",
         is_one_of(tx, "id", 1),
-        store.for_update()
+        db.for_update()
     );
     let mut locked = Vec::with_capacity(tasks.len());
     for ids in sorted_ids(tasks).chunks(MAX_ROWS_PER_STATEMENT) {
@@ -179,13 +179,13 @@ pub(super) fn sorted_ids(tasks: &[FencedTask]) -> Vec<TaskId> {
 /// Applies transitions to locked tasks, and returns the facts of each, in the order
 /// of `transitions`. A job's counters and a user's `seq` are written once.
 pub(super) async fn apply_transitions<C: ConnectionTrait>(
-    store: &Store,
+    db: &Database,
     tx: &C,
     mut transitions: Vec<(LockedTask, Transition)>,
     now: i64,
 ) -> Result<Vec<UserFacts>, Error> {
     let reported = transitions.iter().filter(|(locked, next)| !locked.is_deferred_by(next));
-    let mut jobs = job::lock_jobs(store, tx, reported.map(|(locked, _)| locked.job)).await?;
+    let mut jobs = job::lock_jobs(db, tx, reported.map(|(locked, _)| locked.job)).await?;
     for (locked, transition) in &mut transitions {
         let Some(job) = jobs.get_mut(&locked.job) else { continue };
         if !transition.state.is_terminal() {
@@ -205,7 +205,7 @@ pub(super) async fn apply_transitions<C: ConnectionTrait>(
         let created = created.remove(&locked.task).unwrap_or_default();
         changes.add(&mut jobs, locked, transition.run_after, task, created, now)?;
     }
-    changes.save(store, tx, &jobs, now).await
+    changes.save(db, tx, &jobs, now).await
 }
 
 /// What transitions change beside their tasks.
@@ -266,7 +266,7 @@ impl Changes {
     /// that of the locks; see [`job_queues`].
     async fn save<C: ConnectionTrait>(
         self,
-        store: &Store,
+        db: &Database,
         tx: &C,
         jobs: &BTreeMap<JobId, Job>,
         now: i64,
@@ -275,7 +275,7 @@ impl Changes {
         let counters = job_queues::save_job_queues(tx, &self.queues, now).await?;
         let ended = jobs.values().filter(|job| job.state != JobState::Running).map(|job| job.id);
         job_queues::delete_job_queues(tx, &ended.collect::<Vec<_>>()).await?;
-        let facts = journal::append_facts_for_users(store, tx, now, self.drafts).await?;
+        let facts = journal::append_facts_for_users(db, tx, now, self.drafts).await?;
         job_queues::save_user_queues(tx, counters).await?;
         let mut facts: HashMap<_, _> =
             facts.into_iter().map(|(user, facts)| (user, facts.into_iter())).collect();

@@ -1,7 +1,7 @@
 //! User accounts and their roles.
 
 use super::{
-    Actor, Conflict, Error, Store, advisory_lock, commit, execute,
+    Accounts, Actor, Conflict, Error, advisory_lock, commit, execute,
     one_time_link::delete_password_resets, query_all, query_one, retry_on_contention, row::Row,
     session,
 };
@@ -39,13 +39,13 @@ pub struct UserAccount {
     pub disabled: bool,
 }
 
-impl Store {
+impl Accounts {
     /// Whether any user exists; until then, the first visitor creates one.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn has_users(&self) -> Result<bool, Error> {
-        Ok(query_one(&self.reader, "SELECT 1 AS one FROM users LIMIT 1", []).await?.is_some())
+        Ok(query_one(&self.db.reader, "SELECT 1 AS one FROM users LIMIT 1", []).await?.is_some())
     }
 
     /// Creates the first user, an admin.
@@ -55,17 +55,17 @@ impl Store {
     pub async fn add_first_user(&self, email: &str, hash: &str) -> Result<Identity, Error> {
         text::EMAIL.check(email)?;
         let id = Uuid::now_v7();
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         // Of two first visitors one waits here, and then sees the other's account.
         // SQLite has one writer and needs no lock.
-        if !self.is_sqlite() {
+        if !self.db.is_sqlite() {
             advisory_lock(&tx, FIRST_USER_LOCK).await?;
         }
         let inserted = execute(
             &tx,
             "INSERT INTO users (id, email, role, password_hash, created_at) \
              SELECT $1, $2, 'admin', $3, $4 WHERE NOT EXISTS (SELECT 1 FROM users)",
-            [id.into(), email.into(), hash.into(), self.now_ms().into()],
+            [id.into(), email.into(), hash.into(), self.db.now_ms().into()],
         )
         .await?;
         if inserted == 0 {
@@ -82,7 +82,7 @@ impl Store {
     pub async fn user_account_by_email(&self, email: &str) -> Result<Option<UserAccount>, Error> {
         text::EMAIL.check(email)?;
         let found = query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT id, email, role, password_hash, disabled FROM users WHERE email = $1",
             [email.into()],
         )
@@ -104,7 +104,7 @@ impl Store {
     /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn users(&self, limit: i64) -> Result<Vec<User>, Error> {
         let found = query_all(
-            &self.reader,
+            &self.db.reader,
             "SELECT id, email, role, disabled, created_at, seen_at FROM users \
              ORDER BY email LIMIT $1",
             [limit.into()],
@@ -119,7 +119,7 @@ impl Store {
     /// [`Error::NotFound`].
     pub async fn user(&self, id: UserId) -> Result<User, Error> {
         let found = query_one(
-            &self.reader,
+            &self.db.reader,
             "SELECT id, email, role, disabled, created_at, seen_at FROM users WHERE id = $1",
             [id.0.into()],
         )
@@ -149,7 +149,7 @@ impl Store {
         user: UserId,
         role: Role,
     ) -> Result<(), Error> {
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         if role != Role::Admin {
             if actor.user == user {
                 return Err(Error::Conflict(Conflict::OwnRole));
@@ -157,7 +157,7 @@ impl Store {
             self.require_another_admin(&tx, user).await?;
         }
         // This comes before the change, which could concern the actor.
-        self.authorize_admin(&tx, actor).await?;
+        self.db.authorize_admin(&tx, actor).await?;
         let changed = execute(
             &tx,
             "UPDATE users SET role = $2 WHERE id = $1",
@@ -184,9 +184,9 @@ impl Store {
     }
 
     async fn try_disable_user(&self, actor: &Actor, user: UserId) -> Result<(), Error> {
-        let tx = self.begin().await?;
+        let tx = self.db.begin().await?;
         self.require_another_admin(&tx, user).await?;
-        self.authorize_admin(&tx, actor).await?;
+        self.db.authorize_admin(&tx, actor).await?;
         let changed =
             execute(&tx, "UPDATE users SET disabled = 1 WHERE id = $1", [user.0.into()]).await?;
         execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [user.0.into()]).await?;
@@ -206,8 +206,8 @@ impl Store {
     }
 
     async fn try_enable_user(&self, actor: &Actor, user: UserId) -> Result<(), Error> {
-        let tx = self.begin().await?;
-        self.authorize_admin(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize_admin(&tx, actor).await?;
         let changed =
             execute(&tx, "UPDATE users SET disabled = 0 WHERE id = $1", [user.0.into()]).await?;
         commit(tx).await?;
@@ -242,8 +242,8 @@ impl Store {
         revoke_tokens: bool,
     ) -> Result<Vec<String>, Error> {
         let user = actor.user;
-        let tx = self.begin().await?;
-        self.authorize(&tx, actor).await?;
+        let tx = self.db.begin().await?;
+        self.db.authorize(&tx, actor).await?;
         let changed = execute(
             &tx,
             "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
@@ -273,7 +273,7 @@ impl Store {
             c,
             &format!(
                 "SELECT id FROM users WHERE role = 'admin' AND disabled = 0 ORDER BY id{}",
-                self.for_update()
+                self.db.for_update()
             ),
             [],
         )

@@ -25,7 +25,7 @@ const CHANNELS: [&str; 3] = ["corner", "acme", "bazaar"];
 
 async fn open_fixture(url: &str) -> Fixture {
     let store = Store::open(url, ManualClock::at(1_000_000), 1.0).await.unwrap();
-    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     Fixture { store, user }
 }
 
@@ -100,12 +100,12 @@ impl Fixture {
         let title = "t".into();
         let accept =
             NewJob { actor: self.user.into(), kind, title, channels, tasks, idempotency: None };
-        self.store.accept(accept).await.unwrap().job.id
+        self.store.tasks.accept(accept).await.unwrap().job.id
     }
 
     async fn claim(&self, queue: &str) -> ClaimedTask {
-        let due = self.store.due_tasks(queue, 1, &RoundRobin::default()).await.unwrap().tasks;
-        match self.store.claim(due[0].task, due[0].fence, "w1").await.unwrap() {
+        let due = self.store.tasks.due_tasks(queue, 1, &RoundRobin::default()).await.unwrap().tasks;
+        match self.store.tasks.claim(due[0].task, due[0].fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => *claimed,
             other => panic!("{other:?}"),
         }
@@ -114,7 +114,7 @@ impl Fixture {
     async fn finish(&self, claimed: &ClaimedTask, outcome: AttemptOutcome) {
         let (task, fence, worker) = (claimed.task, claimed.fence, "w1".into());
         for finished in
-            self.store.finish(vec![FinishAttempt { task, fence, worker, outcome }]).await
+            self.store.tasks.finish(vec![FinishAttempt { task, fence, worker, outcome }]).await
         {
             finished.unwrap();
         }
@@ -135,7 +135,7 @@ impl Fixture {
         offset: u32,
     ) -> (u32, Vec<u32>) {
         let query = GridQuery { filter, search_text: search.into(), offset, limit: 3 };
-        let grid = self.store.job_grid(self.user, job, &query).await.unwrap();
+        let grid = self.store.jobs.job_grid(self.user, job, &query).await.unwrap();
         assert_eq!(grid.offset, offset);
         (grid.matching, grid.rows.iter().map(|row| row.row).collect())
     }
@@ -153,7 +153,7 @@ async fn a_window_has_whole_rows_in_the_order_of_the_columns(fixture: Fixture) {
     assert_eq!(fixture.rows(job, GridFilter::All, "", 8).await, (8, vec![]));
     let query =
         GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 4, limit: 1 };
-    let grid = fixture.store.job_grid(fixture.user, job, &query).await.unwrap();
+    let grid = fixture.store.jobs.job_grid(fixture.user, job, &query).await.unwrap();
     let row = &grid.rows[0];
     assert_eq!((row.sku.as_str(), row.title.as_str()), ("SKU_4", "Oak 100% lamp"));
     let cells: Vec<_> = row.cells.iter().map(|task| task.channel.as_deref().unwrap()).collect();
@@ -179,7 +179,12 @@ async fn rows_are_filtered_by_state_and_searched_by_words(fixture: Fixture) {
     assert_eq!(fixture.rows(job, GridFilter::All, "SKUx5", 0).await.0, 0);
     assert_eq!(fixture.rows(job, GridFilter::All, "SKU%5", 0).await.0, 0);
     // A failed row that is queued again no longer counts as failed.
-    fixture.store.retry_failed_tasks(fixture.user, job, &RetryRequest::default()).await.unwrap();
+    fixture
+        .store
+        .tasks
+        .retry_failed_tasks(fixture.user, job, &RetryRequest::default())
+        .await
+        .unwrap();
     assert_eq!(fixture.rows(job, GridFilter::Failed, "", 0).await, (0, vec![]));
 }
 
@@ -192,7 +197,7 @@ async fn a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain(fixture:
     fixture.finish(&claimed, outcome).await;
     let query =
         GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 0, limit: 9 };
-    let grid = fixture.store.job_grid(fixture.user, job, &query).await.unwrap();
+    let grid = fixture.store.jobs.job_grid(fixture.user, job, &query).await.unwrap();
     let kinds = |row: usize| -> Vec<_> {
         grid.rows[row].cells.iter().map(|task| task.kind.as_str()).collect()
     };
@@ -200,7 +205,7 @@ async fn a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain(fixture:
     assert_eq!(kinds(0), ["ec2.start", "alarm.create"]);
     assert_eq!(kinds(1), ["ec2.start"]);
 
-    let flow = fixture.store.job_flow(fixture.user, job).await.unwrap();
+    let flow = fixture.store.jobs.job_flow(fixture.user, job).await.unwrap();
     let nodes: Vec<_> = flow.nodes.iter().map(|n| (n.kind.as_str(), n.depth, n.total())).collect();
     assert_eq!(nodes, [("ec2.start", 0, 3), ("alarm.create", 1, 1)]);
     assert_eq!((flow.nodes[0].succeeded, flow.nodes[0].queued, flow.nodes[1].queued), (1, 2, 1));
@@ -210,7 +215,7 @@ async fn a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain(fixture:
 async fn the_flow_of_an_upload_has_one_node_per_channel(fixture: Fixture) {
     let job = fixture.upload(4).await;
     fixture.fail("bazaar", "No.").await;
-    let flow = fixture.store.job_flow(fixture.user, job).await.unwrap();
+    let flow = fixture.store.jobs.job_flow(fixture.user, job).await.unwrap();
     let nodes: Vec<_> = flow
         .nodes
         .iter()
@@ -227,7 +232,7 @@ async fn failed_uploads_are_listed_by_channel_with_their_reason(fixture: Fixture
     fixture.fail("acme", "No title.").await;
     let failed = async |channel| -> Vec<_> {
         let failed =
-            fixture.store.failed_uploads(fixture.user, job, channel, None, 9).await.unwrap();
+            fixture.store.jobs.failed_uploads(fixture.user, job, channel, None, 9).await.unwrap();
         failed.into_iter().map(|failed| (failed.upload.product.sku, failed.reason)).collect()
     };
     let row = |sku: &str, reason: &str| (sku.to_owned(), reason.to_owned());
@@ -241,7 +246,8 @@ async fn failed_uploads_are_listed_by_channel_with_their_reason(fixture: Fixture
     let mut pages = Vec::new();
     let mut after = None;
     loop {
-        let page = fixture.store.failed_uploads(fixture.user, job, None, after, 2).await.unwrap();
+        let page =
+            fixture.store.jobs.failed_uploads(fixture.user, job, None, after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
         after = Some(last.cursor);
@@ -256,14 +262,14 @@ async fn jobs_of_other_users_are_not_found(fixture: Fixture) {
     let query =
         GridQuery { filter: GridFilter::All, search_text: String::new(), offset: 0, limit: 9 };
     let store = &fixture.store;
-    assert!(matches!(store.job_grid(stranger, job, &query).await, Err(Error::NotFound)));
-    assert!(matches!(store.job_flow(stranger, job).await, Err(Error::NotFound)));
-    let failed = store.failed_uploads(stranger, job, None, None, 9).await;
+    assert!(matches!(store.jobs.job_grid(stranger, job, &query).await, Err(Error::NotFound)));
+    assert!(matches!(store.jobs.job_flow(stranger, job).await, Err(Error::NotFound)));
+    let failed = store.jobs.failed_uploads(stranger, job, None, None, 9).await;
     assert!(matches!(failed, Err(Error::NotFound)));
     let behind = Some((-1, uuid::Uuid::nil()));
-    let failed = store.failed_uploads(stranger, job, None, behind, 9).await;
+    let failed = store.jobs.failed_uploads(stranger, job, None, behind, 9).await;
     assert_eq!(failed.unwrap().len(), 0);
-    assert!(store.job_journal_before(stranger, job, i64::MAX, 9).await.unwrap().is_empty());
-    let own = store.job_journal_before(fixture.user, job, i64::MAX, 9).await.unwrap();
+    assert!(store.journal.job_journal_before(stranger, job, i64::MAX, 9).await.unwrap().is_empty());
+    let own = store.journal.job_journal_before(fixture.user, job, i64::MAX, 9).await.unwrap();
     assert_eq!(own.len(), 1);
 }

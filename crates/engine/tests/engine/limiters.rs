@@ -14,7 +14,11 @@ async fn a_failed_cooldown_restore_is_retried_by_the_next_acquire() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
     let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
-    store.record_cooldown("acme", 60_000, CooldownReason::TooManyRequests).await.unwrap();
+    store
+        .coordination
+        .record_cooldown("acme", 60_000, CooldownReason::TooManyRequests)
+        .await
+        .unwrap();
     let raw = Database::connect(&url).await.unwrap();
     let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store));
     limiters.add_upstream("acme", UpstreamLimits { rate: 2.0, concurrency: 4 });

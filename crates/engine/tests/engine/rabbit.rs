@@ -178,7 +178,7 @@ async fn tasks_of_a_deleted_queue_are_republished() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
     let store = Store::open(&url, Arc::new(clock::SystemClock), 1.0).await.unwrap();
-    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let task_queue: Arc<dyn TaskQueue> = Arc::new(RabbitMqTaskQueue::new(server_of(&node)));
     let launch = Uuid::now_v7();
     let accept = async |numbers: std::ops::Range<u32>| {
@@ -190,6 +190,7 @@ async fn tasks_of_a_deleted_queue_are_republished() {
         let title = "no-ops".to_owned();
         let (kind, channels, idempotency) = (JobKind::Noops, Vec::new(), None);
         store
+            .tasks
             .accept(NewJob { actor: user.into(), kind, title, channels, tasks, idempotency })
             .await
             .unwrap();

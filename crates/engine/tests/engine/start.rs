@@ -24,7 +24,7 @@ async fn duplicate_machines_count_once_and_launches_over_the_limit_are_rejected(
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
     let max = OpenLimits { tasks: 3, ..DEFAULT_OPEN_LIMITS };
     let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap().with_open_limits(max);
-    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
     let event_bus = Arc::new(EmbeddedEventBus::default());
     let engine = Engine::new(store, event_bus, RelayWaker::default(), limiters, Vec::new());

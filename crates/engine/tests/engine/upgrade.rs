@@ -23,7 +23,7 @@ async fn check_start_after_newer_migration(url: &str) {
     raw.execute_unprepared(&applied("m9999_newer_release")).await.unwrap();
     // Pending migrations of this release are applied nevertheless.
     let old = open(url).await.unwrap();
-    old.add_first_user("ada@example.com", "hash").await.unwrap();
+    old.accounts.add_first_user("ada@example.com", "hash").await.unwrap();
     open(url).await.unwrap();
 
     // A migration that is neither newer nor known belongs to another history.

@@ -21,21 +21,21 @@ fn api_token(user: UserId, hash: &str) -> Actor {
 }
 
 async fn open(store: &Store, token: &str, user: UserId, checked: &str) -> Result<(), Error> {
-    store.open_session(token, user, checked, FAR_FUTURE_MS).await.map(|_| ())
+    store.accounts.open_session(token, user, checked, FAR_FUTURE_MS).await.map(|_| ())
 }
 
 pub async fn a_session_is_opened_only_for_the_password_that_was_checked(world: World) {
     let (store, bob) = (&world.store, world.add_user("bob@example.com", Role::User).await);
     open(store, "first", bob, "hash").await.unwrap();
-    store.change_password(bob, "hash", "new", "first", false).await.unwrap();
+    store.accounts.change_password(bob, "hash", "new", "first", false).await.unwrap();
     assert!(matches!(open(store, "late", bob, "hash").await, Err(Error::SignedOut)));
-    let late = store.change_password(bob, "hash", "newer", "first", false).await;
+    let late = store.accounts.change_password(bob, "hash", "newer", "first", false).await;
     assert!(matches!(late, Err(Error::SignedOut)), "{late:?}");
     open(store, "second", bob, "new").await.unwrap();
-    store.disable_user(world.user, bob).await.unwrap();
+    store.accounts.disable_user(world.user, bob).await.unwrap();
     assert!(matches!(open(store, "late", bob, "new").await, Err(Error::SignedOut)));
-    store.enable_user(world.user, bob).await.unwrap();
-    assert!(store.sessions(bob, "").await.unwrap().is_empty());
+    store.accounts.enable_user(world.user, bob).await.unwrap();
+    assert!(store.accounts.sessions(bob, "").await.unwrap().is_empty());
 }
 
 /// Sign-ins that checked the password before it was changed, or before the account
@@ -55,18 +55,26 @@ pub async fn no_session_outlives_what_ends_it(world: World) {
         let ends = async {
             match round % 3 {
                 0 => {
-                    let change =
-                        world.other_store.change_password(bob, "hash", "new", &own, false).await;
+                    let change = world
+                        .other_store
+                        .accounts
+                        .change_password(bob, "hash", "new", &own, false)
+                        .await;
                     change.unwrap();
                 }
                 1 => {
                     let link = format!("reset {round}");
-                    world.other_store.add_password_reset(world.user, bob, &link).await.unwrap();
-                    world.other_store.redeem_link(&link, "new").await.unwrap();
+                    world
+                        .other_store
+                        .accounts
+                        .add_password_reset(world.user, bob, &link)
+                        .await
+                        .unwrap();
+                    world.other_store.accounts.redeem_link(&link, "new").await.unwrap();
                 }
                 _ => {
-                    world.other_store.disable_user(world.user, bob).await.unwrap();
-                    world.other_store.enable_user(world.user, bob).await.unwrap();
+                    world.other_store.accounts.disable_user(world.user, bob).await.unwrap();
+                    world.other_store.accounts.enable_user(world.user, bob).await.unwrap();
                 }
             }
         };
@@ -74,7 +82,7 @@ pub async fn no_session_outlives_what_ends_it(world: World) {
         for opened in opened {
             assert!(matches!(opened, Ok(()) | Err(Error::SignedOut)), "{opened:?}");
         }
-        let left = world.store.sessions(bob, &own).await.unwrap();
+        let left = world.store.accounts.sessions(bob, &own).await.unwrap();
         // A sign-in after the account was enabled again is allowed.
         if round % 3 < 2 {
             let others = left.iter().filter(|session| !session.is_current).count();
@@ -87,18 +95,22 @@ pub async fn the_oldest_session_ends_above_the_maximum(world: World) {
     let store = &world.store;
     for n in 0..MAX_SESSIONS {
         world.clock.advance(1_000);
-        let ended =
-            store.open_session(&n.to_string(), world.user, "hash", FAR_FUTURE_MS).await.unwrap();
+        let ended = store
+            .accounts
+            .open_session(&n.to_string(), world.user, "hash", FAR_FUTURE_MS)
+            .await
+            .unwrap();
         assert!(ended.is_empty());
     }
     // The first one is used, so the second is the oldest.
     world.clock.advance(60_000);
-    assert!(store.authenticate_session("0").await.unwrap().is_some());
-    let ended = store.open_session("further", world.user, "hash", FAR_FUTURE_MS).await.unwrap();
+    assert!(store.accounts.authenticate_session("0").await.unwrap().is_some());
+    let ended =
+        store.accounts.open_session("further", world.user, "hash", FAR_FUTURE_MS).await.unwrap();
     assert_eq!(ended, ["1"]);
-    let left = store.sessions(world.user, "").await.unwrap();
+    let left = store.accounts.sessions(world.user, "").await.unwrap();
     assert_eq!(left.len(), usize::try_from(MAX_SESSIONS).unwrap());
-    assert!(store.authenticate_session("further").await.unwrap().is_some());
+    assert!(store.accounts.authenticate_session("further").await.unwrap().is_some());
 }
 
 fn assert_signed_out<T: std::fmt::Debug>(result: Result<T, Error>) {
@@ -108,64 +120,70 @@ fn assert_signed_out<T: std::fmt::Debug>(result: Result<T, Error>) {
 async fn assert_everything_is_refused(store: &Store, actor: &Actor, user: UserId) {
     let actor = || actor.clone();
     let job = engine::store::NewJob { actor: actor(), ..new_upload_job(user, 1) };
-    assert_signed_out(Box::pin(store.accept(job)).await);
-    assert_signed_out(Box::pin(store.mark_notifications_read(actor(), 10)).await);
-    assert_signed_out(Box::pin(store.add_token(actor(), "more", "more")).await);
-    assert_signed_out(Box::pin(store.end_other_sessions(actor(), "")).await);
-    assert_signed_out(Box::pin(store.change_password(actor(), "hash", "new", "", true)).await);
+    assert_signed_out(Box::pin(store.tasks.accept(job)).await);
+    assert_signed_out(Box::pin(store.journal.mark_notifications_read(actor(), 10)).await);
+    assert_signed_out(Box::pin(store.accounts.add_token(actor(), "more", "more")).await);
+    assert_signed_out(Box::pin(store.accounts.end_other_sessions(actor(), "")).await);
+    assert_signed_out(
+        Box::pin(store.accounts.change_password(actor(), "hash", "new", "", true)).await,
+    );
     let email = "more@example.com";
-    assert_signed_out(Box::pin(store.invite_user(actor(), email, Role::Admin, "more")).await);
-    assert_signed_out(Box::pin(store.add_password_reset(actor(), user, "reset")).await);
-    assert_signed_out(Box::pin(store.set_user_role(actor(), user, Role::Admin)).await);
-    assert_signed_out(Box::pin(store.disable_user(actor(), user)).await);
+    assert_signed_out(
+        Box::pin(store.accounts.invite_user(actor(), email, Role::Admin, "more")).await,
+    );
+    assert_signed_out(Box::pin(store.accounts.add_password_reset(actor(), user, "reset")).await);
+    assert_signed_out(Box::pin(store.accounts.set_user_role(actor(), user, Role::Admin)).await);
+    assert_signed_out(Box::pin(store.accounts.disable_user(actor(), user)).await);
 }
 
 pub async fn a_signed_out_user_cannot_change_anything(world: World) {
     let (store, ada) = (&world.store, world.user);
     let bob = world.add_user("bob@example.com", Role::User).await;
     let eve = world.add_user("eve@example.com", Role::User).await;
-    store.disable_user(ada, eve).await.unwrap();
-    store.invite_user(ada, "new@example.com", Role::User, "invitation").await.unwrap();
-    let invitation = store.invitations().await.unwrap()[0].id;
-    let token = store.add_token(ada, "kept", "kept").await.unwrap();
-    let job = store.accept(new_upload_job(ada, 1)).await.unwrap().job.id;
+    store.accounts.disable_user(ada, eve).await.unwrap();
+    store.accounts.invite_user(ada, "new@example.com", Role::User, "invitation").await.unwrap();
+    let invitation = store.accounts.invitations().await.unwrap()[0].id;
+    let token = store.accounts.add_token(ada, "kept", "kept").await.unwrap();
+    let job = store.tasks.accept(new_upload_job(ada, 1)).await.unwrap().job.id;
     let state = async || {
-        let jobs = store.jobs(ada, None, 10).await.unwrap();
-        let head = store.journal_head(ada).await.unwrap();
-        let tokens = store.tokens(ada).await.unwrap();
-        let users = store.users(10).await.unwrap();
-        (jobs, head, tokens, users, store.invitations().await.unwrap())
+        let jobs = store.jobs.jobs(ada, None, 10).await.unwrap();
+        let head = store.journal.journal_head(ada).await.unwrap();
+        let tokens = store.accounts.tokens(ada).await.unwrap();
+        let users = store.accounts.users(10).await.unwrap();
+        (jobs, head, tokens, users, store.accounts.invitations().await.unwrap())
     };
     open(store, "gone", ada, "hash").await.unwrap();
     open(store, "other", ada, "hash").await.unwrap();
-    store.end_session("gone").await.unwrap();
+    store.accounts.end_session("gone").await.unwrap();
     let before = Box::pin(state()).await;
-    store.add_token(bob, "of another", "bobs").await.unwrap();
+    store.accounts.add_token(bob, "of another", "bobs").await.unwrap();
     for actor in [session(ada, "gone"), session(bob, "other"), api_token(ada, "bobs")] {
         if actor.user == ada {
             for control in [JobControl::Cancel, JobControl::Pause, JobControl::Resume] {
-                assert_signed_out(store.control_job(actor.clone(), job, control).await);
+                assert_signed_out(store.tasks.control_job(actor.clone(), job, control).await);
             }
         }
-        assert_signed_out(store.revoke_token(actor.clone(), token.id).await);
-        assert_signed_out(store.revoke_invitation(actor.clone(), invitation).await);
-        assert_signed_out(store.enable_user(actor.clone(), eve).await);
+        assert_signed_out(store.accounts.revoke_token(actor.clone(), token.id).await);
+        assert_signed_out(store.accounts.revoke_invitation(actor.clone(), invitation).await);
+        assert_signed_out(store.accounts.enable_user(actor.clone(), eve).await);
         Box::pin(assert_everything_is_refused(store, &actor, eve)).await;
         assert_eq!(Box::pin(state()).await, before);
     }
-    assert!(store.authenticate_session("other").await.unwrap().is_some());
-    store.control_job(session(ada, "other"), job, JobControl::Cancel).await.unwrap();
+    assert!(store.accounts.authenticate_session("other").await.unwrap().is_some());
+    store.tasks.control_job(session(ada, "other"), job, JobControl::Cancel).await.unwrap();
 
     world.execute("UPDATE tasks SET state = 'failed'").await;
     world.execute("UPDATE jobs SET failed = 1, cancelled = 0").await;
     assert_signed_out(
-        store.retry_failed_tasks(session(ada, "gone"), job, &RetryRequest::default()).await,
+        store.tasks.retry_failed_tasks(session(ada, "gone"), job, &RetryRequest::default()).await,
     );
     world.execute("UPDATE tasks SET state = 'needs_review'").await;
     world.execute("UPDATE jobs SET failed = 0, needs_review = 1").await;
-    let task = store.tasks(ada, job, None, 1).await.unwrap()[0].id;
-    assert_signed_out(store.resolve_task(session(ada, "gone"), task, Resolution::Succeeded).await);
-    store.resolve_task(session(ada, "other"), task, Resolution::Succeeded).await.unwrap();
+    let task = store.jobs.tasks(ada, job, None, 1).await.unwrap()[0].id;
+    assert_signed_out(
+        store.tasks.resolve_task(session(ada, "gone"), task, Resolution::Succeeded).await,
+    );
+    store.tasks.resolve_task(session(ada, "other"), task, Resolution::Succeeded).await.unwrap();
 }
 
 /// The request waits for the transaction that disables the user, in the transaction
@@ -178,18 +196,18 @@ pub async fn a_user_disabled_during_a_request_changes_nothing(world: World) {
     let sql = "UPDATE users SET disabled = 1 WHERE email = 'bob@example.com'";
     disabling.execute_unprepared(sql).await.unwrap();
     let launch = engine::store::NewJob { actor: session(bob, "bobs"), ..new_upload_job(bob, 1) };
-    let (launched, ()) = tokio::join!(world.other_store.accept(launch), async {
+    let (launched, ()) = tokio::join!(world.other_store.tasks.accept(launch), async {
         world.wait_for_blocked_transaction().await;
         disabling.commit().await.unwrap();
     });
     assert_signed_out(launched);
-    assert!(world.store.jobs(bob, None, 10).await.unwrap().items.is_empty());
+    assert!(world.store.jobs.jobs(bob, None, 10).await.unwrap().items.is_empty());
 
     // No session may end between its check and the commit either.
     open(&world.store, "adas", world.user, "hash").await.unwrap();
     let signing_out = raw.begin().await.unwrap();
     signing_out.execute_unprepared("DELETE FROM sessions").await.unwrap();
-    let request = world.other_store.add_token(session(world.user, "adas"), "late", "late");
+    let request = world.other_store.accounts.add_token(session(world.user, "adas"), "late", "late");
     let (result, ()) = tokio::join!(request, async {
         world.wait_for_blocked_transaction().await;
         signing_out.commit().await.unwrap();
@@ -204,56 +222,61 @@ pub async fn an_admin_demoted_during_a_request_manages_nobody(world: World) {
     let demotion = raw.begin().await.unwrap();
     let sql = "UPDATE users SET role = 'user' WHERE email = 'bob@example.com'";
     demotion.execute_unprepared(sql).await.unwrap();
-    let invite =
-        world.other_store.invite_user(session(bob, "bobs"), "eve@example.com", Role::Admin, "eve");
+    let invite = world.other_store.accounts.invite_user(
+        session(bob, "bobs"),
+        "eve@example.com",
+        Role::Admin,
+        "eve",
+    );
     let (invited, ()) = tokio::join!(invite, async {
         world.wait_for_blocked_transaction().await;
         demotion.commit().await.unwrap();
     });
     assert!(matches!(invited, Err(Error::NotFound)), "{invited:?}");
     let ada = world.user;
-    let disabled = world.store.disable_user(session(bob, "bobs"), ada).await;
+    let disabled = world.store.accounts.disable_user(session(bob, "bobs"), ada).await;
     assert!(matches!(disabled, Err(Error::NotFound | Error::Conflict(_))), "{disabled:?}");
-    let promoted = world.store.set_user_role(session(bob, "bobs"), bob, Role::Admin).await;
+    let promoted = world.store.accounts.set_user_role(session(bob, "bobs"), bob, Role::Admin).await;
     assert!(matches!(promoted, Err(Error::NotFound)), "{promoted:?}");
-    assert!(world.store.invitations().await.unwrap().is_empty());
-    assert!(!world.store.user(ada).await.unwrap().disabled);
-    assert_eq!(world.store.user(bob).await.unwrap().role, Role::User);
+    assert!(world.store.accounts.invitations().await.unwrap().is_empty());
+    assert!(!world.store.accounts.user(ada).await.unwrap().disabled);
+    assert_eq!(world.store.accounts.user(bob).await.unwrap().role, Role::User);
 }
 
 pub async fn an_api_token_manages_nobody(world: World) {
     let bob = world.add_user("bob@example.com", Role::User).await;
-    world.store.add_token(world.user, "nightly", "secret").await.unwrap();
+    world.store.accounts.add_token(world.user, "nightly", "secret").await.unwrap();
     let token = || api_token(world.user, "secret");
-    let invited = world.store.invite_user(token(), "eve@example.com", Role::Admin, "eve").await;
+    let invited =
+        world.store.accounts.invite_user(token(), "eve@example.com", Role::Admin, "eve").await;
     assert!(matches!(invited, Err(Error::NotFound)), "{invited:?}");
-    let disabled = world.store.disable_user(token(), bob).await;
+    let disabled = world.store.accounts.disable_user(token(), bob).await;
     assert!(matches!(disabled, Err(Error::NotFound)), "{disabled:?}");
     let launch = engine::store::NewJob { actor: token(), ..new_upload_job(world.user, 1) };
-    world.store.accept(launch).await.unwrap();
+    world.store.tasks.accept(launch).await.unwrap();
 }
 
 pub async fn api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change(
     world: World,
 ) {
     let (store, bob) = (&world.store, world.add_user("bob@example.com", Role::User).await);
-    let make = async |hash: &str| store.add_token(bob, hash, hash).await.unwrap();
-    let works = async |hash: &str| store.authenticate_token(hash).await.unwrap().is_some();
+    let make = async |hash: &str| store.accounts.add_token(bob, hash, hash).await.unwrap();
+    let works = async |hash: &str| store.accounts.authenticate_token(hash).await.unwrap().is_some();
     open(store, "own", bob, "hash").await.unwrap();
     make("first").await;
-    store.change_password(bob, "hash", "new", "own", false).await.unwrap();
+    store.accounts.change_password(bob, "hash", "new", "own", false).await.unwrap();
     assert!(works("first").await);
-    let ended = store.change_password(bob, "new", "newer", "own", true).await.unwrap();
+    let ended = store.accounts.change_password(bob, "new", "newer", "own", true).await.unwrap();
     assert_eq!(ended, ["first"]);
     assert!(!works("first").await);
     make("second").await;
-    store.add_password_reset(world.user, bob, "reset").await.unwrap();
+    store.accounts.add_password_reset(world.user, bob, "reset").await.unwrap();
     assert!(works("second").await);
-    store.redeem_link("reset", "newest").await.unwrap();
+    store.accounts.redeem_link("reset", "newest").await.unwrap();
     assert!(!works("second").await);
     make("third").await;
-    store.disable_user(world.user, bob).await.unwrap();
-    store.enable_user(world.user, bob).await.unwrap();
+    store.accounts.disable_user(world.user, bob).await.unwrap();
+    store.accounts.enable_user(world.user, bob).await.unwrap();
     assert!(!works("third").await);
-    assert!(store.tokens(bob).await.unwrap().is_empty());
+    assert!(store.accounts.tokens(bob).await.unwrap().is_empty());
 }

@@ -13,24 +13,24 @@ use testbed::SmallDisk;
 #[tokio::test]
 async fn a_job_is_refused_whole_on_a_full_disk_and_accepted_when_there_is_space() {
     let world = World::sqlite().await;
-    let first = world.store.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
+    let first = world.store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
     let claimed = world.claim_next().await.unwrap();
     let mut large = new_upload_job(world.user, 3_000);
     large.idempotency = Some(("key".into(), "hash".into()));
 
-    world.store.set_growth_allowed(false).await.unwrap();
-    let refused = world.store.accept(large.clone()).await.unwrap_err();
+    world.store.database.set_growth_allowed(false).await.unwrap();
+    let refused = world.store.tasks.accept(large.clone()).await.unwrap_err();
     assert!(refused.is_disk_full() && matches!(refused, Error::Database(_)), "{refused:?}");
     assert!(!refused.is_defect(), "{refused:?}");
-    let jobs = world.store.jobs(world.user, None, 10).await.unwrap().items;
+    let jobs = world.store.jobs.jobs(world.user, None, 10).await.unwrap().items;
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [first]);
     world.assert_consistent().await;
 
-    world.store.set_growth_allowed(true).await.unwrap();
+    world.store.database.set_growth_allowed(true).await.unwrap();
     world.succeed(&claimed).await;
     // If its key were stored, another body would be refused.
     large.idempotency = Some(("key".into(), "another".into()));
-    let accepted = world.store.accept(large).await.unwrap();
+    let accepted = world.store.tasks.accept(large).await.unwrap();
     assert_eq!((accepted.job.counts.total, accepted.facts.len()), (3_000, 1));
     world.assert_consistent().await;
 }
@@ -53,16 +53,16 @@ async fn a_transaction_rolled_back_by_sqlite_does_not_affect_later_ones() {
                    BEGIN SELECT RAISE(ROLLBACK, 'no room'); END";
     world.execute(trigger).await;
     for _ in 0..2 {
-        world.store.accept(launch(&world, "first", "1")).await.unwrap_err();
+        world.store.tasks.accept(launch(&world, "first", "1")).await.unwrap_err();
     }
     world.execute("DROP TRIGGER full").await;
-    world.store.accept(launch(&world, "second", "2")).await.unwrap();
+    world.store.tasks.accept(launch(&world, "second", "2")).await.unwrap();
     // This one the store itself rolls back.
-    let reused = world.store.accept(launch(&world, "second", "another")).await.unwrap_err();
+    let reused = world.store.tasks.accept(launch(&world, "second", "another")).await.unwrap_err();
     assert!(matches!(reused, Error::KeyReused), "{reused:?}");
-    world.store.accept(launch(&world, "third", "3")).await.unwrap();
+    world.store.tasks.accept(launch(&world, "third", "3")).await.unwrap();
     assert_eq!(count_stored_jobs(&world).await, 2, "each that was accepted is stored");
-    world.other_store.accept(launch(&world, "fourth", "4")).await.unwrap();
+    world.other_store.tasks.accept(launch(&world, "fourth", "4")).await.unwrap();
     assert_eq!(count_stored_jobs(&world).await, 3);
     world.assert_consistent().await;
 }
@@ -79,11 +79,11 @@ async fn a_transaction_dropped_at_any_point_does_not_affect_later_ones() {
             world.execute(trigger).await;
         }
         let name = format!("dropped-{round}");
-        let accepting = Box::pin(world.store.accept(launch(&world, &name, "1")));
+        let accepting = Box::pin(world.store.tasks.accept(launch(&world, &name, "1")));
         drop_after(polls, accepting).await;
         world.execute("DROP TRIGGER IF EXISTS full").await;
         let before = count_stored_jobs(&world).await;
-        world.store.accept(launch(&world, &format!("accepted-{round}"), "1")).await.unwrap();
+        world.store.tasks.accept(launch(&world, &format!("accepted-{round}"), "1")).await.unwrap();
         let now = count_stored_jobs(&world).await;
         assert!(now == before + 1 || now == before + 2, "round {round}: {before}, then {now}");
         let key =
@@ -109,8 +109,8 @@ async fn drop_after<T>(polls: usize, mut future: impl Future<Output = T> + Unpin
 /// Claims due tasks, as far as the disk allows.
 async fn claim(world: &World) -> Vec<ClaimedTask> {
     let mut claimed = Vec::new();
-    for due in world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks {
-        if let Ok(Claim::Claimed(task)) = world.store.claim(due.task, due.fence, "w1").await {
+    for due in world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks {
+        if let Ok(Claim::Claimed(task)) = world.store.tasks.claim(due.task, due.fence, "w1").await {
             claimed.push(*task);
         }
     }
@@ -120,7 +120,7 @@ async fn claim(world: &World) -> Vec<ClaimedTask> {
 /// Finishes the running tasks; those that could not be saved remain.
 async fn end(world: &World, running: &mut Vec<ClaimedTask>) {
     let finishes = running.iter().map(|claimed| finish(claimed, success())).collect();
-    let mut ended = world.store.finish(finishes).await.into_iter();
+    let mut ended = world.store.tasks.finish(finishes).await.into_iter();
     running.retain(|_| ended.next().is_some_and(|ended| ended.is_err()));
 }
 
@@ -143,7 +143,7 @@ async fn a_disk_that_fills_up_loses_nothing_that_was_accepted() {
             let count = [1, 1, 10, 100][dice.random_range(0..4)];
             let tasks = (0..count).map(|row| task(&format!("{name}-{row}"), row)).collect();
             let launch = NewJob { tasks, ..launch(&world, &name, "1") };
-            match world.store.accept(launch).await {
+            match world.store.tasks.accept(launch).await {
                 Ok(_) => accepted += 1,
                 Err(error) => refused += usize::from(error.cannot_write()),
             }
@@ -152,13 +152,13 @@ async fn a_disk_that_fills_up_loses_nothing_that_was_accepted() {
         }
         disk.remove_filler();
         // With free space, everything works at once and without help.
-        world.store.accept(launch(&world, &format!("{round}-room"), "1")).await.unwrap();
+        world.store.tasks.accept(launch(&world, &format!("{round}-room"), "1")).await.unwrap();
         accepted += 1;
         running.extend(claim(&world).await);
         end(&world, &mut running).await;
         assert!(running.is_empty(), "round {round}: a finish is not saved although there is space");
         // Another writer does not have to wait.
-        world.other_store.add_token(world.user, "any", &format!("{round}")).await.unwrap();
+        world.other_store.accounts.add_token(world.user, "any", &format!("{round}")).await.unwrap();
         if round % 8 == 7 {
             // The next process knows only what is on the disk.
             let clock = world.clock.clone();
@@ -192,24 +192,26 @@ async fn nothing_is_accepted_when_the_database_files_are_missing() {
         let file = folder.path().join("meanwhile.sqlite");
         let url = format!("sqlite://{}", file.display());
         let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
-        let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
-        let token = store.add_token(user, "program", "hash").await.unwrap();
-        store.ping().await.unwrap();
+        let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        let token = store.accounts.add_token(user, "program", "hash").await.unwrap();
+        store.database.ping().await.unwrap();
         happens(&file);
         let assert_files_missing =
             |error: Error| assert!(matches!(error, Error::FilesMissing), "{what}: {error:?}");
-        assert_files_missing(store.ping().await.unwrap_err());
-        assert_files_missing(store.accept(new_upload_job(user, 1)).await.unwrap_err());
+        assert_files_missing(store.database.ping().await.unwrap_err());
+        assert_files_missing(store.tasks.accept(new_upload_job(user, 1)).await.unwrap_err());
         // Statements that commit by themselves fail too, however often they are
         // repeated.
         for _ in 0..3 {
             let assert_unreachable =
                 |error: Error| assert!(error.is_unreachable(), "{what}: {error:?}");
-            assert_unreachable(store.revoke_token(user, token.id).await.unwrap_err());
-            assert_unreachable(store.add_token(user, "another", "another").await.unwrap_err());
-            assert_unreachable(store.accept(new_upload_job(user, 1)).await.unwrap_err());
+            assert_unreachable(store.accounts.revoke_token(user, token.id).await.unwrap_err());
+            assert_unreachable(
+                store.accounts.add_token(user, "another", "another").await.unwrap_err(),
+            );
+            assert_unreachable(store.tasks.accept(new_upload_job(user, 1)).await.unwrap_err());
         }
         // A program gets this error, and not that its token is invalid.
-        assert!(!matches!(store.authenticate_token("hash").await, Ok(None)), "{what}");
+        assert!(!matches!(store.accounts.authenticate_token("hash").await, Ok(None)), "{what}");
     }
 }

@@ -18,12 +18,12 @@ async fn claim_all(world: &World) -> Vec<ClaimedTask> {
 
 pub async fn the_first_lost_lease_retries_at_once_and_later_ones_back_off(world: World) {
     const TASKS: u32 = 12;
-    world.store.accept(new_upload_job(world.user, TASKS)).await.unwrap();
+    world.store.tasks.accept(new_upload_job(world.user, TASKS)).await.unwrap();
     for losses in 1..MAX_LEASE_LOSSES {
         assert_eq!(claim_all(&world).await.len(), 12, "lost {} times", losses - 1);
         world.clock.advance(DEFAULT_LEASE_MS);
-        let now = world.store.now_ms();
-        world.store.reap_expired_leases(false).await.unwrap();
+        let now = world.store.database.now_ms();
+        world.store.tasks.reap_expired_leases(false).await.unwrap();
         let mut waits = Vec::new();
         for row in 0..TASKS {
             waits.push(run_after(&world, row).await - now);
@@ -43,10 +43,10 @@ pub async fn a_task_that_kills_its_process_does_not_fail_its_neighbours(world: W
     const TASKS: u32 = 8;
     /// Row of the task that kills its process.
     const POISON: u32 = 3;
-    let job = world.store.accept(new_upload_job(world.user, TASKS)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, TASKS)).await.unwrap().job.id;
     for losses in 0..MAX_LEASE_LOSSES {
-        let kills = run_after(&world, POISON).await.max(world.store.now_ms());
-        world.clock.advance(kills - world.store.now_ms());
+        let kills = run_after(&world, POISON).await.max(world.store.database.now_ms());
+        world.clock.advance(kills - world.store.database.now_ms());
         let mut finished = Vec::new();
         for row in 0..TASKS {
             // In the first round all are due at once.
@@ -60,13 +60,13 @@ pub async fn a_task_that_kills_its_process_does_not_fail_its_neighbours(world: W
                 world.succeed(&claimed).await;
             }
         }
-        world.store.reap_expired_leases(true).await.unwrap();
+        world.store.tasks.reap_expired_leases(true).await.unwrap();
     }
     world.clock.advance(BACK_OFF_MS[2]);
     for claimed in claim_all(&world).await {
         world.succeed(&claimed).await;
     }
-    for task in world.store.tasks(world.user, job, None, 100).await.unwrap() {
+    for task in world.store.jobs.tasks(world.user, job, None, 100).await.unwrap() {
         let expected = if task.row == POISON { TaskState::Failed } else { TaskState::Succeeded };
         assert_eq!(task.state, expected, "{task:?}");
     }

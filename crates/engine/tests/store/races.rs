@@ -18,16 +18,21 @@ use std::time::Duration;
 const ROUNDS: u32 = 8;
 
 async fn claim(store: &Store, task: TaskId, fence: i64, worker: &str) -> Option<ClaimedTask> {
-    match store.claim(task, fence, worker).await.unwrap() {
+    match store.tasks.claim(task, fence, worker).await.unwrap() {
         Claim::Claimed(claimed) => Some(*claimed),
         _ => None,
     }
 }
 
 pub async fn concurrent_claims_of_one_task_have_one_winner(world: World) {
-    world.store.accept(new_upload_job(world.user, ROUNDS)).await.unwrap();
-    for due in
-        world.store.due_tasks(QUEUE, ROUNDS as usize, &RoundRobin::default()).await.unwrap().tasks
+    world.store.tasks.accept(new_upload_job(world.user, ROUNDS)).await.unwrap();
+    for due in world
+        .store
+        .tasks
+        .due_tasks(QUEUE, ROUNDS as usize, &RoundRobin::default())
+        .await
+        .unwrap()
+        .tasks
     {
         let (a, b) = tokio::join!(
             claim(&world.store, due.task, due.fence, "a"),
@@ -35,7 +40,7 @@ pub async fn concurrent_claims_of_one_task_have_one_winner(world: World) {
         );
         assert!(a.is_some() != b.is_some(), "{a:?} {b:?}");
     }
-    assert_eq!(world.store.running_task_ids(world.user).await.unwrap().len(), ROUNDS as usize);
+    assert_eq!(world.store.jobs.running_task_ids(world.user).await.unwrap().len(), ROUNDS as usize);
 }
 
 pub async fn concurrent_claims_of_one_key_run_one_at_a_time(world: World) {
@@ -43,12 +48,13 @@ pub async fn concurrent_claims_of_one_key_run_one_at_a_time(world: World) {
         let key = format!("SKU-{round}");
         for _ in 0..2 {
             let twin = new_job(world.user, vec![task(&key, 0)]);
-            world.store.accept(twin).await.unwrap();
+            world.store.tasks.accept(twin).await.unwrap();
         }
-        let due = world.store.due_tasks(QUEUE, 2, &RoundRobin::default()).await.unwrap().tasks;
+        let due =
+            world.store.tasks.due_tasks(QUEUE, 2, &RoundRobin::default()).await.unwrap().tasks;
         let (a, b) = tokio::join!(
-            world.store.claim(due[0].task, due[0].fence, "a"),
-            world.other_store.claim(due[1].task, due[1].fence, "b")
+            world.store.tasks.claim(due[0].task, due[0].fence, "a"),
+            world.other_store.tasks.claim(due[1].task, due[1].fence, "b")
         );
         let claimed = match (a.unwrap(), b.unwrap()) {
             (Claim::Claimed(claimed), Claim::Locked) | (Claim::Locked, Claim::Claimed(claimed)) => {
@@ -67,14 +73,15 @@ pub async fn concurrent_claims_of_one_key_run_one_at_a_time(world: World) {
 
 pub async fn concurrent_batch_claims_share_no_task(world: World) {
     for _ in 0..ROUNDS {
-        let job = world.store.accept(new_upload_job(world.user, 40)).await.unwrap().job.id;
-        let due = world.store.due_tasks(QUEUE, 40, &RoundRobin::default()).await.unwrap().tasks;
+        let job = world.store.tasks.accept(new_upload_job(world.user, 40)).await.unwrap().job.id;
+        let due =
+            world.store.tasks.due_tasks(QUEUE, 40, &RoundRobin::default()).await.unwrap().tasks;
         let batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
         let reversed: Vec<_> = batch.iter().rev().copied().collect();
         let (a, b, marked) = tokio::join!(
-            world.store.claim_batch(&batch, "a"),
-            world.other_store.claim_batch(&reversed, "b"),
-            world.other_store.mark_published(&batch, &[], None)
+            world.store.tasks.claim_batch(&batch, "a"),
+            world.other_store.tasks.claim_batch(&reversed, "b"),
+            world.other_store.tasks.mark_published(&batch, &[], None)
         );
         marked.unwrap();
         let mut claimed = Vec::new();
@@ -89,10 +96,12 @@ pub async fn concurrent_batch_claims_share_no_task(world: World) {
         assert_eq!((tasks.len(), claimed.len()), (40, 40));
         let (one, two) = claimed.split_at(20);
         let ends = |claimed: &[ClaimedTask]| claimed.iter().map(|c| finish(c, success())).collect();
-        let (a, b) =
-            tokio::join!(world.store.finish(ends(one)), world.other_store.finish(ends(two)));
+        let (a, b) = tokio::join!(
+            world.store.tasks.finish(ends(one)),
+            world.other_store.tasks.finish(ends(two))
+        );
         assert!(a.iter().chain(&b).all(|end| matches!(end, Ok(Some(_)))));
-        let job = world.store.job(world.user, job).await.unwrap();
+        let job = world.store.jobs.job(world.user, job).await.unwrap();
         assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 40));
     }
     world.assert_consistent().await;
@@ -109,19 +118,19 @@ pub async fn workers_and_relay_do_not_deadlock(world: World) {
         for (n, user) in users.iter().enumerate() {
             for part in ["x", "y"] {
                 let key = |row| task(&format!("{n}-{part}-{round}-{row}"), row);
-                world.store.accept(new_job(*user, (0..12).map(key).collect())).await.unwrap();
+                world.store.tasks.accept(new_job(*user, (0..12).map(key).collect())).await.unwrap();
             }
         }
     }
     let work = async |store: &Store, name: &'static str| {
         let mut finished = 0;
         loop {
-            let due = store.due_tasks(QUEUE, 24, &RoundRobin::default()).await.unwrap().tasks;
+            let due = store.tasks.due_tasks(QUEUE, 24, &RoundRobin::default()).await.unwrap().tasks;
             if due.is_empty() {
                 return finished;
             }
             let batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
-            let claims = store.claim_batch(&batch, name).await;
+            let claims = store.tasks.claim_batch(&batch, name).await;
             let mut finishes = Vec::new();
             for claim in claims {
                 if let Claim::Claimed(claimed) = claim.unwrap() {
@@ -129,7 +138,7 @@ pub async fn workers_and_relay_do_not_deadlock(world: World) {
                 }
             }
             finishes.reverse();
-            for finish_result in store.finish(finishes).await {
+            for finish_result in store.tasks.finish(finishes).await {
                 finished += i32::from(finish_result.unwrap().is_some());
             }
         }
@@ -142,30 +151,30 @@ pub async fn workers_and_relay_do_not_deadlock(world: World) {
     );
     assert_eq!(a + b + c + d, 3 * 2 * 12 * i32::try_from(ROUNDS).unwrap());
     for user in users {
-        for job in world.store.jobs(user, None, 100).await.unwrap().items {
+        for job in world.store.jobs.jobs(user, None, 100).await.unwrap().items {
             assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 12));
         }
-        let facts = world.store.facts_after(user, 0, 10_000).await.unwrap();
-        let head = world.store.journal_head(user).await.unwrap();
+        let facts = world.store.journal.facts_after(user, 0, 10_000).await.unwrap();
+        let head = world.store.journal.journal_head(user).await.unwrap();
         assert!(facts.iter().map(|fact| fact.seq).eq(1..=head));
     }
 }
 
 pub async fn a_concurrent_finish_and_cancel_stay_consistent(world: World) {
     for _ in 0..ROUNDS {
-        let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
+        let job = world.store.tasks.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
         let retried = world.claim_next().await.unwrap();
         let succeeded = world.claim_next().await.unwrap();
         let retry =
             Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false });
         let finishes = vec![finish(&retried, retry), finish(&succeeded, success())];
         let (ended, cancelled) = tokio::join!(
-            world.store.finish(finishes),
-            world.other_store.control_job(world.user, job, JobControl::Cancel)
+            world.store.tasks.finish(finishes),
+            world.other_store.tasks.control_job(world.user, job, JobControl::Cancel)
         );
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
         cancelled.unwrap();
-        let job = world.store.job(world.user, job).await.unwrap();
+        let job = world.store.jobs.job(world.user, job).await.unwrap();
         assert_eq!((job.state, job.counts.cancelled), (JobState::Cancelled, 2));
         assert_eq!(job.counts.succeeded, 1);
         world.assert_consistent().await;
@@ -174,19 +183,19 @@ pub async fn a_concurrent_finish_and_cancel_stay_consistent(world: World) {
 
 pub async fn a_concurrent_retry_and_cancel_stay_consistent(world: World) {
     for _ in 0..ROUNDS {
-        let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
+        let job = world.store.tasks.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
         let failed = world.claim_next().await.unwrap();
         world.finish(&failed, Err(AttemptError::Failed(outcome("rejected")))).await;
         let all = RetryRequest::default();
         let (retried, cancelled) = tokio::join!(
-            world.store.retry_failed_tasks(world.user, job, &all),
-            world.other_store.control_job(world.user, job, JobControl::Cancel)
+            world.store.tasks.retry_failed_tasks(world.user, job, &all),
+            world.other_store.tasks.control_job(world.user, job, JobControl::Cancel)
         );
         // After the cancel the job has ended, and its failure can be retried.
         retried.unwrap();
         cancelled.unwrap();
         world.assert_consistent().await;
-        let tasks = world.store.tasks(world.user, job, None, 10).await.unwrap();
+        let tasks = world.store.jobs.tasks(world.user, job, None, 10).await.unwrap();
         let failed = tasks.iter().find(|task| task.id == failed.task).unwrap();
         assert!(matches!(failed.state, TaskState::Queued | TaskState::Cancelled));
         if let Some(claimed) = world.claim_next().await {
@@ -199,12 +208,15 @@ pub async fn concurrent_requests_with_one_idempotency_key_make_one_job(world: Wo
     for round in 0..ROUNDS {
         let mut job = new_upload_job(world.user, 30);
         job.idempotency = Some((format!("key-{round}"), "hash".into()));
-        let (a, b) = tokio::join!(world.store.accept(job.clone()), world.other_store.accept(job));
+        let (a, b) = tokio::join!(
+            world.store.tasks.accept(job.clone()),
+            world.other_store.tasks.accept(job)
+        );
         let (a, b) = (a.unwrap(), b.unwrap());
         assert_eq!(a.job.id, b.job.id);
         assert_eq!(a.facts.len() + b.facts.len(), 1, "only one of them is new");
     }
-    let jobs = world.store.jobs(world.user, None, 100).await.unwrap().items;
+    let jobs = world.store.jobs.jobs(world.user, None, 100).await.unwrap().items;
     assert_eq!(jobs.len(), ROUNDS as usize);
 }
 
@@ -217,7 +229,8 @@ pub async fn concurrent_jobs_do_not_exceed_the_open_limits(world: World) {
         let store = |store: &Store| store.clone().with_open_limits(max);
         let (store, other) = (store(&world.store), store(&world.other_store));
         let launch = || new_upload_job(world.user, 30);
-        let (first, second) = tokio::join!(store.accept(launch()), other.accept(launch()));
+        let (first, second) =
+            tokio::join!(store.tasks.accept(launch()), other.tasks.accept(launch()));
         let refused = if first.is_ok() { second } else { first };
         let refused = refused.err();
         assert!(
@@ -225,18 +238,18 @@ pub async fn concurrent_jobs_do_not_exceed_the_open_limits(world: World) {
             "{refused:?}"
         );
         let jobs = usize::try_from(jobs).unwrap();
-        assert_eq!(world.store.jobs(world.user, None, 100).await.unwrap().items.len(), jobs);
+        assert_eq!(world.store.jobs.jobs(world.user, None, 100).await.unwrap().items.len(), jobs);
     }
 }
 
 pub async fn concurrent_resolutions_of_one_task_apply_once(world: World) {
     for _ in 0..ROUNDS {
-        world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
+        world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap();
         let claimed = world.claim_next().await.unwrap();
         world.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
         let (a, b) = tokio::join!(
-            world.store.resolve_task(world.user, claimed.task, Resolution::Succeeded),
-            world.other_store.resolve_task(world.user, claimed.task, Resolution::Retry)
+            world.store.tasks.resolve_task(world.user, claimed.task, Resolution::Succeeded),
+            world.other_store.tasks.resolve_task(world.user, claimed.task, Resolution::Retry)
         );
         let late = if a.is_ok() { b } else { a };
         assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
@@ -248,11 +261,11 @@ pub async fn concurrent_resolutions_of_one_task_apply_once(world: World) {
 }
 
 pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 40)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 40)).await.unwrap().job.id;
     let work = async |store: &Store| {
         let mut finished = 0;
         loop {
-            let due = store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+            let due = store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
             let Some(first) = due.first() else { return finished };
             let Some(claimed) = claim(store, first.task, first.fence, "w").await else { continue };
             let outcome_of_row = match claimed.row % 3 {
@@ -261,7 +274,7 @@ pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
                 _ => success(),
             };
             let facts =
-                store.finish(vec![finish(&claimed, outcome_of_row)]).await.remove(0).unwrap();
+                store.tasks.finish(vec![finish(&claimed, outcome_of_row)]).await.remove(0).unwrap();
             let kinds = crate::world::fact_kinds(facts.as_ref());
             finished += u32::from(kinds.contains(&FactKind::JobFinished));
         }
@@ -273,7 +286,7 @@ pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
         work(&world.other_store)
     );
     assert_eq!(a + b + c + d, 1, "the job finished once");
-    let job = world.store.job(world.user, job).await.unwrap();
+    let job = world.store.jobs.job(world.user, job).await.unwrap();
     let c = job.counts;
     assert_eq!((c.failed, c.needs_review, c.succeeded, c.open), (14, 13, 13, 0));
     assert_eq!(job.state, JobState::PartlyFailed);
@@ -281,36 +294,39 @@ pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
 }
 
 pub async fn a_deadlock_is_retried(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 60)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 60)).await.unwrap().job.id;
     for _ in 0..ROUNDS {
-        let due = world.store.due_tasks(QUEUE, 60, &RoundRobin::default()).await.unwrap().tasks;
+        let due =
+            world.store.tasks.due_tasks(QUEUE, 60, &RoundRobin::default()).await.unwrap().tasks;
         let mut published: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
-        world.store.mark_published(&published, &[], None).await.unwrap();
+        world.store.tasks.mark_published(&published, &[], None).await.unwrap();
         // A pause locks the tasks in one order, and these marks in the other.
         published.reverse();
         let (marked, marked_too, paused) = tokio::join!(
-            world.store.mark_published(&published, &[], None),
-            world.other_store.mark_published(&published, &[], None),
-            world.other_store.control_job(world.user, job, JobControl::Pause)
+            world.store.tasks.mark_published(&published, &[], None),
+            world.other_store.tasks.mark_published(&published, &[], None),
+            world.other_store.tasks.control_job(world.user, job, JobControl::Pause)
         );
         marked.unwrap();
         marked_too.unwrap();
         paused.unwrap();
-        world.store.control_job(world.user, job, JobControl::Resume).await.unwrap();
+        world.store.tasks.control_job(world.user, job, JobControl::Resume).await.unwrap();
     }
     world.assert_consistent().await;
 }
 
 pub async fn a_leader_lease_has_one_holder(world: World) {
     const TERM: Duration = Duration::from_secs(1);
-    assert!(world.store.acquire_leader_lease("relay", "a", TERM).await.unwrap());
-    assert!(!world.other_store.acquire_leader_lease("relay", "b", TERM).await.unwrap());
-    world.store.release_leader_lease("relay", "a").await.unwrap();
-    assert!(world.other_store.acquire_leader_lease("relay", "b", TERM).await.unwrap());
+    assert!(world.store.coordination.acquire_leader_lease("relay", "a", TERM).await.unwrap());
+    assert!(
+        !world.other_store.coordination.acquire_leader_lease("relay", "b", TERM).await.unwrap()
+    );
+    world.store.coordination.release_leader_lease("relay", "a").await.unwrap();
+    assert!(world.other_store.coordination.acquire_leader_lease("relay", "b", TERM).await.unwrap());
     world.clock.advance(1_001);
     let (a, b) = tokio::join!(
-        world.store.acquire_leader_lease("relay", "a", TERM),
-        world.other_store.acquire_leader_lease("relay", "c", TERM)
+        world.store.coordination.acquire_leader_lease("relay", "a", TERM),
+        world.other_store.coordination.acquire_leader_lease("relay", "c", TERM)
     );
     assert!(a.unwrap() != b.unwrap());
 }
@@ -318,41 +334,50 @@ pub async fn a_leader_lease_has_one_holder(world: World) {
 /// A relay finds that a job has no due tasks while another process makes one of its
 /// tasks due: the relay finds that task in its next round.
 pub async fn a_task_that_becomes_due_during_a_relay_round_is_published(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job;
     for _ in 0..ROUNDS * 4 {
-        let due = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
+        let due = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
         assert_eq!((due.tasks.len(), due.exhausted_jobs.len()), (1, 1), "{:?}", due.exhausted_jobs);
         let (task, fence) = (due.tasks[0].task, due.tasks[0].fence);
-        world.store.mark_published(&[(task, fence)], &[], None).await.unwrap();
+        world.store.tasks.mark_published(&[(task, fence)], &[], None).await.unwrap();
         let (marked, unpublished) = tokio::join!(
-            world.store.mark_published(&[], &due.exhausted_jobs, None),
-            world.other_store.unpublish_tasks(QUEUE, i64::MAX)
+            world.store.tasks.mark_published(&[], &due.exhausted_jobs, None),
+            world.other_store.tasks.unpublish_tasks(QUEUE, i64::MAX)
         );
         marked.unwrap();
         assert_eq!(unpublished.unwrap(), 1);
     }
-    assert_eq!(world.store.job(world.user, job.id).await.unwrap().counts.open, 1);
+    assert_eq!(world.store.jobs.job(world.user, job.id).await.unwrap().counts.open, 1);
 }
 
 /// A queue is deleted after the relay publishes a task and before it marks it: the
 /// message is lost, and the task must not wait for it.
 pub async fn a_task_marked_published_after_its_queue_was_lost_is_republished(world: World) {
-    world.store.add_queue_generations(&[QUEUE.into()]).await.unwrap();
-    world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
-    let due = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
+    world.store.tasks.add_queue_generations(&[QUEUE.into()]).await.unwrap();
+    world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap();
+    let due = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
     let batch = [(due.tasks[0].task, due.tasks[0].fence)];
     assert_eq!(
-        world.other_store.unpublish_lost_queue(QUEUE).await.unwrap(),
+        world.other_store.tasks.unpublish_lost_queue(QUEUE).await.unwrap(),
         0,
         "nothing is marked yet"
     );
-    let mark = world.store.mark_published(&batch, &due.exhausted_jobs, due.generation.as_ref());
+    let mark =
+        world.store.tasks.mark_published(&batch, &due.exhausted_jobs, due.generation.as_ref());
     mark.await.unwrap();
-    let again = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
+    let again = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
     assert_eq!(again.tasks.len(), 1);
-    let mark = world.store.mark_published(&batch, &again.exhausted_jobs, again.generation.as_ref());
+    let mark =
+        world.store.tasks.mark_published(&batch, &again.exhausted_jobs, again.generation.as_ref());
     mark.await.unwrap();
     assert!(
-        world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks.is_empty()
+        world
+            .store
+            .tasks
+            .due_tasks(QUEUE, 4, &RoundRobin::default())
+            .await
+            .unwrap()
+            .tasks
+            .is_empty()
     );
 }

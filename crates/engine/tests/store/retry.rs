@@ -14,30 +14,33 @@ use uuid::Uuid;
 
 pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(world: World) {
     let store = &world.store;
-    let job = store.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
-    let ids: Vec<_> = store.tasks(world.user, job, None, 2).await.unwrap();
+    let job = store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
+    let ids: Vec<_> = store.jobs.tasks(world.user, job, None, 2).await.unwrap();
     for task in &ids {
-        let Claim::Claimed(claimed) = store.claim(task.id, 0, "w").await.unwrap() else { panic!() };
+        let Claim::Claimed(claimed) = store.tasks.claim(task.id, 0, "w").await.unwrap() else {
+            panic!()
+        };
         world.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
     }
     let which = |tasks| RetryRequest { tasks: Some(tasks), ..RetryRequest::default() };
-    let none = store.retry_failed_tasks(world.user, job, &which(Vec::new())).await;
+    let none = store.tasks.retry_failed_tasks(world.user, job, &which(Vec::new())).await;
     assert!(matches!(none, Err(Error::Conflict(_))), "{none:?}");
 
     // PostgreSQL accepts 65,535 values, SQLite half of that.
     let mut many: Vec<_> = (0..66_000).map(|_| TaskId(Uuid::now_v7())).collect();
     many.extend([ids[0].id, ids[0].id]);
-    let (retried, facts) = store.retry_failed_tasks(world.user, job, &which(many)).await.unwrap();
+    let (retried, facts) =
+        store.tasks.retry_failed_tasks(world.user, job, &which(many)).await.unwrap();
     assert_eq!((retried.counts.open, retried.counts.failed), (1, 1));
     assert_eq!(facts[0].data.count, Some(1));
-    let states = store.tasks(world.user, job, None, 2).await.unwrap();
+    let states = store.jobs.tasks(world.user, job, None, 2).await.unwrap();
     let states: Vec<_> = states.iter().map(|task| task.state).collect();
     assert_eq!(states, [TaskState::Queued, TaskState::Failed]);
     world.assert_consistent().await;
 }
 
 pub async fn a_retry_clears_the_checkpoint(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     let first = world.claim_next().await.unwrap();
     let wait = AttemptError::Wait {
         outcome: outcome("starting"),
@@ -50,14 +53,14 @@ pub async fn a_retry_clears_the_checkpoint(world: World) {
     let second = world.claim_next().await.unwrap();
     assert!(second.checkpoint.is_some());
     world.finish(&second, Err(AttemptError::Failed(outcome("rejected")))).await;
-    world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
+    world.store.tasks.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
     assert_eq!(world.claim_next().await.unwrap().checkpoint, None);
 }
 
 /// Finishes all queued tasks of a job with `outcome`.
 async fn finish_all(world: &World, job: JobId, outcome: AttemptOutcome) {
-    for task in world.store.tasks(world.user, job, None, 100).await.unwrap() {
-        let claim = world.store.claim(task.id, 0, "w1").await.unwrap();
+    for task in world.store.jobs.tasks(world.user, job, None, 100).await.unwrap() {
+        let claim = world.store.tasks.claim(task.id, 0, "w1").await.unwrap();
         let Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
         world.finish(&claimed, outcome.clone()).await;
     }
@@ -70,48 +73,57 @@ pub async fn retries_and_resolutions_count_against_the_open_limits(world: World)
         Err(Error::TooManyOpen { what, open, more, limit }) => (what, open, more, limit),
         other => panic!("{:?}", other.map(drop)),
     };
-    let failed = store.accept(new_upload_job(user, 10)).await.unwrap().job.id;
+    let failed = store.tasks.accept(new_upload_job(user, 10)).await.unwrap().job.id;
     finish_all(&world, failed, Err(AttemptError::Failed(outcome("rejected")))).await;
-    let unknown_job = store.accept(new_upload_job(user, 1)).await.unwrap().job.id;
+    let unknown_job = store.tasks.accept(new_upload_job(user, 1)).await.unwrap().job.id;
     finish_all(&world, unknown_job, Err(AttemptError::NeedsReview(outcome("outcome_unknown"))))
         .await;
-    let unknown_task = store.tasks(user, unknown_job, None, 1).await.unwrap()[0].id;
-    let full = store.accept(new_upload_job(user, 10)).await.unwrap().job.id;
+    let unknown_task = store.jobs.tasks(user, unknown_job, None, 1).await.unwrap()[0].id;
+    let full = store.tasks.accept(new_upload_job(user, 10)).await.unwrap().job.id;
 
     let all = RetryRequest::default();
-    assert_eq!(refused(store.retry_failed_tasks(user, failed, &all).await), ("items", 10, 10, 10));
-    let first = store.tasks(user, failed, None, 1).await.unwrap()[0].id;
+    assert_eq!(
+        refused(store.tasks.retry_failed_tasks(user, failed, &all).await),
+        ("items", 10, 10, 10)
+    );
+    let first = store.jobs.tasks(user, failed, None, 1).await.unwrap()[0].id;
     let one = RetryRequest { tasks: Some(vec![first]), channel: None };
-    assert_eq!(refused(store.retry_failed_tasks(user, failed, &one).await), ("items", 10, 1, 10));
-    let again = store.resolve_task(user, unknown_task, Resolution::Retry).await;
+    assert_eq!(
+        refused(store.tasks.retry_failed_tasks(user, failed, &one).await),
+        ("items", 10, 1, 10)
+    );
+    let again = store.tasks.resolve_task(user, unknown_task, Resolution::Retry).await;
     assert_eq!(refused(again), ("items", 10, 1, 10));
-    let job = store.job(user, failed).await.unwrap();
+    let job = store.jobs.job(user, failed).await.unwrap();
     assert_eq!((job.state, job.counts.failed, job.counts.open), (JobState::Failed, 10, 0));
 
-    store.control_job(user, full, JobControl::Cancel).await.unwrap();
-    store.retry_failed_tasks(user, failed, &one).await.unwrap();
-    let small = store.accept(new_upload_job(user, 1)).await.unwrap().job.id;
+    store.tasks.control_job(user, full, JobControl::Cancel).await.unwrap();
+    store.tasks.retry_failed_tasks(user, failed, &one).await.unwrap();
+    let small = store.tasks.accept(new_upload_job(user, 1)).await.unwrap().job.id;
     // A retry in an open job adds no open job; in an ended job it adds one.
-    let nine = store.tasks(user, failed, None, 10).await.unwrap();
+    let nine = store.jobs.tasks(user, failed, None, 10).await.unwrap();
     let nine = nine[1..].iter().map(|task| task.id);
     let eight = RetryRequest { tasks: Some(nine.clone().take(8).collect()), channel: None };
-    store.retry_failed_tasks(user, failed, &eight).await.unwrap();
+    store.tasks.retry_failed_tasks(user, failed, &eight).await.unwrap();
     let ninth = RetryRequest { tasks: Some(nine.skip(8).collect()), channel: None };
-    assert_eq!(refused(store.retry_failed_tasks(user, failed, &ninth).await), ("items", 10, 1, 10));
+    assert_eq!(
+        refused(store.tasks.retry_failed_tasks(user, failed, &ninth).await),
+        ("items", 10, 1, 10)
+    );
     let wide = world.store.clone().with_open_limits(OpenLimits { tasks: 100, jobs: 2 });
     assert_eq!(
-        refused(wide.resolve_task(user, unknown_task, Resolution::Retry).await),
+        refused(wide.tasks.resolve_task(user, unknown_task, Resolution::Retry).await),
         ("jobs", 2, 1, 2)
     );
-    store.control_job(user, small, JobControl::Cancel).await.unwrap();
-    wide.resolve_task(user, unknown_task, Resolution::Retry).await.unwrap();
+    store.tasks.control_job(user, small, JobControl::Cancel).await.unwrap();
+    wide.tasks.resolve_task(user, unknown_task, Resolution::Retry).await.unwrap();
     world.assert_consistent().await;
 }
 
 pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(world: World) {
     let user = world.user;
     for round in 0..10 {
-        let job = world.store.accept(new_upload_job(user, 5)).await.unwrap().job.id;
+        let job = world.store.tasks.accept(new_upload_job(user, 5)).await.unwrap().job.id;
         finish_all(&world, job, Err(AttemptError::Failed(outcome("rejected")))).await;
         let max = OpenLimits { tasks: 5, ..DEFAULT_OPEN_LIMITS };
         let (store, other) = (
@@ -120,12 +132,12 @@ pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(world:
         );
         let all = RetryRequest::default();
         let (retried, launched) = tokio::join!(
-            store.retry_failed_tasks(user, job, &all),
-            other.accept(new_upload_job(user, 5))
+            store.tasks.retry_failed_tasks(user, job, &all),
+            other.tasks.accept(new_upload_job(user, 5))
         );
         assert!(retried.is_ok() != launched.is_ok(), "{round}: {retried:?} {launched:?}");
         let open = launched.map_or(job, |accepted| accepted.job.id);
-        world.store.control_job(user, open, JobControl::Cancel).await.unwrap();
+        world.store.tasks.control_job(user, open, JobControl::Cancel).await.unwrap();
     }
     world.assert_consistent().await;
 }

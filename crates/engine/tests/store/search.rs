@@ -12,12 +12,12 @@ fn named(user: UserId, title: &str, skus: &[&str]) -> NewJob {
 
 impl World {
     async fn items(&self, user: UserId, search_text: &str) -> Vec<(String, String)> {
-        let found = self.store.search_items(user, search_text, 3).await.unwrap();
+        let found = self.store.jobs.search_items(user, search_text, 3).await.unwrap();
         found.into_iter().map(|(task, job)| (task.sku, job)).collect()
     }
 
     async fn titles(&self, user: UserId, search_text: &str) -> Vec<String> {
-        let found = self.store.search_jobs(user, search_text, 3).await.unwrap();
+        let found = self.store.jobs.search_jobs(user, search_text, 3).await.unwrap();
         found.into_iter().map(|job| job.title).collect()
     }
 }
@@ -26,9 +26,9 @@ pub async fn search_finds_the_prefix_among_the_users_own_items(world: World) {
     let (ada, bob) = (world.user, world.add_user("bob@example.com", Role::User).await);
     let skus = ["LAMP-2", "lamp-1", "LAMP_3", "CLAMP-1", "LAMPÖL"];
     for title in ["June 100%.csv", "july.csv"] {
-        world.store.accept(named(ada, title, &skus)).await.unwrap();
+        world.store.tasks.accept(named(ada, title, &skus)).await.unwrap();
     }
-    world.store.accept(named(bob, "bobs june.csv", &["LAMP-1"])).await.unwrap();
+    world.store.tasks.accept(named(bob, "bobs june.csv", &["LAMP-1"])).await.unwrap();
     let pair = |sku: &str, job: &str| (sku.to_owned(), job.to_owned());
 
     let found = world.items(ada, "Lamp-").await;

@@ -13,8 +13,8 @@ impl World {
         let mut twins = Vec::new();
         for _ in 0..2 {
             let twin = new_job(self.user, vec![task("SKU", 0)]);
-            let job = self.store.accept(twin).await.unwrap().job.id;
-            twins.push(self.store.tasks(self.user, job, None, 1).await.unwrap()[0].id);
+            let job = self.store.tasks.accept(twin).await.unwrap().job.id;
+            twins.push(self.store.jobs.tasks(self.user, job, None, 1).await.unwrap()[0].id);
             self.clock.advance(1);
         }
         twins.try_into().unwrap()
@@ -23,7 +23,7 @@ impl World {
     /// Returns when a transaction waits for a lock; on SQLite, which has one lock,
     /// after 100 ms.
     pub async fn wait_for_blocked_transaction(&self) {
-        if self.store.is_single_process() {
+        if self.store.database.is_single_process() {
             return tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         while self.query_number("SELECT COUNT(*) AS n FROM pg_locks WHERE NOT granted").await == 0 {
@@ -32,7 +32,7 @@ impl World {
 
     async fn assert_superseded(&self, claim: &Claim, older: TaskId) {
         assert!(matches!(claim, Claim::Superseded(_)), "{claim:?}");
-        let detail = self.store.task(self.user, older).await.unwrap();
+        let detail = self.store.jobs.task(self.user, older).await.unwrap();
         assert_eq!(detail.task.state, TaskState::Cancelled);
     }
 }
@@ -43,7 +43,7 @@ fn uuid_hex(task: TaskId) -> String {
 }
 
 fn id_condition(world: &World, task: TaskId) -> String {
-    let blob = world.store.is_single_process();
+    let blob = world.store.database.is_single_process();
     if blob { format!("id = x'{}'", uuid_hex(task)) } else { format!("id = '{}'", uuid_hex(task)) }
 }
 
@@ -56,7 +56,7 @@ pub async fn a_newer_success_during_a_claim_supersedes_the_older_task(world: Wor
         let sql = format!("UPDATE tasks SET {set} WHERE {}", id_condition(&world, task));
         end.execute_unprepared(&sql).await.unwrap();
     }
-    let (claim, ()) = tokio::join!(world.other_store.claim(older, 0, "b"), async {
+    let (claim, ()) = tokio::join!(world.other_store.tasks.claim(older, 0, "b"), async {
         world.wait_for_blocked_transaction().await;
         end.commit().await.unwrap();
     });
@@ -66,8 +66,8 @@ pub async fn a_newer_success_during_a_claim_supersedes_the_older_task(world: Wor
 pub async fn a_newer_success_during_a_batch_claim_supersedes_the_older_task(world: World) {
     let [older, newer] = world.twins().await;
     let lone = new_job(world.user, vec![task("lone", 0)]);
-    let lone = world.store.accept(lone).await.unwrap().job.id;
-    let lone = world.store.tasks(world.user, lone, None, 1).await.unwrap()[0].id;
+    let lone = world.store.tasks.accept(lone).await.unwrap().job.id;
+    let lone = world.store.jobs.tasks(world.user, lone, None, 1).await.unwrap()[0].id;
     let raw = world.raw_connection().await;
     let end = raw.begin().await.unwrap();
     for (set, task) in [("state = 'succeeded'", newer), ("updated_at = updated_at", older)] {
@@ -75,7 +75,7 @@ pub async fn a_newer_success_during_a_batch_claim_supersedes_the_older_task(worl
         end.execute_unprepared(&sql).await.unwrap();
     }
     let batch = [(older, 0), (lone, 0)];
-    let (claims, ()) = tokio::join!(world.other_store.claim_batch(&batch, "b"), async {
+    let (claims, ()) = tokio::join!(world.other_store.tasks.claim_batch(&batch, "b"), async {
         world.wait_for_blocked_transaction().await;
         end.commit().await.unwrap();
     });

@@ -12,16 +12,16 @@ use engine::store::{
 };
 
 pub async fn a_job_runs_to_its_end(world: World) {
-    let accepted = world.store.accept(new_upload_job(world.user, 2)).await.unwrap();
+    let accepted = world.store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap();
     assert_eq!(accepted.facts[0].kind, FactKind::JobAccepted);
     let first = world.claim_next().await.unwrap();
     assert_eq!((first.attempt, first.sku.as_str()), (1, "SKU-0"));
     assert_eq!(world.succeed(&first).await, [FactKind::TaskSucceeded]);
     let second = world.claim_next().await.unwrap();
     assert_eq!(world.succeed(&second).await, [FactKind::TaskSucceeded, FactKind::JobFinished]);
-    let job = world.store.job(world.user, accepted.job.id).await.unwrap();
+    let job = world.store.jobs.job(world.user, accepted.job.id).await.unwrap();
     assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 2));
-    let inbox = world.store.inbox(world.user, 10).await.unwrap();
+    let inbox = world.store.journal.inbox(world.user, 10).await.unwrap();
     assert_eq!((inbox.unread, inbox.items[0].title.as_str()), (1, "lamps.csv is done"));
     world.assert_consistent().await;
 }
@@ -29,25 +29,25 @@ pub async fn a_job_runs_to_its_end(world: World) {
 pub async fn one_idempotency_key_makes_one_job(world: World) {
     let mut launch = new_upload_job(world.user, 1);
     launch.idempotency = Some(("key".into(), "hash".into()));
-    let first = world.store.accept(launch.clone()).await.unwrap();
-    let again = world.store.accept(launch.clone()).await.unwrap();
+    let first = world.store.tasks.accept(launch.clone()).await.unwrap();
+    let again = world.store.tasks.accept(launch.clone()).await.unwrap();
     assert_eq!((first.job.id, again.facts.len()), (again.job.id, 0));
     launch.idempotency = Some(("key".into(), "another".into()));
-    assert!(matches!(world.store.accept(launch).await, Err(Error::KeyReused)));
-    assert_eq!(world.store.jobs(world.user, None, 10).await.unwrap().items.len(), 1);
+    assert!(matches!(world.store.tasks.accept(launch).await, Err(Error::KeyReused)));
+    assert_eq!(world.store.jobs.jobs(world.user, None, 10).await.unwrap().items.len(), 1);
 }
 
 pub async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing(world: World) {
-    world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
-    let due = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap();
+    let due = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
     let claimed = world.claim_next().await.unwrap();
-    let again = world.store.claim(due[0].task, due[0].fence, "w2").await.unwrap();
+    let again = world.store.tasks.claim(due[0].task, due[0].fence, "w2").await.unwrap();
     assert_eq!(again, Claim::NotClaimable);
-    assert!(world.store.renew_lease(claimed.task, claimed.fence).await.unwrap());
+    assert!(world.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap());
 
     world.clock.advance(60_001);
-    assert_eq!(world.store.reap_expired_leases(false).await.unwrap().len(), 1);
-    assert!(!world.store.renew_lease(claimed.task, claimed.fence).await.unwrap());
+    assert_eq!(world.store.tasks.reap_expired_leases(false).await.unwrap().len(), 1);
+    assert!(!world.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap());
     assert_eq!(world.succeed(&claimed).await, []);
     let next = world.claim_next().await.unwrap();
     assert!(next.outcome_unknown, "the lost call may have had its effect");
@@ -57,7 +57,7 @@ pub async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing(world:
 }
 
 pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     for attempt in 1..=6 {
         let claimed = world.claim_next().await.unwrap();
         assert_eq!(claimed.attempt, attempt);
@@ -67,99 +67,114 @@ pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(world: Wo
         world.clock.advance(600_001);
     }
     assert!(world.claim_next().await.is_none());
-    let failed = world.store.job(world.user, job).await.unwrap();
+    let failed = world.store.jobs.job(world.user, job).await.unwrap();
     assert_eq!((failed.state, failed.counts.failed), (JobState::Failed, 1));
-    world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
+    world.store.tasks.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
     let claimed = world.claim_next().await.unwrap();
     world.succeed(&claimed).await;
-    let detail = world.store.task(world.user, claimed.task).await.unwrap();
+    let detail = world.store.jobs.task(world.user, claimed.task).await.unwrap();
     assert_eq!(detail.attempts.len(), 7);
     let nothing_failed =
-        world.store.retry_failed_tasks(world.user, job, &RetryRequest::default()).await;
+        world.store.tasks.retry_failed_tasks(world.user, job, &RetryRequest::default()).await;
     assert!(matches!(nothing_failed, Err(Error::Conflict(_))));
     world.assert_consistent().await;
 }
 
 pub async fn pause_and_cancel_take_effect_at_once_and_report_true_counts(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
     let running = world.claim_next().await.unwrap();
-    let published = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
-    world.store.control_job(world.user, job, JobControl::Pause).await.unwrap();
+    let published =
+        world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    world.store.tasks.control_job(world.user, job, JobControl::Pause).await.unwrap();
     assert!(
-        world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks.is_empty()
+        world
+            .store
+            .tasks
+            .due_tasks(QUEUE, 4, &RoundRobin::default())
+            .await
+            .unwrap()
+            .tasks
+            .is_empty()
     );
-    let paused = world.store.claim(published[0].task, published[0].fence, "w1").await.unwrap();
+    let paused =
+        world.store.tasks.claim(published[0].task, published[0].fence, "w1").await.unwrap();
     assert_eq!(paused, Claim::NotClaimable);
-    world.store.control_job(world.user, job, JobControl::Resume).await.unwrap();
+    world.store.tasks.control_job(world.user, job, JobControl::Resume).await.unwrap();
     assert_eq!(
-        world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks.len(),
+        world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks.len(),
         2
     );
 
     let (cancelling, facts) =
-        world.store.control_job(world.user, job, JobControl::Cancel).await.unwrap();
+        world.store.tasks.control_job(world.user, job, JobControl::Cancel).await.unwrap();
     assert_eq!(facts[0].data.count, Some(2));
     assert_eq!((cancelling.state, cancelling.counts.open), (JobState::Running, 1));
     assert_eq!(world.succeed(&running).await, [FactKind::TaskSucceeded, FactKind::JobFinished]);
-    let ended = world.store.job(world.user, job).await.unwrap();
+    let ended = world.store.jobs.job(world.user, job).await.unwrap();
     assert_eq!(ended.state, JobState::Cancelled);
     world.assert_consistent().await;
 }
 
 pub async fn a_person_resolves_a_task_that_needs_review(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
     for resolution in [Resolution::Succeeded, Resolution::Retry] {
         let claimed = world.claim_next().await.unwrap();
         world.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
-        world.store.resolve_task(world.user, claimed.task, resolution).await.unwrap();
+        world.store.tasks.resolve_task(world.user, claimed.task, resolution).await.unwrap();
     }
     let again = world.claim_next().await.unwrap();
     world.succeed(&again).await;
-    let ended = world.store.job(world.user, job).await.unwrap();
+    let ended = world.store.jobs.job(world.user, job).await.unwrap();
     assert_eq!((ended.state, ended.counts.succeeded), (JobState::Succeeded, 2));
     world.assert_consistent().await;
 }
 
 pub async fn jobs_of_other_users_are_not_found(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     let stranger = UserId(uuid::Uuid::now_v7());
-    assert!(matches!(world.store.job(stranger, job).await, Err(Error::NotFound)));
-    let cancel = world.store.control_job(stranger, job, JobControl::Cancel).await;
+    assert!(matches!(world.store.jobs.job(stranger, job).await, Err(Error::NotFound)));
+    let cancel = world.store.tasks.control_job(stranger, job, JobControl::Cancel).await;
     assert!(matches!(cancel, Err(Error::NotFound)));
-    assert!(world.store.tasks(stranger, job, None, 10).await.unwrap().is_empty());
+    assert!(world.store.jobs.tasks(stranger, job, None, 10).await.unwrap().is_empty());
 }
 
 pub async fn a_delivery_refused_during_a_pause_is_redelivered(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
     // The relay has published it and not marked it yet when the job is paused.
-    let sent = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    let sent = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
     let claim = (sent[0].task, sent[0].fence);
-    world.store.control_job(world.user, job, JobControl::Pause).await.unwrap();
-    world.store.mark_published(&[claim], &[], None).await.unwrap();
-    assert_eq!(world.store.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::NotClaimable);
+    world.store.tasks.control_job(world.user, job, JobControl::Pause).await.unwrap();
+    world.store.tasks.mark_published(&[claim], &[], None).await.unwrap();
+    assert_eq!(world.store.tasks.claim(claim.0, claim.1, "w1").await.unwrap(), Claim::NotClaimable);
 
-    world.store.control_job(world.user, job, JobControl::Resume).await.unwrap();
-    let again = world.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    world.store.tasks.control_job(world.user, job, JobControl::Resume).await.unwrap();
+    let again = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
     assert_eq!(again.len(), 1, "its only message was refused, so it is published again");
 }
 
 pub async fn resolving_a_task_does_not_undo_a_cancel(world: World) {
-    let job = world.store.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
+    let job = world.store.tasks.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
     let needs_review = world.claim_next().await.unwrap();
     let running = world.claim_next().await.unwrap();
     world.finish(&needs_review, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
-    world.store.control_job(world.user, job, JobControl::Cancel).await.unwrap();
-    let again = world.store.resolve_task(world.user, needs_review.task, Resolution::Retry).await;
+    world.store.tasks.control_job(world.user, job, JobControl::Cancel).await.unwrap();
+    let again =
+        world.store.tasks.resolve_task(world.user, needs_review.task, Resolution::Retry).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
-    world.store.resolve_task(world.user, needs_review.task, Resolution::Succeeded).await.unwrap();
+    world
+        .store
+        .tasks
+        .resolve_task(world.user, needs_review.task, Resolution::Succeeded)
+        .await
+        .unwrap();
     world.succeed(&running).await;
-    let ended = world.store.job(world.user, job).await.unwrap();
+    let ended = world.store.jobs.job(world.user, job).await.unwrap();
     assert_eq!((ended.state, ended.counts.cancelled), (JobState::Cancelled, 1));
     world.assert_consistent().await;
 }
 
 pub async fn five_lost_leases_in_a_row_fail_the_task(world: World) {
-    world.store.accept(new_upload_job(world.user, 2)).await.unwrap();
+    world.store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap();
     let mut poison = None;
     for losses in 1..=MAX_LEASE_LOSSES {
         let claimed = world.claim_next().await.unwrap();
@@ -167,7 +182,7 @@ pub async fn five_lost_leases_in_a_row_fail_the_task(world: World) {
         assert_eq!(claimed.outcome_unknown, losses > 1);
         poison = Some(claimed.task);
         world.clock.advance(DEFAULT_LEASE_MS);
-        let facts = world.store.reap_expired_leases(false).await.unwrap();
+        let facts = world.store.tasks.reap_expired_leases(false).await.unwrap();
         let expected =
             if losses < MAX_LEASE_LOSSES { FactKind::TaskRequeued } else { FactKind::TaskFailed };
         assert_eq!(facts[0].facts[0].kind, expected);
@@ -180,7 +195,7 @@ pub async fn five_lost_leases_in_a_row_fail_the_task(world: World) {
     let neighbour = world.claim_next().await.unwrap();
     assert_eq!(neighbour.sku, "SKU-1");
     world.succeed(&neighbour).await;
-    let detail = world.store.task(world.user, poison.unwrap()).await.unwrap();
+    let detail = world.store.jobs.task(world.user, poison.unwrap()).await.unwrap();
     assert_eq!(detail.attempts.len(), 5);
     let outcome = detail.task.outcome.unwrap();
     assert_eq!((detail.task.state, outcome.code.as_str()), (TaskState::Failed, "poison"));
@@ -188,25 +203,26 @@ pub async fn five_lost_leases_in_a_row_fail_the_task(world: World) {
 }
 
 pub async fn a_renewed_lease_is_not_taken_back(world: World) {
-    world.store.accept(new_upload_job(world.user, 1)).await.unwrap();
+    world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap();
     let claimed = world.claim_next().await.unwrap();
     for _ in 0..4 {
         world.clock.advance(DEFAULT_LEASE_MS - 1);
-        assert!(world.store.renew_lease(claimed.task, claimed.fence).await.unwrap());
-        assert!(world.store.reap_expired_leases(false).await.unwrap().is_empty());
+        assert!(world.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap());
+        assert!(world.store.tasks.reap_expired_leases(false).await.unwrap().is_empty());
     }
-    assert_eq!(world.store.finish(vec![finish(&claimed, success())]).await.len(), 1);
+    assert_eq!(world.store.tasks.finish(vec![finish(&claimed, success())]).await.len(), 1);
     world.assert_consistent().await;
 }
 
 pub async fn a_cooldown_keeps_its_reason_and_is_never_shortened(world: World) {
-    assert_eq!(world.store.last_cooldown("acme").await.unwrap(), None);
+    assert_eq!(world.store.coordination.last_cooldown("acme").await.unwrap(), None);
     let reasons = [CooldownReason::TooManyRequests, CooldownReason::ServiceUnavailable];
     for (until, reason) in [2_000, 3_000].into_iter().zip(reasons) {
-        world.store.record_cooldown("acme", until, reason).await.unwrap();
-        let shorter = world.store.record_cooldown("acme", until - 1, CooldownReason::Throttled);
+        world.store.coordination.record_cooldown("acme", until, reason).await.unwrap();
+        let shorter =
+            world.store.coordination.record_cooldown("acme", until - 1, CooldownReason::Throttled);
         shorter.await.unwrap();
-        let cooldown = world.other_store.last_cooldown("acme").await.unwrap().unwrap();
+        let cooldown = world.other_store.coordination.last_cooldown("acme").await.unwrap().unwrap();
         assert_eq!((cooldown.until, cooldown.reason), (until, reason));
     }
 }

@@ -62,14 +62,14 @@ impl World {
             let (store, other_store) = tokio::join!(open(), open());
             (store.unwrap(), other_store.unwrap())
         };
-        assert_eq!(store.epoch(), other_store.epoch());
-        let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        assert_eq!(store.database.epoch(), other_store.database.epoch());
+        let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
         Self { store, other_store, clock, user, url, _folder: None }
     }
 
     pub async fn add_user(&self, email: &str, role: Role) -> UserId {
-        self.store.invite_user(self.user, email, role, email).await.unwrap();
-        self.store.redeem_link(email, "hash").await.unwrap().1
+        self.store.accounts.invite_user(self.user, email, role, email).await.unwrap();
+        self.store.accounts.redeem_link(email, "hash").await.unwrap().1
     }
 
     /// Opens a connection that bypasses the store, to read rows and to damage them.
@@ -91,16 +91,17 @@ impl World {
     }
 
     pub async fn claim_next(&self) -> Option<ClaimedTask> {
-        let due = self.store.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+        let due = self.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
         let first = due.first()?;
-        match self.store.claim(first.task, first.fence, "w1").await.unwrap() {
+        match self.store.tasks.claim(first.task, first.fence, "w1").await.unwrap() {
             Claim::Claimed(claimed) => Some(*claimed),
             other => panic!("{other:?}"),
         }
     }
 
     pub async fn finish(&self, claimed: &ClaimedTask, outcome: AttemptOutcome) -> Vec<FactKind> {
-        let facts = self.store.finish(vec![finish(claimed, outcome)]).await.remove(0).unwrap();
+        let facts =
+            self.store.tasks.finish(vec![finish(claimed, outcome)]).await.remove(0).unwrap();
         fact_kinds(facts.as_ref())
     }
 
@@ -110,9 +111,9 @@ impl World {
 
     /// Asserts that counters match the rows, and that the journal has no gap.
     pub async fn assert_consistent(&self) {
-        let jobs = self.store.jobs(self.user, None, 100).await.unwrap().items;
+        let jobs = self.store.jobs.jobs(self.user, None, 100).await.unwrap().items;
         for job in jobs {
-            let tasks = self.store.tasks(self.user, job.id, None, 10_000).await.unwrap();
+            let tasks = self.store.jobs.tasks(self.user, job.id, None, 10_000).await.unwrap();
             let count = |state| tasks.iter().filter(|task| task.state == state).count();
             let c = job.counts;
             assert_eq!(c.total as usize, tasks.len());
@@ -123,8 +124,8 @@ impl World {
             assert_eq!(c.open as usize, count(TaskState::Queued) + count(TaskState::Running));
             assert_eq!(c.open == 0, job.state != JobState::Running);
         }
-        let facts = self.store.facts_after(self.user, 0, 10_000).await.unwrap();
-        let head = self.store.journal_head(self.user).await.unwrap();
+        let facts = self.store.journal.facts_after(self.user, 0, 10_000).await.unwrap();
+        let head = self.store.journal.journal_head(self.user).await.unwrap();
         assert!(facts.iter().map(|fact| fact.seq).eq(1..=head));
     }
 }

@@ -106,7 +106,7 @@ impl DeliveryProcessor {
         let mut failures = 0;
         loop {
             sleep(renewal_interval).await;
-            match self.shared.store.renew_lease(claimed.task, claimed.fence).await {
+            match self.shared.store.tasks.renew_lease(claimed.task, claimed.fence).await {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
@@ -142,6 +142,7 @@ impl DeliveryProcessor {
                         && let Err(error) = self
                             .shared
                             .store
+                            .tasks
                             .renew_lease(finish_attempt.task, finish_attempt.fence)
                             .await
                     {

@@ -77,7 +77,7 @@ impl DeliveryProcessor {
         bytes: &[u8],
         error: &EnvelopeError,
     ) -> Result<DeliveryResult, store::Error> {
-        self.shared.store.save_rejected_message(queue, bytes, &error.to_string()).await?;
+        self.shared.store.tasks.save_rejected_message(queue, bytes, &error.to_string()).await?;
         tracing::error!(queue, %error, "a message can't be read; saved as rejected");
         metrics::count_rejected_message(queue);
         Ok(DeliveryResult::Handled)
@@ -99,11 +99,15 @@ impl DeliveryProcessor {
         let permit = match acquired {
             Ok(permit) => permit,
             Err(error) => {
-                let until = shared.store.now_ms() + whole_millis(retry_delay(&error));
+                let until = shared.store.database.now_ms() + whole_millis(retry_delay(&error));
                 let reason = wait_reason(&error);
                 let detail = operator_action(&error);
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };
-                shared.store.defer_task(message.task, message.fence, until, waiting_for).await?;
+                shared
+                    .store
+                    .tasks
+                    .defer_task(message.task, message.fence, until, waiting_for)
+                    .await?;
                 return Ok(DeliveryResult::Handled);
             }
         };

@@ -73,7 +73,7 @@ async fn a_panic_after_a_call_leaves_the_outcome_unknown() {
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
     assert_eq!(attempt_codes(&world.tasks(job).await[0]), ["panic", "found"]);
     assert_eq!(world.effects("corner", PANICS_AFTER_UPLOAD).len(), 1);
-    let facts = world.store.job_journal(world.user, job, 0, 100).await.unwrap();
+    let facts = world.store.journal.job_journal(world.user, job, 0, 100).await.unwrap();
     let requeued = facts.iter().find(|fact| fact.kind == FactKind::TaskRequeued).unwrap();
     assert!(
         requeued.data.task.as_ref().unwrap().outcome_unknown,

@@ -37,7 +37,7 @@ async fn the_late_result_of_a_frozen_worker_is_discarded() {
     let job = world.upload_skus(&["acme"], &["LAMP"]).await;
     wait_until("the freeze", async || seen.len() == 1).await;
     clock.advance(DEFAULT_LEASE_MS);
-    world.store.reap_expired_leases(false).await.unwrap();
+    world.store.tasks.reap_expired_leases(false).await.unwrap();
     let job_at_end = world.wait_for_end(job).await;
     assert_eq!(job_at_end.state, JobState::Succeeded, "another attempt succeeded");
 
@@ -50,7 +50,7 @@ async fn the_late_result_of_a_frozen_worker_is_discarded() {
         "the late result is no attempt"
     );
     assert_eq!(tasks[0].task.attempt, 1, "a lost lease costs no attempt");
-    let facts = world.store.job_journal(world.user, job, 0, 100).await.unwrap();
+    let facts = world.store.journal.job_journal(world.user, job, 0, 100).await.unwrap();
     let succeeded = facts.iter().filter(|fact| fact.kind == FactKind::TaskSucceeded);
     assert_eq!(succeeded.count(), 1);
     assert_eq!(world.job(job).await.counts, job_at_end.counts);
@@ -95,7 +95,7 @@ async fn a_worker_that_lost_its_lease_drops_the_call() {
     wait_until("a renewal", async || lease_until(&world).await == START + short_lease_ms * 3 / 2)
         .await;
     assert_eq!(seen.count("dropped"), 0);
-    assert_eq!(world.store.reap_expired_leases(true).await.unwrap().len(), 1);
+    assert_eq!(world.store.tasks.reap_expired_leases(true).await.unwrap().len(), 1);
     wait_until("the end of the call", async || seen.count("dropped") == 1).await;
     assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
     assert_eq!(attempt_codes(&world.tasks(job).await[0]).last(), Some(&"created"));
@@ -130,7 +130,7 @@ async fn a_task_that_loses_five_workers_is_poison_and_other_tasks_finish() {
         wait_until("the next victim", async || seen.len() == lease_losses).await;
         clock.advance(DEFAULT_LEASE_MS);
         // The reaper of the world runs every 5 s; this call doesn't wait for it.
-        world.store.reap_expired_leases(false).await.unwrap();
+        world.store.tasks.reap_expired_leases(false).await.unwrap();
         // From the second loss on, the task is not published again at once.
         clock.advance(DEFAULT_LEASE_MS / 2);
     }

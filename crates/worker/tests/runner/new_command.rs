@@ -75,7 +75,7 @@ async fn a_registered_command_is_consumed() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
     let store = Store::open(&url, Arc::new(clock::SystemClock), 1.0).await.unwrap();
-    let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+    let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let task_queue: Arc<dyn TaskQueue> = Arc::new(EmbeddedTaskQueue::default());
     let (relay_waker, stop) = (RelayWaker::default(), CancellationToken::new());
     for queue in registry().queues() {
@@ -103,12 +103,12 @@ async fn a_registered_command_is_consumed() {
         tasks: (0..).zip([1_990, 0]).map(new_task).collect(),
         idempotency: None,
     };
-    let job = store.accept(launch).await.unwrap().job.id;
+    let job = store.tasks.accept(launch).await.unwrap().job.id;
     wait_until("the end of the job", async || {
-        store.job(user, job).await.unwrap().state != JobState::Running
+        store.jobs.job(user, job).await.unwrap().state != JobState::Running
     })
     .await;
-    let tasks = store.tasks(user, job, None, 10).await.unwrap();
+    let tasks = store.jobs.tasks(user, job, None, 10).await.unwrap();
     let outcomes: Vec<_> = tasks
         .iter()
         .map(|task| (task.state.as_str(), task.outcome.as_ref().unwrap().message.as_str()))

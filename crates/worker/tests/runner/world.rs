@@ -149,7 +149,7 @@ impl World {
         let event_bus: Arc<dyn EventBus> = Arc::new(EmbeddedEventBus::default());
         let store = Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease(lease);
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
-        let user = store.add_first_user("ada@example.com", "hash").await.unwrap().user;
+        let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
         let relay_waker = RelayWaker::default();
         let channel = |profile: &ChannelProfile| ChannelConfig {
             id: profile.id.into(),
@@ -255,7 +255,7 @@ impl World {
     }
 
     pub async fn job(&self, job: JobId) -> Job {
-        self.store.job(self.user, job).await.unwrap()
+        self.store.jobs.job(self.user, job).await.unwrap()
     }
 
     pub async fn wait_for_end(&self, job: JobId) -> Job {
@@ -267,8 +267,8 @@ impl World {
     /// Returns the job's tasks with their attempts, in the order of the grid.
     pub async fn tasks(&self, job: JobId) -> Vec<TaskDetail> {
         let mut tasks = Vec::new();
-        for task in self.store.tasks(self.user, job, None, 1_000).await.unwrap() {
-            tasks.push(self.store.task(self.user, task.id).await.unwrap());
+        for task in self.store.jobs.tasks(self.user, job, None, 1_000).await.unwrap() {
+            tasks.push(self.store.jobs.task(self.user, task.id).await.unwrap());
         }
         tasks
     }

@@ -33,9 +33,9 @@ pub async fn load_rows(
     };
     let RequestContext { engine, identity } = request_context()?;
     let store = engine.store();
-    let seq = store.journal_head(identity.user).await.map_err(server_error)?;
+    let seq = store.journal.journal_head(identity.user).await.map_err(server_error)?;
     let id = parse_job_id(&id)?;
     let query = engine::store::GridQuery { filter, search_text, offset, limit: limit.min(200) };
-    let grid = store.job_grid(identity.user, id, &query).await.map_err(job_read_error)?;
+    let grid = store.jobs.job_grid(identity.user, id, &query).await.map_err(job_read_error)?;
     Ok(GridPage { seq, grid })
 }

@@ -3,7 +3,7 @@
 
 use super::{facts, job, write::update_tasks_sql};
 use crate::store::{
-    Actor, Error, Store, execute, execute_bulk, job_queues,
+    Actor, Database, Error, execute, execute_bulk, job_queues,
     journal::{self, FactDraft},
     query_all,
     row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
@@ -108,7 +108,7 @@ pub(in crate::store) async fn delete_tasks(
 /// with its counters. Returns the fact of that kind, which reports the change, and
 /// the fact of the job's end.
 pub(in crate::store) async fn save_changed_job(
-    store: &Store,
+    db: &Database,
     tx: &DatabaseTransaction,
     actor: &Actor,
     before: &Job,
@@ -126,7 +126,7 @@ pub(in crate::store) async fn save_changed_job(
     let counters = job_queues::recount_job(tx, actor.user, job, before.paused, now).await?;
     let facts = journal::append_facts(tx, actor.user, now, drafts).await?;
     job_queues::save_user_queues(tx, counters).await?;
-    store.authorize(tx, actor).await?;
+    db.authorize(tx, actor).await?;
     Ok(facts)
 }
 

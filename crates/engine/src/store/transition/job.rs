@@ -1,7 +1,7 @@
 //! The job of a task: its row, its end and its reopening.
 
 use crate::store::{
-    Error, Store, execute, query_all,
+    Database, Error, execute, query_all,
     row::{self, FromRow},
     row_set::{ColumnType, MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of},
 };
@@ -35,7 +35,7 @@ pub(in crate::store) fn reopen_job(job: &mut Job) {
 
 /// Locks jobs in the order of their ids.
 pub(super) async fn lock_jobs<C: ConnectionTrait>(
-    store: &Store,
+    db: &Database,
     tx: &C,
     ids: impl Iterator<Item = JobId>,
 ) -> Result<BTreeMap<JobId, Job>, Error> {
@@ -46,7 +46,7 @@ pub(super) async fn lock_jobs<C: ConnectionTrait>(
         "SELECT {} FROM jobs WHERE {} ORDER BY id{}",
         row::JOB_COLUMNS,
         is_one_of(tx, "id", 1),
-        store.for_update()
+        db.for_update()
     );
     let mut jobs = BTreeMap::new();
     for ids in ids.chunks(MAX_ROWS_PER_STATEMENT) {

@@ -140,8 +140,8 @@ impl Harness {
             Step::Resolve { task, succeeded } => self.resolve(task, succeeded).await,
             Step::MarkRead { user } => {
                 let user = self.users[usize::from(user)];
-                let head = self.world.store.journal_head(user).await.unwrap();
-                self.world.store.mark_notifications_read(user, head).await.unwrap();
+                let head = self.world.store.journal.journal_head(user).await.unwrap();
+                self.world.store.journal.mark_notifications_read(user, head).await.unwrap();
             }
             Step::Advance { ms } => return self.world.clock.advance(ms),
             Step::Prune { days } => self.prune(days).await,
@@ -203,7 +203,12 @@ impl Harness {
         }
         invariants::check_state(&self.snapshot);
         invariants::check_transition(before, &self.snapshot, source);
-        invariants::check_facts(before, &self.snapshot, &facts_by_user, self.world.store.now_ms());
+        invariants::check_facts(
+            before,
+            &self.snapshot,
+            &facts_by_user,
+            self.world.store.database.now_ms(),
+        );
         for (id, task) in &self.snapshot.tasks {
             let has_message =
                 self.messages.iter().any(|m| (m.task.0, m.fence) == (*id, task.fence))
@@ -236,11 +241,14 @@ impl Harness {
     }
 
     async fn reap(&self) {
-        let now = self.world.store.now_ms();
+        let now = self.world.store.database.now_ms();
         let is_expired =
             |(_, task): &(&Uuid, &Task)| task.lease_until.is_some_and(|until| until <= now);
         let expired: Vec<_> = self.snapshot.tasks.iter().filter(is_expired).collect();
-        assert_eq!(self.world.store.reap_expired_leases(false).await.unwrap().len(), expired.len());
+        assert_eq!(
+            self.world.store.tasks.reap_expired_leases(false).await.unwrap().len(),
+            expired.len()
+        );
         let after = Snapshot::read(&self.db).await;
         for (id, old) in expired {
             let new = &after.tasks[id];
@@ -265,9 +273,9 @@ impl Harness {
     async fn restart(&mut self) {
         self.messages.clear();
         self.unmarked.clear();
-        self.world.store.reap_expired_leases(true).await.unwrap();
+        self.world.store.tasks.reap_expired_leases(true).await.unwrap();
         for queue in QUEUES {
-            self.world.store.unpublish_tasks(queue, i64::MAX).await.unwrap();
+            self.world.store.tasks.unpublish_tasks(queue, i64::MAX).await.unwrap();
         }
         let after = Snapshot::read(&self.db).await;
         for task in after.tasks.values() {

@@ -22,7 +22,7 @@ impl Harness {
     /// as it was.
     pub(super) async fn prune(&mut self, days: i64) {
         self.world.clock.advance(days * 24 * HOUR_MS);
-        let now = self.world.store.now_ms();
+        let now = self.world.store.database.now_ms();
         let mut expected = self.snapshot.clone();
         let ended_before = now - whole_millis(RETENTION.jobs);
         expected.jobs.retain(|_, job| {
@@ -34,7 +34,7 @@ impl Harness {
             journals.push(snapshot::journal(&self.db, user, 0).await);
         }
 
-        let pruned = self.world.store.prune(RETENTION).await.unwrap();
+        let pruned = self.world.store.tasks.prune(RETENTION).await.unwrap();
         let actual = Snapshot::read(&self.db).await;
         assert_eq!(actual, expected);
         let deleted = |before: usize, after: usize| u64::try_from(before - after).unwrap();

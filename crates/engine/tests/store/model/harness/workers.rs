@@ -28,7 +28,8 @@ impl Harness {
     pub(super) async fn renew(&self, claim: u8) {
         let Some(index) = pick_index(&self.claims, claim) else { return };
         let claimed = &self.claims[index];
-        let renewed = self.world.store.renew_lease(claimed.task, claimed.fence).await.unwrap();
+        let renewed =
+            self.world.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap();
         assert_eq!(renewed, self.owns_lease(claimed));
     }
 
@@ -37,7 +38,7 @@ impl Harness {
         let count = ends.len().min(self.claims.len() - index);
         let claims: Vec<_> = self.claims.drain(index..index + count).collect();
         let batch = claims.iter().zip(ends).map(|(c, end)| finish(c, attempt_outcome(*end, c)));
-        let ended = self.world.store.finish(batch.collect()).await;
+        let ended = self.world.store.tasks.finish(batch.collect()).await;
         let after = Snapshot::read(&self.db).await;
         for ((claimed, end), ended) in claims.into_iter().zip(ends).zip(ended) {
             let facts = ended.unwrap();
@@ -56,7 +57,7 @@ impl Harness {
     }
 
     fn assert_ended(&self, claimed: &ClaimedTask, end: AttemptEnd, after: &Snapshot) {
-        let now = self.world.store.now_ms();
+        let now = self.world.store.database.now_ms();
         let (old, new) = (&self.snapshot.tasks[&claimed.task.0], &after.tasks[&claimed.task.0]);
         let cancelled = self.snapshot.jobs[&old.job].cancel_requested;
         let queued = if cancelled { TaskState::Cancelled } else { TaskState::Queued };
@@ -103,7 +104,7 @@ impl Harness {
         let Some(index) = pick_index(&self.ended_claims, claim) else { return };
         let claimed = &self.ended_claims[index];
         let outcome = attempt_outcome(end, claimed);
-        let ended = self.world.store.finish(vec![finish(claimed, outcome)]).await.remove(0);
+        let ended = self.world.store.tasks.finish(vec![finish(claimed, outcome)]).await.remove(0);
         assert_eq!(ended.unwrap(), None, "a stale outcome was stored");
         self.assert_unchanged().await;
     }
