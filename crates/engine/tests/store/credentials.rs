@@ -1,6 +1,6 @@
 //! Credentials that end during a request.
 
-use crate::world::{World, new_upload_job};
+use crate::fixture::{StoreFixture, new_upload_job};
 use contract::{
     UserId,
     api::{Resolution, RetryRequest, Role},
@@ -24,38 +24,38 @@ async fn open(store: &Store, token: &str, user: UserId, checked: &str) -> Result
     store.accounts.open_session(token, user, checked, FAR_FUTURE_MS).await.map(|_| ())
 }
 
-pub async fn a_session_is_opened_only_for_the_password_that_was_checked(world: World) {
-    let (store, bob) = (&world.store, world.add_user("bob@example.com", Role::User).await);
+pub async fn a_session_is_opened_only_for_the_password_that_was_checked(fixture: StoreFixture) {
+    let (store, bob) = (&fixture.store, fixture.add_user("bob@example.com", Role::User).await);
     open(store, "first", bob, "hash").await.unwrap();
     store.accounts.change_password(bob, "hash", "new", "first", false).await.unwrap();
     assert!(matches!(open(store, "late", bob, "hash").await, Err(Error::SignedOut)));
     let late = store.accounts.change_password(bob, "hash", "newer", "first", false).await;
     assert!(matches!(late, Err(Error::SignedOut)), "{late:?}");
     open(store, "second", bob, "new").await.unwrap();
-    store.accounts.disable_user(world.user, bob).await.unwrap();
+    store.accounts.disable_user(fixture.user, bob).await.unwrap();
     assert!(matches!(open(store, "late", bob, "new").await, Err(Error::SignedOut)));
-    store.accounts.enable_user(world.user, bob).await.unwrap();
+    store.accounts.enable_user(fixture.user, bob).await.unwrap();
     assert!(store.accounts.sessions(bob, "").await.unwrap().is_empty());
 }
 
 /// Sign-ins that checked the password before it was changed, or before the account
 /// was disabled, and open their sessions meanwhile.
-pub async fn no_session_outlives_what_ends_it(world: World) {
+pub async fn no_session_outlives_what_ends_it(fixture: StoreFixture) {
     for round in 0..ROUNDS {
         let email = format!("p{round}@example.com");
-        let bob = world.add_user(&email, Role::User).await;
+        let bob = fixture.add_user(&email, Role::User).await;
         let own = format!("own {round}");
-        open(&world.store, &own, bob, "hash").await.unwrap();
+        open(&fixture.store, &own, bob, "hash").await.unwrap();
         let tokens: Vec<_> = (0..4).map(|n| format!("{round} {n}")).collect();
         let sign_ins = tokens.iter().enumerate().map(async |(n, token)| {
-            let store = if n % 2 == 0 { &world.store } else { &world.other_store };
+            let store = if n % 2 == 0 { &fixture.store } else { &fixture.other_store };
             open(store, token, bob, "hash").await
         });
         let sign_ins = futures_util::future::join_all(sign_ins);
         let ends = async {
             match round % 3 {
                 0 => {
-                    let change = world
+                    let change = fixture
                         .other_store
                         .accounts
                         .change_password(bob, "hash", "new", &own, false)
@@ -64,17 +64,17 @@ pub async fn no_session_outlives_what_ends_it(world: World) {
                 }
                 1 => {
                     let link = format!("reset {round}");
-                    world
+                    fixture
                         .other_store
                         .accounts
-                        .add_password_reset(world.user, bob, &link)
+                        .add_password_reset(fixture.user, bob, &link)
                         .await
                         .unwrap();
-                    world.other_store.accounts.redeem_link(&link, "new").await.unwrap();
+                    fixture.other_store.accounts.redeem_link(&link, "new").await.unwrap();
                 }
                 _ => {
-                    world.other_store.accounts.disable_user(world.user, bob).await.unwrap();
-                    world.other_store.accounts.enable_user(world.user, bob).await.unwrap();
+                    fixture.other_store.accounts.disable_user(fixture.user, bob).await.unwrap();
+                    fixture.other_store.accounts.enable_user(fixture.user, bob).await.unwrap();
                 }
             }
         };
@@ -82,7 +82,7 @@ pub async fn no_session_outlives_what_ends_it(world: World) {
         for opened in opened {
             assert!(matches!(opened, Ok(()) | Err(Error::SignedOut)), "{opened:?}");
         }
-        let left = world.store.accounts.sessions(bob, &own).await.unwrap();
+        let left = fixture.store.accounts.sessions(bob, &own).await.unwrap();
         // A sign-in after the account was enabled again is allowed.
         if round % 3 < 2 {
             let others = left.iter().filter(|session| !session.is_current).count();
@@ -91,24 +91,24 @@ pub async fn no_session_outlives_what_ends_it(world: World) {
     }
 }
 
-pub async fn the_oldest_session_ends_above_the_maximum(world: World) {
-    let store = &world.store;
+pub async fn the_oldest_session_ends_above_the_maximum(fixture: StoreFixture) {
+    let store = &fixture.store;
     for n in 0..MAX_SESSIONS {
-        world.clock.advance(1_000);
+        fixture.clock.advance(1_000);
         let ended = store
             .accounts
-            .open_session(&n.to_string(), world.user, "hash", FAR_FUTURE_MS)
+            .open_session(&n.to_string(), fixture.user, "hash", FAR_FUTURE_MS)
             .await
             .unwrap();
         assert!(ended.is_empty());
     }
     // The first one is used, so the second is the oldest.
-    world.clock.advance(60_000);
+    fixture.clock.advance(60_000);
     assert!(store.accounts.authenticate_session("0").await.unwrap().is_some());
     let ended =
-        store.accounts.open_session("further", world.user, "hash", FAR_FUTURE_MS).await.unwrap();
+        store.accounts.open_session("further", fixture.user, "hash", FAR_FUTURE_MS).await.unwrap();
     assert_eq!(ended, ["1"]);
-    let left = store.accounts.sessions(world.user, "").await.unwrap();
+    let left = store.accounts.sessions(fixture.user, "").await.unwrap();
     assert_eq!(left.len(), usize::try_from(MAX_SESSIONS).unwrap());
     assert!(store.accounts.authenticate_session("further").await.unwrap().is_some());
 }
@@ -136,10 +136,10 @@ async fn assert_everything_is_refused(store: &Store, actor: &Actor, user: UserId
     assert_signed_out(Box::pin(store.accounts.disable_user(actor(), user)).await);
 }
 
-pub async fn a_signed_out_user_cannot_change_anything(world: World) {
-    let (store, ada) = (&world.store, world.user);
-    let bob = world.add_user("bob@example.com", Role::User).await;
-    let eve = world.add_user("eve@example.com", Role::User).await;
+pub async fn a_signed_out_user_cannot_change_anything(fixture: StoreFixture) {
+    let (store, ada) = (&fixture.store, fixture.user);
+    let bob = fixture.add_user("bob@example.com", Role::User).await;
+    let eve = fixture.add_user("eve@example.com", Role::User).await;
     store.accounts.disable_user(ada, eve).await.unwrap();
     store.accounts.invite_user(ada, "new@example.com", Role::User, "invitation").await.unwrap();
     let invitation = store.accounts.invitations().await.unwrap()[0].id;
@@ -172,13 +172,13 @@ pub async fn a_signed_out_user_cannot_change_anything(world: World) {
     assert!(store.accounts.authenticate_session("other").await.unwrap().is_some());
     store.tasks.control_job(session(ada, "other"), job, JobControl::Cancel).await.unwrap();
 
-    world.execute("UPDATE tasks SET state = 'failed'").await;
-    world.execute("UPDATE jobs SET failed = 1, cancelled = 0").await;
+    fixture.execute("UPDATE tasks SET state = 'failed'").await;
+    fixture.execute("UPDATE jobs SET failed = 1, cancelled = 0").await;
     assert_signed_out(
         store.tasks.retry_failed_tasks(session(ada, "gone"), job, &RetryRequest::default()).await,
     );
-    world.execute("UPDATE tasks SET state = 'needs_review'").await;
-    world.execute("UPDATE jobs SET failed = 0, needs_review = 1").await;
+    fixture.execute("UPDATE tasks SET state = 'needs_review'").await;
+    fixture.execute("UPDATE jobs SET failed = 0, needs_review = 1").await;
     let task = store.jobs.tasks(ada, job, None, 1).await.unwrap()[0].id;
     assert_signed_out(
         store.tasks.resolve_task(session(ada, "gone"), task, Resolution::Succeeded).await,
@@ -188,78 +188,80 @@ pub async fn a_signed_out_user_cannot_change_anything(world: World) {
 
 /// The request waits for the transaction that disables the user, in the transaction
 /// that changes something.
-pub async fn a_user_disabled_during_a_request_changes_nothing(world: World) {
-    let bob = world.add_user("bob@example.com", Role::User).await;
-    open(&world.store, "bobs", bob, "hash").await.unwrap();
-    let raw = world.raw_connection().await;
+pub async fn a_user_disabled_during_a_request_changes_nothing(fixture: StoreFixture) {
+    let bob = fixture.add_user("bob@example.com", Role::User).await;
+    open(&fixture.store, "bobs", bob, "hash").await.unwrap();
+    let raw = fixture.raw_connection().await;
     let disabling = raw.begin().await.unwrap();
     let sql = "UPDATE users SET disabled = 1 WHERE email = 'bob@example.com'";
     disabling.execute_unprepared(sql).await.unwrap();
     let launch = engine::store::NewJob { actor: session(bob, "bobs"), ..new_upload_job(bob, 1) };
-    let (launched, ()) = tokio::join!(world.other_store.tasks.accept(launch), async {
-        world.wait_for_blocked_transaction().await;
+    let (launched, ()) = tokio::join!(fixture.other_store.tasks.accept(launch), async {
+        fixture.wait_for_blocked_transaction().await;
         disabling.commit().await.unwrap();
     });
     assert_signed_out(launched);
-    assert!(world.store.jobs.jobs(bob, None, 10).await.unwrap().items.is_empty());
+    assert!(fixture.store.jobs.jobs(bob, None, 10).await.unwrap().items.is_empty());
 
     // No session may end between its check and the commit either.
-    open(&world.store, "adas", world.user, "hash").await.unwrap();
+    open(&fixture.store, "adas", fixture.user, "hash").await.unwrap();
     let signing_out = raw.begin().await.unwrap();
     signing_out.execute_unprepared("DELETE FROM sessions").await.unwrap();
-    let request = world.other_store.accounts.add_token(session(world.user, "adas"), "late", "late");
+    let request =
+        fixture.other_store.accounts.add_token(session(fixture.user, "adas"), "late", "late");
     let (result, ()) = tokio::join!(request, async {
-        world.wait_for_blocked_transaction().await;
+        fixture.wait_for_blocked_transaction().await;
         signing_out.commit().await.unwrap();
     });
     assert_signed_out(result);
 }
 
-pub async fn an_admin_demoted_during_a_request_manages_nobody(world: World) {
-    let bob = world.add_user("bob@example.com", Role::Admin).await;
-    open(&world.store, "bobs", bob, "hash").await.unwrap();
-    let raw = world.raw_connection().await;
+pub async fn an_admin_demoted_during_a_request_manages_nobody(fixture: StoreFixture) {
+    let bob = fixture.add_user("bob@example.com", Role::Admin).await;
+    open(&fixture.store, "bobs", bob, "hash").await.unwrap();
+    let raw = fixture.raw_connection().await;
     let demotion = raw.begin().await.unwrap();
     let sql = "UPDATE users SET role = 'user' WHERE email = 'bob@example.com'";
     demotion.execute_unprepared(sql).await.unwrap();
-    let invite = world.other_store.accounts.invite_user(
+    let invite = fixture.other_store.accounts.invite_user(
         session(bob, "bobs"),
         "eve@example.com",
         Role::Admin,
         "eve",
     );
     let (invited, ()) = tokio::join!(invite, async {
-        world.wait_for_blocked_transaction().await;
+        fixture.wait_for_blocked_transaction().await;
         demotion.commit().await.unwrap();
     });
     assert!(matches!(invited, Err(Error::NotFound)), "{invited:?}");
-    let ada = world.user;
-    let disabled = world.store.accounts.disable_user(session(bob, "bobs"), ada).await;
+    let ada = fixture.user;
+    let disabled = fixture.store.accounts.disable_user(session(bob, "bobs"), ada).await;
     assert!(matches!(disabled, Err(Error::NotFound | Error::Conflict(_))), "{disabled:?}");
-    let promoted = world.store.accounts.set_user_role(session(bob, "bobs"), bob, Role::Admin).await;
+    let promoted =
+        fixture.store.accounts.set_user_role(session(bob, "bobs"), bob, Role::Admin).await;
     assert!(matches!(promoted, Err(Error::NotFound)), "{promoted:?}");
-    assert!(world.store.accounts.invitations().await.unwrap().is_empty());
-    assert!(!world.store.accounts.user(ada).await.unwrap().disabled);
-    assert_eq!(world.store.accounts.user(bob).await.unwrap().role, Role::User);
+    assert!(fixture.store.accounts.invitations().await.unwrap().is_empty());
+    assert!(!fixture.store.accounts.user(ada).await.unwrap().disabled);
+    assert_eq!(fixture.store.accounts.user(bob).await.unwrap().role, Role::User);
 }
 
-pub async fn an_api_token_manages_nobody(world: World) {
-    let bob = world.add_user("bob@example.com", Role::User).await;
-    world.store.accounts.add_token(world.user, "nightly", "secret").await.unwrap();
-    let token = || api_token(world.user, "secret");
+pub async fn an_api_token_manages_nobody(fixture: StoreFixture) {
+    let bob = fixture.add_user("bob@example.com", Role::User).await;
+    fixture.store.accounts.add_token(fixture.user, "nightly", "secret").await.unwrap();
+    let token = || api_token(fixture.user, "secret");
     let invited =
-        world.store.accounts.invite_user(token(), "eve@example.com", Role::Admin, "eve").await;
+        fixture.store.accounts.invite_user(token(), "eve@example.com", Role::Admin, "eve").await;
     assert!(matches!(invited, Err(Error::NotFound)), "{invited:?}");
-    let disabled = world.store.accounts.disable_user(token(), bob).await;
+    let disabled = fixture.store.accounts.disable_user(token(), bob).await;
     assert!(matches!(disabled, Err(Error::NotFound)), "{disabled:?}");
-    let launch = engine::store::NewJob { actor: token(), ..new_upload_job(world.user, 1) };
-    world.store.tasks.accept(launch).await.unwrap();
+    let launch = engine::store::NewJob { actor: token(), ..new_upload_job(fixture.user, 1) };
+    fixture.store.tasks.accept(launch).await.unwrap();
 }
 
 pub async fn api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change(
-    world: World,
+    fixture: StoreFixture,
 ) {
-    let (store, bob) = (&world.store, world.add_user("bob@example.com", Role::User).await);
+    let (store, bob) = (&fixture.store, fixture.add_user("bob@example.com", Role::User).await);
     let make = async |hash: &str| store.accounts.add_token(bob, hash, hash).await.unwrap();
     let works = async |hash: &str| store.accounts.authenticate_token(hash).await.unwrap().is_some();
     open(store, "own", bob, "hash").await.unwrap();
@@ -270,13 +272,13 @@ pub async fn api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_pass
     assert_eq!(ended, ["first"]);
     assert!(!works("first").await);
     make("second").await;
-    store.accounts.add_password_reset(world.user, bob, "reset").await.unwrap();
+    store.accounts.add_password_reset(fixture.user, bob, "reset").await.unwrap();
     assert!(works("second").await);
     store.accounts.redeem_link("reset", "newest").await.unwrap();
     assert!(!works("second").await);
     make("third").await;
-    store.accounts.disable_user(world.user, bob).await.unwrap();
-    store.accounts.enable_user(world.user, bob).await.unwrap();
+    store.accounts.disable_user(fixture.user, bob).await.unwrap();
+    store.accounts.enable_user(fixture.user, bob).await.unwrap();
     assert!(!works("third").await);
     assert!(store.accounts.tokens(bob).await.unwrap().is_empty());
 }

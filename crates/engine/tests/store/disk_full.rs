@@ -1,7 +1,7 @@
 //! A full disk. SQLite gets a limit on its pages, which fails as a full disk does;
 //! `bench faults` tests PostgreSQL on a full disk.
 
-use crate::world::{QUEUE, World, finish, new_upload_job, success, task};
+use crate::fixture::{QUEUE, StoreFixture, finish, new_upload_job, success, task};
 use engine::{
     clock::ManualClock,
     store::{Claim, ClaimedTask, Error, NewJob, RoundRobin, Store},
@@ -12,85 +12,91 @@ use testbed::SmallDisk;
 
 #[tokio::test]
 async fn a_job_is_refused_whole_on_a_full_disk_and_accepted_when_there_is_space() {
-    let world = World::sqlite().await;
-    let first = world.store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
-    let claimed = world.claim_next().await.unwrap();
-    let mut large = new_upload_job(world.user, 3_000);
+    let fixture = StoreFixture::sqlite().await;
+    let first = fixture.store.tasks.accept(new_upload_job(fixture.user, 2)).await.unwrap().job.id;
+    let claimed = fixture.claim_next().await.unwrap();
+    let mut large = new_upload_job(fixture.user, 3_000);
     large.idempotency = Some(("key".into(), "hash".into()));
 
-    world.store.database.set_growth_allowed(false).await.unwrap();
-    let refused = world.store.tasks.accept(large.clone()).await.unwrap_err();
+    fixture.store.database.set_growth_allowed(false).await.unwrap();
+    let refused = fixture.store.tasks.accept(large.clone()).await.unwrap_err();
     assert!(refused.is_disk_full() && matches!(refused, Error::Database(_)), "{refused:?}");
     assert!(!refused.is_defect(), "{refused:?}");
-    let jobs = world.store.jobs.jobs(world.user, None, 10).await.unwrap().items;
+    let jobs = fixture.store.jobs.jobs(fixture.user, None, 10).await.unwrap().items;
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [first]);
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 
-    world.store.database.set_growth_allowed(true).await.unwrap();
-    world.succeed(&claimed).await;
+    fixture.store.database.set_growth_allowed(true).await.unwrap();
+    fixture.succeed(&claimed).await;
     // If its key were stored, another body would be refused.
     large.idempotency = Some(("key".into(), "another".into()));
-    let accepted = world.store.tasks.accept(large).await.unwrap();
+    let accepted = fixture.store.tasks.accept(large).await.unwrap();
     assert_eq!((accepted.job.counts.total, accepted.facts.len()), (3_000, 1));
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
 /// Returns the number of jobs that another process sees.
-async fn count_stored_jobs(world: &World) -> i64 {
-    world.query_number("SELECT count(*) AS n FROM jobs").await
+async fn count_stored_jobs(fixture: &StoreFixture) -> i64 {
+    fixture.query_number("SELECT count(*) AS n FROM jobs").await
 }
 
-fn launch(world: &World, key: &str, hash: &str) -> NewJob {
-    NewJob { idempotency: Some((key.into(), hash.into())), ..new_upload_job(world.user, 2) }
+fn launch(fixture: &StoreFixture, key: &str, hash: &str) -> NewJob {
+    NewJob { idempotency: Some((key.into(), hash.into())), ..new_upload_job(fixture.user, 2) }
 }
 
 #[tokio::test]
 async fn a_transaction_rolled_back_by_sqlite_does_not_affect_later_ones() {
-    let world = World::sqlite().await;
+    let fixture = StoreFixture::sqlite().await;
     // SQLite does the same when it finds the disk full in the middle of a
     // statement.
     let trigger = "CREATE TRIGGER full BEFORE INSERT ON tasks \
                    BEGIN SELECT RAISE(ROLLBACK, 'no room'); END";
-    world.execute(trigger).await;
+    fixture.execute(trigger).await;
     for _ in 0..2 {
-        world.store.tasks.accept(launch(&world, "first", "1")).await.unwrap_err();
+        fixture.store.tasks.accept(launch(&fixture, "first", "1")).await.unwrap_err();
     }
-    world.execute("DROP TRIGGER full").await;
-    world.store.tasks.accept(launch(&world, "second", "2")).await.unwrap();
+    fixture.execute("DROP TRIGGER full").await;
+    fixture.store.tasks.accept(launch(&fixture, "second", "2")).await.unwrap();
     // This one the store itself rolls back.
-    let reused = world.store.tasks.accept(launch(&world, "second", "another")).await.unwrap_err();
+    let reused =
+        fixture.store.tasks.accept(launch(&fixture, "second", "another")).await.unwrap_err();
     assert!(matches!(reused, Error::KeyReused), "{reused:?}");
-    world.store.tasks.accept(launch(&world, "third", "3")).await.unwrap();
-    assert_eq!(count_stored_jobs(&world).await, 2, "each that was accepted is stored");
-    world.other_store.tasks.accept(launch(&world, "fourth", "4")).await.unwrap();
-    assert_eq!(count_stored_jobs(&world).await, 3);
-    world.assert_consistent().await;
+    fixture.store.tasks.accept(launch(&fixture, "third", "3")).await.unwrap();
+    assert_eq!(count_stored_jobs(&fixture).await, 2, "each that was accepted is stored");
+    fixture.other_store.tasks.accept(launch(&fixture, "fourth", "4")).await.unwrap();
+    assert_eq!(count_stored_jobs(&fixture).await, 3);
+    fixture.assert_consistent().await;
 }
 
 #[tokio::test]
 async fn a_transaction_dropped_at_any_point_does_not_affect_later_ones() {
-    let world = World::sqlite_in_memory().await;
+    let fixture = StoreFixture::sqlite_in_memory().await;
     let trigger = "CREATE TRIGGER full BEFORE INSERT ON tasks WHEN NEW.row_no = 1 \
                    BEGIN SELECT RAISE(ROLLBACK, 'no room'); END";
     for (round, polls) in (0..60).enumerate() {
         // In every other round, SQLite has ended the transaction before it is
         // dropped.
         if round % 2 == 0 {
-            world.execute(trigger).await;
+            fixture.execute(trigger).await;
         }
         let name = format!("dropped-{round}");
-        let accepting = Box::pin(world.store.tasks.accept(launch(&world, &name, "1")));
+        let accepting = Box::pin(fixture.store.tasks.accept(launch(&fixture, &name, "1")));
         drop_after(polls, accepting).await;
-        world.execute("DROP TRIGGER IF EXISTS full").await;
-        let before = count_stored_jobs(&world).await;
-        world.store.tasks.accept(launch(&world, &format!("accepted-{round}"), "1")).await.unwrap();
-        let now = count_stored_jobs(&world).await;
+        fixture.execute("DROP TRIGGER IF EXISTS full").await;
+        let before = count_stored_jobs(&fixture).await;
+        fixture
+            .store
+            .tasks
+            .accept(launch(&fixture, &format!("accepted-{round}"), "1"))
+            .await
+            .unwrap();
+        let now = count_stored_jobs(&fixture).await;
         assert!(now == before + 1 || now == before + 2, "round {round}: {before}, then {now}");
         let key =
             format!("SELECT count(*) AS n FROM idempotency_keys WHERE name = 'accepted-{round}'");
-        assert_eq!(world.query_number(&key).await, 1, "round {round}: accepted, but not stored");
+        assert_eq!(fixture.query_number(&key).await, 1, "round {round}: accepted, but not stored");
     }
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
 /// Polls the future `polls` times, and drops it if it is not ready.
@@ -107,10 +113,12 @@ async fn drop_after<T>(polls: usize, mut future: impl Future<Output = T> + Unpin
 }
 
 /// Claims due tasks, as far as the disk allows.
-async fn claim(world: &World) -> Vec<ClaimedTask> {
+async fn claim(fixture: &StoreFixture) -> Vec<ClaimedTask> {
     let mut claimed = Vec::new();
-    for due in world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks {
-        if let Ok(Claim::Claimed(task)) = world.store.tasks.claim(due.task, due.fence, "w1").await {
+    for due in fixture.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks
+    {
+        if let Ok(Claim::Claimed(task)) = fixture.store.tasks.claim(due.task, due.fence, "w1").await
+        {
             claimed.push(*task);
         }
     }
@@ -118,9 +126,9 @@ async fn claim(world: &World) -> Vec<ClaimedTask> {
 }
 
 /// Finishes the running tasks; those that could not be saved remain.
-async fn end(world: &World, running: &mut Vec<ClaimedTask>) {
+async fn end(fixture: &StoreFixture, running: &mut Vec<ClaimedTask>) {
     let finishes = running.iter().map(|claimed| finish(claimed, success())).collect();
-    let mut ended = world.store.tasks.finish(finishes).await.into_iter();
+    let mut ended = fixture.store.tasks.finish(finishes).await.into_iter();
     running.retain(|_| ended.next().is_some_and(|ended| ended.is_err()));
 }
 
@@ -131,7 +139,7 @@ async fn a_disk_that_fills_up_loses_nothing_that_was_accepted() {
         return;
     };
     let url = format!("sqlite://{}", disk.path().join("meanwhile.sqlite").display());
-    let mut world = World::at(url.clone()).await;
+    let mut fixture = StoreFixture::at(url.clone()).await;
     let mut dice = StdRng::seed_from_u64(7);
     let (mut accepted, mut refused, mut running) = (0, 0, Vec::new());
     for round in 0..40 {
@@ -142,36 +150,41 @@ async fn a_disk_that_fills_up_loses_nothing_that_was_accepted() {
             let name = format!("{round}-{n}");
             let count = [1, 1, 10, 100][dice.random_range(0..4)];
             let tasks = (0..count).map(|row| task(&format!("{name}-{row}"), row)).collect();
-            let launch = NewJob { tasks, ..launch(&world, &name, "1") };
-            match world.store.tasks.accept(launch).await {
+            let launch = NewJob { tasks, ..launch(&fixture, &name, "1") };
+            match fixture.store.tasks.accept(launch).await {
                 Ok(_) => accepted += 1,
                 Err(error) => refused += usize::from(error.cannot_write()),
             }
-            running.extend(claim(&world).await);
-            end(&world, &mut running).await;
+            running.extend(claim(&fixture).await);
+            end(&fixture, &mut running).await;
         }
         disk.remove_filler();
         // With free space, everything works at once and without help.
-        world.store.tasks.accept(launch(&world, &format!("{round}-room"), "1")).await.unwrap();
+        fixture.store.tasks.accept(launch(&fixture, &format!("{round}-room"), "1")).await.unwrap();
         accepted += 1;
-        running.extend(claim(&world).await);
-        end(&world, &mut running).await;
+        running.extend(claim(&fixture).await);
+        end(&fixture, &mut running).await;
         assert!(running.is_empty(), "round {round}: a finish is not saved although there is space");
         // Another writer does not have to wait.
-        world.other_store.accounts.add_token(world.user, "any", &format!("{round}")).await.unwrap();
+        fixture
+            .other_store
+            .accounts
+            .add_token(fixture.user, "any", &format!("{round}"))
+            .await
+            .unwrap();
         if round % 8 == 7 {
             // The next process knows only what is on the disk.
-            let clock = world.clock.clone();
-            world.store = Store::open(&url, clock.clone(), 1.0).await.unwrap();
-            world.other_store = Store::open(&url, clock, 1.0).await.unwrap();
+            let clock = fixture.clock.clone();
+            fixture.store = Store::open(&url, clock.clone(), 1.0).await.unwrap();
+            fixture.other_store = Store::open(&url, clock, 1.0).await.unwrap();
         }
         assert_eq!(
-            count_stored_jobs(&world).await,
+            count_stored_jobs(&fixture).await,
             accepted,
             "round {round}: accepted, but not stored"
         );
     }
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
     assert!(refused > 40, "the disk was full only {refused} times");
 }
 

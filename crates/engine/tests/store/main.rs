@@ -6,6 +6,7 @@ mod batch;
 mod clock;
 mod credentials;
 mod disk_full;
+mod fixture;
 mod leases;
 mod model;
 mod prune;
@@ -16,7 +17,6 @@ mod superseded;
 mod tasks;
 mod texts;
 mod users;
-mod world;
 
 /// Defines the tests. The compiler reports a test that is not listed as dead code.
 macro_rules! suite {
@@ -25,8 +25,8 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test]
                 async fn $test() {
-                    let world = crate::world::World::sqlite().await;
-                    crate::$module::$test(world).await;
+                    let fixture = crate::fixture::StoreFixture::sqlite().await;
+                    crate::$module::$test(fixture).await;
                 })*
             })*
         }
@@ -47,9 +47,9 @@ macro_rules! suite {
 /// than one test: all of them together exceed a thread's stack.
 fn run_boxed<T: Future<Output = ()> + 'static>(
     url: String,
-    test: fn(world::World) -> T,
+    test: fn(fixture::StoreFixture) -> T,
 ) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
-    Box::pin(async move { test(world::World::at(url).await).await })
+    Box::pin(async move { test(fixture::StoreFixture::at(url).await).await })
 }
 
 suite! {

@@ -10,14 +10,14 @@ mod invariants;
 mod snapshot;
 mod step;
 
-use crate::world::World;
+use crate::fixture::StoreFixture;
 use harness::Harness;
 use proptest::test_runner::{Config, TestRunner};
 use step::Step;
 
 /// Runs `cases` cases, or `PROPTEST_CASES` where it is set; `fresh` opens a store
 /// in an empty database.
-fn check_model(cases: u32, fresh: impl AsyncFn() -> World) {
+fn check_model(cases: u32, fresh: impl AsyncFn() -> StoreFixture) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut config =
         Config { max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
@@ -41,11 +41,11 @@ fn check_model(cases: u32, fresh: impl AsyncFn() -> World) {
 
 #[test]
 fn invariants_hold_on_sqlite() {
-    check_model(60, World::sqlite_in_memory);
+    check_model(60, StoreFixture::sqlite_in_memory);
 }
 
 #[test]
 fn invariants_hold_on_postgres() {
     let node = testbed::PostgresNode::start();
-    check_model(15, async || World::at(node.create_database()).await);
+    check_model(15, async || StoreFixture::at(node.create_database()).await);
 }

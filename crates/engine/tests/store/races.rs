@@ -1,7 +1,9 @@
 //! Two processes on one database at once. Which one comes first is chance; the
 //! result is not.
 
-use crate::world::{QUEUE, World, finish, new_job, new_upload_job, outcome, success, task};
+use crate::fixture::{
+    QUEUE, StoreFixture, finish, new_job, new_upload_job, outcome, success, task,
+};
 use contract::{
     TaskId,
     api::{Resolution, RetryRequest},
@@ -24,9 +26,9 @@ async fn claim(store: &Store, task: TaskId, fence: i64, worker: &str) -> Option<
     }
 }
 
-pub async fn concurrent_claims_of_one_task_have_one_winner(world: World) {
-    world.store.tasks.accept(new_upload_job(world.user, ROUNDS)).await.unwrap();
-    for due in world
+pub async fn concurrent_claims_of_one_task_have_one_winner(fixture: StoreFixture) {
+    fixture.store.tasks.accept(new_upload_job(fixture.user, ROUNDS)).await.unwrap();
+    for due in fixture
         .store
         .tasks
         .due_tasks(QUEUE, ROUNDS as usize, &RoundRobin::default())
@@ -35,26 +37,29 @@ pub async fn concurrent_claims_of_one_task_have_one_winner(world: World) {
         .tasks
     {
         let (a, b) = tokio::join!(
-            claim(&world.store, due.task, due.fence, "a"),
-            claim(&world.other_store, due.task, due.fence, "b")
+            claim(&fixture.store, due.task, due.fence, "a"),
+            claim(&fixture.other_store, due.task, due.fence, "b")
         );
         assert!(a.is_some() != b.is_some(), "{a:?} {b:?}");
     }
-    assert_eq!(world.store.jobs.running_task_ids(world.user).await.unwrap().len(), ROUNDS as usize);
+    assert_eq!(
+        fixture.store.jobs.running_task_ids(fixture.user).await.unwrap().len(),
+        ROUNDS as usize
+    );
 }
 
-pub async fn concurrent_claims_of_one_key_run_one_at_a_time(world: World) {
+pub async fn concurrent_claims_of_one_key_run_one_at_a_time(fixture: StoreFixture) {
     for round in 0..ROUNDS {
         let key = format!("SKU-{round}");
         for _ in 0..2 {
-            let twin = new_job(world.user, vec![task(&key, 0)]);
-            world.store.tasks.accept(twin).await.unwrap();
+            let twin = new_job(fixture.user, vec![task(&key, 0)]);
+            fixture.store.tasks.accept(twin).await.unwrap();
         }
         let due =
-            world.store.tasks.due_tasks(QUEUE, 2, &RoundRobin::default()).await.unwrap().tasks;
+            fixture.store.tasks.due_tasks(QUEUE, 2, &RoundRobin::default()).await.unwrap().tasks;
         let (a, b) = tokio::join!(
-            world.store.tasks.claim(due[0].task, due[0].fence, "a"),
-            world.other_store.tasks.claim(due[1].task, due[1].fence, "b")
+            fixture.store.tasks.claim(due[0].task, due[0].fence, "a"),
+            fixture.other_store.tasks.claim(due[1].task, due[1].fence, "b")
         );
         let claimed = match (a.unwrap(), b.unwrap()) {
             (Claim::Claimed(claimed), Claim::Locked) | (Claim::Locked, Claim::Claimed(claimed)) => {
@@ -62,26 +67,27 @@ pub async fn concurrent_claims_of_one_key_run_one_at_a_time(world: World) {
             }
             other => panic!("{other:?}"),
         };
-        world.succeed(&claimed).await;
-        world.clock.advance(2_000);
-        let second = world.claim_next().await.unwrap();
+        fixture.succeed(&claimed).await;
+        fixture.clock.advance(2_000);
+        let second = fixture.claim_next().await.unwrap();
         assert_ne!(second.task, claimed.task, "the one that waited is published again");
-        world.succeed(&second).await;
+        fixture.succeed(&second).await;
     }
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn concurrent_batch_claims_share_no_task(world: World) {
+pub async fn concurrent_batch_claims_share_no_task(fixture: StoreFixture) {
     for _ in 0..ROUNDS {
-        let job = world.store.tasks.accept(new_upload_job(world.user, 40)).await.unwrap().job.id;
+        let job =
+            fixture.store.tasks.accept(new_upload_job(fixture.user, 40)).await.unwrap().job.id;
         let due =
-            world.store.tasks.due_tasks(QUEUE, 40, &RoundRobin::default()).await.unwrap().tasks;
+            fixture.store.tasks.due_tasks(QUEUE, 40, &RoundRobin::default()).await.unwrap().tasks;
         let batch: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
         let reversed: Vec<_> = batch.iter().rev().copied().collect();
         let (a, b, marked) = tokio::join!(
-            world.store.tasks.claim_batch(&batch, "a"),
-            world.other_store.tasks.claim_batch(&reversed, "b"),
-            world.other_store.tasks.mark_published(&batch, &[], None)
+            fixture.store.tasks.claim_batch(&batch, "a"),
+            fixture.other_store.tasks.claim_batch(&reversed, "b"),
+            fixture.other_store.tasks.mark_published(&batch, &[], None)
         );
         marked.unwrap();
         let mut claimed = Vec::new();
@@ -97,28 +103,33 @@ pub async fn concurrent_batch_claims_share_no_task(world: World) {
         let (one, two) = claimed.split_at(20);
         let ends = |claimed: &[ClaimedTask]| claimed.iter().map(|c| finish(c, success())).collect();
         let (a, b) = tokio::join!(
-            world.store.tasks.finish(ends(one)),
-            world.other_store.tasks.finish(ends(two))
+            fixture.store.tasks.finish(ends(one)),
+            fixture.other_store.tasks.finish(ends(two))
         );
         assert!(a.iter().chain(&b).all(|end| matches!(end, Ok(Some(_)))));
-        let job = world.store.jobs.job(world.user, job).await.unwrap();
+        let job = fixture.store.jobs.job(fixture.user, job).await.unwrap();
         assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 40));
     }
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
 /// Each batch has jobs of three users, in any order: the order of locks must
 /// prevent deadlocks, rather than the database resolve them.
-pub async fn workers_and_relay_do_not_deadlock(world: World) {
-    let mut users = vec![world.user];
+pub async fn workers_and_relay_do_not_deadlock(fixture: StoreFixture) {
+    let mut users = vec![fixture.user];
     for name in ["bob", "eve"] {
-        users.push(world.add_user(name, contract::api::Role::User).await);
+        users.push(fixture.add_user(name, contract::api::Role::User).await);
     }
     for round in 0..ROUNDS {
         for (n, user) in users.iter().enumerate() {
             for part in ["x", "y"] {
                 let key = |row| task(&format!("{n}-{part}-{round}-{row}"), row);
-                world.store.tasks.accept(new_job(*user, (0..12).map(key).collect())).await.unwrap();
+                fixture
+                    .store
+                    .tasks
+                    .accept(new_job(*user, (0..12).map(key).collect()))
+                    .await
+                    .unwrap();
             }
         }
     }
@@ -144,91 +155,91 @@ pub async fn workers_and_relay_do_not_deadlock(world: World) {
         }
     };
     let (a, b, c, d) = tokio::join!(
-        work(&world.store, "a"),
-        work(&world.other_store, "b"),
-        work(&world.store, "c"),
-        work(&world.other_store, "d")
+        work(&fixture.store, "a"),
+        work(&fixture.other_store, "b"),
+        work(&fixture.store, "c"),
+        work(&fixture.other_store, "d")
     );
     assert_eq!(a + b + c + d, 3 * 2 * 12 * i32::try_from(ROUNDS).unwrap());
     for user in users {
-        for job in world.store.jobs.jobs(user, None, 100).await.unwrap().items {
+        for job in fixture.store.jobs.jobs(user, None, 100).await.unwrap().items {
             assert_eq!((job.state, job.counts.succeeded), (JobState::Succeeded, 12));
         }
-        let facts = world.store.journal.facts_after(user, 0, 10_000).await.unwrap();
-        let head = world.store.journal.journal_head(user).await.unwrap();
+        let facts = fixture.store.journal.facts_after(user, 0, 10_000).await.unwrap();
+        let head = fixture.store.journal.journal_head(user).await.unwrap();
         assert!(facts.iter().map(|fact| fact.seq).eq(1..=head));
     }
 }
 
-pub async fn a_concurrent_finish_and_cancel_stay_consistent(world: World) {
+pub async fn a_concurrent_finish_and_cancel_stay_consistent(fixture: StoreFixture) {
     for _ in 0..ROUNDS {
-        let job = world.store.tasks.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
-        let retried = world.claim_next().await.unwrap();
-        let succeeded = world.claim_next().await.unwrap();
+        let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 3)).await.unwrap().job.id;
+        let retried = fixture.claim_next().await.unwrap();
+        let succeeded = fixture.claim_next().await.unwrap();
         let retry =
             Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false });
         let finishes = vec![finish(&retried, retry), finish(&succeeded, success())];
         let (ended, cancelled) = tokio::join!(
-            world.store.tasks.finish(finishes),
-            world.other_store.tasks.control_job(world.user, job, JobControl::Cancel)
+            fixture.store.tasks.finish(finishes),
+            fixture.other_store.tasks.control_job(fixture.user, job, JobControl::Cancel)
         );
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
         cancelled.unwrap();
-        let job = world.store.jobs.job(world.user, job).await.unwrap();
+        let job = fixture.store.jobs.job(fixture.user, job).await.unwrap();
         assert_eq!((job.state, job.counts.cancelled), (JobState::Cancelled, 2));
         assert_eq!(job.counts.succeeded, 1);
-        world.assert_consistent().await;
+        fixture.assert_consistent().await;
     }
 }
 
-pub async fn a_concurrent_retry_and_cancel_stay_consistent(world: World) {
+pub async fn a_concurrent_retry_and_cancel_stay_consistent(fixture: StoreFixture) {
     for _ in 0..ROUNDS {
-        let job = world.store.tasks.accept(new_upload_job(world.user, 3)).await.unwrap().job.id;
-        let failed = world.claim_next().await.unwrap();
-        world.finish(&failed, Err(AttemptError::Failed(outcome("rejected")))).await;
+        let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 3)).await.unwrap().job.id;
+        let failed = fixture.claim_next().await.unwrap();
+        fixture.finish(&failed, Err(AttemptError::Failed(outcome("rejected")))).await;
         let all = RetryRequest::default();
         let (retried, cancelled) = tokio::join!(
-            world.store.tasks.retry_failed_tasks(world.user, job, &all),
-            world.other_store.tasks.control_job(world.user, job, JobControl::Cancel)
+            fixture.store.tasks.retry_failed_tasks(fixture.user, job, &all),
+            fixture.other_store.tasks.control_job(fixture.user, job, JobControl::Cancel)
         );
         // After the cancel the job has ended, and its failure can be retried.
         retried.unwrap();
         cancelled.unwrap();
-        world.assert_consistent().await;
-        let tasks = world.store.jobs.tasks(world.user, job, None, 10).await.unwrap();
+        fixture.assert_consistent().await;
+        let tasks = fixture.store.jobs.tasks(fixture.user, job, None, 10).await.unwrap();
         let failed = tasks.iter().find(|task| task.id == failed.task).unwrap();
         assert!(matches!(failed.state, TaskState::Queued | TaskState::Cancelled));
-        if let Some(claimed) = world.claim_next().await {
-            world.succeed(&claimed).await;
+        if let Some(claimed) = fixture.claim_next().await {
+            fixture.succeed(&claimed).await;
         }
     }
 }
 
-pub async fn concurrent_requests_with_one_idempotency_key_make_one_job(world: World) {
+pub async fn concurrent_requests_with_one_idempotency_key_make_one_job(fixture: StoreFixture) {
     for round in 0..ROUNDS {
-        let mut job = new_upload_job(world.user, 30);
+        let mut job = new_upload_job(fixture.user, 30);
         job.idempotency = Some((format!("key-{round}"), "hash".into()));
         let (a, b) = tokio::join!(
-            world.store.tasks.accept(job.clone()),
-            world.other_store.tasks.accept(job)
+            fixture.store.tasks.accept(job.clone()),
+            fixture.other_store.tasks.accept(job)
         );
         let (a, b) = (a.unwrap(), b.unwrap());
         assert_eq!(a.job.id, b.job.id);
         assert_eq!(a.facts.len() + b.facts.len(), 1, "only one of them is new");
     }
-    let jobs = world.store.jobs.jobs(world.user, None, 100).await.unwrap().items;
+    let jobs = fixture.store.jobs.jobs(fixture.user, None, 100).await.unwrap().items;
     assert_eq!(jobs.len(), ROUNDS as usize);
 }
 
-pub async fn concurrent_jobs_do_not_exceed_the_open_limits(world: World) {
+pub async fn concurrent_jobs_do_not_exceed_the_open_limits(fixture: StoreFixture) {
     for jobs in 1..=i64::from(ROUNDS) {
         let (max, bound) = match jobs % 2 {
             0 => (OpenLimits { jobs, ..DEFAULT_OPEN_LIMITS }, "jobs"),
             _ => (OpenLimits { tasks: jobs * 30, ..DEFAULT_OPEN_LIMITS }, "items"),
         };
         let store = |store: &Store| store.clone().with_open_limits(max);
-        let (store, other) = (store(&world.store), store(&world.other_store));
-        let launch = || new_upload_job(world.user, 30);
+        let (store, other) = (store(&fixture.store), store(&fixture.other_store));
+        let launch = || new_upload_job(fixture.user, 30);
         let (first, second) =
             tokio::join!(store.tasks.accept(launch()), other.tasks.accept(launch()));
         let refused = if first.is_ok() { second } else { first };
@@ -238,30 +249,33 @@ pub async fn concurrent_jobs_do_not_exceed_the_open_limits(world: World) {
             "{refused:?}"
         );
         let jobs = usize::try_from(jobs).unwrap();
-        assert_eq!(world.store.jobs.jobs(world.user, None, 100).await.unwrap().items.len(), jobs);
+        assert_eq!(
+            fixture.store.jobs.jobs(fixture.user, None, 100).await.unwrap().items.len(),
+            jobs
+        );
     }
 }
 
-pub async fn concurrent_resolutions_of_one_task_apply_once(world: World) {
+pub async fn concurrent_resolutions_of_one_task_apply_once(fixture: StoreFixture) {
     for _ in 0..ROUNDS {
-        world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap();
-        let claimed = world.claim_next().await.unwrap();
-        world.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
+        fixture.store.tasks.accept(new_upload_job(fixture.user, 1)).await.unwrap();
+        let claimed = fixture.claim_next().await.unwrap();
+        fixture.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
         let (a, b) = tokio::join!(
-            world.store.tasks.resolve_task(world.user, claimed.task, Resolution::Succeeded),
-            world.other_store.tasks.resolve_task(world.user, claimed.task, Resolution::Retry)
+            fixture.store.tasks.resolve_task(fixture.user, claimed.task, Resolution::Succeeded),
+            fixture.other_store.tasks.resolve_task(fixture.user, claimed.task, Resolution::Retry)
         );
         let late = if a.is_ok() { b } else { a };
         assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
-        if let Some(again) = world.claim_next().await {
-            world.succeed(&again).await;
+        if let Some(again) = fixture.claim_next().await {
+            fixture.succeed(&again).await;
         }
-        world.assert_consistent().await;
+        fixture.assert_consistent().await;
     }
 }
 
-pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
-    let job = world.store.tasks.accept(new_upload_job(world.user, 40)).await.unwrap().job.id;
+pub async fn concurrent_workers_lose_no_count_and_no_fact(fixture: StoreFixture) {
+    let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 40)).await.unwrap().job.id;
     let work = async |store: &Store| {
         let mut finished = 0;
         loop {
@@ -275,103 +289,110 @@ pub async fn concurrent_workers_lose_no_count_and_no_fact(world: World) {
             };
             let facts =
                 store.tasks.finish(vec![finish(&claimed, outcome_of_row)]).await.remove(0).unwrap();
-            let kinds = crate::world::fact_kinds(facts.as_ref());
+            let kinds = crate::fixture::fact_kinds(facts.as_ref());
             finished += u32::from(kinds.contains(&FactKind::JobFinished));
         }
     };
     let (a, b, c, d) = tokio::join!(
-        work(&world.store),
-        work(&world.other_store),
-        work(&world.store),
-        work(&world.other_store)
+        work(&fixture.store),
+        work(&fixture.other_store),
+        work(&fixture.store),
+        work(&fixture.other_store)
     );
     assert_eq!(a + b + c + d, 1, "the job finished once");
-    let job = world.store.jobs.job(world.user, job).await.unwrap();
+    let job = fixture.store.jobs.job(fixture.user, job).await.unwrap();
     let c = job.counts;
     assert_eq!((c.failed, c.needs_review, c.succeeded, c.open), (14, 13, 13, 0));
     assert_eq!(job.state, JobState::PartlyFailed);
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn a_deadlock_is_retried(world: World) {
-    let job = world.store.tasks.accept(new_upload_job(world.user, 60)).await.unwrap().job.id;
+pub async fn a_deadlock_is_retried(fixture: StoreFixture) {
+    let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 60)).await.unwrap().job.id;
     for _ in 0..ROUNDS {
         let due =
-            world.store.tasks.due_tasks(QUEUE, 60, &RoundRobin::default()).await.unwrap().tasks;
+            fixture.store.tasks.due_tasks(QUEUE, 60, &RoundRobin::default()).await.unwrap().tasks;
         let mut published: Vec<_> = due.iter().map(|due| (due.task, due.fence)).collect();
-        world.store.tasks.mark_published(&published, &[], None).await.unwrap();
+        fixture.store.tasks.mark_published(&published, &[], None).await.unwrap();
         // A pause locks the tasks in one order, and these marks in the other.
         published.reverse();
         let (marked, marked_too, paused) = tokio::join!(
-            world.store.tasks.mark_published(&published, &[], None),
-            world.other_store.tasks.mark_published(&published, &[], None),
-            world.other_store.tasks.control_job(world.user, job, JobControl::Pause)
+            fixture.store.tasks.mark_published(&published, &[], None),
+            fixture.other_store.tasks.mark_published(&published, &[], None),
+            fixture.other_store.tasks.control_job(fixture.user, job, JobControl::Pause)
         );
         marked.unwrap();
         marked_too.unwrap();
         paused.unwrap();
-        world.store.tasks.control_job(world.user, job, JobControl::Resume).await.unwrap();
+        fixture.store.tasks.control_job(fixture.user, job, JobControl::Resume).await.unwrap();
     }
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn a_leader_lease_has_one_holder(world: World) {
+pub async fn a_leader_lease_has_one_holder(fixture: StoreFixture) {
     const TERM: Duration = Duration::from_secs(1);
-    assert!(world.store.coordination.acquire_leader_lease("relay", "a", TERM).await.unwrap());
+    assert!(fixture.store.coordination.acquire_leader_lease("relay", "a", TERM).await.unwrap());
     assert!(
-        !world.other_store.coordination.acquire_leader_lease("relay", "b", TERM).await.unwrap()
+        !fixture.other_store.coordination.acquire_leader_lease("relay", "b", TERM).await.unwrap()
     );
-    world.store.coordination.release_leader_lease("relay", "a").await.unwrap();
-    assert!(world.other_store.coordination.acquire_leader_lease("relay", "b", TERM).await.unwrap());
-    world.clock.advance(1_001);
+    fixture.store.coordination.release_leader_lease("relay", "a").await.unwrap();
+    assert!(
+        fixture.other_store.coordination.acquire_leader_lease("relay", "b", TERM).await.unwrap()
+    );
+    fixture.clock.advance(1_001);
     let (a, b) = tokio::join!(
-        world.store.coordination.acquire_leader_lease("relay", "a", TERM),
-        world.other_store.coordination.acquire_leader_lease("relay", "c", TERM)
+        fixture.store.coordination.acquire_leader_lease("relay", "a", TERM),
+        fixture.other_store.coordination.acquire_leader_lease("relay", "c", TERM)
     );
     assert!(a.unwrap() != b.unwrap());
 }
 
 /// A relay finds that a job has no due tasks while another process makes one of its
 /// tasks due: the relay finds that task in its next round.
-pub async fn a_task_that_becomes_due_during_a_relay_round_is_published(world: World) {
-    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job;
+pub async fn a_task_that_becomes_due_during_a_relay_round_is_published(fixture: StoreFixture) {
+    let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 1)).await.unwrap().job;
     for _ in 0..ROUNDS * 4 {
-        let due = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
+        let due = fixture.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
         assert_eq!((due.tasks.len(), due.exhausted_jobs.len()), (1, 1), "{:?}", due.exhausted_jobs);
         let (task, fence) = (due.tasks[0].task, due.tasks[0].fence);
-        world.store.tasks.mark_published(&[(task, fence)], &[], None).await.unwrap();
+        fixture.store.tasks.mark_published(&[(task, fence)], &[], None).await.unwrap();
         let (marked, unpublished) = tokio::join!(
-            world.store.tasks.mark_published(&[], &due.exhausted_jobs, None),
-            world.other_store.tasks.unpublish_tasks(QUEUE, i64::MAX)
+            fixture.store.tasks.mark_published(&[], &due.exhausted_jobs, None),
+            fixture.other_store.tasks.unpublish_tasks(QUEUE, i64::MAX)
         );
         marked.unwrap();
         assert_eq!(unpublished.unwrap(), 1);
     }
-    assert_eq!(world.store.jobs.job(world.user, job.id).await.unwrap().counts.open, 1);
+    assert_eq!(fixture.store.jobs.job(fixture.user, job.id).await.unwrap().counts.open, 1);
 }
 
 /// A queue is deleted after the relay publishes a task and before it marks it: the
 /// message is lost, and the task must not wait for it.
-pub async fn a_task_marked_published_after_its_queue_was_lost_is_republished(world: World) {
-    world.store.tasks.add_queue_generations(&[QUEUE.into()]).await.unwrap();
-    world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap();
-    let due = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
+pub async fn a_task_marked_published_after_its_queue_was_lost_is_republished(
+    fixture: StoreFixture,
+) {
+    fixture.store.tasks.add_queue_generations(&[QUEUE.into()]).await.unwrap();
+    fixture.store.tasks.accept(new_upload_job(fixture.user, 1)).await.unwrap();
+    let due = fixture.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
     let batch = [(due.tasks[0].task, due.tasks[0].fence)];
     assert_eq!(
-        world.other_store.tasks.unpublish_lost_queue(QUEUE).await.unwrap(),
+        fixture.other_store.tasks.unpublish_lost_queue(QUEUE).await.unwrap(),
         0,
         "nothing is marked yet"
     );
     let mark =
-        world.store.tasks.mark_published(&batch, &due.exhausted_jobs, due.generation.as_ref());
+        fixture.store.tasks.mark_published(&batch, &due.exhausted_jobs, due.generation.as_ref());
     mark.await.unwrap();
-    let again = world.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
+    let again = fixture.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap();
     assert_eq!(again.tasks.len(), 1);
-    let mark =
-        world.store.tasks.mark_published(&batch, &again.exhausted_jobs, again.generation.as_ref());
+    let mark = fixture.store.tasks.mark_published(
+        &batch,
+        &again.exhausted_jobs,
+        again.generation.as_ref(),
+    );
     mark.await.unwrap();
     assert!(
-        world
+        fixture
             .store
             .tasks
             .due_tasks(QUEUE, 4, &RoundRobin::default())

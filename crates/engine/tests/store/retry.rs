@@ -1,6 +1,6 @@
 //! Retries by a user.
 
-use crate::world::{World, new_upload_job, outcome};
+use crate::fixture::{StoreFixture, new_upload_job, outcome};
 use contract::{
     JobId, TaskId,
     api::{Resolution, RetryRequest, WaitReason},
@@ -12,36 +12,36 @@ use engine::store::{
 use std::time::Duration;
 use uuid::Uuid;
 
-pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(world: World) {
-    let store = &world.store;
-    let job = store.tasks.accept(new_upload_job(world.user, 2)).await.unwrap().job.id;
-    let ids: Vec<_> = store.jobs.tasks(world.user, job, None, 2).await.unwrap();
+pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(fixture: StoreFixture) {
+    let store = &fixture.store;
+    let job = store.tasks.accept(new_upload_job(fixture.user, 2)).await.unwrap().job.id;
+    let ids: Vec<_> = store.jobs.tasks(fixture.user, job, None, 2).await.unwrap();
     for task in &ids {
         let Claim::Claimed(claimed) = store.tasks.claim(task.id, 0, "w").await.unwrap() else {
             panic!()
         };
-        world.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
+        fixture.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
     }
     let which = |tasks| RetryRequest { tasks: Some(tasks), ..RetryRequest::default() };
-    let none = store.tasks.retry_failed_tasks(world.user, job, &which(Vec::new())).await;
+    let none = store.tasks.retry_failed_tasks(fixture.user, job, &which(Vec::new())).await;
     assert!(matches!(none, Err(Error::Conflict(_))), "{none:?}");
 
     // PostgreSQL accepts 65,535 values, SQLite half of that.
     let mut many: Vec<_> = (0..66_000).map(|_| TaskId(Uuid::now_v7())).collect();
     many.extend([ids[0].id, ids[0].id]);
     let (retried, facts) =
-        store.tasks.retry_failed_tasks(world.user, job, &which(many)).await.unwrap();
+        store.tasks.retry_failed_tasks(fixture.user, job, &which(many)).await.unwrap();
     assert_eq!((retried.counts.open, retried.counts.failed), (1, 1));
     assert_eq!(facts[0].data.count, Some(1));
-    let states = store.jobs.tasks(world.user, job, None, 2).await.unwrap();
+    let states = store.jobs.tasks(fixture.user, job, None, 2).await.unwrap();
     let states: Vec<_> = states.iter().map(|task| task.state).collect();
     assert_eq!(states, [TaskState::Queued, TaskState::Failed]);
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn a_retry_clears_the_checkpoint(world: World) {
-    let job = world.store.tasks.accept(new_upload_job(world.user, 1)).await.unwrap().job.id;
-    let first = world.claim_next().await.unwrap();
+pub async fn a_retry_clears_the_checkpoint(fixture: StoreFixture) {
+    let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 1)).await.unwrap().job.id;
+    let first = fixture.claim_next().await.unwrap();
     let wait = AttemptError::Wait {
         outcome: outcome("starting"),
         reason: WaitReason::Machine,
@@ -49,34 +49,39 @@ pub async fn a_retry_clears_the_checkpoint(world: World) {
         checkpoint: Box::new(serde_json::json!({ "saved": true })),
         record_attempt: true,
     };
-    world.finish(&first, Err(wait)).await;
-    let second = world.claim_next().await.unwrap();
+    fixture.finish(&first, Err(wait)).await;
+    let second = fixture.claim_next().await.unwrap();
     assert!(second.checkpoint.is_some());
-    world.finish(&second, Err(AttemptError::Failed(outcome("rejected")))).await;
-    world.store.tasks.retry_failed_tasks(world.user, job, &RetryRequest::default()).await.unwrap();
-    assert_eq!(world.claim_next().await.unwrap().checkpoint, None);
+    fixture.finish(&second, Err(AttemptError::Failed(outcome("rejected")))).await;
+    fixture
+        .store
+        .tasks
+        .retry_failed_tasks(fixture.user, job, &RetryRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(fixture.claim_next().await.unwrap().checkpoint, None);
 }
 
 /// Finishes all queued tasks of a job with `outcome`.
-async fn finish_all(world: &World, job: JobId, outcome: AttemptOutcome) {
-    for task in world.store.jobs.tasks(world.user, job, None, 100).await.unwrap() {
-        let claim = world.store.tasks.claim(task.id, 0, "w1").await.unwrap();
+async fn finish_all(fixture: &StoreFixture, job: JobId, outcome: AttemptOutcome) {
+    for task in fixture.store.jobs.tasks(fixture.user, job, None, 100).await.unwrap() {
+        let claim = fixture.store.tasks.claim(task.id, 0, "w1").await.unwrap();
         let Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
-        world.finish(&claimed, outcome.clone()).await;
+        fixture.finish(&claimed, outcome.clone()).await;
     }
 }
 
-pub async fn retries_and_resolutions_count_against_the_open_limits(world: World) {
-    let user = world.user;
-    let store = world.store.clone().with_open_limits(OpenLimits { tasks: 10, jobs: 2 });
+pub async fn retries_and_resolutions_count_against_the_open_limits(fixture: StoreFixture) {
+    let user = fixture.user;
+    let store = fixture.store.clone().with_open_limits(OpenLimits { tasks: 10, jobs: 2 });
     let refused = |result: Result<_, Error>| match result {
         Err(Error::TooManyOpen { what, open, more, limit }) => (what, open, more, limit),
         other => panic!("{:?}", other.map(drop)),
     };
     let failed = store.tasks.accept(new_upload_job(user, 10)).await.unwrap().job.id;
-    finish_all(&world, failed, Err(AttemptError::Failed(outcome("rejected")))).await;
+    finish_all(&fixture, failed, Err(AttemptError::Failed(outcome("rejected")))).await;
     let unknown_job = store.tasks.accept(new_upload_job(user, 1)).await.unwrap().job.id;
-    finish_all(&world, unknown_job, Err(AttemptError::NeedsReview(outcome("outcome_unknown"))))
+    finish_all(&fixture, unknown_job, Err(AttemptError::NeedsReview(outcome("outcome_unknown"))))
         .await;
     let unknown_task = store.jobs.tasks(user, unknown_job, None, 1).await.unwrap()[0].id;
     let full = store.tasks.accept(new_upload_job(user, 10)).await.unwrap().job.id;
@@ -110,25 +115,25 @@ pub async fn retries_and_resolutions_count_against_the_open_limits(world: World)
         refused(store.tasks.retry_failed_tasks(user, failed, &ninth).await),
         ("items", 10, 1, 10)
     );
-    let wide = world.store.clone().with_open_limits(OpenLimits { tasks: 100, jobs: 2 });
+    let wide = fixture.store.clone().with_open_limits(OpenLimits { tasks: 100, jobs: 2 });
     assert_eq!(
         refused(wide.tasks.resolve_task(user, unknown_task, Resolution::Retry).await),
         ("jobs", 2, 1, 2)
     );
     store.tasks.control_job(user, small, JobControl::Cancel).await.unwrap();
     wide.tasks.resolve_task(user, unknown_task, Resolution::Retry).await.unwrap();
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(world: World) {
-    let user = world.user;
+pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(fixture: StoreFixture) {
+    let user = fixture.user;
     for round in 0..10 {
-        let job = world.store.tasks.accept(new_upload_job(user, 5)).await.unwrap().job.id;
-        finish_all(&world, job, Err(AttemptError::Failed(outcome("rejected")))).await;
+        let job = fixture.store.tasks.accept(new_upload_job(user, 5)).await.unwrap().job.id;
+        finish_all(&fixture, job, Err(AttemptError::Failed(outcome("rejected")))).await;
         let max = OpenLimits { tasks: 5, ..DEFAULT_OPEN_LIMITS };
         let (store, other) = (
-            world.store.clone().with_open_limits(max),
-            world.other_store.clone().with_open_limits(max),
+            fixture.store.clone().with_open_limits(max),
+            fixture.other_store.clone().with_open_limits(max),
         );
         let all = RetryRequest::default();
         let (retried, launched) = tokio::join!(
@@ -137,7 +142,7 @@ pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(world:
         );
         assert!(retried.is_ok() != launched.is_ok(), "{round}: {retried:?} {launched:?}");
         let open = launched.map_or(job, |accepted| accepted.job.id);
-        world.store.tasks.control_job(user, open, JobControl::Cancel).await.unwrap();
+        fixture.store.tasks.control_job(user, open, JobControl::Cancel).await.unwrap();
     }
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }

@@ -2,12 +2,12 @@
 //! transaction locks a row that the claim waits for, so that this happens between
 //! two statements of the claim.
 
-use crate::world::{World, new_job, task};
+use crate::fixture::{StoreFixture, new_job, task};
 use contract::{TaskId, state::TaskState};
 use engine::store::Claim;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-impl World {
+impl StoreFixture {
     /// Returns an older and a newer task of one key.
     async fn twins(&self) -> [TaskId; 2] {
         let mut twins = Vec::new();
@@ -42,43 +42,43 @@ fn uuid_hex(task: TaskId) -> String {
     task.0.simple().to_string()
 }
 
-fn id_condition(world: &World, task: TaskId) -> String {
-    let blob = world.store.database.is_single_process();
+fn id_condition(fixture: &StoreFixture, task: TaskId) -> String {
+    let blob = fixture.store.database.is_single_process();
     if blob { format!("id = x'{}'", uuid_hex(task)) } else { format!("id = '{}'", uuid_hex(task)) }
 }
 
-pub async fn a_newer_success_during_a_claim_supersedes_the_older_task(world: World) {
-    let [older, newer] = world.twins().await;
-    let raw = world.raw_connection().await;
+pub async fn a_newer_success_during_a_claim_supersedes_the_older_task(fixture: StoreFixture) {
+    let [older, newer] = fixture.twins().await;
+    let raw = fixture.raw_connection().await;
     let end = raw.begin().await.unwrap();
     // The second statement keeps the claim waiting after it has looked for a success.
     for (set, task) in [("state = 'succeeded'", newer), ("updated_at = updated_at", older)] {
-        let sql = format!("UPDATE tasks SET {set} WHERE {}", id_condition(&world, task));
+        let sql = format!("UPDATE tasks SET {set} WHERE {}", id_condition(&fixture, task));
         end.execute_unprepared(&sql).await.unwrap();
     }
-    let (claim, ()) = tokio::join!(world.other_store.tasks.claim(older, 0, "b"), async {
-        world.wait_for_blocked_transaction().await;
+    let (claim, ()) = tokio::join!(fixture.other_store.tasks.claim(older, 0, "b"), async {
+        fixture.wait_for_blocked_transaction().await;
         end.commit().await.unwrap();
     });
-    world.assert_superseded(&claim.unwrap(), older).await;
+    fixture.assert_superseded(&claim.unwrap(), older).await;
 }
 
-pub async fn a_newer_success_during_a_batch_claim_supersedes_the_older_task(world: World) {
-    let [older, newer] = world.twins().await;
-    let lone = new_job(world.user, vec![task("lone", 0)]);
-    let lone = world.store.tasks.accept(lone).await.unwrap().job.id;
-    let lone = world.store.jobs.tasks(world.user, lone, None, 1).await.unwrap()[0].id;
-    let raw = world.raw_connection().await;
+pub async fn a_newer_success_during_a_batch_claim_supersedes_the_older_task(fixture: StoreFixture) {
+    let [older, newer] = fixture.twins().await;
+    let lone = new_job(fixture.user, vec![task("lone", 0)]);
+    let lone = fixture.store.tasks.accept(lone).await.unwrap().job.id;
+    let lone = fixture.store.jobs.tasks(fixture.user, lone, None, 1).await.unwrap()[0].id;
+    let raw = fixture.raw_connection().await;
     let end = raw.begin().await.unwrap();
     for (set, task) in [("state = 'succeeded'", newer), ("updated_at = updated_at", older)] {
-        let sql = format!("UPDATE tasks SET {set} WHERE {}", id_condition(&world, task));
+        let sql = format!("UPDATE tasks SET {set} WHERE {}", id_condition(&fixture, task));
         end.execute_unprepared(&sql).await.unwrap();
     }
     let batch = [(older, 0), (lone, 0)];
-    let (claims, ()) = tokio::join!(world.other_store.tasks.claim_batch(&batch, "b"), async {
-        world.wait_for_blocked_transaction().await;
+    let (claims, ()) = tokio::join!(fixture.other_store.tasks.claim_batch(&batch, "b"), async {
+        fixture.wait_for_blocked_transaction().await;
         end.commit().await.unwrap();
     });
-    world.assert_superseded(claims[0].as_ref().unwrap(), older).await;
+    fixture.assert_superseded(claims[0].as_ref().unwrap(), older).await;
     assert!(matches!(claims[1], Ok(Claim::Claimed(_))), "{:?}", claims[1]);
 }

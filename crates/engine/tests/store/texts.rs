@@ -1,7 +1,7 @@
 //! Texts that are too long or contain control characters, and errors that are our
 //! own and not the database's.
 
-use crate::world::{World, new_job, new_upload_job, task};
+use crate::fixture::{StoreFixture, new_job, new_upload_job, task};
 use contract::{
     api::{CooldownReason, GridFilter, Outcome, RetryRequest, Role},
     state::TaskState,
@@ -9,8 +9,8 @@ use contract::{
 use engine::store::{AttemptError, Conflict, Error, GridQuery, JobQuery};
 use std::time::Duration;
 
-pub async fn texts_that_cannot_be_stored_are_refused_whole(world: World) {
-    let (store, user) = (&world.store, world.user);
+pub async fn texts_that_cannot_be_stored_are_refused_whole(fixture: StoreFixture) {
+    let (store, user) = (&fixture.store, fixture.user);
     let long = "x".repeat(1_000_000);
     for bad in ["a\0b", "a\u{1b}b", long.as_str()] {
         let assert_text_error = |result: Result<(), Error>| match result {
@@ -49,30 +49,30 @@ pub async fn texts_that_cannot_be_stored_are_refused_whole(world: World) {
     let which = RetryRequest { channel: Some("a\0".into()), tasks: None };
     let error = store.tasks.retry_failed_tasks(user, job, &which).await.unwrap_err();
     assert!(matches!(error, Error::Text(_)), "{error:?}");
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn texts_of_outside_services_are_sanitized_and_truncated(world: World) {
-    let (store, user) = (&world.store, world.user);
+pub async fn texts_of_outside_services_are_sanitized_and_truncated(fixture: StoreFixture) {
+    let (store, user) = (&fixture.store, fixture.user);
     let job = store.tasks.accept(new_upload_job(user, 1)).await.unwrap().job.id;
     let outcome_text = Outcome {
         code: format!("c\0{}", "o".repeat(1_000_000)),
         message: format!("no\0 {}", "m".repeat(1_000_000)),
         reference: Some("r\u{1b}".repeat(1_000_000)),
     };
-    let claimed = world.claim_next().await.unwrap();
+    let claimed = fixture.claim_next().await.unwrap();
     let cooldown = AttemptError::Cooldown {
         outcome: outcome_text.clone(),
         reason: CooldownReason::TooManyRequests,
         wait: Duration::ZERO,
     };
-    world.finish(&claimed, Err(cooldown)).await;
+    fixture.finish(&claimed, Err(cooldown)).await;
     let waits = store.jobs.tasks(user, job, None, 1).await.unwrap().remove(0);
     let detail = waits.waiting_for.unwrap().detail.unwrap();
     assert_eq!((&detail[..5], detail.chars().count()), ("no\u{fffd}", 1_000));
 
-    let claimed = world.claim_next().await.unwrap();
-    world.finish(&claimed, Err(AttemptError::Failed(outcome_text))).await;
+    let claimed = fixture.claim_next().await.unwrap();
+    fixture.finish(&claimed, Err(AttemptError::Failed(outcome_text))).await;
     let failed = store.jobs.tasks(user, job, None, 1).await.unwrap().remove(0);
     assert_eq!(failed.state, TaskState::Failed);
     let stored = failed.outcome.unwrap();
@@ -81,22 +81,22 @@ pub async fn texts_of_outside_services_are_sanitized_and_truncated(world: World)
     assert_eq!(stored.reference.map(|id| id.chars().count()), Some(255));
     let bytes = b"{\0".repeat(1_000_000);
     store.tasks.save_rejected_message("q", &bytes, &"why\0".repeat(1_000_000)).await.unwrap();
-    world.assert_consistent().await;
+    fixture.assert_consistent().await;
 }
 
-pub async fn defects_are_distinguished_from_database_errors(world: World) {
-    let (store, user) = (&world.store, world.user);
+pub async fn defects_are_distinguished_from_database_errors(fixture: StoreFixture) {
+    let (store, user) = (&fixture.store, fixture.user);
     store.accounts.add_session("hash", user, 0).await.unwrap();
     let twice = store.accounts.add_session("hash", user, 0).await.unwrap_err();
     assert!(twice.is_defect(), "{twice:?}");
     assert!(twice.public_message().starts_with("Our own code failed"), "{twice:?}");
-    world.execute("ALTER TABLE api_tokens RENAME TO elsewhere").await;
+    fixture.execute("ALTER TABLE api_tokens RENAME TO elsewhere").await;
     let missing_table = store.accounts.tokens(user).await.unwrap_err();
     assert!(missing_table.is_defect(), "{missing_table:?}");
-    world.execute("ALTER TABLE elsewhere RENAME TO api_tokens").await;
+    fixture.execute("ALTER TABLE elsewhere RENAME TO api_tokens").await;
 
     store.tasks.accept(new_upload_job(user, 1)).await.unwrap();
-    world.execute("UPDATE jobs SET channels = 'nonsense'").await;
+    fixture.execute("UPDATE jobs SET channels = 'nonsense'").await;
     let unreadable = store.jobs.jobs(user, None, 1).await.unwrap_err();
     assert!(unreadable.is_defect(), "{unreadable:?}");
     for not_ours in [Error::NotFound, Error::KeyReused, Error::Conflict(Conflict::JobEnded)] {

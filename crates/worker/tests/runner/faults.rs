@@ -1,7 +1,7 @@
 //! Calls that fail in different ways.
 
-use crate::world::{
-    BeforeUploadHook, PANICS_AFTER_UPLOAD, World, WorldOptions, attempt_codes, no_hook,
+use crate::system::{
+    BeforeUploadHook, InProcessSystem, PANICS_AFTER_UPLOAD, SystemOptions, attempt_codes, no_hook,
 };
 use contract::{
     fact::FactKind,
@@ -11,15 +11,15 @@ use std::{sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn a_panic_is_a_failed_attempt_and_does_not_affect_other_tasks() {
-    let world = World::new(WorldOptions::default()).await;
+    let system = InProcessSystem::new(SystemOptions::default()).await;
     let before_upload: BeforeUploadHook = Arc::new(|claimed| {
         let panics = claimed.sku == "PANICS" && claimed.attempt == 1;
         Box::pin(async move { assert!(!panics, "a bug of ours") })
     });
-    let _worker = world.spawn_worker("w", &before_upload);
-    let job = world.upload_skus(&["acme"], &["PANICS", "FINE"]).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    let tasks = world.tasks(job).await;
+    let _worker = system.spawn_worker("w", &before_upload);
+    let job = system.upload_skus(&["acme"], &["PANICS", "FINE"]).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    let tasks = system.tasks(job).await;
     assert_eq!(attempt_codes(&tasks[0]), ["panic", "created"]);
     assert_eq!(tasks[0].attempts[1].number, 2, "it was a failed attempt");
     assert_eq!(attempt_codes(&tasks[1]), ["created"]);
@@ -27,20 +27,23 @@ async fn a_panic_is_a_failed_attempt_and_does_not_affect_other_tasks() {
 
 #[tokio::test]
 async fn a_handler_that_always_panics_fails_the_task_which_can_be_retried_after_a_fix() {
-    let world =
-        World::new(WorldOptions { backoff_divisor: 10_000.0, ..WorldOptions::default() }).await;
+    let system = InProcessSystem::new(SystemOptions {
+        backoff_divisor: 10_000.0,
+        ..SystemOptions::default()
+    })
+    .await;
     let before_upload: BeforeUploadHook = Arc::new(|claimed| {
         let panics = claimed.sku == "PANICS";
         let panic_text = "no such colour: mauve ".repeat(20);
         Box::pin(async move { assert!(!panics, "{panic_text}") })
     });
-    let worker = world.spawn_worker("w", &before_upload);
+    let worker = system.spawn_worker("w", &before_upload);
     // Without idempotency keys, a task whose outcome is unknown would be reconciled or
     // need review.
-    let job = world.upload_skus(&["corner"], &["PANICS", "FINE"]).await;
-    let job_at_end = world.wait_for_end(job).await;
+    let job = system.upload_skus(&["corner"], &["PANICS", "FINE"]).await;
+    let job_at_end = system.wait_for_end(job).await;
     assert_eq!((job_at_end.state, job_at_end.counts.failed), (JobState::PartlyFailed, 1));
-    let tasks = world.tasks(job).await;
+    let tasks = system.tasks(job).await;
     assert_eq!((tasks[0].task.state, tasks[0].task.outcome_unknown), (TaskState::Failed, false));
     assert_eq!(attempt_codes(&tasks[0]), ["panic"; 6]);
     let start =
@@ -52,28 +55,28 @@ async fn a_handler_that_always_panics_fails_the_task_which_can_be_retried_after_
     assert_eq!(attempt_codes(&tasks[1]), ["created"]);
 
     worker.drain().await;
-    let _fixed_worker = world.spawn_worker("fixed", &no_hook());
-    world
+    let _fixed_worker = system.spawn_worker("fixed", &no_hook());
+    system
         .engine
-        .retry_tasks(world.user, job, &contract::api::RetryRequest::default())
+        .retry_tasks(system.user, job, &contract::api::RetryRequest::default())
         .await
         .unwrap();
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    let tasks = world.tasks(job).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    let tasks = system.tasks(job).await;
     let all = ["panic", "panic", "panic", "panic", "panic", "panic", "created"];
     assert_eq!(attempt_codes(&tasks[0]), all);
-    assert_eq!(world.effects("corner", "PANICS").len(), 1);
+    assert_eq!(system.effects("corner", "PANICS").len(), 1);
 }
 
 #[tokio::test]
 async fn a_panic_after_a_call_leaves_the_outcome_unknown() {
-    let world = World::new(WorldOptions::default()).await;
-    let _worker = world.spawn_worker("w", &no_hook());
-    let job = world.upload_skus(&["corner"], &[PANICS_AFTER_UPLOAD]).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    assert_eq!(attempt_codes(&world.tasks(job).await[0]), ["panic", "found"]);
-    assert_eq!(world.effects("corner", PANICS_AFTER_UPLOAD).len(), 1);
-    let facts = world.store.journal.job_journal(world.user, job, 0, 100).await.unwrap();
+    let system = InProcessSystem::new(SystemOptions::default()).await;
+    let _worker = system.spawn_worker("w", &no_hook());
+    let job = system.upload_skus(&["corner"], &[PANICS_AFTER_UPLOAD]).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    assert_eq!(attempt_codes(&system.tasks(job).await[0]), ["panic", "found"]);
+    assert_eq!(system.effects("corner", PANICS_AFTER_UPLOAD).len(), 1);
+    let facts = system.store.journal.job_journal(system.user, job, 0, 100).await.unwrap();
     let requeued = facts.iter().find(|fact| fact.kind == FactKind::TaskRequeued).unwrap();
     assert!(
         requeued.data.task.as_ref().unwrap().outcome_unknown,
@@ -83,27 +86,30 @@ async fn a_panic_after_a_call_leaves_the_outcome_unknown() {
 
 #[tokio::test]
 async fn a_panic_after_a_lost_response_keeps_the_outcome_unknown() {
-    let world = World::new(WorldOptions::default()).await;
+    let system = InProcessSystem::new(SystemOptions::default()).await;
     let before_upload: BeforeUploadHook = Arc::new(|claimed| {
         let panics = claimed.attempt == 2;
         Box::pin(async move { assert!(!panics, "a bug of ours") })
     });
-    let _worker = world.spawn_worker("w", &before_upload);
-    let job = world.upload_skus(&["corner"], &["A-SBX-DROPONCE"]).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    let tasks = world.tasks(job).await;
+    let _worker = system.spawn_worker("w", &before_upload);
+    let job = system.upload_skus(&["corner"], &["A-SBX-DROPONCE"]).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    let tasks = system.tasks(job).await;
     assert_eq!(
         attempt_codes(&tasks[0]),
         ["connection_dropped", "panic", "found"],
         "it was reconciled first"
     );
-    assert_eq!(world.effects("corner", "A-SBX-DROPONCE").len(), 1);
+    assert_eq!(system.effects("corner", "A-SBX-DROPONCE").len(), 1);
 }
 
 #[tokio::test]
 async fn a_handler_that_times_out_releases_its_concurrency_slot() {
-    let world =
-        World::new(WorldOptions { lease: Duration::from_secs(3), ..WorldOptions::default() }).await;
+    let system = InProcessSystem::new(SystemOptions {
+        lease: Duration::from_secs(3),
+        ..SystemOptions::default()
+    })
+    .await;
     // As many calls hang as there are concurrency slots: if one were not released, no
     // other call would start.
     let before_upload: BeforeUploadHook = Arc::new(|claimed| {
@@ -114,13 +120,13 @@ async fn a_handler_that_times_out_releases_its_concurrency_slot() {
             }
         })
     });
-    let _worker = world.spawn_worker("w", &before_upload);
+    let _worker = system.spawn_worker("w", &before_upload);
     let hanging: Vec<_> = (0..8).map(|n| format!("HANGS-{n}")).collect();
     let mut skus: Vec<_> = hanging.iter().map(String::as_str).collect();
     skus.push("FINE");
-    let job = world.upload_skus(&["corner"], &skus).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    for task in &world.tasks(job).await[..8] {
+    let job = system.upload_skus(&["corner"], &skus).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    for task in &system.tasks(job).await[..8] {
         let codes = attempt_codes(task);
         // On a slow machine another call may time out too, but nothing else may happen.
         assert_eq!((codes.first(), codes.last()), (Some(&"timeout"), Some(&"created")));
@@ -130,13 +136,16 @@ async fn a_handler_that_times_out_releases_its_concurrency_slot() {
 
 #[tokio::test]
 async fn exhausted_attempts_fail_the_task_and_stay_recorded() {
-    let world =
-        World::new(WorldOptions { backoff_divisor: 10_000.0, ..WorldOptions::default() }).await;
-    let _worker = world.spawn_worker("w", &no_hook());
-    let job = world.upload_skus(&["bazaar"], &["A-SBX-500ALWAYS", "FINE", "B-SBX-REJECT"]).await;
-    let job_at_end = world.wait_for_end(job).await;
+    let system = InProcessSystem::new(SystemOptions {
+        backoff_divisor: 10_000.0,
+        ..SystemOptions::default()
+    })
+    .await;
+    let _worker = system.spawn_worker("w", &no_hook());
+    let job = system.upload_skus(&["bazaar"], &["A-SBX-500ALWAYS", "FINE", "B-SBX-REJECT"]).await;
+    let job_at_end = system.wait_for_end(job).await;
     assert_eq!((job_at_end.state, job_at_end.counts.failed), (JobState::PartlyFailed, 2));
-    let tasks = world.tasks(job).await;
+    let tasks = system.tasks(job).await;
     assert_eq!(attempt_codes(&tasks[0]), ["http_500"; 6]);
     let numbers: Vec<_> = tasks[0].attempts.iter().map(|attempt| attempt.number).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
@@ -144,27 +153,27 @@ async fn exhausted_attempts_fail_the_task_and_stay_recorded() {
     assert_eq!(attempt_codes(&tasks[1]), ["created"]);
     assert_eq!(attempt_codes(&tasks[2]), ["rejected"], "a permanent failure is not retried");
 
-    world
+    system
         .engine
-        .retry_tasks(world.user, job, &contract::api::RetryRequest::default())
+        .retry_tasks(system.user, job, &contract::api::RetryRequest::default())
         .await
         .unwrap();
-    world.wait_for_end(job).await;
-    let tasks = world.tasks(job).await;
+    system.wait_for_end(job).await;
+    let tasks = system.tasks(job).await;
     assert_eq!((tasks[0].attempts.len(), tasks[2].attempts.len()), (12, 2));
 }
 
 #[tokio::test]
 async fn repeated_429_responses_cost_no_attempt_and_are_obeyed() {
-    let world = World::new(WorldOptions::default()).await;
-    let _worker = world.spawn_worker("w", &no_hook());
+    let system = InProcessSystem::new(SystemOptions::default()).await;
+    let _worker = system.spawn_worker("w", &no_hook());
     let skus: Vec<_> = (0..12)
         .map(|n| if n % 4 == 0 { format!("{n}-SBX-429ONCE") } else { format!("{n}-FINE") })
         .collect();
     let skus: Vec<_> = skus.iter().map(String::as_str).collect();
-    let job = world.upload_skus(&["acme", "bazaar"], &skus).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    for task in world.tasks(job).await {
+    let job = system.upload_skus(&["acme", "bazaar"], &skus).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    for task in system.tasks(job).await {
         let codes = attempt_codes(&task);
         assert!(task.attempts.iter().all(|attempt| attempt.number == 1), "{task:?}");
         assert_eq!(task.task.attempt, 1, "a 429 costs none");
@@ -176,7 +185,7 @@ async fn repeated_429_responses_cost_no_attempt_and_are_obeyed() {
         assert!(!cooldown_codes.is_empty() || !task.task.sku.contains("429"), "{codes:?}");
     }
     for channel in ["acme", "bazaar"] {
-        let requests = world.sandbox.ledger().remove(channel).unwrap().requests;
+        let requests = system.sandbox.ledger().remove(channel).unwrap().requests;
         // Only requests that were on their way when the cooldown began may come later.
         let late = requests.iter().filter_map(|request| request.cooldown_age_ms).max();
         assert!(
@@ -188,13 +197,13 @@ async fn repeated_429_responses_cost_no_attempt_and_are_obeyed() {
 
 #[tokio::test]
 async fn a_call_with_a_lost_response_is_reconciled_to_one_effect() {
-    let world = World::new(WorldOptions::default()).await;
-    let _worker = world.spawn_worker("w", &no_hook());
+    let system = InProcessSystem::new(SystemOptions::default()).await;
+    let _worker = system.spawn_worker("w", &no_hook());
     let channels = ["acme", "bazaar", "corner"];
     let skus = ["A-SBX-DROPONCE", "B", "C-SBX-DROPONCE"];
-    let job = world.upload_skus(&channels, &skus).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
-    for task in world.tasks(job).await {
+    let job = system.upload_skus(&channels, &skus).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
+    for task in system.tasks(job).await {
         let channel = task.task.channel.clone().unwrap();
         let is_response_lost = task.task.sku.contains("DROPONCE");
         let expected: &[&str] = match (is_response_lost, channel.as_str()) {
@@ -204,7 +213,7 @@ async fn a_call_with_a_lost_response_is_reconciled_to_one_effect() {
             (true, _) => &["connection_dropped", "found"],
         };
         assert_eq!(attempt_codes(&task), expected, "{channel}");
-        assert_eq!(world.effects(&channel, &task.task.sku).len(), 1);
+        assert_eq!(system.effects(&channel, &task.task.sku).len(), 1);
         assert!(task.task.outcome.unwrap().reference.is_some());
     }
 }

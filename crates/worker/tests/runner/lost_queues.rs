@@ -2,7 +2,7 @@
 
 use crate::{
     fake_task_queue::{FakeTaskQueue, Faults},
-    world::{World, WorldOptions, no_hook, wait_until},
+    system::{InProcessSystem, SystemOptions, no_hook, wait_until},
 };
 use contract::{
     command::{Command, ProductUpload, queue_name},
@@ -22,23 +22,24 @@ async fn deleting_a_queue_under_its_consumer_loses_no_task() {
     let node = Arc::new(tokio::task::spawn_blocking(RabbitNode::start).await.unwrap());
     let server = RabbitMqServer::new(&node.url()).unwrap();
     let task_queue = Arc::new(RabbitMqTaskQueue::new(server));
-    let world = World::new(WorldOptions { task_queue, ..WorldOptions::default() }).await;
-    let _worker = world.spawn_worker("w", &no_hook());
+    let system =
+        InProcessSystem::new(SystemOptions { task_queue, ..SystemOptions::default() }).await;
+    let _worker = system.spawn_worker("w", &no_hook());
     let queue = queue_name(ProductUpload::KIND, Some("corner"), ProductUpload::VERSION);
     for round in 0..ROUNDS {
         let skus: Vec<_> = (0..ITEMS).map(|n| format!("SKU-{round}-{n}")).collect();
         let skus: Vec<_> = skus.iter().map(String::as_str).collect();
-        let job = world.upload_skus(&["corner"], &skus).await;
-        wait_until("some tasks succeeded", async || world.job(job).await.counts.succeeded >= 5)
+        let job = system.upload_skus(&["corner"], &skus).await;
+        wait_until("some tasks succeeded", async || system.job(job).await.counts.succeeded >= 5)
             .await;
         let (node, name) = (Arc::clone(&node), queue.clone());
         let delete = move || assert!(node.rabbitmqctl(&["delete_queue", &name]));
         tokio::task::spawn_blocking(delete).await.unwrap();
-        assert!(world.job(job).await.counts.open > 0, "the queue was deleted too late");
+        assert!(system.job(job).await.counts.open > 0, "the queue was deleted too late");
         // This takes less than the two leases after which the reaper finds lost messages.
-        assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
+        assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
         for sku in skus {
-            assert_eq!(world.effects("corner", sku).len(), 1, "{sku}");
+            assert_eq!(system.effects("corner", sku).len(), 1, "{sku}");
         }
     }
     tokio::task::spawn_blocking(move || drop(node)).await.unwrap();
@@ -49,8 +50,9 @@ async fn a_consumer_forgotten_by_its_broker_is_restarted() {
     let faults = Faults { silences_first_consumer: true, ..Faults::default() };
     let task_queue = FakeTaskQueue::new(faults);
     let lease = Duration::from_secs(2);
-    let world = World::new(WorldOptions { task_queue, lease, ..WorldOptions::default() }).await;
-    let _worker = world.spawn_worker("w", &no_hook());
-    let job = world.upload_skus(&["acme"], &["A", "B"]).await;
-    assert_eq!(world.wait_for_end(job).await.state, JobState::Succeeded);
+    let system =
+        InProcessSystem::new(SystemOptions { task_queue, lease, ..SystemOptions::default() }).await;
+    let _worker = system.spawn_worker("w", &no_hook());
+    let job = system.upload_skus(&["acme"], &["A", "B"]).await;
+    assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);
 }

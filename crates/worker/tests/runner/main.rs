@@ -8,6 +8,6 @@ mod leases;
 mod lost_queues;
 mod new_command;
 mod outages;
+mod system;
 mod unreadable_messages;
 mod worker_shutdown;
-mod world;

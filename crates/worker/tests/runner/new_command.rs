@@ -1,7 +1,7 @@
 //! Everything that it takes to consume a new command: its type, its handler, and the line
 //! that registers the handler.
 
-use crate::world::wait_until;
+use crate::system::wait_until;
 use async_trait::async_trait;
 use contract::{
     api::Outcome,

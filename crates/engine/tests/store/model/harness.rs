@@ -11,7 +11,7 @@ use super::{
     snapshot::{self, Snapshot, Task},
     step::{AttemptEnd, LARGE_WINDOW, Step, WINDOW},
 };
-use crate::world::World;
+use crate::fixture::StoreFixture;
 use contract::{
     JobId, UserId,
     api::Role,
@@ -35,7 +35,7 @@ const LONGEST_WAIT_MS: i64 = 700_000;
 const MAX_DRAIN_ROUNDS: usize = 200;
 
 pub struct Harness {
-    world: World,
+    fixture: StoreFixture,
     db: DatabaseConnection,
     users: [UserId; 2],
     /// Messages in the broker.
@@ -71,13 +71,13 @@ fn pick_index<T>(from: &[T], choice: u8) -> Option<usize> {
 }
 
 impl Harness {
-    pub async fn new(world: World) -> Self {
-        let bob = world.add_user("bob@example.com", Role::User).await;
-        let db = world.raw_connection().await;
+    pub async fn new(fixture: StoreFixture) -> Self {
+        let bob = fixture.add_user("bob@example.com", Role::User).await;
+        let db = fixture.raw_connection().await;
         let snapshot = Snapshot::read(&db).await;
         Self {
-            users: [world.user, bob],
-            world,
+            users: [fixture.user, bob],
+            fixture,
             db,
             messages: Vec::new(),
             unmarked: Vec::new(),
@@ -140,10 +140,10 @@ impl Harness {
             Step::Resolve { task, succeeded } => self.resolve(task, succeeded).await,
             Step::MarkRead { user } => {
                 let user = self.users[usize::from(user)];
-                let head = self.world.store.journal.journal_head(user).await.unwrap();
-                self.world.store.journal.mark_notifications_read(user, head).await.unwrap();
+                let head = self.fixture.store.journal.journal_head(user).await.unwrap();
+                self.fixture.store.journal.mark_notifications_read(user, head).await.unwrap();
             }
-            Step::Advance { ms } => return self.world.clock.advance(ms),
+            Step::Advance { ms } => return self.fixture.clock.advance(ms),
             Step::Prune { days } => self.prune(days).await,
         }
         self.refresh_snapshot().await;
@@ -169,7 +169,7 @@ impl Harness {
                     self.refresh_snapshot().await;
                 }
             }
-            self.world.clock.advance(LONGEST_WAIT_MS);
+            self.fixture.clock.advance(LONGEST_WAIT_MS);
             self.reap().await;
             self.refresh_snapshot().await;
             self.unpublish().await;
@@ -207,7 +207,7 @@ impl Harness {
             before,
             &self.snapshot,
             &facts_by_user,
-            self.world.store.database.now_ms(),
+            self.fixture.store.database.now_ms(),
         );
         for (id, task) in &self.snapshot.tasks {
             let has_message =
@@ -241,12 +241,12 @@ impl Harness {
     }
 
     async fn reap(&self) {
-        let now = self.world.store.database.now_ms();
+        let now = self.fixture.store.database.now_ms();
         let is_expired =
             |(_, task): &(&Uuid, &Task)| task.lease_until.is_some_and(|until| until <= now);
         let expired: Vec<_> = self.snapshot.tasks.iter().filter(is_expired).collect();
         assert_eq!(
-            self.world.store.tasks.reap_expired_leases(false).await.unwrap().len(),
+            self.fixture.store.tasks.reap_expired_leases(false).await.unwrap().len(),
             expired.len()
         );
         let after = Snapshot::read(&self.db).await;
@@ -273,9 +273,9 @@ impl Harness {
     async fn restart(&mut self) {
         self.messages.clear();
         self.unmarked.clear();
-        self.world.store.tasks.reap_expired_leases(true).await.unwrap();
+        self.fixture.store.tasks.reap_expired_leases(true).await.unwrap();
         for queue in QUEUES {
-            self.world.store.tasks.unpublish_tasks(queue, i64::MAX).await.unwrap();
+            self.fixture.store.tasks.unpublish_tasks(queue, i64::MAX).await.unwrap();
         }
         let after = Snapshot::read(&self.db).await;
         for task in after.tasks.values() {

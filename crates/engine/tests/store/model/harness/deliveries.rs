@@ -22,9 +22,9 @@ impl Harness {
         if !again {
             self.messages.remove(index);
         }
-        let now = self.world.store.database.now_ms();
+        let now = self.fixture.store.database.now_ms();
         let Some(task) = self.snapshot.tasks.get(&id.0).cloned() else {
-            let claim = self.world.store.tasks.claim(id, fence, "w1").await.unwrap();
+            let claim = self.fixture.store.tasks.claim(id, fence, "w1").await.unwrap();
             assert!(matches!(claim, Claim::NotClaimable), "{id} was deleted: {claim:?}");
             return self.assert_unchanged().await;
         };
@@ -39,7 +39,7 @@ impl Harness {
         let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
         let has_rival = alike.any(|other| other.state == TaskState::Running);
 
-        let claim = self.world.store.tasks.claim(id, fence, "w1").await.unwrap();
+        let claim = self.fixture.store.tasks.claim(id, fence, "w1").await.unwrap();
         match claim {
             Claim::Superseded(facts) => {
                 assert!(superseded, "nothing newer has succeeded");
@@ -72,8 +72,8 @@ impl Harness {
     pub(super) async fn deliver_all(&mut self) {
         let messages = std::mem::take(&mut self.messages);
         let batch: Vec<_> = messages.iter().map(|m| (m.task, m.fence)).collect();
-        let now = self.world.store.database.now_ms();
-        let claims = self.world.store.tasks.claim_batch(&batch, "w1").await;
+        let now = self.fixture.store.database.now_ms();
+        let claims = self.fixture.store.tasks.claim_batch(&batch, "w1").await;
         assert_eq!(claims.len(), batch.len());
         let after = Snapshot::read(&self.db).await;
         let claimed_ids: HashSet<_> = claims
@@ -138,9 +138,9 @@ impl Harness {
     pub(super) async fn defer(&mut self, message: u8) {
         let Some(index) = pick_index(&self.messages, message) else { return };
         let CommandMessage { task, fence, .. } = self.messages.remove(index);
-        let until = self.world.store.database.now_ms() + 15_000;
+        let until = self.fixture.store.database.now_ms() + 15_000;
         let waiting =
             WaitingFor { reason: WaitReason::RateLimit, until: Some(until), detail: None };
-        self.world.store.tasks.defer_task(task, fence, until, waiting).await.unwrap();
+        self.fixture.store.tasks.defer_task(task, fence, until, waiting).await.unwrap();
     }
 }

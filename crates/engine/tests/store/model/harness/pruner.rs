@@ -21,8 +21,8 @@ impl Harness {
     /// before it with all their rows, and the facts before it. Everything else stays
     /// as it was.
     pub(super) async fn prune(&mut self, days: i64) {
-        self.world.clock.advance(days * 24 * HOUR_MS);
-        let now = self.world.store.database.now_ms();
+        self.fixture.clock.advance(days * 24 * HOUR_MS);
+        let now = self.fixture.store.database.now_ms();
         let mut expected = self.snapshot.clone();
         let ended_before = now - whole_millis(RETENTION.jobs);
         expected.jobs.retain(|_, job| {
@@ -34,7 +34,7 @@ impl Harness {
             journals.push(snapshot::journal(&self.db, user, 0).await);
         }
 
-        let pruned = self.world.store.tasks.prune(RETENTION).await.unwrap();
+        let pruned = self.fixture.store.tasks.prune(RETENTION).await.unwrap();
         let actual = Snapshot::read(&self.db).await;
         assert_eq!(actual, expected);
         let deleted = |before: usize, after: usize| u64::try_from(before - after).unwrap();
@@ -51,7 +51,7 @@ impl Harness {
         }
         for rows in ORPHANS {
             let sql = format!("SELECT COUNT(*) AS n FROM {rows}");
-            assert_eq!(self.world.query_number(&sql).await, 0, "{rows}");
+            assert_eq!(self.fixture.query_number(&sql).await, 0, "{rows}");
         }
         self.idempotency_keys.retain(|_, first| first.at >= now - IDEMPOTENCY_KEY_LIFETIME_MS);
     }

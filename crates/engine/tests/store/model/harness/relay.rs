@@ -21,7 +21,7 @@ impl Harness {
     pub(super) async fn publish(&mut self, window: usize, mark: bool) {
         for queue in QUEUES {
             let DueTasks { tasks: due, exhausted_jobs: exhausted, generation } = self
-                .world
+                .fixture
                 .store
                 .tasks
                 .due_tasks(queue, window, &RoundRobin::default())
@@ -40,7 +40,7 @@ impl Harness {
                 let job = &self.snapshot.jobs[&task.job];
                 assert!(!job.paused && !job.cancel_requested);
                 assert!(task.published_at.is_none() && dispatch.fence == task.fence);
-                assert!(task.run_after <= self.world.store.database.now_ms());
+                assert!(task.run_after <= self.fixture.store.database.now_ms());
                 self.messages.push(dispatch);
             }
         }
@@ -53,10 +53,10 @@ impl Harness {
         let rounds = std::mem::take(&mut self.unmarked);
         for RelayRound { tasks, exhausted, generation, .. } in &rounds {
             let marked =
-                self.world.store.tasks.mark_published(tasks, exhausted, generation.as_ref());
+                self.fixture.store.tasks.mark_published(tasks, exhausted, generation.as_ref());
             marked.await.unwrap();
         }
-        let now = self.world.store.database.now_ms();
+        let now = self.fixture.store.database.now_ms();
         self.assert_tasks_changed(|id, task| {
             let claim = (TaskId(id), task.fence);
             let is_marked = rounds.iter().any(|r| !r.is_lost && r.tasks.contains(&claim));
@@ -68,10 +68,10 @@ impl Harness {
     }
 
     pub(super) async fn unpublish(&mut self) {
-        let before = self.world.store.database.now_ms() - UNPUBLISH_AFTER_MS;
+        let before = self.fixture.store.database.now_ms() - UNPUBLISH_AFTER_MS;
         let is_empty = |queue: &str| !self.messages.iter().any(|message| message.queue == queue);
         for queue in QUEUES.into_iter().filter(|queue| is_empty(queue)) {
-            let lost = self.world.store.tasks.unpublish_tasks(queue, before).await.unwrap();
+            let lost = self.fixture.store.tasks.unpublish_tasks(queue, before).await.unwrap();
             let rounds = self.unmarked.iter_mut().filter(|round| round.queue == queue);
             rounds.for_each(|round| round.is_lost |= lost > 0);
         }
@@ -89,7 +89,7 @@ impl Harness {
         self.messages.retain(|message| message.queue != queue);
         let rounds = self.unmarked.iter_mut().filter(|round| round.queue == queue);
         rounds.for_each(|round| round.is_lost = true);
-        self.world.store.tasks.unpublish_lost_queue(queue).await.unwrap();
+        self.fixture.store.tasks.unpublish_lost_queue(queue).await.unwrap();
         self.assert_tasks_changed(|_, task| {
             let is_lost = task.queue == queue && task.published_at.is_some();
             if is_lost && task.state == TaskState::Queued {

@@ -2,8 +2,8 @@
 
 use super::{FirstRequest, Harness, pick_index, unpublish};
 use crate::{
+    fixture::{new_job, task},
     model::snapshot::Task,
-    world::{new_job, task},
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -32,8 +32,8 @@ impl Harness {
         let hash = format!("{machines} {keys:?}");
         let idempotency = key.map(|key| (format!("key-{key}"), hash.clone()));
         let job = NewJob { kind, idempotency, ..new_job(user, tasks) };
-        let accepted = self.world.store.tasks.accept(job).await;
-        let at = self.world.store.database.now_ms();
+        let accepted = self.fixture.store.tasks.accept(job).await;
+        let at = self.fixture.store.database.now_ms();
         let is_valid = |first: &&FirstRequest| first.at >= at - IDEMPOTENCY_KEY_LIFETIME_MS;
         match key.and_then(|key| self.idempotency_keys.get(&(user, key)).filter(is_valid)) {
             None => {
@@ -69,7 +69,7 @@ impl Harness {
         let ended = row.state != JobState::Running;
         let refused = ended || (row.cancel_requested && control != JobControl::Cancel);
         for user in self.users {
-            let result = self.world.store.tasks.control_job(user, job, control).await;
+            let result = self.fixture.store.tasks.control_job(user, job, control).await;
             if user.0 != row.user {
                 assert!(matches!(result, Err(Error::NotFound)));
             } else if refused {
@@ -159,7 +159,7 @@ impl Harness {
         let selected: HashSet<_> = selected.map(|(id, _)| **id).collect();
         let cancelling = row.cancel_requested && row.state == JobState::Running;
         let retried =
-            self.world.store.tasks.retry_failed_tasks(UserId(row.user), job, &which).await;
+            self.fixture.store.tasks.retry_failed_tasks(UserId(row.user), job, &which).await;
         if cancelling || selected.is_empty() {
             assert!(matches!(retried, Err(Error::Conflict(_))), "{retried:?}");
             return self.assert_unchanged().await;
@@ -167,7 +167,7 @@ impl Harness {
         let (job, facts) = retried.unwrap();
         assert_eq!(facts[0].data.count, u32::try_from(selected.len()).ok());
         assert_eq!((job.state, job.cancel_requested), (JobState::Running, false));
-        let now = self.world.store.database.now_ms();
+        let now = self.fixture.store.database.now_ms();
         self.assert_tasks_changed(|id, task| {
             if selected.contains(&id) {
                 unpublish(task);
@@ -192,7 +192,7 @@ impl Harness {
         let cancelling = job.cancel_requested && job.state == JobState::Running;
         let refused = row.state != TaskState::NeedsReview || (cancelling && !succeeded);
         let resolved =
-            self.world.store.tasks.resolve_task(UserId(row.user), TaskId(*id), resolution).await;
+            self.fixture.store.tasks.resolve_task(UserId(row.user), TaskId(*id), resolution).await;
         if refused {
             assert!(matches!(resolved, Err(Error::Conflict(_))), "{resolved:?}");
             self.assert_unchanged().await;

@@ -2,8 +2,8 @@
 
 use super::{Harness, pick_index};
 use crate::{
+    fixture::{finish, outcome},
     model::{snapshot::Snapshot, step::AttemptEnd},
-    world::{finish, outcome},
 };
 use contract::{
     api::{CooldownReason, WaitReason},
@@ -29,7 +29,7 @@ impl Harness {
         let Some(index) = pick_index(&self.claims, claim) else { return };
         let claimed = &self.claims[index];
         let renewed =
-            self.world.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap();
+            self.fixture.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap();
         assert_eq!(renewed, self.owns_lease(claimed));
     }
 
@@ -38,7 +38,7 @@ impl Harness {
         let count = ends.len().min(self.claims.len() - index);
         let claims: Vec<_> = self.claims.drain(index..index + count).collect();
         let batch = claims.iter().zip(ends).map(|(c, end)| finish(c, attempt_outcome(*end, c)));
-        let ended = self.world.store.tasks.finish(batch.collect()).await;
+        let ended = self.fixture.store.tasks.finish(batch.collect()).await;
         let after = Snapshot::read(&self.db).await;
         for ((claimed, end), ended) in claims.into_iter().zip(ends).zip(ended) {
             let facts = ended.unwrap();
@@ -57,7 +57,7 @@ impl Harness {
     }
 
     fn assert_ended(&self, claimed: &ClaimedTask, end: AttemptEnd, after: &Snapshot) {
-        let now = self.world.store.database.now_ms();
+        let now = self.fixture.store.database.now_ms();
         let (old, new) = (&self.snapshot.tasks[&claimed.task.0], &after.tasks[&claimed.task.0]);
         let cancelled = self.snapshot.jobs[&old.job].cancel_requested;
         let queued = if cancelled { TaskState::Cancelled } else { TaskState::Queued };
@@ -104,7 +104,7 @@ impl Harness {
         let Some(index) = pick_index(&self.ended_claims, claim) else { return };
         let claimed = &self.ended_claims[index];
         let outcome = attempt_outcome(end, claimed);
-        let ended = self.world.store.tasks.finish(vec![finish(claimed, outcome)]).await.remove(0);
+        let ended = self.fixture.store.tasks.finish(vec![finish(claimed, outcome)]).await.remove(0);
         assert_eq!(ended.unwrap(), None, "a stale outcome was stored");
         self.assert_unchanged().await;
     }

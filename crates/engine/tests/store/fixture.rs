@@ -23,7 +23,7 @@ use tempfile::TempDir;
 pub const START: i64 = 100 * 24 * 3_600_000;
 pub const QUEUE: &str = "meanwhile.q.product.upload.acme.v1";
 
-pub struct World {
+pub struct StoreFixture {
     pub store: Store,
     /// Store of another process on the same database.
     pub other_store: Store,
@@ -34,7 +34,7 @@ pub struct World {
     _folder: Option<TempDir>,
 }
 
-impl World {
+impl StoreFixture {
     pub async fn sqlite() -> Self {
         Self::sqlite_in(tempfile::tempdir().unwrap()).await
     }

@@ -76,8 +76,8 @@ impl Handler<ProductUpload> for HookedHandler {
     }
 }
 
-/// Options of a [`World`].
-pub struct WorldOptions {
+/// Options of a [`InProcessSystem`].
+pub struct SystemOptions {
     pub clock: clock::SharedClock,
     /// Factor that divides back-offs.
     pub backoff_divisor: f64,
@@ -86,7 +86,7 @@ pub struct WorldOptions {
     pub lease: Duration,
 }
 
-impl Default for WorldOptions {
+impl Default for SystemOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(clock::SystemClock),
@@ -97,7 +97,7 @@ impl Default for WorldOptions {
     }
 }
 
-pub struct World {
+pub struct InProcessSystem {
     pub sandbox: Sandbox,
     pub store: Store,
     pub engine: Engine,
@@ -125,14 +125,14 @@ impl RunningWorker {
     }
 }
 
-impl Drop for World {
+impl Drop for InProcessSystem {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-impl World {
-    pub async fn new(options: WorldOptions) -> Self {
+impl InProcessSystem {
+    pub async fn new(options: SystemOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(sandbox::Options {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -145,7 +145,7 @@ impl World {
         });
         let sandbox = sandbox.await.unwrap();
         let url = format!("sqlite://{}", folder.path().join("meanwhile.sqlite").display());
-        let WorldOptions { clock, backoff_divisor, task_queue, lease } = options;
+        let SystemOptions { clock, backoff_divisor, task_queue, lease } = options;
         let event_bus: Arc<dyn EventBus> = Arc::new(EmbeddedEventBus::default());
         let store = Store::open(&url, clock, backoff_divisor).await.unwrap().with_lease(lease);
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
@@ -172,7 +172,7 @@ impl World {
             channels,
         );
         let stop = CancellationToken::new();
-        let world = Self {
+        let system = Self {
             sandbox,
             store,
             engine,
@@ -185,29 +185,29 @@ impl World {
             url,
             _folder: folder,
         };
-        let registry = world.registry(&no_hook());
-        registry.register_upstreams(&world.limiters);
-        let leader_lease = |name| LeaderLease::new(world.store.clone(), name, "here");
+        let registry = system.registry(&no_hook());
+        registry.register_upstreams(&system.limiters);
+        let leader_lease = |name| LeaderLease::new(system.store.clone(), name, "here");
         for queue in registry.queues() {
             tokio::spawn(relay::run(
-                world.store.clone(),
-                Arc::clone(&world.task_queue),
+                system.store.clone(),
+                Arc::clone(&system.task_queue),
                 queue,
-                world.relay_waker.clone(),
+                system.relay_waker.clone(),
                 leader_lease("relay"),
-                world.stop.clone(),
+                system.stop.clone(),
             ));
         }
         tokio::spawn(reaper::run(
-            world.store.clone(),
-            Arc::clone(&world.task_queue),
-            Arc::clone(&world.event_bus),
+            system.store.clone(),
+            Arc::clone(&system.task_queue),
+            Arc::clone(&system.event_bus),
             registry.queues(),
-            world.relay_waker.clone(),
+            system.relay_waker.clone(),
             leader_lease("reaper"),
-            world.stop.clone(),
+            system.stop.clone(),
         ));
-        world
+        system
     }
 
     fn registry(&self, before_upload: &BeforeUploadHook) -> Registry {
