@@ -1,6 +1,6 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "@playwright/test";
-import { EMAIL, PASSWORD, type Server, expect, signIn, test, uploadFile, collectConsoleErrors } from "../fixtures.ts";
+import { collectConsoleErrors, EMAIL, expect, PASSWORD, type Server, signIn, test, uploadFile } from "../fixtures.ts";
 
 const BOB = "bob@example.com";
 const CSV = "sku,title,price\nA-1,Lamp,19.90\n";
@@ -35,7 +35,9 @@ async function choosePassword(page: Page, link: string, password: string, button
 }
 
 async function runAccountAction(page: Page, name: string, email = BOB) {
-  await accountRow(page, email).locator("summary", { hasText: new RegExp(`^${name}$`) }).click();
+  await accountRow(page, email)
+    .locator("summary", { hasText: new RegExp(`^${name}$`) })
+    .click();
   await accountRow(page, email).getByRole("button", { name, exact: true }).click();
 }
 
@@ -86,14 +88,21 @@ test("a revoked link says what to do", async ({ page, server, browser }) => {
   await page.getByRole("button", { name: "Revoke" }).click();
   await expect(page.getByTestId("invitation")).toHaveCount(0);
   await invited.page.getByLabel(/^Password/).fill("bobs-password");
-  await invited.page.getByRole("button", { name: "Create the account" }).click().catch(() => {});
+  await invited.page
+    .getByRole("button", { name: "Create the account" })
+    .click()
+    .catch(() => {});
   await expect(invited.page.getByTestId("problem")).toContainText("ask an admin for a new one");
   await expect(invited.page.getByRole("link", { name: "Go to sign in" })).toBeVisible();
   // Not `close`: the browser itself logs a page that is not found as an error.
   await invited.page.context().close();
 });
 
-test("a disabled user is signed out on the open page, and can return once enabled", async ({ page, server, browser }) => {
+test("a disabled user is signed out on the open page, and can return once enabled", async ({
+  page,
+  server,
+  browser,
+}) => {
   await signIn(page, server);
   const bob = await inviteAndJoin(page, server, browser);
   await expect(bob.page.getByTestId("connection")).toHaveText("live");
@@ -205,7 +214,9 @@ for (const [name, device, background] of [
 }
 
 test.describe("with trace logging", () => {
-  test.use({ settings: { MEANWHILE_ADMIN_EMAIL: EMAIL, MEANWHILE_ADMIN_PASSWORD: PASSWORD, RUST_LOG: "trace", NO_COLOR: "1" } });
+  test.use({
+    settings: { MEANWHILE_ADMIN_EMAIL: EMAIL, MEANWHILE_ADMIN_PASSWORD: PASSWORD, RUST_LOG: "trace", NO_COLOR: "1" },
+  });
 
   test("the token of a used one-time link does not appear in the log", async ({ page, server, browser }) => {
     await signIn(page, server);
@@ -233,7 +244,9 @@ test("only an admin can manage accounts", async ({ page, server, browser }) => {
     page.locator(".nav-rail").getByRole("link", { name: "People" }).click(),
   ]);
   await page.reload();
-  const actions = await accountRow(page, BOB).locator("form").evaluateAll((forms) => forms.map((form) => form.getAttribute("action")!));
+  const actions = await accountRow(page, BOB)
+    .locator("form")
+    .evaluateAll((forms) => forms.map((form) => form.getAttribute("action")!));
   expect(actions.length).toBe(3);
   const invitation = "/invitations/01940000-0000-7000-8000-000000000000/revoke";
   const queryPath = new URL(queryRequest.url()).pathname;
@@ -293,12 +306,17 @@ for (const colorScheme of ["light", "dark"] as const) {
       for (const width of [360, 768, 1440]) {
         await page.setViewportSize({ width, height: 800 });
         if (process.env.SCREENSHOT_DIR) {
-          await page.screenshot({ path: `${process.env.SCREENSHOT_DIR}/${colorScheme}-${name}-${width}.png`, fullPage: true });
+          await page.screenshot({
+            path: `${process.env.SCREENSHOT_DIR}/${colorScheme}-${name}-${width}.png`,
+            fullPage: true,
+          });
         }
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         expect(overflow, `${name} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
       }
-      const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+      const { violations } = await new AxeBuilder({ page })
+        .withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"])
+        .analyze();
       expect(violations.map((v) => [name, v.id, v.nodes.map((n) => n.html)])).toEqual([]);
     };
     await accountRow(page, BOB).locator("summary", { hasText: "Disable" }).click();
