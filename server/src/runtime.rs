@@ -87,7 +87,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let done = runtime.run(&config, recorder, &stop).await;
+    let done = Box::pin(runtime.run(&config, recorder, &stop)).await;
     stop.cancel();
     upstreams.close().await;
     done
