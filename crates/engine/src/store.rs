@@ -1,6 +1,6 @@
 //! The SQL store, which is the source of truth. SQLite and PostgreSQL share its
 //! code: statements use the dialect that both understand (`$n`, `RETURNING`,
-//! `ON CONFLICT`), and methods of [`Store`] cover the differences.
+//! `ON CONFLICT`), and methods of [`Database`] cover the differences.
 //!
 //! A change of a task's state, its counters and its journal facts are one commit.
 //! Transactions on tasks lock tasks, jobs and users, in the order that
