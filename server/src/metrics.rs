@@ -52,8 +52,10 @@ pub fn install_recorder() -> anyhow::Result<RecorderHandle> {
     Ok(RecorderHandle(handle))
 }
 
-/// Registers the help texts, and the counters without labels.
+/// Registers the help texts, those of the process included, and the counters without
+/// labels.
 fn describe_metrics() {
+    metrics_process::Collector::default().describe();
     for &(name, help) in metric::COUNTERS {
         metrics::describe_counter!(name, help);
     }

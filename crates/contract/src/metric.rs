@@ -102,11 +102,6 @@ metrics! {
             "Calls in flight, by upstream.",
         WEBSOCKETS_OPEN = "meanwhile_websockets_open": "Open WebSockets of this node.",
         BUILD_INFO = "meanwhile_build_info": "Always 1, labelled with the version.",
-        PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes":
-            "Resident memory of this process.",
-        PROCESS_OPEN_FDS = "process_open_fds": "File descriptors that this process has open.",
-        PROCESS_START_TIME_SECONDS = "process_start_time_seconds":
-            "Start time of this process, in seconds since the Unix epoch.",
     }
 }
 
