@@ -18,8 +18,6 @@ use contract::{
     text::{self, TextError},
 };
 use sea_orm::ConnectionTrait;
-use serde_json::Value as Json;
-use uuid::Uuid;
 
 /// A task to be inserted.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +38,8 @@ pub struct NewTask {
     pub title: String,
     /// Row of the grid, from 0.
     pub row: u32,
-    /// The command.
-    pub body: Json,
+    /// The command as JSON.
+    pub body: String,
 }
 
 impl NewTask {
@@ -65,7 +63,7 @@ impl NewTask {
             sku,
             title,
             row,
-            body: serde_json::to_value(command)?,
+            body: serde_json::to_string(command)?,
         })
     }
 }
@@ -138,9 +136,9 @@ impl Tasks {
     pub async fn accept(&self, mut new_job: NewJob) -> Result<AcceptedJob, Error> {
         new_job.check_texts()?;
         let tasks = std::mem::take(&mut new_job.tasks);
-        let job = JobId(Uuid::now_v7());
+        let job = JobId(self.db.new_id());
         let new_row = |task| NewTaskRow {
-            id: TaskId(Uuid::now_v7()),
+            id: TaskId(self.db.new_id()),
             job,
             user: new_job.actor.user,
             cause: None,

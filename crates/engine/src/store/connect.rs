@@ -80,6 +80,12 @@ async fn migrate(url: &str) -> Result<(), Error> {
 /// for ever.
 const WAL_SIZE_LIMIT: &str = "67108864";
 
+/// Pages of the write-ahead log after which a commit also copies them into the
+/// database, 16 MB. With SQLite's 1,000 every second large launch pays for that, and
+/// pages that change again are copied more often: the 90th percentile of 600 inserted
+/// tasks was 12.5 ms, and 8.5 ms with 4,000.
+const WAL_CHECKPOINT_PAGES: &str = "4000";
+
 fn sqlite_options(
     url: &str,
     connections: u32,
@@ -102,6 +108,9 @@ fn sqlite_options(
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "FULL")
                 .pragma("journal_size_limit", WAL_SIZE_LIMIT)
+                .pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES)
+                // A statement that changes many rows keeps what it may have to undo.
+                .pragma("temp_store", "MEMORY")
         })
         .map_sqlx_sqlite_pool_opts(move |pool| with_transaction_checks(pool, files.clone()));
     options

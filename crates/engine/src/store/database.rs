@@ -7,8 +7,11 @@ use super::{
     execute, query_one, sql,
 };
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend};
-use std::{sync::Arc, time::Duration};
-use uuid::Uuid;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use uuid::{ContextV7, Timestamp, Uuid};
 
 /// The database itself: its connections, its clock and its dialect. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct Database {
     pub(super) time_scale: f64,
     pub(super) lease_ms: i64,
     pub(super) open_limits: OpenLimits,
+    /// Orders the ids of one millisecond.
+    pub(super) id_counter: Arc<Mutex<ContextV7>>,
 }
 
 impl Database {
@@ -45,8 +50,18 @@ impl Database {
         let Connections { writer, reader, files } = connections;
         let epoch = String::new();
         let (lease_ms, open_limits) = (DEFAULT_LEASE_MS, DEFAULT_OPEN_LIMITS);
-        let mut store =
-            Self { reader, writer, files, clock, epoch, time_scale, lease_ms, open_limits };
+        let id_counter = Arc::default();
+        let mut store = Self {
+            reader,
+            writer,
+            files,
+            clock,
+            epoch,
+            time_scale,
+            lease_ms,
+            open_limits,
+            id_counter,
+        };
         store.sync_clock().await?;
         store.epoch = store.read_epoch().await?;
         Ok(store)
@@ -80,6 +95,13 @@ impl Database {
     /// Returns the time of the store's clock, UTC in milliseconds.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// Returns a new UUIDv7 by the store's clock. Ids of one process ascend.
+    pub(super) fn new_id(&self) -> Uuid {
+        let now = Duration::from_millis(self.now_ms().unsigned_abs());
+        let timestamp = Timestamp::from_unix(&*self.id_counter, now.as_secs(), now.subsec_nanos());
+        Uuid::new_v7(timestamp)
     }
 
     /// Allows SQLite's file to grow, or fixes it at its current size.

@@ -55,6 +55,7 @@ fn run_boxed<T: Future<Output = ()> + 'static>(
 suite! {
     tasks:
         a_job_runs_to_its_end
+        ids_have_the_time_of_the_stores_clock
         one_idempotency_key_makes_one_job
         a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing
         retries_back_off_and_end_as_a_failure_that_can_be_retried

@@ -1,6 +1,6 @@
 //! The life of a task.
 
-use crate::fixture::{QUEUE, StoreFixture, finish, new_upload_job, outcome, success};
+use crate::fixture::{QUEUE, START, StoreFixture, finish, new_upload_job, outcome, success};
 use contract::{
     UserId,
     api::{CooldownReason, Resolution, RetryRequest},
@@ -24,6 +24,16 @@ pub async fn a_job_runs_to_its_end(fixture: StoreFixture) {
     let inbox = fixture.store.journal.inbox(fixture.user, 10).await.unwrap();
     assert_eq!((inbox.unread, inbox.items[0].title.as_str()), (1, "lamps.csv is done"));
     fixture.assert_consistent().await;
+}
+
+/// A web node whose own clock is an hour behind makes jobs that are listed first too.
+pub async fn ids_have_the_time_of_the_stores_clock(fixture: StoreFixture) {
+    let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 2)).await.unwrap().job.id;
+    let tasks = fixture.store.jobs.tasks(fixture.user, job, None, 10).await.unwrap();
+    let ids = [job.0, tasks[0].id.0, tasks[1].id.0];
+    let seconds = ids.map(|id| id.get_timestamp().unwrap().to_unix().0);
+    assert_eq!(seconds, [START.unsigned_abs() / 1_000; 3]);
+    assert!(ids.is_sorted(), "ids of one millisecond ascend");
 }
 
 pub async fn one_idempotency_key_makes_one_job(fixture: StoreFixture) {

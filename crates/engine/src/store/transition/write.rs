@@ -33,6 +33,20 @@ pub(in crate::store) struct NewTaskRow {
     pub task: NewTask,
 }
 
+impl NewTaskRow {
+    /// Returns what the tasks of one statement have in common.
+    fn shared_columns(&self) -> (JobId, UserId, &'static str, u16, TaskState) {
+        (self.job, self.user, self.task.kind, self.task.version, self.state)
+    }
+}
+
+/// Splits tasks into parts that one statement inserts.
+fn statement_parts(tasks: &[NewTaskRow]) -> impl Iterator<Item = &[NewTaskRow]> {
+    tasks
+        .chunk_by(|one, next| one.shared_columns() == next.shared_columns())
+        .flat_map(|tasks| tasks.chunks(MAX_ROWS_PER_STATEMENT))
+}
+
 /// Inserts the tasks that don't exist yet, and returns those: an existing follow-up
 /// stays unchanged.
 async fn insert_and_return_tasks<C: ConnectionTrait>(
@@ -41,8 +55,8 @@ async fn insert_and_return_tasks<C: ConnectionTrait>(
     now: i64,
 ) -> Result<Vec<Task>, Error> {
     let mut inserted = Vec::with_capacity(tasks.len());
-    for tasks in tasks.chunks(MAX_ROWS_PER_STATEMENT) {
-        let (sql, values) = insert_statement(c, tasks, now)?;
+    for part in statement_parts(tasks) {
+        let (sql, values) = insert_statement(c, part, now)?;
         let sql = format!("{sql} RETURNING {}", row::TASK_COLUMNS);
         for found in query_all(c, &sql, values).await? {
             inserted.push(Task::from_row(&found)?);
@@ -57,25 +71,24 @@ pub(in crate::store) async fn insert_tasks<C: ConnectionTrait>(
     tasks: &[NewTaskRow],
     now: i64,
 ) -> Result<(), Error> {
-    for tasks in tasks.chunks(MAX_ROWS_PER_STATEMENT) {
-        let (sql, values) = insert_statement(c, tasks, now)?;
+    for part in statement_parts(tasks) {
+        let (sql, values) = insert_statement(c, part, now)?;
         execute(c, &sql, values).await?;
     }
     Ok(())
 }
 
+/// Returns the statement that inserts tasks with the same shared columns.
 fn insert_statement<C: ConnectionTrait>(
     c: &C,
     tasks: &[NewTaskRow],
     now: i64,
-) -> Result<(String, [Value; 2]), Error> {
+) -> Result<(String, Vec<Value>), Error> {
+    let Some(first) = tasks.first() else { return Err(Error::NotFound) };
+    let (job, user, kind, version, state) = first.shared_columns();
     let mut rows = RowSet::new(&[
         ("id", Uuid),
-        ("job_id", Uuid),
-        ("user_id", Uuid),
         ("cause_id", Uuid),
-        ("kind", Text),
-        ("version", BigInt),
         ("queue", Text),
         ("key", Text),
         ("channel", Text),
@@ -83,35 +96,38 @@ fn insert_statement<C: ConnectionTrait>(
         ("title", Text),
         ("row_no", BigInt),
         ("body", Text),
-        ("state", Text),
     ]);
-    for NewTaskRow { id, job, user, cause, state, task } in tasks {
+    for NewTaskRow { id, cause, task, .. } in tasks {
         rows.push([
             id.0.into(),
-            job.0.into(),
-            user.0.into(),
             cause.map(|cause| cause.0).into(),
-            task.kind.into(),
-            i64::from(task.version).into(),
             task.queue.as_str().into(),
             task.key.as_str().into(),
             task.channel.as_deref().into(),
             task.sku.as_str().into(),
             task.title.as_str().into(),
             i64::from(task.row).into(),
-            task.body.to_string().into(),
-            state.as_str().into(),
+            task.body.as_str().into(),
         ])?;
     }
     // SQLite needs the WHERE to tell ON CONFLICT from a join's ON.
     let sql = format!(
-        "INSERT INTO tasks (id, job_id, user_id, cause_id, kind, version, queue, key, channel, \
-         sku, title, row_no, body, state, run_after, created_at, updated_at) \
-         SELECT new.*, CAST($1 AS BIGINT), CAST($1 AS BIGINT), CAST($1 AS BIGINT) FROM {} \
+        "INSERT INTO tasks (id, cause_id, queue, key, channel, sku, title, row_no, body, \
+         job_id, user_id, kind, version, state, run_after, created_at, updated_at) \
+         SELECT new.*, $2, $3, $4, $5, $6, $7, $7, $7 FROM {} \
          WHERE true ON CONFLICT (id) DO NOTHING",
-        rows.table_sql(c, 2)
+        rows.table_sql(c, 1)
     );
-    Ok((sql, [now.into(), rows.into_value()]))
+    let values = vec![
+        rows.into_value(),
+        job.0.into(),
+        user.0.into(),
+        kind.into(),
+        i64::from(version).into(),
+        state.as_str().into(),
+        now.into(),
+    ];
+    Ok((sql, values))
 }
 
 /// Takes the follow-ups out of `transitions`, inserts those that don't exist yet,
