@@ -32,7 +32,7 @@ pub struct SearchPage {
     context: PageContext,
     /// Newest first, at most [`MAX_JOBS`].
     jobs: Vec<Job>,
-    /// By SKU, newest first, at most [`MAX_ITEMS`].
+    /// Newest job first, within a job by SKU, at most [`MAX_ITEMS`].
     items: Vec<FoundItem>,
 }
 

@@ -33,8 +33,8 @@ pub async fn search_finds_the_prefix_among_the_users_own_items(fixture: StoreFix
 
     let found = fixture.items(ada, "Lamp-").await;
     let expected =
-        [pair("lamp-1", "july.csv"), pair("lamp-1", "June 100%.csv"), pair("LAMP-2", "july.csv")];
-    assert_eq!(found, expected, "by SKU, newest first, no more than the limit");
+        [pair("lamp-1", "july.csv"), pair("LAMP-2", "july.csv"), pair("lamp-1", "June 100%.csv")];
+    assert_eq!(found, expected, "newest job first, then by SKU, no more than the limit");
     assert_eq!(fixture.items(ada, "lamp_").await.len(), 2, "`_` is an ordinary character");
     assert_eq!(fixture.items(ada, "%").await, []);
     assert_eq!(fixture.items(bob, "lamp").await, [pair("LAMP-1", "bobs june.csv")]);
@@ -49,9 +49,9 @@ pub async fn search_finds_the_prefix_among_the_users_own_items(fixture: StoreFix
 async fn items_are_found_by_an_index() {
     let fixture = StoreFixture::sqlite().await;
     let raw = fixture.raw_connection().await;
-    let plan = "EXPLAIN QUERY PLAN SELECT id FROM tasks WHERE user_id = $1 \
+    let plan = "EXPLAIN QUERY PLAN SELECT id FROM tasks WHERE job_id = $1 \
                 AND LOWER(sku) >= LOWER($2) AND LOWER(sku) < LOWER($2) || $3 \
-                ORDER BY LOWER(sku), id DESC LIMIT 3";
+                ORDER BY LOWER(sku) LIMIT 3";
     let values = [fixture.user.0.into(), "a".into(), "b".into()];
     let plan = Statement::from_sql_and_values(raw.get_database_backend(), plan, values);
     let rows = raw.query_all_raw(plan).await.unwrap();

@@ -49,10 +49,9 @@ CREATE TABLE tasks (
   lease_owner TEXT, lease_until BIGINT, fence BIGINT NOT NULL DEFAULT 0,
   outcome TEXT, traceparent TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL
 );
--- The grid of a job, in the order of the file.
-CREATE INDEX tasks_by_job ON tasks (job_id, row_no, id);
--- The grid filtered by state, the tasks to cancel or to retry, the flow's counts.
-CREATE INDEX tasks_by_job_state ON tasks (job_id, state, row_no);
+-- The grid of a job, in the order of the file. With the state, a filter by state and
+-- the tasks to cancel or to retry are found without reading the other tasks.
+CREATE INDEX tasks_by_job ON tasks (job_id, row_no, id, state);
 -- The flow of a job that has follow-ups; most jobs have none.
 CREATE INDEX tasks_with_cause ON tasks (job_id) WHERE cause_id IS NOT NULL;
 -- The relay reads the next due tasks of each job, without sorting.
@@ -63,8 +62,9 @@ CREATE INDEX tasks_unclaimed ON tasks (queue, published_at)
   WHERE state = 'queued' AND published_at IS NOT NULL;
 -- The reaper finds leases that have expired.
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
--- The search for a SKU by its beginning, newest first.
-CREATE INDEX tasks_by_sku ON tasks (user_id, LOWER(sku){bytewise_collation}, id DESC);
+-- The search for a SKU by its beginning, job by job. An index over all jobs of a user
+-- would spread each launch of a known catalogue over all of its pages.
+CREATE INDEX tasks_by_sku ON tasks (job_id, LOWER(sku){bytewise_collation});
 -- At most one running task per lock key: a rule, not only a path.
 CREATE UNIQUE INDEX tasks_one_running ON tasks (kind, key) WHERE state = 'running';
 -- A claim finds the newest success of its lock key, which supersedes older tasks.
