@@ -1,11 +1,14 @@
 //! A product as it is sent to a sales channel.
 
+use crate::state::string_enum;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A price in hundredths of the currency; in JSON a decimal string such as
 /// `"42.99"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
 #[serde(into = "String", try_from = "String")]
@@ -82,32 +85,69 @@ impl TryFrom<String> for Price {
     }
 }
 
-/// A product: one row of a plain file, or one `Handle` group of a Shopify file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A product as the file describes it. What a channel can't take is left to its connector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Product {
     /// SKU by which channels identify the product; unique within a file.
     pub sku: String,
     /// Title of the product.
     pub title: String,
-    /// Price of the product.
+    /// Price of the product; of one with variants, their lowest.
     pub price: Price,
-    /// Description of the product.
+    /// Price before a reduction; higher than the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_at_price: Option<Price>,
+    /// Currency of the prices, as [ISO 4217](https://www.iso.org/iso-4217-currency-codes.html)
+    /// code, if the file says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Whether the product is on sale in the shop that it comes from.
+    #[serde(default, skip_serializing_if = "ProductStatus::is_active")]
+    pub status: ProductStatus,
+    /// Part of the product's address in its shop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// Description of the product, plain text or HTML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Name of the vendor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
-    /// Address of an image.
+    /// Type of the product, such as *Shirt*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_type: Option<String>,
+    /// Tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Categories, each with the names from the root down, such as `Home > Lamps`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Address of the first image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// All images, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
+    /// Names of the options, such as *Color*, in the order of the variants' values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// GTIN, EAN, UPC or ISBN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barcode: Option<String>,
+    /// Number of items in stock; negative if more were sold than there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<i64>,
+    /// Weight of one item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Weight>,
     /// Variants; empty for a product without options.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
 }
 
 /// A variant: one choice of a product's options, such as *Color: Blue*.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Variant {
     /// SKU of the variant.
@@ -116,7 +156,99 @@ pub struct Variant {
     pub title: String,
     /// Price of the variant.
     pub price: Price,
+    /// Price before a reduction; higher than the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_at_price: Option<Price>,
+    /// Value for each of the product's options; empty where the variant has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub option_values: Vec<String>,
+    /// GTIN, EAN, UPC or ISBN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barcode: Option<String>,
+    /// Number of items in stock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<i64>,
+    /// Weight of one item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Weight>,
+    /// Address of the variant's image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
+
+impl Product {
+    /// Returns a product that consists of what every product has.
+    pub fn new(sku: impl Into<String>, title: impl Into<String>, price: Price) -> Self {
+        Self { sku: sku.into(), title: title.into(), price, ..Self::default() }
+    }
+}
+
+impl Variant {
+    /// Returns a variant that consists of what every variant has.
+    pub fn new(sku: impl Into<String>, title: impl Into<String>, price: Price) -> Self {
+        Self { sku: sku.into(), title: title.into(), price, ..Self::default() }
+    }
+}
+
+string_enum!(
+    /// Whether a product is on sale.
+    ProductStatus {
+        /// On sale.
+        Active = "active",
+        /// Not on sale yet, or no longer. It is sent only to channels that know drafts.
+        Draft = "draft",
+    }
+);
+
+impl ProductStatus {
+    /// Returns whether the product is on sale.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature.
+    pub const fn is_active(&self) -> bool {
+        matches!(self, Self::Active)
+    }
+}
+
+#[allow(clippy::derivable_impls)] // The macro has no place for `#[default]`.
+impl Default for ProductStatus {
+    fn default() -> Self {
+        Self::Active
+    }
+}
+
+/// An image of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Image {
+    /// Address of the image.
+    pub url: String,
+    /// Text that describes the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt: Option<String>,
+}
+
+/// A weight as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Weight {
+    /// Decimal number with a point, such as `0.25`.
+    pub value: String,
+    /// Unit of the value.
+    pub unit: WeightUnit,
+}
+
+string_enum!(
+    /// Unit of a weight.
+    WeightUnit {
+        /// Gram.
+        Gram = "g",
+        /// Kilogram.
+        Kilogram = "kg",
+        /// Ounce.
+        Ounce = "oz",
+        /// Pound.
+        Pound = "lb",
+    }
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,21 +1,35 @@
 //! Findings about a file besides its products.
 
-use super::{BadRow, FeedNote};
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use super::{
+    BadRow, FeedNote,
+    prices::{MAX_LINES, PriceSurvey},
+    text_keys::{TextKeyMap, TextKeys},
+};
+use contract::feed::{
+    Answer, LeftOut, LeftOutKind, LeftOutRow, Question, QuestionSubject, ZeroPriceChoice,
+};
+use std::collections::{BTreeMap, hash_map::Entry};
 
-/// Bad rows, notes and SKUs in use, collected while a file is read.
+/// Bad rows, left-out rows, notes, prices and SKUs in use, collected while a file is read.
 #[derive(Default)]
 pub(super) struct Findings {
+    pub prices: PriceSurvey,
     bad_rows: BTreeMap<u64, BadRow>,
+    left_out: BTreeMap<u64, LeftOutRow>,
+    /// Valid rows of products that have a bad row.
+    skipped: BTreeMap<u64, LeftOutRow>,
     notes: Vec<FeedNote>,
-    sku_claims: HashMap<String, SkuClaim>,
+    sku_keys: TextKeys,
+    sku_claims: TextKeyMap<SkuClaim>,
+    zero_prices: u64,
+    zero_price_lines: Vec<u64>,
 }
 
 /// The product or variant that uses a SKU.
 struct SkuClaim {
     line: u64,
     is_product: bool,
-    group: usize,
+    group: u32,
 }
 
 impl Findings {
@@ -43,22 +57,50 @@ impl Findings {
         self.report_error(line, column, &reason);
     }
 
-    /// Adds to a bad row that its product of several rows is left out.
-    pub(super) fn report_product_skipped(&mut self, line: u64, product: &str) {
-        if let Some(row) = self.bad_rows.get_mut(&line) {
-            row.reason = format!("{} (so the whole product “{product}” is left out)", row.reason);
+    /// Marks a row of a product that has a bad row, which may be this one.
+    pub(super) fn skip_row(&mut self, line: u64, product: &str) {
+        match self.bad_rows.get_mut(&line) {
+            Some(row) => {
+                row.reason =
+                    format!("{} (so the whole product “{product}” is left out)", row.reason);
+            }
+            None => {
+                let reason = format!("another row of the product “{product}” is bad");
+                let kind = LeftOutKind::BadProduct;
+                self.skipped.insert(line, LeftOutRow { line, column: None, reason, kind });
+            }
         }
+    }
+
+    /// Leaves a row out by rule. What is wrong with it doesn't matter then.
+    pub(super) fn leave_out(&mut self, line: u64, kind: LeftOutKind, column: &str, reason: &str) {
+        self.bad_rows.remove(&line);
+        let column = Some(column.to_owned()).filter(|column| !column.is_empty());
+        self.left_out.insert(line, LeftOutRow { line, column, reason: reason.to_owned(), kind });
     }
 
     pub(super) fn add_note(&mut self, line: u64, text: String) {
         self.notes.push(FeedNote { line, text });
     }
 
+    /// Counts a product that costs nothing.
+    pub(super) fn count_zero_price(&mut self, line: u64) {
+        self.zero_prices += 1;
+        if self.zero_price_lines.len() < MAX_LINES {
+            self.zero_price_lines.push(line);
+        }
+    }
+
+    /// Makes room for this number of SKUs.
+    pub(super) fn reserve_skus(&mut self, count: usize) {
+        self.sku_claims.reserve(count);
+    }
+
     pub(super) fn claim_product_sku(
         &mut self,
         sku: &str,
         line: u64,
-        group: usize,
+        group: u32,
     ) -> Result<(), u64> {
         self.claim_sku(sku, SkuClaim { line, is_product: true, group })
     }
@@ -67,7 +109,7 @@ impl Findings {
         &mut self,
         sku: &str,
         line: u64,
-        group: usize,
+        group: u32,
     ) -> Result<(), u64> {
         self.claim_sku(sku, SkuClaim { line, is_product: false, group })
     }
@@ -75,7 +117,7 @@ impl Findings {
     /// Claims a SKU, or returns the line that already uses it. A product and one of its own
     /// variants may share a SKU.
     fn claim_sku(&mut self, sku: &str, claim: SkuClaim) -> Result<(), u64> {
-        match self.sku_claims.entry(sku.to_owned()) {
+        match self.sku_claims.entry(self.sku_keys.key(sku)) {
             Entry::Vacant(entry) => {
                 entry.insert(claim);
                 Ok(())
@@ -86,10 +128,55 @@ impl Findings {
                     return Err(existing.line);
                 }
                 // The pair is complete, so no further claim may match.
-                existing.group = usize::MAX;
+                existing.group = u32::MAX;
                 Ok(())
             }
         }
+    }
+
+    /// Returns the question whether products that cost nothing are sent, unless it is answered.
+    pub(super) fn zero_price_question(&self, chosen: Option<ZeroPriceChoice>) -> Option<Question> {
+        if self.zero_prices == 0 || chosen.is_some() {
+            return None;
+        }
+        let lines: Vec<_> = self.zero_price_lines.iter().map(u64::to_string).collect();
+        let more = if self.zero_prices > lines.len() as u64 { ", …" } else { "" };
+        let lines = lines.join(", ");
+        let text = match self.zero_prices {
+            1 => format!("1 product costs 0.00 (line {lines}). Is it sent?"),
+            count => format!("{count} products cost 0.00 (lines {lines}{more}). Are they sent?"),
+        };
+        let answer = |choice: ZeroPriceChoice, label: &str| Answer {
+            value: choice.as_str().to_owned(),
+            label: label.to_owned(),
+        };
+        Some(Question {
+            subject: QuestionSubject::ZeroPrice {
+                count: self.zero_prices,
+                lines: self.zero_price_lines.clone(),
+            },
+            text,
+            parameter: "zero_price".to_owned(),
+            answers: vec![
+                answer(ZeroPriceChoice::Send, "Send at 0.00"),
+                answer(ZeroPriceChoice::LeaveOut, "Leave out"),
+            ],
+        })
+    }
+
+    /// Returns the rows that are left out by rule.
+    pub(super) fn left_out(&self) -> LeftOut {
+        let mut left_out = LeftOut::default();
+        self.left_out.values().for_each(|row| left_out.push(row.clone()));
+        left_out
+    }
+
+    /// Returns all rows that an upload without the bad rows leaves out, by line.
+    pub(super) fn all_left_out(&self) -> BTreeMap<u64, LeftOutRow> {
+        let mut rows = self.skipped.clone();
+        rows.extend(self.left_out.clone());
+        rows.extend(self.bad_rows.iter().map(|(line, row)| (*line, row.clone().into())));
+        rows
     }
 
     pub(super) fn take_bad_rows(&mut self, max: usize) -> (Vec<BadRow>, u64) {

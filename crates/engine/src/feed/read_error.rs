@@ -1,5 +1,7 @@
 //! Reasons why a file can't be read at all.
 
+use super::Encoding;
+
 /// Why no product can be read from a file. Each message tells the person who chose the
 /// file what happened and what to do. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,16 +36,56 @@ pub enum ReadError {
         /// Line in which the row starts.
         line: u64,
     },
-    /// The file is a spreadsheet or an archive.
-    #[error("This is an Excel workbook or a ZIP file. Save it as CSV UTF-8 and upload that.")]
-    Workbook,
+    /// What a compressed file or a decoded text has exceeds the limit.
+    #[error(
+        "The file unpacks to more than 32 MiB, which is the limit. Split it into several files."
+    )]
+    UnpackedTooLarge,
+    /// A gzip file can't be unpacked.
+    #[error("This gzip file is damaged: {cause}. Compress it again, or upload the file as it is.")]
+    DamagedGzip {
+        /// Message of the decoder.
+        cause: String,
+    },
+    /// The file is a ZIP archive, and no workbook.
+    #[error("This is a ZIP file. Unpack it, and upload the product file in it.")]
+    Archive,
+    /// The file is a workbook or document of a kind that can't be read.
+    #[error("This is {kind}. Save it as .xlsx or as CSV UTF-8, and upload that.")]
+    UnsupportedWorkbook {
+        /// Name of the kind with its article.
+        kind: &'static str,
+    },
+    /// The workbook is encrypted.
+    #[error("This workbook is protected by a password. Save it without one, and upload it again.")]
+    EncryptedWorkbook,
+    /// The workbook can't be read.
+    #[error("This workbook is damaged: {cause}. Open and save it again, or save it as CSV UTF-8.")]
+    DamagedWorkbook {
+        /// Message of the library.
+        cause: String,
+    },
+    /// The workbook, unpacked, exceeds a limit.
+    #[error(
+        "The workbook holds too much: a sheet may have 32 MiB of text and 4,000,000 cells. Split it \
+         into several files, or save it as CSV UTF-8."
+    )]
+    WorkbookTooLarge,
+    /// The workbook has no sheet with the name that was chosen.
+    #[error("The workbook has no sheet “{name}”. Its sheets are {}.", quote_names(found))]
+    UnknownSheet {
+        /// Name that was chosen.
+        name: String,
+        /// Names of all sheets.
+        found: Vec<String>,
+    },
     /// The file has a known binary format.
     #[error("This is {what}, not a CSV file. Save the products as CSV UTF-8 and upload that.")]
     Binary {
         /// Name of the format with its article.
         what: &'static str,
     },
-    /// The header, or a file that is not UTF-8, has a NUL byte.
+    /// The header, or a file that is not Unicode, has a NUL byte.
     #[error(
         "Line {line} holds a NUL byte, so this is not a text file. Save the products as CSV UTF-8 \
          and upload that."
@@ -52,12 +94,21 @@ pub enum ReadError {
         /// Line of the byte.
         line: u64,
     },
-    /// The file is in UTF-16.
-    #[error("The file is in UTF-16. Save it as CSV UTF-8 and upload it again.")]
-    Utf16,
-    /// A byte is not UTF-8.
+    /// Bytes are invalid in the encoding that was detected or chosen.
     #[error(
-        "Line {line}{} holds the byte {byte:#04X}, which is not UTF-8. Save the file as CSV UTF-8 \
+        "Line {line} is not valid {}, the encoding of this file. Save it as CSV UTF-8 and upload \
+         that.",
+        encoding.name()
+    )]
+    NotInEncoding {
+        /// Encoding that was detected or chosen.
+        encoding: Encoding,
+        /// Line of the first invalid byte.
+        line: u64,
+    },
+    /// A byte is not UTF-8, in a file that otherwise is.
+    #[error(
+        "Line {line}{} holds the byte {byte:#04X}, which is not UTF-8 like the rest of the file. Save the file as CSV UTF-8 \
          and upload it again.",
         in_column(column)
     )]
@@ -69,7 +120,7 @@ pub enum ReadError {
         /// The byte.
         byte: u8,
     },
-    /// A quote is never closed.
+    /// A quote in the header is never closed, or too many quotes are.
     #[error(
         "A quote opened in line {line}{} is never closed. Close it, or write a quote inside a cell \
          as two quotes.",
@@ -81,27 +132,13 @@ pub enum ReadError {
         /// Name of its column, if known.
         column: Option<String>,
     },
-    /// The header fits none of the formats.
+    /// The header has fewer than two columns.
     #[error(
-        "The header line is not one of a product file: it has {}. Name the columns sku, title and \
-         price, or upload an export of Shopify (Handle, Title, Variant Price) or WooCommerce \
-         (SKU, Name, Regular price).",
+        "The header line is not one of a product file: it has {}. A product file has at least the \
+         columns sku, title and price, separated by commas, semicolons, tabs or pipes.",
         quote_names(found)
     )]
     UnknownHeader {
-        /// The first column names, as the file spells them.
-        found: Vec<String>,
-    },
-    /// The header lacks a column that its format requires.
-    #[error(
-        "The header in line {line} has no column {name}. Add it; the columns found are {}.",
-        quote_names(found)
-    )]
-    MissingColumn {
-        /// Name of the missing column.
-        name: &'static str,
-        /// Line of the header.
-        line: u64,
         /// The first column names, as the file spells them.
         found: Vec<String>,
     },
@@ -113,13 +150,25 @@ pub enum ReadError {
         /// Line of the header.
         line: u64,
     },
-    /// The csv crate can't parse a row.
-    #[error("Line {line} can't be read as CSV: {cause}.")]
-    Malformed {
-        /// Line of the row before.
-        line: u64,
-        /// Message of the csv crate.
-        cause: String,
+    /// A column that the person chose doesn't exist.
+    #[error("The file has no column {name}. The columns found are {}.", quote_names(found))]
+    UnknownColumn {
+        /// The column as the person named it.
+        name: String,
+        /// The first column names, as the file spells them.
+        found: Vec<String>,
+    },
+    /// The prices are in two currencies.
+    #[error(
+        "The prices are in two currencies: {} in line {} and {} in line {}. Upload one file for \
+         each currency.",
+        first.0, first.1, second.0, second.1
+    )]
+    MixedCurrencies {
+        /// Code of a currency, and a line that has it.
+        first: (&'static str, u64),
+        /// Code of another currency, and the first line that has it.
+        second: (&'static str, u64),
     },
 }
 

@@ -1,139 +1,268 @@
-//! Splits text into a header and rows, each with the line in which it starts.
+//! Header and rows of a text or of a workbook's sheet, each with its line.
 
 use super::{
-    Delimiter, ReadError,
-    cell_text::trim_and_unescape,
+    Delimiter, MAX_ROWS, ReadError,
+    cell_text::is_blank,
+    content::Content,
+    delimiter::{TextLayout, detect_layout},
     header::Header,
+    records::{Position, RecordReader},
     row::Row,
-    scanner::{count_line_ends, scan},
+    sheet::SheetRows,
+    workbook::Workbook,
 };
+use contract::text::{self, MAX_CELL_BYTES};
 use csv::StringRecord;
 
-/// Maximum number of cells of a row; exports have about a hundred.
-const MAX_CELLS: usize = 1_000;
+/// Number of rows of which one may be the header: titles, dates and blank lines precede it.
+pub(super) const HEADER_CANDIDATES: usize = 10;
 
+/// The rows of a file. [`find_header`](Self::find_header) comes first.
 pub(super) struct Table<'t> {
-    records: RecordReader<'t>,
+    rows: RowReader<'t>,
+    /// The first rows; there is at least one.
+    candidates: Vec<HeaderCandidate>,
+    /// Index of the header among the candidates.
+    chosen: usize,
+}
+
+struct HeaderCandidate {
     header: Header,
-    delimiter: Delimiter,
+    /// Where the rows below it start.
+    rows_start: RowPosition,
+    has_several_cells: bool,
+    /// Why this row can't be the header, although it has the names of columns.
+    error: Option<ReadError>,
 }
 
 impl<'t> Table<'t> {
-    pub(super) fn open(text: &'t str) -> Result<Self, ReadError> {
-        let delimiter = detect_delimiter(text.as_bytes());
-        let scan = scan(text.as_bytes(), delimiter.as_byte());
-        if let Some(position) = scan.unclosed_quote {
-            let column = Header::column_name_at(text, delimiter, position);
-            return Err(ReadError::UnclosedQuote { line: position.line, column });
+    pub(super) fn open(content: &'t Content<'_>) -> Result<Self, ReadError> {
+        Self::new(match content {
+            Content::Text(decoded) => {
+                let TextLayout { delimiter, start } = detect_layout(decoded.text());
+                RowReader::Text(RecordReader::new(decoded.text(), delimiter, start))
+            }
+            Content::Workbook(Workbook { rows, .. }) => {
+                let record = StringRecord::new();
+                RowReader::Sheet(SheetReader { rows, next: 0, record, number: 0 })
+            }
+        })
+    }
+
+    fn new(mut rows: RowReader<'t>) -> Result<Self, ReadError> {
+        let mut candidates = Vec::new();
+        while candidates.len() < HEADER_CANDIDATES && rows.read_next()? {
+            candidates.push(HeaderCandidate {
+                header: Header::new(rows.record(), rows.line()),
+                rows_start: rows.position(),
+                has_several_cells: rows.record().iter().filter(|cell| !is_blank(cell)).count() > 1,
+                error: rows.header_error(),
+            });
         }
-        if scan.widest_row.0 > MAX_CELLS {
-            return Err(ReadError::TooManyCells { line: scan.widest_row.1 });
-        }
-        let mut rows = RecordReader::new(text, delimiter);
-        if !rows.read_next()? {
+        if candidates.is_empty() {
             return Err(ReadError::Empty);
         }
-        if rows.record.as_slice().contains('\0') {
-            return Err(ReadError::Nul { line: rows.line });
+        Ok(Self { rows, candidates, chosen: 0 })
+    }
+
+    /// Makes the first row that `is_header` recognises the header. If there is none, the
+    /// header is the first row with several cells.
+    ///
+    /// # Errors
+    ///
+    /// The quotes of the header are damaged, or it has a NUL byte.
+    pub(super) fn find_header(
+        &mut self,
+        is_header: impl Fn(&Header) -> bool,
+    ) -> Result<(), ReadError> {
+        let recognised = self.candidates.iter().position(|row| is_header(&row.header));
+        let several_cells = || self.candidates.iter().position(|row| row.has_several_cells);
+        self.chosen = recognised.or_else(several_cells).unwrap_or_default();
+        self.rewind();
+        match &self.candidates[self.chosen].error {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
         }
-        let header = Header::new(&rows.record, rows.line);
-        Ok(Self { records: rows, header, delimiter })
+    }
+
+    /// Continues with the first row below the header.
+    pub(super) fn rewind(&mut self) {
+        let candidate = &self.candidates[self.chosen];
+        self.rows.resume(candidate.rows_start, candidate.header.width());
     }
 
     pub(super) fn header(&self) -> &Header {
-        &self.header
+        &self.candidates[self.chosen].header
     }
 
+    /// Returns the delimiter; a comma if the table is a sheet.
     pub(super) fn delimiter(&self) -> Delimiter {
-        self.delimiter
+        self.rows.delimiter()
+    }
+
+    /// Returns a number of rows that the table doesn't exceed, unless it has too many.
+    pub(super) fn max_rows(&self) -> usize {
+        self.rows.max_rows().min(MAX_ROWS as usize)
+    }
+
+    /// Reads the next row that is not blank into `row`, and returns whether there was one. The
+    /// row's former cells give their memory to those that are read later.
+    pub(super) fn read_into(&mut self, row: &mut OwnedRow) -> Result<bool, ReadError> {
+        let is_row = self.rows.read_next()?;
+        std::mem::swap(self.rows.record_mut(), &mut row.cells);
+        row.line = self.rows.line();
+        row.faulty_cell = self.rows.faulty_cell();
+        row.are_cells_plain = are_plain(&row.cells);
+        Ok(is_row)
     }
 
     /// Returns the next row that is not blank.
     pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, ReadError> {
-        Ok(self.records.read_next()?.then_some(Row {
-            line: self.records.line,
-            cells: &self.records.record,
-            header: &self.header,
-            delimiter: self.delimiter,
+        Ok(self.rows.read_next()?.then_some(Row {
+            line: self.rows.line(),
+            cells: self.rows.record(),
+            header: &self.candidates[self.chosen].header,
+            delimiter: self.rows.delimiter(),
+            faulty_cell: self.rows.faulty_cell(),
+            are_cells_plain: are_plain(self.rows.record()),
         }))
     }
 }
 
-/// Reads records of the csv crate, and counts lines as an editor does.
-pub(super) struct RecordReader<'t> {
-    text: &'t [u8],
-    reader: csv::Reader<&'t [u8]>,
-    pub(super) record: StringRecord,
-    /// Line in which [`record`](Self::record) starts, from 1.
-    pub(super) line: u64,
-    /// Offset of the byte at which it starts.
-    record_start: usize,
+/// A row that is kept while the next ones are read.
+#[derive(Default)]
+pub(super) struct OwnedRow {
+    line: u64,
+    cells: StringRecord,
+    faulty_cell: Option<usize>,
+    are_cells_plain: bool,
 }
 
-impl<'t> RecordReader<'t> {
-    pub(super) fn new(text: &'t str, delimiter: Delimiter) -> Self {
-        let reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter.as_byte())
-            .from_reader(text.as_bytes());
-        Self {
-            text: text.as_bytes(),
-            reader,
-            record: StringRecord::new(),
-            line: 1,
-            record_start: 0,
+impl OwnedRow {
+    pub(super) fn as_row<'r>(&'r self, header: &'r Header, delimiter: Delimiter) -> Row<'r> {
+        let Self { line, cells, faulty_cell, are_cells_plain } = self;
+        Row {
+            line: *line,
+            cells,
+            header,
+            delimiter,
+            faulty_cell: *faulty_cell,
+            are_cells_plain: *are_cells_plain,
         }
     }
 
-    /// Reads the next row with a cell that is not blank, and returns whether there was one.
-    pub(super) fn read_next(&mut self) -> Result<bool, ReadError> {
-        loop {
-            let read = self.reader.read_record(&mut self.record);
-            let position = self.record.position().map_or(0, csv::Position::byte);
-            match read {
-                Ok(false) => return Ok(false),
-                Ok(true) => self.update_line(usize::try_from(position).unwrap_or(usize::MAX)),
-                Err(error) => {
-                    let cause = error.to_string();
-                    return Err(ReadError::Malformed { line: self.line, cause });
+    /// Returns the size of the cells in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.cells.as_slice().len()
+    }
+}
+
+/// Returns whether the cells are surely short enough and have no control characters. Hardly any
+/// row has more, so that all cells are looked at together.
+fn are_plain(cells: &StringRecord) -> bool {
+    let all = cells.as_slice();
+    all.len() <= MAX_CELL_BYTES && text::find_control_character(all).is_none()
+}
+
+/// Place at which a row starts.
+#[derive(Clone, Copy)]
+enum RowPosition {
+    Text(Position),
+    Sheet(usize),
+}
+
+/// Reads the rows of a text or of a sheet.
+enum RowReader<'t> {
+    Text(RecordReader<'t>),
+    Sheet(SheetReader<'t>),
+}
+
+struct SheetReader<'t> {
+    rows: &'t SheetRows,
+    next: usize,
+    record: StringRecord,
+    /// Number of the row in `record`, from 1.
+    number: u64,
+}
+
+impl RowReader<'_> {
+    fn read_next(&mut self) -> Result<bool, ReadError> {
+        match self {
+            Self::Text(records) => records.read_next(),
+            Self::Sheet(sheet) => match sheet.rows.read(sheet.next, &mut sheet.record) {
+                Some(number) => {
+                    sheet.next += 1;
+                    sheet.number = number;
+                    Ok(true)
                 }
-            }
-            if self.record.iter().any(|cell| !trim_and_unescape(cell).is_empty()) {
-                return Ok(true);
-            }
+                None => Ok(false),
+            },
         }
     }
 
-    /// Updates the line. A record's position is before the line ends that csv skips.
-    fn update_line(&mut self, position: usize) {
-        let skipped = self.text.iter().skip(position).take_while(|&&byte| is_line_end(byte));
-        let start = position.saturating_add(skipped.count());
-        self.line += count_line_ends(self.text.get(self.record_start..start).unwrap_or_default());
-        self.record_start = start;
-    }
-}
-
-fn is_line_end(byte: u8) -> bool {
-    byte == b'\r' || byte == b'\n'
-}
-
-/// Returns the most frequent delimiter outside quotes in the header line; a comma if there
-/// is none.
-pub(super) fn detect_delimiter(text: &[u8]) -> Delimiter {
-    let mut counts = [(Delimiter::Tab, 0), (Delimiter::Semicolon, 0), (Delimiter::Comma, 0)];
-    let mut quoted = false;
-    let header = text.iter().skip_while(|byte| byte.is_ascii_whitespace());
-    for &byte in header {
-        match byte {
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'\r' | b'\n' => break,
-            _ => counts.iter_mut().for_each(|(delimiter, count)| {
-                *count += u32::from(byte == delimiter.as_byte());
-            }),
+    fn record(&self) -> &StringRecord {
+        match self {
+            Self::Text(records) => &records.record,
+            Self::Sheet(sheet) => &sheet.record,
         }
     }
-    let most = counts.iter().max_by_key(|(_, count)| count);
-    most.filter(|(_, count)| *count > 0).map_or(Delimiter::Comma, |(delimiter, _)| *delimiter)
+
+    fn record_mut(&mut self) -> &mut StringRecord {
+        match self {
+            Self::Text(records) => &mut records.record,
+            Self::Sheet(sheet) => &mut sheet.record,
+        }
+    }
+
+    fn line(&self) -> u64 {
+        match self {
+            Self::Text(records) => records.line,
+            Self::Sheet(sheet) => sheet.number,
+        }
+    }
+
+    fn faulty_cell(&self) -> Option<usize> {
+        match self {
+            Self::Text(records) => records.faulty_cell,
+            Self::Sheet(_) => None,
+        }
+    }
+
+    fn delimiter(&self) -> Delimiter {
+        match self {
+            Self::Text(records) => records.delimiter(),
+            Self::Sheet(_) => Delimiter::Comma,
+        }
+    }
+
+    fn max_rows(&self) -> usize {
+        match self {
+            Self::Text(records) => records.max_records(),
+            Self::Sheet(sheet) => sheet.rows.row_count(),
+        }
+    }
+
+    fn position(&self) -> RowPosition {
+        match self {
+            Self::Text(records) => RowPosition::Text(records.position()),
+            Self::Sheet(sheet) => RowPosition::Sheet(sheet.next),
+        }
+    }
+
+    fn resume(&mut self, position: RowPosition, width: usize) {
+        match (self, position) {
+            (Self::Text(records), RowPosition::Text(position)) => records.resume(position, width),
+            (Self::Sheet(sheet), RowPosition::Sheet(next)) => sheet.next = next,
+            _ => {}
+        }
+    }
+
+    /// Returns why the row that was read last can't be a header.
+    fn header_error(&self) -> Option<ReadError> {
+        let line = self.line();
+        if self.record().as_slice().contains('\0') {
+            return Some(ReadError::Nul { line });
+        }
+        self.faulty_cell().map(|_| ReadError::UnclosedQuote { line, column: None })
+    }
 }

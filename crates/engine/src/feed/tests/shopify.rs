@@ -20,10 +20,28 @@ fn rows_of_one_handle_are_one_product() {
         description: Some("<p>Big</p>".into()),
         vendor: Some("Acme".into()),
         image: Some("https://x/1.jpg".into()),
-        variants: vec![variant("mug-b", "Blue / L", 4299), variant("mug-k", "Black / L", 3900)],
+        images: vec![image("https://x/1.jpg"), image("https://x/2.jpg")],
+        handle: Some("mug".into()),
+        options: vec!["Color".into(), "Size".into()],
+        variants: vec![
+            Variant {
+                option_values: vec!["Blue".into(), "L".into()],
+                ..variant("mug-b", "Blue / L", 4299)
+            },
+            Variant {
+                option_values: vec!["Black".into(), "L".into()],
+                ..variant("mug-k", "Black / L", 3900)
+            },
+        ],
         ..product("mug", "Mug", 3900)
     };
-    assert_eq!(feed.products, [mug, product("cup-1", "Cup", 700)]);
+    let cup = Product {
+        image: Some("https://x/3.jpg".into()),
+        images: vec![image("https://x/3.jpg")],
+        handle: Some("cup".into()),
+        ..product("cup-1", "Cup", 700)
+    };
+    assert_eq!(feed.products, [mug, cup]);
     assert_eq!((feed.row_count, feed.variant_count, feed.notes_total), (5, 2, 0));
 }
 
@@ -40,15 +58,16 @@ fn a_missing_sku_is_derived_and_noted() {
     assert_eq!(bad_row_messages(&feed), [""; 0]);
     let [mug, cup, pot] = &feed.products[..] else { panic!("three products: {feed:#?}") };
     let variants: Vec<_> = mug.variants.iter().map(|variant| variant.sku.as_str()).collect();
-    assert_eq!(variants, ["mug-dark-blue-10", "mug-dark-blue-10-2", "given"]);
+    // `printf 'Dark Blue / 10″' | sha256sum`, and of `Dark-Blue / 10`
+    assert_eq!(variants, ["mug-dark-blue-10-338b3709", "mug-dark-blue-10-54d0a163", "given"]);
     assert_eq!((mug.sku.as_str(), cup.sku.as_str()), ("mug", "cup"));
     // `printf h%.0s {1..70} | sha256sum`
     assert_eq!(pot.sku, format!("{}-6d002acd", "h".repeat(55)));
     assert_eq!(
         note_messages(&feed)[..3],
         [
-            "2 no SKU is given: “mug-dark-blue-10” is used",
-            "3 no SKU is given: “mug-dark-blue-10-2” is used",
+            "2 no SKU is given: “mug-dark-blue-10-338b3709” is used",
+            "3 no SKU is given: “mug-dark-blue-10-54d0a163” is used",
             "5 no SKU is given: “cup” is used",
         ]
     );
@@ -88,11 +107,11 @@ fn a_bad_row_leaves_its_whole_product_out() {
             "Variant SKU: the SKU “m-1” is already in line 2: use each SKU once",
         ),
         ("mug,,,,,,,,m-2,1,", "Option1 Value: the option value is missing"),
-        ("mug,,,,,Red,,L,m-2,1", "-: the row has 10 cells where the header has 11"),
+        ("mug,,,,,Red,,L,m-2", "Variant Price: the price is missing"),
         (",,,,,Red,,L,m-2,1,", "Handle: the handle is missing"),
     ] {
         let mug = "mug,Mug,,,Color,Blue,Size,L,m-1,1,";
-        let feed = shopify(&[mug, row, "cup,Cup,,,,,,,c,1,"]);
+        let feed = shopify(&[mug, row, "cup,Cup,,,,,,,c,1,", "mug,,,,,Tan,,L,m-0,1,"]);
         assert_eq!(bad_row_messages(&feed), [format!("3 {reason} {left_out}")], "{row}");
         assert_eq!(skus(&feed), ["c"], "{row}");
     }
@@ -109,21 +128,89 @@ fn a_bad_single_row_product_is_left_out() {
 }
 
 #[test]
-fn a_repeated_handle_is_bad_and_no_product_is_split() {
-    let again = "the handle “mug” is already in line 2: put its rows together, or give this \
-                 product a handle of its own";
-    let rows = ["mug,Mug,,,Color,Blue,,,m-1,1,", "cup,Cup,,,,,,,c,1,"];
+fn rows_of_one_handle_needn_t_stand_together() {
+    let rows = ["mug,Mug,,,Color,Blue,,,m-1,1,", "cup,Cup,,,,,,,c,1,", "mug,,,,,Red,,,m-2,1,"];
+    for order in [[0, 1, 2], [0, 2, 1], [2, 1, 0]] {
+        let feed = shopify(&order.map(|index: usize| rows[index]));
+        assert_eq!(bad_row_messages(&feed), [""; 0]);
+        let mut found = skus(&feed);
+        found.sort_unstable();
+        assert_eq!(found, ["c", "mug"], "{order:?}");
+        let mug = feed.products.iter().find(|product| product.sku == "mug").unwrap();
+        assert_eq!((mug.variants.len(), mug.options.as_slice()), (2, &["Color".to_owned()][..]));
+    }
+}
 
-    let other_product = shopify(&[rows[0], rows[1], "mug,Mug two,,,,,,,m-2,1,"]);
-    assert_eq!(bad_row_messages(&other_product), [format!("4 Handle: {again}")]);
-    assert_eq!(skus(&other_product), ["m-1", "c"]);
-
-    let torn_off = shopify(&[rows[0], rows[1], "mug,,,,,Red,,,m-2,1,"]);
+#[test]
+fn two_products_of_one_handle_are_bad() {
+    let feed = shopify(&[
+        "mug,Mug,,,Color,Blue,,,m-1,1,",
+        "cup,Cup,,,,,,,c,1,",
+        "mug,Mug two,,,,,,,m-2,1,",
+    ]);
     let left_out = "(so the whole product “mug” is left out)";
-    assert_eq!(bad_row_messages(&torn_off), [format!("4 Handle: {again} {left_out}")]);
-    assert_eq!(skus(&torn_off), ["c"]);
+    assert_eq!(
+        bad_row_messages(&feed),
+        [format!(
+            "4 Handle: the handle “mug” is already that of “Mug” in line 2: give this product a \
+             handle of its own {left_out}"
+        )]
+    );
+    assert_eq!(skus(&feed), ["c"]);
+    let lines: Vec<_> = feed.all_left_out.rows.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [2, 4]);
+}
 
-    let image = shopify(&[rows[0], rows[1], "mug,,,,,,,,,,https://x/2.jpg"]);
-    assert_eq!(image.bad_rows_total, 0);
-    assert_eq!(skus(&image), ["m-1", "c"]);
+#[test]
+fn derived_skus_don_t_depend_on_the_order_of_the_rows() {
+    let rows = [
+        "mug,Mug,,,Color,Dark Blue,,,,1,",
+        "mug,,,,,dark-blue,,,,2,",
+        "mug,,,,,Red,,,,3,",
+        "cup,Cup,,,Size,S,,,CUP,1,",
+        "cup,,,,,L,,,CUP,2,",
+    ];
+    let by_price = |feed: &Feed| {
+        let variants = feed.products.iter().flat_map(|product| &product.variants);
+        let mut variants: Vec<_> = variants.map(|v| (v.title.clone(), v.sku.clone())).collect();
+        variants.sort();
+        variants
+    };
+    let backwards: Vec<_> = rows.iter().rev().copied().collect();
+    assert_eq!(by_price(&shopify(&rows)), by_price(&shopify(&backwards)));
+    assert_eq!(by_price(&shopify(&rows)).len(), 5);
+}
+
+#[test]
+fn variants_that_nothing_tells_apart_are_bad() {
+    let feed = shopify(&["mug,Mug,,,Color,Blue,,,,1,", "mug,,,,,Blue,,,,2,"]);
+    assert_eq!(feed.bad_rows_total, 2);
+    assert!(feed.bad_rows[0].reason.contains("line 3"), "{:?}", feed.bad_rows);
+    assert_eq!(skus(&feed), [""; 0]);
+}
+
+#[test]
+fn what_an_export_says_of_product_and_variants_is_carried() {
+    let feed = read_text(
+        "Handle,Title,Type,Tags,Product Category,Option1 Name,Option1 Value,Variant SKU,\
+         Variant Grams,Variant Inventory Qty,Variant Price,Variant Barcode,Image Src,\
+         Image Alt Text,Variant Image,Status\n\
+         tee,Tee,Top,\"new, red\",Apparel > Tops,Size,S,T-S,200,3,10,'4006381333931,\
+         https://x/1.jpg,Front,https://x/s.jpg,active\n\
+         tee,,,,,,M,T-M,0,-1,12,4.00638E+12,,,,\n",
+    );
+    let tee = &feed.products[0];
+    assert_eq!((tee.product_type.as_deref(), tee.tags.join("+")), (Some("Top"), "new+red".into()));
+    assert_eq!(tee.categories, ["Apparel > Tops"]);
+    let front = Image { url: "https://x/1.jpg".into(), alt: Some("Front".into()) };
+    assert_eq!(tee.images, [front]);
+    let [small, medium] = &tee.variants[..] else { panic!("two variants: {feed:#?}") };
+    assert_eq!(small.barcode.as_deref(), Some("4006381333931"));
+    assert_eq!((small.image.as_deref(), small.stock), (Some("https://x/s.jpg"), Some(3)));
+    assert_eq!(small.weight.as_ref().map(|weight| weight.value.as_str()), Some("200"));
+    assert_eq!((&medium.barcode, medium.stock, &medium.weight), (&None, Some(-1), &None));
+    assert_eq!(
+        note_messages(&feed),
+        ["3 the barcode 4.00638E+12 is not sent: digits are gone, or may be"]
+    );
 }
