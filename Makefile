@@ -18,7 +18,7 @@ web: ## Build the web bundle
 	@scripts/setup.sh run
 	@cargo xtask web
 
-test: ## Run every test: rules, ports, server, browser with both bundles, attacks, faults
+test: ## Run every test: rules, ports, server, browser with both bundles, attacks, updates, cancels, faults
 	@scripts/setup.sh test
 	cargo xtask web
 	cargo test --locked
@@ -27,6 +27,9 @@ test: ## Run every test: rules, ports, server, browser with both bundles, attack
 	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/file_check.spec.ts
 	cargo build --locked --package bench
 	$${CARGO_TARGET_DIR:-target}/debug/bench attacks --quick
+	$${CARGO_TARGET_DIR:-target}/debug/bench update --products 40 --kills 1
+	$${CARGO_TARGET_DIR:-target}/debug/bench cancel --rounds 3 --products 12 --kill-interval 3
+	$${CARGO_TARGET_DIR:-target}/debug/bench vendure --products 10 --kills 1
 	$${CARGO_TARGET_DIR:-target}/debug/bench disk-full --rounds 5
 	$${CARGO_TARGET_DIR:-target}/debug/bench faults --products 24 --speed 3 --lease 12 --max-request-delay 250 --only \
 	  web-killed-after-202,worker-killed,broker-wiped,redis-flushed,postgres-killed,rolling-restart,poison-messages

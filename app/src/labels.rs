@@ -1,10 +1,11 @@
 //! Texts for states, facts, numbers and times, shared by server and browser.
 
 use contract::{
-    api::{Channel, CooldownReason, GridFilter, Job, Role, Task, WaitReason},
-    command::{AlarmCreate, Command, Ec2Start, ProductUpload},
+    api::{Channel, CooldownReason, DurationRange, GridFilter, Job, Role, Task, WaitReason},
+    command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, ProductUpload},
     fact::{Fact, FactKind},
-    state::{JobKind, JobState, TaskState},
+    product::Price,
+    state::{Effect, JobKind, JobState, TaskState},
 };
 
 /// Returns a job's state for people. A requested pause or cancel that is not complete is
@@ -17,24 +18,44 @@ pub fn job_status(job: &Job) -> &'static str {
     }
 }
 
-/// Returns a job's counters as one sentence.
+/// Returns a job's counters, such as `180 of 180 finished · 165 uploaded (100 created,
+/// 40 updated, 25 unchanged) · 10 failed · 5 rejected`. Counters that are 0 are left out.
 pub fn job_progress(job: &Job) -> String {
     let c = &job.counts;
-    let mut words = format!(
-        "{} of {} done",
-        group_thousands(c.finished().into()),
-        group_thousands(c.total.into())
+    let words = |counts: &[(u32, &str)], separator| {
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let words =
+            counts.map(|(count, word)| format!("{} {word}", group_thousands((*count).into())));
+        words.collect::<Vec<_>>().join(separator)
+    };
+    let effects =
+        words(&[(c.created, "created"), (c.updated, "updated"), (c.unchanged, "unchanged")], ", ");
+    let succeeded = match effects.is_empty() {
+        true => success_word(job.kind).to_owned(),
+        false => format!("{} ({effects})", success_word(job.kind)),
+    };
+    let finished = format!("of {} finished", group_thousands(c.total.into()));
+    let finished = format!("{} {finished}", group_thousands(c.finished().into()));
+    let states = words(
+        &[
+            (c.succeeded, succeeded.as_str()),
+            (c.failed, "failed"),
+            (c.rejected, "rejected"),
+            (c.cancelled, "cancelled"),
+            (c.needs_review, needs_you(c.needs_review)),
+        ],
+        " · ",
     );
-    for (count, word) in [
-        (c.failed, "failed"),
-        (c.cancelled, "cancelled"),
-        (c.needs_review, needs_you(c.needs_review)),
-    ] {
-        if count > 0 {
-            words.push_str(&format!(", {} {word}", group_thousands(count.into())));
-        }
+    if states.is_empty() { finished } else { format!("{finished} · {states}") }
+}
+
+/// Returns the word for the successful items of a job: an upload is uploaded, whether or not
+/// it changed anything.
+pub const fn success_word(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::ProductUploads => "uploaded",
+        JobKind::Ec2Starts | JobKind::Ec2Stops | JobKind::Ec2Launches | JobKind::Noops => "done",
     }
-    words
 }
 
 /// Returns the verb that follows a number of items that need review.
@@ -52,22 +73,42 @@ pub fn task_status(task: &Task) -> &'static str {
             Some(WaitReason::Cooldown) => "paused by the service",
             Some(WaitReason::LimiterUnavailable) => "waiting for the rate limiter",
             Some(WaitReason::Machine) => "starting",
-            Some(WaitReason::Lock) => "waiting for another",
+            Some(WaitReason::KeyInUse) => "waiting for another",
             Some(WaitReason::Checking) => "sent, no answer, checking",
         },
         TaskState::Running => "running",
-        TaskState::Succeeded => "done",
+        TaskState::Succeeded => match task.effect {
+            None => "done",
+            Some(Effect::Created) => "created",
+            Some(Effect::Updated) => "updated",
+            Some(Effect::Unchanged) => "unchanged",
+        },
         TaskState::Failed => "failed",
+        TaskState::Rejected => "rejected",
         TaskState::Cancelled => "cancelled",
         TaskState::NeedsReview => "needs you",
     }
 }
 
-/// Returns why the task is in its state, as far as known, and until when.
+/// Returns the value of `data-state` for a task: its state, but `unchanged` for a success
+/// that changed nothing, because green stands for a change that happened.
+pub const fn task_state_attribute(task: &Task) -> &'static str {
+    match (task.state, task.effect) {
+        (TaskState::Succeeded, Some(Effect::Unchanged)) => Effect::Unchanged.as_str(),
+        (state, _) => state.as_str(),
+    }
+}
+
+/// Returns why the task is in its state, as far as known, and until when. It follows the
+/// state, so that it doesn't say again who rejected a product.
 pub fn task_reason(task: &Task) -> String {
     let waiting = task.waiting_for.as_ref();
     let said = waiting.and_then(|waiting| waiting.detail.clone());
     let said = said.or_else(|| task.outcome.as_ref().map(|outcome| outcome.message.clone()));
+    let said = said.map(|said| match (task.state, said.split_once(" rejected it: ")) {
+        (TaskState::Rejected, Some((_, why))) => sentence_case(why),
+        _ => said,
+    });
     let until =
         waiting.and_then(|waiting| waiting.until).map(|ms| format!("Until {}.", timestamp(ms)));
     match (said, until) {
@@ -76,15 +117,22 @@ pub fn task_reason(task: &Task) -> String {
     }
 }
 
-/// Returns the label of a filter.
-pub const fn filter_name(filter: GridFilter) -> &'static str {
+/// Returns the label of a filter of a job of that kind.
+pub const fn filter_name(filter: GridFilter, kind: JobKind) -> &'static str {
     match filter {
         GridFilter::All => "All",
         GridFilter::Failed => "Failed",
+        GridFilter::Rejected => "Rejected",
         GridFilter::Running => "Running",
         GridFilter::Waiting => "Waiting",
         GridFilter::NeedsReview => "Needs you",
-        GridFilter::Succeeded => "Done",
+        GridFilter::Succeeded => match kind {
+            JobKind::ProductUploads => "Uploaded",
+            JobKind::Ec2Starts | JobKind::Ec2Stops | JobKind::Ec2Launches | JobKind::Noops => {
+                "Done"
+            }
+        },
+        GridFilter::Unchanged => "Unchanged",
         GridFilter::Cancelled => "Cancelled",
     }
 }
@@ -94,6 +142,8 @@ pub fn task_kind(kind: &str) -> String {
     match kind {
         ProductUpload::KIND => "upload".into(),
         Ec2Start::KIND => "start".into(),
+        Ec2Stop::KIND => "stop".into(),
+        Ec2Launch::KIND => "launch".into(),
         AlarmCreate::KIND => "alarm".into(),
         other => other.into(),
     }
@@ -127,9 +177,13 @@ pub fn fact_sentence(fact: &Fact) -> String {
         (FactKind::JobPaused, _) => "Paused. Calls in progress still finish.".into(),
         (FactKind::JobResumed, _) => "Resumed.".into(),
         (FactKind::JobCancelling, _) => {
-            format!("Cancel requested. Calls in progress still finish.{}", many("cancelled"))
+            format!(
+                "Cancel requested. Calls in progress still finish, and what was sent without an \
+                 answer is checked.{}",
+                many("cancelled")
+            )
         }
-        (FactKind::JobReopened, _) => format!("Retry requested.{}", many("queued again")),
+        (FactKind::JobReopened, _) => format!("Started again.{}", many("queued")),
         (FactKind::JobFinished, Some(done)) => {
             format!("{}. {}.", job_status(done), job_progress(done))
         }
@@ -147,22 +201,35 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-/// Formats an estimated duration, in milliseconds, rounded up.
-pub fn approximate_duration(ms: i64) -> String {
-    let s = (ms.max(0) + 999) / 1000;
-    match s {
-        0..2 => "about a second".into(),
-        2..60 => format!("about {s} s"),
-        60..600 => {
-            let s = (s + 4) / 5 * 5;
-            let rest = if s % 60 == 0 { String::new() } else { format!(" {} s", s % 60) };
-            format!("about {} min{rest}", s / 60)
-        }
-        _ => match (s + 59) / 60 {
-            min @ 0..60 => format!("about {min} min"),
-            min => format!("about {} h {} min", min / 60, min % 60),
-        },
+/// Formats an estimated duration, such as `about 4 to 6 min`. The ends are rounded away
+/// from each other, so that the range stays true.
+pub fn duration_range(range: DurationRange) -> String {
+    let (min_s, max_s) = (range.min_ms.max(0) / 1000, (range.max_ms.max(0) + 999) / 1000);
+    // Size of a step in seconds, and of the unit that is shown.
+    let (step, unit, name) = match max_s {
+        0..=1 => return "about a second".into(),
+        2..=20 => (1, 1, "s"),
+        21..=120 => (5, 1, "s"),
+        121..=5_400 => (60, 60, "min"),
+        _ => return hour_range(min_s, max_s),
+    };
+    let (min, max) = (min_s / step * step / unit, (max_s + step - 1) / step * step / unit);
+    match min {
+        0 => format!("less than {max} {name}"),
+        min if min == max => format!("about {max} {name}"),
+        min => format!("about {min} to {max} {name}"),
     }
+}
+
+/// Formats a range of more than an hour and a half, in steps of ten minutes.
+fn hour_range(min_s: i64, max_s: i64) -> String {
+    let format = |min: i64| match (min / 60, min % 60) {
+        (0, min) => format!("{min} min"),
+        (h, 0) => format!("{h} h"),
+        (h, min) => format!("{h} h {min} min"),
+    };
+    let (min, max) = (min_s / 600 * 10, (max_s + 599) / 600 * 10);
+    format!("about {} to {}", format(min), format(max))
 }
 
 /// Formats a number with thousands separators, such as `10,000`.
@@ -183,6 +250,45 @@ pub fn count_noun(number: u64, one: &str) -> String {
     format!("{} {}", group_thousands(number), pluralize(number, one))
 }
 
+/// Formats a price with thousands separators, such as `1,299.00`.
+pub fn price(price: Price) -> String {
+    format!("{}.{:02}", group_thousands(price.0 / 100), price.0 % 100)
+}
+
+/// Joins words, such as `a, b and c`.
+pub fn enumerate(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// Returns the first lines of a number of rows, such as `lines 2, 5, 9 and 3 more`.
+pub fn line_numbers(lines: &[u64], count: u64) -> String {
+    let mut numbers: Vec<_> = lines.iter().map(ToString::to_string).collect();
+    let more = count.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        numbers.push(format!("{} more", group_thousands(more)));
+    }
+    format!("{} {}", pluralize(numbers.len() as u64, "line"), enumerate(&numbers))
+}
+
+/// Returns the words with a capital letter at the beginning.
+pub fn sentence_case(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Formats the number of notes about a file, of which `listed` are listed, such as
+/// `100 of 2,345 notes`.
+pub fn note_count(listed: u64, total: u64) -> String {
+    match total > listed {
+        true => format!("{} of {}", group_thousands(listed), count_noun(total, "note")),
+        false => count_noun(listed, "note"),
+    }
+}
+
 /// Returns a channel's rate and queue, or its cooldown, at `now` in UTC milliseconds.
 pub fn channel_rate(channel: &Channel, now: i64) -> String {
     match channel.cooldown_until.filter(|until| *until > now) {
@@ -201,13 +307,17 @@ pub fn channel_rate(channel: &Channel, now: i64) -> String {
 /// Returns until when a channel is in cooldown, and the status that caused it.
 pub fn channel_cooldown(channel: &Channel) -> Option<String> {
     let until = time_of_day(channel.cooldown_until?);
-    let by = channel.cooldown_reason.map(|reason| match reason {
-        CooldownReason::TooManyRequests => "429",
-        CooldownReason::ServiceUnavailable => "503",
-        CooldownReason::Throttled => "throttled",
-    });
-    let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
-    Some(format!("Paused by {} until {until}{by}", channel.name))
+    let name = &channel.name;
+    let by = match channel.cooldown_reason {
+        None => "",
+        Some(CooldownReason::TooManyRequests) => " (429)",
+        Some(CooldownReason::ServiceUnavailable) => " (503)",
+        Some(CooldownReason::Throttled) => " (throttled)",
+        Some(CooldownReason::CredentialsRefused) => {
+            return Some(format!("Paused until {until}: {name} refused the credentials"));
+        }
+    };
+    Some(format!("Paused by {name} until {until}{by}"))
 }
 
 /// Returns the name of a kind of job.
@@ -215,6 +325,8 @@ pub const fn job_kind_name(kind: JobKind) -> &'static str {
     match kind {
         JobKind::ProductUploads => "Uploads",
         JobKind::Ec2Starts => "Machine starts",
+        JobKind::Ec2Stops => "Machine stops",
+        JobKind::Ec2Launches => "Machine launches",
         JobKind::Noops => "No-ops",
     }
 }
@@ -246,6 +358,21 @@ pub fn time_of_day(ms: i64) -> String {
 /// Formats UTC milliseconds as `2026-11-24`.
 pub fn date(ms: i64) -> String {
     timestamp(ms).chars().take(10).collect()
+}
+
+/// Formats the day of UTC milliseconds as `24 Nov 2026`.
+pub fn day(ms: i64) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let date = date(ms);
+    let part = |index| date.split('-').nth(index).unwrap_or_default();
+    let month = part(1).parse::<usize>().ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    format!(
+        "{} {} {}",
+        part(2).trim_start_matches('0'),
+        month.copied().unwrap_or_default(),
+        part(0)
+    )
 }
 
 /// Formats UTC milliseconds as `2026-11-24 02:38 UTC`.
@@ -282,6 +409,74 @@ pub fn timestamp(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use contract::{
+        JobId,
+        api::{Job, Task},
+        state::{Counts, JobKind, JobState},
+    };
+
+    fn job(kind: JobKind, counts: Counts) -> Job {
+        Job {
+            id: "00000000-0000-0000-0000-000000000000".parse::<JobId>().unwrap(),
+            kind,
+            title: "lamps.csv".into(),
+            state: JobState::PartlyFailed,
+            paused: false,
+            cancel_requested: false,
+            counts,
+            channels: Vec::new(),
+            file_rows: 0,
+            left_out: 0,
+            created_at: 0,
+            finished_at: None,
+            eta_ms: None,
+            eta_min_ms: None,
+            eta_max_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_reason_does_not_say_again_who_rejected_a_product() {
+        let task = |state: &str| -> Task {
+            serde_json::from_value(serde_json::json!({
+                "id": "00000000-0000-0000-0000-000000000000",
+                "job": "00000000-0000-0000-0000-000000000000",
+                "kind": "product.upload", "key": "acme/A-1", "row": 0, "title": "Lamp",
+                "sku": "A-1", "state": state, "attempt": 1, "updated_at": 0,
+                "outcome": { "code": "rejected", "message": "Acme rejected it: the title is long." },
+            }))
+            .unwrap()
+        };
+        assert_eq!(super::task_reason(&task("rejected")), "The title is long.");
+        assert_eq!(super::task_reason(&task("failed")), "Acme rejected it: the title is long.");
+    }
+
+    #[test]
+    fn progress_tells_finished_from_uploaded() {
+        let counts = Counts {
+            total: 1_180,
+            succeeded: 1_165,
+            created: 1_100,
+            updated: 40,
+            unchanged: 25,
+            failed: 10,
+            rejected: 5,
+            ..Counts::default()
+        };
+        assert_eq!(
+            super::job_progress(&job(JobKind::ProductUploads, counts)),
+            "1,180 of 1,180 finished · 1,165 uploaded (1,100 created, 40 updated, 25 unchanged) \
+             · 10 failed · 5 rejected"
+        );
+        let counts =
+            Counts { total: 4, open: 1, succeeded: 2, needs_review: 1, ..Counts::default() };
+        let words = "3 of 4 finished · 2 done · 1 needs you";
+        assert_eq!(super::job_progress(&job(JobKind::Ec2Starts, counts)), words);
+        let counts = Counts { total: 4, open: 4, ..Counts::default() };
+        assert_eq!(super::job_progress(&job(JobKind::ProductUploads, counts)), "0 of 4 finished");
+    }
+
     #[test]
     fn durations_use_the_largest_fitting_unit() {
         for (ms, words) in [
@@ -296,20 +491,45 @@ mod tests {
     }
 
     #[test]
-    fn estimates_are_rounded_up() {
-        for (ms, words) in [
-            (0, "about a second"),
-            (3_400, "about 4 s"),
-            (102_000, "about 1 min 45 s"),
-            (119_000, "about 2 min"),
-            (720_000, "about 12 min"),
-            (6_500_000, "about 1 h 49 min"),
+    fn estimates_are_ranges_in_a_fitting_unit() {
+        for (min_ms, max_ms, words) in [
+            (0, 900, "about a second"),
+            (400, 2_500, "less than 3 s"),
+            (6_800, 8_900, "about 6 to 9 s"),
+            (10_000, 10_000, "about 10 s"),
+            (67_000, 78_000, "about 65 to 80 s"),
+            (244_000, 353_000, "about 4 to 6 min"),
+            (3_000_000, 3_600_000, "about 50 to 60 min"),
+            (5_000_000, 7_100_000, "about 1 h 20 min to 2 h"),
         ] {
-            assert_eq!(super::approximate_duration(ms), words);
+            let range = contract::api::DurationRange { min_ms, max_ms };
+            assert_eq!(super::duration_range(range), words);
         }
         for (number, words) in [(1, "1 row"), (0, "0 rows"), (1_234_005, "1,234,005 rows")] {
             assert_eq!(super::count_noun(number, "row"), words);
         }
+        for (listed, total, words) in
+            [(3, 3, "3 notes"), (1, 1, "1 note"), (100, 2_345, "100 of 2,345 notes")]
+        {
+            assert_eq!(super::note_count(listed, total), words);
+        }
+    }
+
+    #[test]
+    fn prices_lines_and_lists_are_written_out() {
+        let prices = [4205, 129_900, 100_000_000].map(contract::product::Price);
+        assert_eq!(prices.map(super::price), ["42.05", "1,299.00", "1,000,000.00"]);
+        for (lines, count, words) in [
+            (&[7][..], 1, "line 7"),
+            (&[2, 5, 9], 3, "lines 2, 5 and 9"),
+            (&[2, 5], 1_002, "lines 2, 5 and 1,000 more"),
+        ] {
+            assert_eq!(super::line_numbers(lines, count), words);
+        }
+        assert_eq!(super::enumerate(&[]), "");
+        assert_eq!(super::sentence_case("unit of the weight"), "Unit of the weight");
+        assert_eq!(super::day(1_795_487_628_823), "24 Nov 2026");
+        assert_eq!(super::day(0), "1 Jan 1970");
     }
 
     #[test]

@@ -161,6 +161,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/") view=launch/>
                 <Route path=path!("/launch/check") view=launch/>
                 <Route path=path!("/launch/upload") view=launch/>
+                <Route path=path!("/launch/machines") view=machines/>
                 <Route path=path!("/machines") view=machines/>
                 <Route path=path!("/jobs") view=jobs/>
                 <Route path=path!("/jobs/:id") view=job/>

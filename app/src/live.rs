@@ -290,6 +290,7 @@ impl LiveState {
     fn apply_frame(self, frame: ServerFrame) {
         match frame {
             ServerFrame::Welcome { epoch, seq, recovered, running, .. } => {
+                // Which attempt it is, the next fact about the task says.
                 self.running_attempts.set(running.into_iter().map(|task| (task, 1)).collect());
                 if !recovered {
                     self.reset();

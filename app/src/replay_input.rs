@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Event, HtmlInputElement};
+use web_sys::{Element, Event, EventInit, HtmlInputElement, HtmlSelectElement};
 
 enum FieldChange {
     Checked(bool),
@@ -32,8 +32,12 @@ impl FieldChange {
     }
 }
 
-/// Fields that were changed before hydration.
-pub struct EarlyInputs(Vec<(HtmlInputElement, FieldChange)>);
+/// Fields that were changed before hydration. Hydration keeps what is chosen in a select, of
+/// which only the event is missing.
+pub struct EarlyInputs {
+    inputs: Vec<(HtmlInputElement, FieldChange)>,
+    selects: Vec<HtmlSelectElement>,
+}
 
 impl EarlyInputs {
     /// Collects the changed fields. Call it before hydration.
@@ -44,22 +48,47 @@ impl EarlyInputs {
             let entered = FieldChange::detect(&field)?;
             Some((field, entered))
         };
-        Self((0..fields.length()).filter_map(of).collect())
+        let selects = document().get_elements_by_tag_name("select");
+        let changed = |at| {
+            let select: HtmlSelectElement = selects.item(at)?.dyn_into().ok()?;
+            is_changed(&select).then_some(select)
+        };
+        Self {
+            inputs: (0..fields.length()).filter_map(of).collect(),
+            selects: (0..selects.length()).filter_map(changed).collect(),
+        }
     }
 
     /// Restores the values and dispatches their events. Call it after hydration.
     pub fn replay(self) {
-        for (field, entered) in self.0 {
+        for (field, entered) in self.inputs {
             match entered {
                 FieldChange::Checked(on) => field.set_checked(on),
                 FieldChange::FilesChosen => {}
                 FieldChange::Typed(words) => field.set_value(&words),
             }
-            for kind in ["input", "change"] {
-                if let Ok(event) = Event::new(kind) {
-                    let _ = field.dispatch_event(&event);
-                }
-            }
+            dispatch(&field, "input");
+            dispatch(&field, "change");
         }
+        for select in self.selects {
+            dispatch(&select, "change");
+        }
+    }
+}
+
+/// Returns whether another option is chosen than the one that the server marked.
+fn is_changed(select: &HtmlSelectElement) -> bool {
+    let is_marked = |option: Element| option.has_attribute("selected");
+    let options = select.get_elements_by_tag_name("option");
+    let has_mark = (0..options.length()).filter_map(|at| options.item(at)).any(is_marked);
+    has_mark && !select.selected_options().item(0).is_some_and(is_marked)
+}
+
+/// Dispatches an event as the browser does: it also reaches listeners of elements around it.
+fn dispatch(field: &Element, kind: &str) {
+    let init = EventInit::new();
+    init.set_bubbles(true);
+    if let Ok(event) = Event::new_with_event_init_dict(kind, &init) {
+        let _ = field.dispatch_event(&event);
     }
 }

@@ -55,13 +55,13 @@ pub async fn check_items(
 }
 
 /// Checks that the job's counters and state equal those of its tasks.
-fn check_counters(found: &Job, tasks: &[Task], report: &mut Report) {
+pub fn check_counters(found: &Job, tasks: &[Task], report: &mut Report) {
     let counted = count_by_state(tasks);
     let verdict = counted.final_state(found.cancel_requested);
     let detail = if found.counts == counted {
         format!(
-            "{}, {} succeeded, {} failed, {} need review",
-            found.state, counted.succeeded, counted.failed, counted.needs_review
+            "{}, {} succeeded, {} failed, {} rejected, {} need review",
+            found.state, counted.succeeded, counted.failed, counted.rejected, counted.needs_review
         )
     } else {
         format!("the job says {:?}, its rows {counted:?}", found.counts)
@@ -87,8 +87,12 @@ fn count_by_state(tasks: &[Task]) -> Counts {
             TaskState::Queued | TaskState::Running => counts.open += 1,
             TaskState::Succeeded => counts.succeeded += 1,
             TaskState::Failed => counts.failed += 1,
+            TaskState::Rejected => counts.rejected += 1,
             TaskState::Cancelled => counts.cancelled += 1,
             TaskState::NeedsReview => counts.needs_review += 1,
+        }
+        if let Some(effect) = task.effect {
+            counts.add_effect(effect, 1);
         }
     }
     counts

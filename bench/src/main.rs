@@ -9,8 +9,10 @@
 //! | [`bounded_disk`] | a disk for a database that can be filled and emptied |
 //! | [`cpu`] | CPU time by process |
 //! | [`host`] | the host's hardware and system, and the duration of a flush to its disk |
+//! | [`progress`] | waits for the progress of a job |
 //! | [`report`] | percentiles, thresholds and the printed table |
 //! | [`scenario`] | the scenarios, one file each |
+//! | [`worker_kills`] | kills of workers that are running tasks |
 //!
 //! The crate `testbed` starts what is measured, and has its clients.
 //!
@@ -22,12 +24,19 @@ mod browser;
 mod cpu;
 mod host;
 mod job_page_model;
+mod progress;
 mod report;
 mod scenario;
+mod worker_kills;
 
 use clap::Parser;
 use scenario::Scenario;
 use std::{path::PathBuf, process::ExitCode};
+
+/// The server's allocator, so that scenarios that measure a part of it in this program measure
+/// the memory that the server takes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "bench")]

@@ -29,6 +29,19 @@ function faultyCsv() {
   return [header, ...rows].join("\n");
 }
 
+const GERMAN_LIST = `Kürzel;Artikel;VK;EK;Lagerort
+L-1;Eichenlampe;19,90;9,10;Halle 2
+L-2;Birkenlampe;1.299,00;600,00;Halle 2
+L-3;Messinglampe;49,00;21,50;Halle 1
+`;
+const WITH_DRAFTS_AND_SALES = `ID,Type,SKU,Name,Published,Sale price,Regular price
+1,simple,L-1,Oak lamp,1,14.90,19.90
+2,simple,L-2,Birch lamp,0,,29.90
+3,simple,L-3,Brass lamp,-1,,39.90
+4,grouped,L-4,Set of lamps,1,,
+5,simple,L-5,Linen lamp,1,39.90,49.90
+`;
+
 /** Takes the picture of the viewport, or of the whole page, in every width and both themes. */
 async function takeScreenshots(page: Page, name: string, fullPage = false) {
   if (nameFilter && !name.includes(nameFilter)) return;
@@ -62,7 +75,17 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
     await takeScreenshots(page, name, true);
     await page.reload();
   }
-  await page.getByLabel(/CSV file/).setInputFiles(csvFile("no,such,columns\n1,2,3\n", "winter-2026.csv"));
+  for (const [name, content, shown] of [
+    ["launch-columns", GERMAN_LIST, "columns"],
+    ["launch-prices", "sku,title,price\nL-1,Oak lamp,1.500\nL-2,Gift,0\n", "choice-decimal"],
+    ["launch-choices", WITH_DRAFTS_AND_SALES, "choice-drafts"],
+  ] as const) {
+    await page.getByLabel(/CSV file/).setInputFiles(csvFile(content, "winter-2026.csv"));
+    await expect(page.getByTestId(shown)).toBeVisible();
+    await takeScreenshots(page, name, true);
+    await page.reload();
+  }
+  await page.getByLabel(/CSV file/).setInputFiles(csvFile("\n\n", "winter-2026.csv"));
   await expect(page.getByTestId("problem")).toBeVisible();
   await takeScreenshots(page, "launch-rejected");
   await page.goto(`${server.url}/jobs`);
@@ -96,7 +119,7 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   await expect(page.getByTestId("matching-count")).toContainText("No items match");
   await takeScreenshots(page, "job-no-match");
   await page.goto(`${server.url}/jobs/${done}`);
-  await page.locator("[data-testid=cell][data-state=failed] a").first().click();
+  await page.locator("[data-testid=cell][data-state=rejected] a").first().click();
   await expect(page.getByTestId("attempt").first()).toBeVisible();
   await takeScreenshots(page, "job-item");
   for (const view of ["timeline", "flow"]) {

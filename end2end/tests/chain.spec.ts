@@ -33,6 +33,6 @@ test("the flow updates live", async ({ page, server }) => {
   await page.getByRole("link", { name: "Flow" }).click();
   const node = page.getByTestId("flow-node").first();
   await expect(node).toContainText("150 items");
-  await expect(node).toContainText(/[1-9]\d* done/);
-  await expect(node).toContainText("150 done", { timeout: 45_000 });
+  await expect(node).toContainText(/[1-9]\d* uploaded/);
+  await expect(node).toContainText("150 uploaded", { timeout: 45_000 });
 });

@@ -14,11 +14,11 @@ const rows = "table.grid tbody tr[aria-rowindex]:visible";
 test("the server filters and searches items, and the URL reflects it", async ({ page }) => {
   await expect(page.locator(rows)).toHaveCount(3);
   await expect(page.getByTestId("matching-count")).toHaveText("3 rows");
-  await expect(page.getByTestId("show-failed")).toHaveText("Failed 3");
-  await page.getByTestId("show-failed").click();
+  await expect(page.getByTestId("show-rejected")).toHaveText("Rejected 3");
+  await page.getByTestId("show-rejected").click();
   await expect(page.locator(rows)).toHaveCount(1);
   await expect(page.getByTestId("matching-count")).toHaveText("1 row matches");
-  await expect(page).toHaveURL(/show=failed/);
+  await expect(page).toHaveURL(/show=rejected/);
   await page.getByTestId("show-all").click();
   await page.getByTestId("item-search").fill("CHAIR");
   await expect(page.locator(rows)).toHaveCount(1);
@@ -42,13 +42,13 @@ test("an item shows its attempts, and Escape restores the focus", async ({ page 
   const details = page.getByTestId("details");
   await expect(details.getByRole("heading", { name: "B-SBX-REJECT on acme" })).toBeFocused();
   await expect(details.getByTestId("attempt").first()).toContainText("Attempt 1");
-  await expect(details.getByRole("button", { name: "Retry" })).toBeVisible();
+  await expect(details.getByRole("button", { name: "Retry" }), "a retry can't help").toHaveCount(0);
   await page.keyboard.press("Escape");
   await expect(details).toHaveCount(0);
   await expect(cell).toBeFocused();
   await expect(page.locator(rows), "the search stays").toHaveCount(1);
   await cell.press("Enter");
-  await details.getByRole("button", { name: "Retry" }).click();
+  await details.getByRole("button", { name: "Send it unchanged again" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
   await expect(page.locator(rows), "the search stays after a form too").toHaveCount(1);
   await expect(details.getByTestId("attempt")).toHaveCount(2);
@@ -68,7 +68,7 @@ test("the grid can be navigated with the keyboard", async ({ page }) => {
   await expect(cell("A-2", "bazaar")).toBeFocused();
   await page.keyboard.press("Control+End");
   await expect(cell("B-SBX-REJECT", "bazaar")).toBeFocused();
-  await expect(page.getByTestId("announcement")).toContainText("B-SBX-REJECT on bazaar: failed.");
+  await expect(page.getByTestId("announcement")).toContainText("B-SBX-REJECT on bazaar: rejected.");
   await page.keyboard.press("End");
   await expect(cell("B-SBX-REJECT", "corner")).toBeFocused();
   await page.keyboard.press("Enter");
@@ -87,12 +87,14 @@ test("failed rows can be downloaded and uploaded again", async ({ page, server }
   const buffer = Buffer.concat(chunks);
   const lines = buffer.toString().trim().split("\r\n");
   expect(lines).toHaveLength(2);
-  expect(lines[1]).toMatch(/^B-SBX-REJECT,Odd lamp,5\.00,.*Acme: .*Bazaar: .*Corner: /);
+  expect(lines[1]).toMatch(
+    /^B-SBX-REJECT,Odd lamp,5\.00,.*Acme rejected it: .*Bazaar rejected it: .*Corner rejected it: /,
+  );
   await page.goto(server.url);
   await page.getByLabel(/CSV file/).setInputFiles({ name: "again.csv", mimeType: "text/csv", buffer });
   await page.getByRole("button", { name: "Upload 1 product to 3 channels" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Failed");
-  await expect(page.getByTestId("counts")).toHaveText("3 of 3 done, 3 failed");
+  await expect(page.getByTestId("counts")).toHaveText("3 of 3 finished · 3 rejected");
   const one = await page.request.get(`${page.url().split("?")[0]}/failed.csv?channel=acme`);
   expect(await one.text()).not.toContain("Bazaar");
   expect(one.headers()["content-disposition"]).toContain("again-acme-failed.csv");
@@ -104,8 +106,8 @@ test("the flow of an upload has one node per channel", async ({ page }) => {
   await expect(nodes).toHaveCount(3);
   await expect(nodes.first()).toContainText("Upload to Acme");
   await expect(nodes.first()).toContainText("3 items");
-  await expect(nodes.first()).toContainText("2 done");
-  await nodes.nth(1).getByRole("link", { name: "1 failed" }).click();
+  await expect(nodes.first()).toContainText("2 uploaded");
+  await nodes.nth(1).getByRole("link", { name: "1 rejected" }).click();
   await expect(page.locator(rows)).toHaveCount(1);
 });
 
@@ -113,13 +115,17 @@ test("the timeline shows every event, newest first, and updates live", async ({ 
   await page.getByRole("link", { name: "Timeline" }).click();
   const timeline = page.getByTestId("timeline");
   await expect(timeline.locator("li").last()).toContainText("Accepted, 9 items.");
-  await expect(timeline.locator("li").first()).toContainText("Partly failed. 9 of 9 done, 3 failed.");
+  await expect(timeline.locator("li").first()).toContainText(
+    "Partly failed. 9 of 9 finished · 6 uploaded (6 created) · 3 rejected.",
+  );
   await expect(page.getByTestId("connection")).toHaveText("live");
   const otherPage = await (await browser.newContext()).newPage();
   await signIn(otherPage, server);
   await otherPage.goto(page.url().split("?")[0]!);
-  await otherPage.getByRole("button", { name: "Retry failed" }).click();
-  await expect(timeline).toContainText("Retry requested. 3 items queued again.");
+  await expect(otherPage.getByRole("button", { name: /^Retry/ }), "a retry can't help").toBeHidden();
+  await otherPage.locator('[data-testid=cell][data-state="rejected"] a').first().click();
+  await otherPage.getByRole("button", { name: "Send it unchanged again" }).click();
+  await expect(timeline).toContainText("Started again. 1 item queued.");
   await expect(timeline.locator("li").first()).toContainText("Partly failed.");
   await expect(timeline.locator("li").last()).toContainText("Accepted, 9 items.");
   const lines = await timeline.locator("li").allTextContents();
@@ -164,13 +170,13 @@ test("without scripts, items can be filtered, searched and opened", async ({ pag
   });
   const pageWithoutScripts = await contextWithoutScripts.newPage();
   await pageWithoutScripts.goto(page.url().split("?")[0]!);
-  await pageWithoutScripts.getByTestId("show-failed").click();
+  await pageWithoutScripts.getByTestId("show-rejected").click();
   await expect(pageWithoutScripts.locator(rows)).toHaveCount(1);
   await pageWithoutScripts.getByTestId("show-all").click();
   await pageWithoutScripts.getByTestId("item-search").fill("lamp");
   await pageWithoutScripts.getByRole("button", { name: "Search" }).click();
   await expect(pageWithoutScripts.locator(rows)).toHaveCount(2);
-  await pageWithoutScripts.locator('[data-testid=cell][data-state="failed"] a').first().click();
+  await pageWithoutScripts.locator('[data-testid=cell][data-state="rejected"] a').first().click();
   await expect(pageWithoutScripts.getByTestId("attempt").first()).toBeVisible();
   await pageWithoutScripts.getByRole("link", { name: "Close" }).click();
   await expect(pageWithoutScripts.locator(rows), "the search stays").toHaveCount(2);
@@ -185,7 +191,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   test(`the pages have no accessibility violations, ${colorScheme}`, async ({ page, server }) => {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const job = page.url().split("?")[0]!;
-    const task = await page.locator('[data-testid=cell][data-state="failed"] a').first().getAttribute("href");
+    const task = await page.locator('[data-testid=cell][data-state="rejected"] a').first().getAttribute("href");
     for (const path of [
       "/",
       "/jobs",

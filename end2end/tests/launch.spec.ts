@@ -35,7 +35,7 @@ test("a user who leaves misses nothing, and two browsers show the same", async (
   await expect(otherPage.getByTestId("job-state")).toHaveText("Succeeded");
   await page.goto(job);
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
-  await expect(page.getByTestId("counts")).toHaveText("9 of 9 done");
+  await expect(page.getByTestId("counts")).toHaveText("9 of 9 finished · 9 uploaded (9 created)");
   await otherPage.context().close();
 });
 
@@ -49,7 +49,7 @@ test("a page survives the kill and restart of the server", async ({ page, server
   await expect(page.getByTestId("connection")).not.toHaveText("live");
   await server.start();
   await expect(page.getByTestId("connection")).toHaveText("live", { timeout: 30_000 });
-  await expect(page.getByTestId("counts")).toHaveText("450 of 450 done", { timeout: 45_000 });
+  await expect(page.getByTestId("counts")).toHaveText(/^450 of 450 finished · 450 uploaded/, { timeout: 45_000 });
   await expect(page.locator('[data-testid=cell]:not([data-state="succeeded"])')).toHaveCount(0);
 });
 
@@ -63,16 +63,19 @@ test("a job can be paused, resumed and cancelled", async ({ page, server }) => {
   await page.locator("summary", { hasText: "Cancel" }).click();
   await page.getByRole("button", { name: "Cancel this job" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Cancelled");
+  await page.getByRole("button", { name: /^Launch \d+ cancelled items? again$/ }).click();
+  await expect(page.getByTestId("job-state")).toHaveText("Running");
 });
 
-test("only failed items are retried", async ({ page, server }) => {
+test("a rejected item is sent again without a second effect", async ({ page, server }) => {
   await signIn(page, server);
   const content = `${CSV}B-SBX-REJECT,Odd lamp,5.00\n`;
   await uploadFile(page, content);
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
-  await expect(page.locator('[data-testid=cell][data-state="failed"]')).toHaveCount(3);
+  await expect(page.locator('[data-testid=cell][data-state="rejected"]')).toHaveCount(3);
   const before = await server.ledger();
-  await page.getByRole("button", { name: "Retry failed" }).click();
+  await page.locator('[data-testid=cell][data-state="rejected"] a').first().click();
+  await page.getByRole("button", { name: "Send it unchanged again" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
   const after = await server.ledger();
   expect(after.acme?.effects).toBe(before.acme?.effects);

@@ -22,7 +22,7 @@ test("started machines are shown as running, and get their alarms", async ({ pag
   await page.getByRole("button", { name: "Start 2 machines" }).click();
   await expect(page.getByText("Accepted. You can leave this page")).toBeVisible();
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded", { timeout: 30_000 });
-  await expect(page.getByTestId("counts")).toHaveText("4 of 4 done");
+  await expect(page.getByTestId("counts")).toHaveText("4 of 4 finished · 4 done");
   for (const name of ["web-2", "batch-1"]) {
     await expect(machineRow(otherPage, name), "updated without a reload").toHaveAttribute("data-state", "running");
     await expect(machineRow(otherPage, name)).toContainText("Start done, alarm done");
@@ -51,7 +51,9 @@ test.describe("with faults", () => {
     await expect(page.getByTestId("job-state")).toHaveText("Partly failed", { timeout: 45_000 });
     await page.goto(`${server.url}/machines`);
     await expect(machineRow(page, "images-1")).toContainText("Start done, alarm done");
-    await expect(machineRow(page, "ledger-1")).toContainText("Start failed: EC2: You are not authorized");
+    await expect(machineRow(page, "ledger-1")).toContainText(
+      "Start failed: The account “sandbox” may not call ec2:StartInstances",
+    );
     await machineRow(page, "images-1").getByRole("link").click();
     await page
       .getByRole("link", { name: /images-1|i-0a1b2c3d4e5f60007/ })
@@ -73,6 +75,31 @@ test("without scripts, machines can be started, and an empty selection is report
   await expect(page.getByText("Accepted.")).toBeVisible();
   await expect(page.getByRole("heading", { name: "Start web-2" })).toBeVisible();
   await context.close();
+});
+
+test("pasted ids are started, after a question about those that the account does not have", async ({
+  page,
+  server,
+  network,
+}) => {
+  network.allowRejectedForms = true;
+  await signIn(page, server);
+  await page.goto(`${server.url}/machines`);
+  const ids = page.getByLabel("Or paste ids");
+  await ids.fill("i-0a1b2c3d4e5f60002, web-server-01");
+  await page.getByRole("button", { name: "Start machines" }).click();
+  await expect(page.getByTestId("problem")).toContainText("“web-server-01” is not the id of a machine");
+  await expect(ids, "what was pasted can be corrected").toHaveValue("i-0a1b2c3d4e5f60002, web-server-01");
+  await ids.fill("i-0a1b2c3d4e5f60002\ni-0000000000000dead");
+  await page.getByRole("button", { name: "Start machines" }).click();
+  const question = page.getByTestId("unknown-machines");
+  await expect(question).toContainText(
+    "i-0000000000000dead is not among the machines of this account. Start it anyway?",
+  );
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((violation) => violation.id)).toEqual([]);
+  await question.getByRole("button", { name: "Leave it out" }).click();
+  await expect(page.getByRole("heading", { name: /^Start (web-2|i-0a1b2c3d4e5f60002)$/ })).toBeVisible();
 });
 
 test.describe("at EC2's own rate", () => {

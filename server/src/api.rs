@@ -1,4 +1,5 @@
-//! Handlers of `/api/v1` for programs. They cover the same use cases as the pages.
+//! Handlers of `/api/v1` for programs. They cover launching, watching and
+//! controlling jobs, notifications and API tokens.
 
 use crate::{
     client::ClientAddress,
@@ -18,14 +19,19 @@ use axum::{
 use contract::{
     JobId, TaskId,
     api::{
-        Channel, Inbox, Instance, Job, LaunchResponse, MarkRead, Page, ResolveRequest,
-        RetryRequest, RunNoops, SignIn, StartInstances, Task, TaskDetail,
+        Channel, Inbox, Instance, Job, LaunchMachines, LaunchResponse, LaunchTemplate, MarkRead,
+        Page, ResolveRequest, RetryRequest, RunNoops, SignIn, StartInstances, Task, TaskDetail,
     },
     fact::Fact,
+    feed::{
+        BadRow, ColumnMapping, DecimalSeparator, DraftChoice, Encoding, PriceChoice, ReadOptions,
+        ZeroPriceChoice,
+    },
     state::{JobKind, JobState, TaskState},
 };
 use engine::{
-    engine::Upload,
+    engine::{MachineLaunchRequest, TemplateVersion, Upload},
+    machines::MachineLocation,
     store::{JobControl, JobQuery, TaskQuery},
 };
 use ingress::request_body;
@@ -77,14 +83,29 @@ pub async fn upload(
     request: Request,
 ) -> Result<Response, Problem> {
     let body = read_file(request).await?;
-    let params = params.reject_unknown(&["channels", "skip_bad", "dry_run", "file"])?;
+    let params = params.reject_unknown(&[
+        "channels",
+        "skip_bad",
+        "dry_run",
+        "file",
+        "map",
+        "decimal",
+        "price",
+        "drafts",
+        "zero_price",
+        "sheet",
+        "encoding",
+    ])?;
+    let options = read_options(&params)?;
     let channels = params.get("channels").unwrap_or_default().split(',');
     let channels: Vec<_> = channels.filter(|id| !id.is_empty()).map(str::to_owned).collect();
     let name = params.get("file").unwrap_or("products.csv");
     let skip_bad = params.parse_bool("skip_bad")?;
     let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     if params.parse_bool("dry_run")? {
-        return Ok(Json(state.engine.dry_run(name, body, &channels).await?).into_response());
+        return Ok(
+            Json(state.engine.dry_run(name, body, &channels, options).await?).into_response()
+        );
     }
     let job = state
         .engine
@@ -94,10 +115,28 @@ pub async fn upload(
             bytes: body,
             channels: &channels,
             skip_bad,
+            options,
             idempotency_key: idempotency_key(&headers)?,
         })
         .await?;
     Ok(accepted_response(job))
+}
+
+/// Returns how the file is to be read.
+fn read_options(params: &QueryParams) -> Result<ReadOptions, Problem> {
+    let map = params.get("map").unwrap_or_default().parse::<ColumnMapping>();
+    let map = map.map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("`map` can't be read: {error}."))
+    })?;
+    Ok(ReadOptions {
+        map,
+        decimal: params.parse_variant("decimal", DecimalSeparator::ALL)?,
+        price: params.parse_variant("price", PriceChoice::ALL)?,
+        drafts: params.parse_variant("drafts", DraftChoice::ALL)?,
+        zero_price: params.parse_variant("zero_price", ZeroPriceChoice::ALL)?,
+        sheet: params.get("sheet").map(str::to_owned),
+        encoding: params.parse_variant("encoding", Encoding::ALL)?,
+    })
 }
 
 pub async fn start_instances(
@@ -108,9 +147,75 @@ pub async fn start_instances(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
     let _permit = state.work_limits.acquire_launch(user.identity.user).await;
-    Ok(accepted_response(
-        state.engine.start_machines(user.actor(), &start.instance_ids, key).await?,
-    ))
+    let (ids, location) = locate(&state, start).await;
+    Ok(accepted_response(state.engine.start_machines(user.actor(), &ids, location, key).await?))
+}
+
+pub async fn stop_instances(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    headers: HeaderMap,
+    JsonBody(stop): JsonBody<StartInstances>,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
+    let (ids, location) = locate(&state, stop).await;
+    Ok(accepted_response(state.engine.stop_machines(user.actor(), &ids, location, key).await?))
+}
+
+/// Returns the ids of a request, and where unlisted machines are.
+async fn locate(
+    state: &AppState,
+    request: StartInstances,
+) -> (Vec<String>, Option<MachineLocation>) {
+    let StartInstances { instance_ids, account, region } = request;
+    let location = location_of(account, region);
+    let machines = state.engine.machines();
+    if location.is_none() && machines.locations().len() > 1 {
+        // Where each machine is may not be known yet.
+        let _ = machines.list().await;
+    }
+    (instance_ids, location)
+}
+
+fn location_of(account: Option<String>, region: Option<String>) -> Option<MachineLocation> {
+    (account.is_some() || region.is_some()).then(|| MachineLocation {
+        account: account.unwrap_or_default(),
+        region: region.unwrap_or_default(),
+    })
+}
+
+pub async fn launch_machines(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    headers: HeaderMap,
+    JsonBody(launch): JsonBody<LaunchMachines>,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers)?;
+    let LaunchMachines { template, version, count, name, account, region } = launch;
+    let version = match version.as_deref() {
+        None | Some("default") => TemplateVersion::Default,
+        Some("latest") => TemplateVersion::Latest,
+        Some(number) => match number.parse() {
+            Ok(number) => TemplateVersion::Number(number),
+            Err(_) => {
+                let detail = "`version` must be a number, `default` or `latest`.";
+                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+            }
+        },
+    };
+    let location = location_of(account, region);
+    let request = MachineLaunchRequest { template, version, count, name, location };
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
+    Ok(accepted_response(state.engine.launch_machines(user.actor(), request, key).await?))
+}
+
+pub async fn launch_templates(
+    State(state): State<AppState>,
+    _user: CurrentUser,
+) -> JsonResult<Page<LaunchTemplate>> {
+    let templates = state.engine.machines().launch_templates().await?;
+    Ok(Json(Page { items: templates.to_vec(), next: None }))
 }
 
 /// Launches tasks that do nothing. Answers 404 unless the configuration allows them.
@@ -204,6 +309,24 @@ pub async fn tasks(
     let is_full = items.len() == limit as usize;
     let next = items.last().filter(|_| is_full).map(|task| format!("{}:{}", task.row, task.id));
     Ok(Json(Page { items, next }))
+}
+
+/// Returns the rows of the job's file that were left out, in the order of the file.
+pub async fn left_out(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Path(job): Path<String>,
+    params: QueryParams,
+) -> JsonResult<Page<BadRow>> {
+    let store = state.engine.store();
+    let (user_id, job) = (user.identity.user, JobId(parse_id(&job)?));
+    let params = params.reject_unknown(&["cursor", "limit"])?;
+    let after = params.parse("cursor", CURSOR_HELP, |text| text.parse().ok())?.unwrap_or(0);
+    let limit = params.page_size()?;
+    let rows = store.jobs.left_out_rows(user_id, job, after, limit).await?;
+    let is_full = rows.len() == limit as usize;
+    let next = rows.last().filter(|_| is_full).map(|last| last.row.line.to_string());
+    Ok(Json(Page { items: rows.into_iter().map(|left_out| left_out.row).collect(), next }))
 }
 
 fn parse_task_cursor(cursor: &str) -> Option<(i64, Uuid)> {

@@ -1,7 +1,9 @@
 //! Command-line flags; each has an environment variable.
 
+mod aws;
 mod backend_url;
 
+pub use aws::{AwsAccount, AwsConfig, AwsConfigError, AwsRates};
 pub use backend_url::{BrokerUrl, DatabaseUrl, LimiterUrl, SandboxUrl};
 
 use crate::redact::Secret;
@@ -28,19 +30,29 @@ pub struct Config {
     /// Folder of the SQLite database and the sandbox's ledger.
     #[arg(long, env = "MEANWHILE_DATA", default_value = "./data")]
     pub data: PathBuf,
-    /// `sqlite://path` or `postgres://user:password@host:port/name`. Default: a
-    /// SQLite file in the data folder.
+    /// `sqlite://path` or `postgres://user:password@host:port/name?sslmode=verify-full`.
+    /// Default: a SQLite file in the data folder.
     #[arg(long, env = "MEANWHILE_DATABASE", hide_env_values = true,
           value_parser = SecretParser::<DatabaseUrl>::default())]
     pub database: Option<DatabaseUrl>,
-    /// Message broker: `embedded:` or `amqp://user:password@host:port/vhost`.
+    /// Message broker: `embedded:`, or `amqps://user:password@host:port/vhost` for
+    /// RabbitMQ; `amqp://` without encryption.
     #[arg(long, env = "MEANWHILE_BROKER", default_value = "embedded:", hide_env_values = true,
           value_parser = SecretParser::<BrokerUrl>::default())]
     pub broker: BrokerUrl,
-    /// Rate limiter: `embedded:` or `redis://user:password@host:port/database`.
+    /// Rate limiter: `embedded:`, or `rediss://user:password@host:port/database` for
+    /// Redis; `redis://` without encryption.
     #[arg(long, env = "MEANWHILE_LIMITER", default_value = "embedded:", hide_env_values = true,
           value_parser = SecretParser::<LimiterUrl>::default())]
     pub limiter: LimiterUrl,
+    /// TOML file with the accounts of AWS whose machines are used. Without it there are the
+    /// machines of the sandbox.
+    #[arg(long, env = "MEANWHILE_AWS", value_name = "FILE", value_parser = AwsConfig::read)]
+    pub aws: Option<AwsConfig>,
+    /// Folder with the files of the sales channels, one `*.toml` each. Without it, products
+    /// go to the channels of the sandbox.
+    #[arg(long, env = "MEANWHILE_CHANNELS")]
+    pub channels: Option<PathBuf>,
     /// Time after which the task of a worker that no longer renews its lease is
     /// taken back, in seconds. A call may take half of it.
     #[arg(long = "lease-s", value_name = "SECONDS", env = "MEANWHILE_LEASE_S", default_value = "60",
@@ -128,7 +140,7 @@ impl From<RetentionPeriods> for Retention {
 }
 
 /// Part of the system that a process runs; without a role it runs all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ProcessRole {
     /// Serve pages, the API and WebSockets only; workers run elsewhere.
     Serve,
@@ -138,6 +150,20 @@ pub enum ProcessRole {
     Sandbox,
     /// Check whether the server at the listen address is ready; exit code 0 if it is.
     Ready,
+    /// Work with the files of the sales channels.
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
+}
+
+/// What to do with the files of the sales channels.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ChannelsCommand {
+    /// Check the files in the folder of the channels, then call each service once, with a
+    /// request that changes nothing. Exit code 0 if everything is right.
+    Check {
+        /// Check this channel only: the name of its file without .toml.
+        name: Option<String>,
+    },
 }
 
 /// Options of the sandbox, which simulates the external services.

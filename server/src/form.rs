@@ -16,7 +16,7 @@ use axum::{
 };
 use contract::{
     JobId, TaskId,
-    api::{Resolution, RetryRequest, SignIn},
+    api::{Resolution, RetryRequest, RetryState, SignIn},
 };
 use engine::store::JobControl;
 use flash::redirect_with_problem;
@@ -66,6 +66,7 @@ pub async fn sign_out(
 pub struct ControlForm {
     channel: Option<String>,
     task: Option<TaskId>,
+    state: Option<RetryState>,
     /// Query string of the job page that the form was sent from.
     #[serde(default)]
     shown: String,
@@ -85,6 +86,7 @@ pub async fn control(
         "retry" => {
             let retry = RetryRequest {
                 tasks: form.task.map(|task| vec![task]),
+                state: form.state,
                 channel: form.channel.filter(|channel| !channel.is_empty()),
             };
             state.engine.retry_tasks(actor, job, &retry).await

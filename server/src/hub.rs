@@ -4,8 +4,11 @@
 //! subscribes before it reads the head of the journal, so that nothing is lost in
 //! between; what it misses, it reads from the store.
 
+mod heartbeat;
 mod progress;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     client::ClientAddress,
@@ -30,6 +33,7 @@ use engine::{
     event_bus::{EventBus, HubEvent},
     store::Store,
 };
+use heartbeat::HeartbeatTimes;
 use ingress::client_address::network_of;
 use parking_lot::Mutex;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
@@ -75,6 +79,7 @@ pub struct Hub {
     /// Sockets that are not closed yet, because the HTTP server does not wait for
     /// upgraded connections.
     open_sockets: TaskTracker,
+    heartbeat_times: HeartbeatTimes,
     stop: CancellationToken,
 }
 
@@ -83,8 +88,17 @@ impl Hub {
     pub fn new(engine: Engine, stop: CancellationToken) -> Self {
         let (store, event_bus) = (engine.store().clone(), Arc::clone(engine.event_bus()));
         let (user_streams, network_slots) = (Arc::default(), Arc::default());
-        let open_sockets = TaskTracker::new();
-        Self { store, engine, event_bus, user_streams, network_slots, open_sockets, stop }
+        let (open_sockets, heartbeat_times) = (TaskTracker::new(), HeartbeatTimes::default());
+        Self {
+            store,
+            engine,
+            event_bus,
+            user_streams,
+            network_slots,
+            open_sockets,
+            heartbeat_times,
+            stop,
+        }
     }
 
     /// Sends events to the sockets until the process stops, and returns when the last

@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=warn"));
     let writer = || RedactingWriter(stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer).init();
-    match runtime::run(config).await {
+    match Box::pin(runtime::run(config)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(stderr(), "Error: {}", redact(&format!("{error:#}")));

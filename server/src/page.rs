@@ -84,9 +84,10 @@ pub fn routes() -> Routes {
         .route("/launch/sample", post(form::launch::upload_sample).layer(max_body(MAX_FORM_BYTES)))
         .route(
             "/launch/machines",
-            post(form::launch::start_machines).layer(max_body(MAX_ID_LIST_BYTES)),
+            get(app_page).post(form::launch::start_machines).layer(max_body(MAX_ID_LIST_BYTES)),
         )
         .route("/jobs/{id}/failed.csv", get(failed_csv::download))
+        .route("/jobs/{id}/left-out.csv", get(failed_csv::download_left_out))
         .route("/jobs/{id}/{what}", post(form::control))
         .route("/tasks/{id}/resolve", post(form::resolve))
         .route("/notifications/read", post(form::mark_read))
@@ -164,12 +165,13 @@ async fn app_page(request: Request) -> Response {
     render::page(provide, app::app_document, request).await
 }
 
-/// Renders the launch page as the response to a form, for the form's own `path`.
-pub async fn launch_page(
+/// Renders a page with a launch form as the response to that form, for the form's own
+/// `path`. The page continues with what was submitted.
+pub async fn launch_page<Submitted: Clone + Send + Sync + 'static>(
     context: PageContext,
     path: &str,
     status: StatusCode,
-    form: app::page::launch::SubmittedForm,
+    form: Submitted,
 ) -> Response {
     let mut request = Request::default();
     match path.parse() {
@@ -340,7 +342,7 @@ async fn redirect_or_reject(request: Request, next: Next) -> Response {
     // An API token can't read accounts or end sessions. Among these routes it can
     // only get the file of failed items.
     let path = request.uri().path();
-    if context.is_api_token && !path.ends_with("/failed.csv") && !path.starts_with("/api/v1/") {
+    if context.is_api_token && !path.ends_with(".csv") && !path.starts_with("/api/v1/") {
         let detail = "Pages and their forms are for browsers. Use an API token for /api/v1.";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }

@@ -8,7 +8,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use contract::{api, feed::BadRow, text::TextError};
+use contract::{
+    api,
+    feed::{BadRow, LeftOut, Question},
+    text::TextError,
+};
 use engine::{engine::LaunchError, machines, store};
 use std::{any::Any, time::Duration};
 
@@ -25,6 +29,11 @@ pub struct Problem {
     pub bad_rows: Vec<BadRow>,
     /// Number of all invalid rows.
     pub bad_row_count: Option<u64>,
+    /// Rows of an uploaded file that are left out by rule. Boxed, so that every result
+    /// stays small.
+    pub left_out: Box<LeftOut>,
+    /// Questions about an uploaded file that must be answered first.
+    pub questions: Vec<Question>,
     /// Time after which a retry may succeed, if known.
     pub retry_after: Option<Duration>,
 }
@@ -32,7 +41,15 @@ pub struct Problem {
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, detail, bad_rows: Vec::new(), bad_row_count: None, retry_after: None }
+        Self {
+            status,
+            detail,
+            bad_rows: Vec::new(),
+            bad_row_count: None,
+            left_out: Box::default(),
+            questions: Vec::new(),
+            retry_after: None,
+        }
     }
 
     #[must_use]
@@ -133,14 +150,12 @@ impl From<machines::Error> for Problem {
 
 impl From<LaunchError> for Problem {
     fn from(error: LaunchError) -> Self {
+        let unprocessable = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
         match error {
             LaunchError::Store(error) => error.into(),
             LaunchError::Text(error) => error.into(),
             LaunchError::BadRows { rows: bad_rows, total } => {
-                let first = bad_rows.first().map(|row| {
-                    let column = row.column.as_ref().map(|c| format!(", {c}")).unwrap_or_default();
-                    format!(" The first: line {}{column}: {}.", row.line, row.reason)
-                });
+                let first = bad_rows.first().map(describe_first);
                 Self {
                     detail: format!(
                         "{total} {} can't be uploaded.{} Correct {2}, or leave {2} out.",
@@ -150,14 +165,44 @@ impl From<LaunchError> for Problem {
                     ),
                     bad_rows,
                     bad_row_count: Some(total),
-                    ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "")
+                    ..unprocessable
                 }
             }
-            error @ (LaunchError::UnreadableFile(_) | LaunchError::Invalid(_)) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            LaunchError::OpenQuestions { questions, bad_rows, bad_row_count } => Self {
+                questions,
+                bad_rows,
+                bad_row_count: (bad_row_count > 0).then_some(bad_row_count),
+                ..unprocessable
+            },
+            LaunchError::NothingToUpload { bad_rows, bad_row_count, left_out } => {
+                let first = bad_rows.first().map(describe_first).unwrap_or_default();
+                Self {
+                    detail: format!("{}{first}", unprocessable.detail),
+                    bad_rows,
+                    bad_row_count: (bad_row_count > 0).then_some(bad_row_count),
+                    left_out,
+                    ..unprocessable
+                }
             }
+            LaunchError::UnreadableFile(_)
+            | LaunchError::InstanceIds(_)
+            | LaunchError::Invalid(_) => unprocessable,
         }
     }
+}
+
+/// Returns a sentence on the first of several bad rows.
+fn describe_first(row: &BadRow) -> String {
+    let column = row.column.as_ref().filter(|column| !names(&row.reason, column));
+    let column = column.map(|column| format!(", {column}")).unwrap_or_default();
+    format!(" The first: line {}{column}: {}.", row.line, row.reason)
+}
+
+/// Whether the subject of a reason, such as `the price is missing`, is the name of the column
+/// or a part of it, so that a sentence with both would say it twice.
+fn names(reason: &str, column: &str) -> bool {
+    let subject = reason.strip_prefix("the ").and_then(|rest| rest.split(' ').next());
+    subject.is_some_and(|subject| column.to_lowercase().contains(&subject.to_lowercase()))
 }
 
 /// Adds `Retry-After` of 5 s to a status after which a retry may succeed.
@@ -176,6 +221,8 @@ impl IntoResponse for Problem {
             detail: self.detail,
             bad_rows: self.bad_rows,
             bad_row_count: self.bad_row_count,
+            left_out: *self.left_out,
+            questions: self.questions,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -192,5 +239,28 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentence_about_a_bad_row_says_its_subject_once() {
+        let detail = |column: &str, reason: &str| {
+            let (column, reason) = (Some(column.to_owned()), reason.to_owned());
+            let rows = vec![BadRow { line: 2, column, reason }];
+            Problem::from(LaunchError::BadRows { rows, total: 1 }).detail
+        };
+        for (column, reason, place) in [
+            ("price", "the price is missing", "line 2: the price is missing."),
+            ("Variant SKU", "the SKU is missing", "line 2: the SKU is missing."),
+            ("Preis", "the price is missing", "line 2, Preis: the price is missing."),
+            ("title", "the cell holds 9 bytes", "line 2, title: the cell holds 9 bytes."),
+        ] {
+            let detail = detail(column, reason);
+            assert!(detail.contains(&format!("The first: {place} Correct it")), "{detail}");
+        }
     }
 }

@@ -90,6 +90,18 @@ pub fn collect_secrets() {
     *SECRETS.write() = found;
 }
 
+/// Adds secrets that were read from elsewhere, such as those of the channels.
+pub fn add_secrets(secrets: impl IntoIterator<Item = String>) {
+    let mut known = SECRETS.write();
+    for secret in secrets {
+        let escaped = secret.escape_debug().to_string();
+        known.extend([secret, escaped]);
+    }
+    known.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
+    known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    known.dedup();
+}
+
 /// Returns the secrets in a URL, which may be malformed: the password as it is,
 /// decoded, and in the parts into which unescaped delimiters split it; and query
 /// parameters with secrets. A password that equals the user name is not a secret,

@@ -144,7 +144,7 @@ mod tests {
         let status_and_detail = |problem: Problem| (problem.status.as_u16(), problem.detail);
         let state = params.parse_variant("state", TaskState::ALL).unwrap_err();
         let detail = "`state` is \"faild\"; allowed: queued, running, succeeded, failed, \
-                     cancelled, needs_review.";
+                     rejected, cancelled, needs_review.";
         assert_eq!(status_and_detail(state), (400, detail.into()));
         let limit = status_and_detail(params.page_size().unwrap_err()).1;
         assert_eq!(limit, "`limit` is \"0\"; allowed: a number from 1 to 200.");

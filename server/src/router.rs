@@ -65,10 +65,14 @@ impl RouteTable {
                 "/jobs/ec2-starts",
                 post(api::start_instances).layer(max_body(MAX_ID_LIST_BYTES)),
             )
+            .route("/jobs/ec2-stops", post(api::stop_instances).layer(max_body(MAX_ID_LIST_BYTES)))
+            .route("/jobs/ec2-launches", post(api::launch_machines))
+            .route("/launch-templates", get(api::launch_templates))
             .route("/jobs/noops", post(api::run_noops))
             .route("/jobs", get(api::jobs))
             .route("/jobs/{id}", get(api::job))
             .route("/jobs/{id}/tasks", get(api::tasks))
+            .route("/jobs/{id}/left-out", get(api::left_out))
             .route("/jobs/{id}/journal", get(api::journal))
             .route("/jobs/{id}/cancel", post(api::cancel))
             .route("/jobs/{id}/pause", post(api::pause))

@@ -4,15 +4,21 @@
 //! | --- | --- |
 //! | [`backends`] | store, task queue, event bus and rate limiter, chosen by their URLs |
 //! | [`channels`] | configuration of the sales channels |
+//! | [`machines`] | accounts with machines |
+//! | [`reload`] | channel files that are read again on SIGHUP |
+//! | [`protection`] | how well connections to servers are protected |
 //! | [`upstreams`] | channels and machines, and the commands that call them |
 
 mod backends;
 mod channels;
+mod machines;
+mod protection;
+mod reload;
 mod upstreams;
 
 use crate::{
     assets::Assets,
-    config::{Config, ProcessRole},
+    config::{ChannelsCommand, Config, ProcessRole},
     device::DeviceKey,
     hub::Hub,
     metrics::{self, Metrics},
@@ -36,6 +42,7 @@ use ingress::{
     admission::AdmissionControl, client_address::TrustedProxies, connections,
     request_body::BodyTimeouts,
 };
+use reload::ChannelReload;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -57,8 +64,12 @@ const NOOP_CONCURRENCY: u16 = 128;
 /// # Errors
 /// The configuration is unusable, or a part can't be started.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    if config.role == Some(ProcessRole::Ready) {
-        return check_ready(config.listen).await;
+    match &config.role {
+        Some(ProcessRole::Ready) => return check_ready(config.listen).await,
+        Some(ProcessRole::Channels(ChannelsCommand::Check { name })) => {
+            return Box::pin(channels::check(&config, name.as_deref())).await;
+        }
+        _ => {}
     }
     backends::create_data_folder(&config.data)?;
     // Rendering needs an executor; the only error is that one is set already.
@@ -67,7 +78,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(cancel_on_signal(stop.clone()));
     if config.role == Some(ProcessRole::Sandbox) {
         // Starts a sandbox even if the configuration names the URL of another one.
-        let upstreams = Upstreams::start(&config).await?;
+        let upstreams = Box::pin(Upstreams::start(&config)).await?;
         stop.cancelled().await;
         upstreams.close().await;
         return Ok(());
@@ -75,8 +86,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     connections::raise_file_limit();
     let recorder = metrics::install_recorder()?;
     backends::check_combination(&config)?;
+    protection::check_connections(&config)?;
     let _lock = backends::lock_data_folder(&config)?;
-    let upstreams = Upstreams::open(&config).await?;
+    let upstreams = Box::pin(Upstreams::open(&config)).await?;
     // May wait until another process releases the database.
     let runtime = tokio::select! {
         built = Runtime::build(&config, &upstreams, &stop) => {
@@ -87,6 +99,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             return Ok(());
         }
     };
+    if let Some(folder) = &config.channels {
+        let reload = ChannelReload {
+            folder: folder.clone(),
+            handles: upstreams.channel_handles(),
+            limiters: runtime.backends.limiters.clone(),
+            engine: runtime.engine.clone(),
+            timeout: worker::request_timeout(config.lease),
+        };
+        tokio::spawn(reload.run(stop.clone()));
+    }
     let done = Box::pin(runtime.run(&config, recorder, &stop)).await;
     stop.cancel();
     upstreams.close().await;
@@ -101,7 +123,11 @@ async fn check_ready(mut listen: SocketAddr) -> anyhow::Result<()> {
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build()?;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::https_config()?)
+        .timeout(Duration::from_secs(5))
+        .no_proxy()
+        .build()?;
     let answer = client.get(format!("http://{listen}/readyz")).send().await?;
     anyhow::ensure!(answer.status().is_success(), "not ready: {}", answer.text().await?);
     Ok(())
@@ -167,7 +193,7 @@ impl Runtime {
             backends.limiters.clone(),
             upstreams.channels().to_vec(),
         )
-        .with_machines(upstreams.machines(&backends.limiters)?);
+        .with_machines(upstreams.machine_sources(&backends.limiters)?);
         session::create_configured_admin(&backends.store, config).await?;
         Ok(Self {
             backends,
@@ -288,13 +314,13 @@ impl Runtime {
         let leader_lease =
             |name: &str| LeaderLease::new(store.clone(), name, self.lease_holder.clone());
         for queue in self.registry.queues() {
-            let lease = leader_lease(&relay::lease_name(&queue.name));
+            let relay_lease = leader_lease(&relay::lease_name(&queue.name));
             tasks.spawn(relay::run(
                 store.clone(),
                 Arc::clone(task_queue),
                 queue,
                 self.relay_waker.clone(),
-                lease,
+                relay_lease,
                 stop.clone(),
             ));
         }

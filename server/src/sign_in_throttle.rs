@@ -23,9 +23,9 @@ use tokio::time::Instant;
 const MAX_FAILURES: u32 = 10;
 /// Time for which failures count.
 const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Maximum number of keys in memory, at some 70 bytes each. As few passwords are
-/// hashed at once, this many failures take longer than [`FAILURE_WINDOW`]. Beyond
-/// the maximum, the oldest keys are removed.
+/// Maximum number of keys in memory, at some 70 bytes each. Only a few passwords
+/// are hashed at once, so that this many failures take longer than [`FAILURE_WINDOW`].
+/// Beyond the maximum, the oldest keys are removed.
 const MAX_KEYS: usize = 1 << 16;
 /// Time between two removals of keys whose failures no longer count.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

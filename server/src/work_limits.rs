@@ -16,7 +16,7 @@ use contract::UserId;
 use contract::metric;
 use ingress::{
     admission::Rejection,
-    keyed_semaphore::{KeyedPermit, KeyedSemaphore, LimitReached},
+    keyed_semaphore::{KeyedPermit, KeyedSemaphore, PermitDenied},
 };
 
 /// Maximum number of concurrent read requests of one user. SQLite has four
@@ -71,14 +71,14 @@ impl WorkLimits {
     pub fn acquire_download(&self, user: UserId) -> Result<KeyedPermit, Problem> {
         self.downloads.try_acquire(user).map_err(|limit| {
             let (limit_name, problem) = match limit {
-                LimitReached::Share => {
+                PermitDenied::Share => {
                     let detail = format!(
                         "You have {MAX_USER_DOWNLOADS} downloads in progress and may have no more \
                          at once. Nothing was changed; try again when one has ended."
                     );
                     ("user_downloads", Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
                 }
-                LimitReached::Total => ("global", Rejection::Global.into()),
+                PermitDenied::Total => ("global", Rejection::Global.into()),
             };
             metrics::counter!(metric::ADMISSION_REJECTIONS, "limit" => limit_name).increment(1);
             problem

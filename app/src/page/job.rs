@@ -80,7 +80,7 @@ pub async fn load_job(
     let forecast = forecasts.map_err(server_error)?.remove(&id).unwrap_or_default();
     Ok(Some(JobPage {
         context,
-        job: api::Job { eta_ms: forecast.eta_ms, ..job },
+        job: job.with_eta(forecast.eta),
         running_calls: forecast.running,
         limited_by: forecast.limited_by,
         channels,

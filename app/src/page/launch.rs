@@ -3,10 +3,15 @@
 
 mod check_result;
 mod file_check;
+mod file_report;
+mod focus;
+mod launch_button;
 mod upload_form;
 mod upload_panel;
 
 pub use file_check::FileCheckResult;
+#[cfg(feature = "ssr")]
+pub use file_report::ReadFile;
 #[cfg(feature = "ssr")]
 pub use upload_panel::SubmittedForm;
 pub use upload_panel::{CheckedFile, SAMPLE_PRODUCTS};
@@ -42,7 +47,8 @@ pub async fn load_launch_page() -> Result<LaunchPage, ServerFnError> {
     use crate::server::{request_context, server_error};
     let request = request_context()?;
     let context = PageContext::load(&request).await?;
-    let panel = UploadPanel::load(&request.engine).await.map_err(server_error)?;
+    let panel =
+        UploadPanel::load(&request.engine, request.identity.user).await.map_err(server_error)?;
     Ok(LaunchPage { context, panel })
 }
 

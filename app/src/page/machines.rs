@@ -1,4 +1,8 @@
-//! The EC2 account's machines: their state, and the result of the last start.
+//! The machines of all accounts: their state, and the result of the last start.
+
+mod selection;
+
+pub use selection::SubmittedMachines;
 
 use crate::{
     labels,
@@ -15,6 +19,7 @@ use contract::{
     state::TaskState,
 };
 use leptos::{prelude::*, server_fn::codec::Json};
+use selection::{Selection, pasted_ids_field, submitted_notice};
 use serde::{Deserialize, Serialize};
 
 const LOADING_TEXT: &str = "Asking EC2 …";
@@ -38,6 +43,10 @@ pub struct MachinesPage {
     idempotency_key: String,
     /// The machines, or why they can't be listed.
     machines: Result<Vec<Machine>, String>,
+    /// Accounts whose machines could not be listed, each with the reason, if others could.
+    problems: Vec<String>,
+    /// What the previous form asked for, if it started nothing.
+    submitted: Option<SubmittedMachines>,
 }
 
 /// Returns the EC2 account's machines, with the results of the user's last starts.
@@ -52,13 +61,23 @@ pub async fn load_machines() -> Result<MachinesPage, ServerFnError> {
     let request = request_context()?;
     let context = PageContext::load(&request).await?;
     let RequestContext { engine, identity } = request;
-    let idempotency_key = engine::engine::new_idempotency_key();
+    let submitted = use_context::<SubmittedMachines>();
+    let idempotency_key = match &submitted {
+        Some(form) => form.idempotency_key.clone(),
+        None => engine::engine::new_idempotency_key(),
+    };
     let instances = match engine.machines().list().await {
         Ok(instances) => instances,
         Err(error) => {
-            return Ok(MachinesPage { context, idempotency_key, machines: Err(error.to_string()) });
+            let (machines, problems) = (Err(error.to_string()), Vec::new());
+            return Ok(MachinesPage { context, idempotency_key, machines, problems, submitted });
         }
     };
+    let problems = engine.machines().last_problems();
+    let problems = problems
+        .iter()
+        .map(|(location, error)| format!("{} in {}: {error}", location.account, location.region))
+        .collect();
     let store = engine.store();
     let starts =
         JobQuery { limit: START_JOBS_LIMIT, kind: Some(JobKind::Ec2Starts), ..JobQuery::default() };
@@ -79,7 +98,8 @@ pub async fn load_machines() -> Result<MachinesPage, ServerFnError> {
         let alarm = about(AlarmCreate::KIND).filter(|alarm| Some(alarm.job) == job);
         Machine { instance: instance.clone(), start, alarm }
     });
-    Ok(MachinesPage { context, idempotency_key, machines: Ok(machines.collect()) })
+    let machines = Ok(machines.collect());
+    Ok(MachinesPage { context, idempotency_key, machines, problems, submitted })
 }
 
 /// Creates the resource of the machines. It is loaded again at a resync, because facts about
@@ -92,8 +112,8 @@ pub fn machines_resource() -> ServerResource<MachinesPage> {
 #[component]
 pub fn Machines() -> impl IntoView {
     let page = machines_resource();
-    let ticked = RwSignal::new(Vec::new());
-    let show = move |read| page_content(read, page, ticked);
+    let selection = Selection::default();
+    let show = move |read| page_content(read, page, selection);
     view! {
         <Title text="Machines"/>
         {resource_view(page, LOADING_TEXT, show, page_error)}
@@ -104,14 +124,14 @@ pub fn Machines() -> impl IntoView {
 fn page_content(
     read: MachinesPage,
     page: ServerResource<MachinesPage>,
-    ticked: RwSignal<Vec<String>>,
+    selection: Selection,
 ) -> AnyView {
     view! {
         <PageShell context=read.context.clone()>
             <h1>"Machines"</h1>
             <FlashAlert/>
             <section class="panel machines-page" aria-label="All machines">
-                {machine_list(read, page, ticked)}
+                {machine_list(read, page, selection)}
             </section>
         </PageShell>
     }
@@ -121,12 +141,11 @@ fn page_content(
 /// Panel with the machines, as a part of another page.
 #[component]
 pub fn MachinesPanel(page: ServerResource<MachinesPage>) -> impl IntoView {
-    // The selection stays when the list is loaded again.
-    let ticked = RwSignal::new(Vec::new());
+    let selection = Selection::default();
     resource_view(
         page,
         LOADING_TEXT,
-        move |read| machine_list(read, page, ticked),
+        move |read| machine_list(read, page, selection),
         |error| machines_error(error_message(error)),
     )
 }
@@ -156,9 +175,9 @@ fn RefreshButton(page: ServerResource<MachinesPage>) -> impl IntoView {
 fn machine_list(
     read: MachinesPage,
     page: ServerResource<MachinesPage>,
-    ticked: RwSignal<Vec<String>>,
+    selection: Selection,
 ) -> AnyView {
-    let MachinesPage { context, idempotency_key: key, machines } = read;
+    let MachinesPage { context, idempotency_key: key, machines, problems, submitted } = read;
     // A form that may have had an effect keeps its idempotency key.
     let submitted_key = leptos_router::hooks::use_query_map().read_untracked().get("key");
     let key = submitted_key.unwrap_or(key);
@@ -185,19 +204,20 @@ fn machine_list(
     };
     let rows = machines
         .into_iter()
-        .map(|machine| view! { <MachineRow machine=machine seq=context.seq ticked=ticked/> })
+        .map(|machine| view! { <MachineRow machine=machine seq=context.seq ticked=selection.ticked/> })
         .collect_view();
-    let count = move || ticked.with(Vec::len) as u64;
+    let notice = submitted.map(|form| submitted_notice(form, selection));
+    let problems = problems.into_iter().map(machines_error).collect_view();
     view! {
         <form method="post" action="/launch/machines" autocomplete="off">
             <input type="hidden" name="key" value=key/>
+            {notice}
+            {problems}
             <ul class="machines">{rows}</ul>
+            {pasted_ids_field(selection)}
             <p class="buttons">
                 <button class="primary">
-                    {move || match count() {
-                        0 => "Start machines".into(),
-                        count => format!("Start {}", labels::count_noun(count, "machine")),
-                    }}
+                    {move || selection.button_label()}
                 </button>
                 {again}
             </p>
@@ -281,7 +301,11 @@ fn MachineRow(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl
         })
     };
     let label = if instance.name.is_empty() { id.clone() } else { instance.name.clone() };
-    let place = format!("{} · {} · {}", instance.id, instance.instance_type, instance.zone);
+    let mut description =
+        format!("{} · {} · {}", instance.id, instance.instance_type, instance.zone);
+    if !instance.account.is_empty() {
+        description = format!("{description} · {}", instance.account);
+    }
     view! {
         <li data-testid="machine" data-machine=label.clone() data-state=move || now.get()>
             <label>
@@ -305,7 +329,7 @@ fn MachineRow(machine: Machine, seq: i64, ticked: RwSignal<Vec<String>>) -> impl
                 <strong>{label.clone()}</strong>
                 <span class="state">{move || now.get()}</span>
             </label>
-            <small>{place}</small>
+            <small>{description}</small>
             <small aria-live="polite">
                 {last}
             </small>

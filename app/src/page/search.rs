@@ -121,7 +121,7 @@ fn content(page: SearchPage, search_text: String) -> AnyView {
                             {items.into_iter().map(|item| item_line(item, seq)).collect_view()}
                         </div>
                         {more_items
-                            .then(|| view! { <p><small>{format!("The first {MAX_ITEMS} by SKU. Type more of it to see others.")}</small></p> })}
+                            .then(|| view! { <p><small>{format!("The first {MAX_ITEMS}, newest job first. Type more of the SKU to see others.")}</small></p> })}
                     }
                 })}
         </PageShell>
@@ -146,7 +146,7 @@ fn item_line(item: FoundItem, seq: i64) -> AnyView {
     view! {
         <a class="list-item" href=href data-testid="search-result">
             <strong>{what}</strong>
-            <span class="task-state" data-state=move || now.read().state.as_str()>
+            <span class="task-state" data-state=move || labels::task_state_attribute(&now.read())>
                 <svg class="state-icon" viewBox="0 0 16 16" aria-hidden="true">
                     <path d=move || state_icon(now.read().state)></path>
                 </svg>

@@ -15,7 +15,7 @@ const KEYS: [(&str, &str); 8] = [
 ];
 
 /// Icon, state and meaning. The states are spelled as in [`crate::labels`].
-const STATE_MEANINGS: [(&str, &str, &str); 10] = [
+const STATE_MEANINGS: [(&str, &str, &str); 14] = [
     ("·", "waiting", "Queued; nothing has been sent yet."),
     ("·", "waiting its turn", "Ready, and waiting for the service's rate limit."),
     ("·", "paused by the service", "It answered 429 or 503; no calls are made until that time."),
@@ -26,9 +26,17 @@ const STATE_MEANINGS: [(&str, &str, &str); 10] = [
         "The call may have succeeded. The service is asked before it is repeated.",
     ),
     ("▸", "running", "A call is in progress."),
+    ("✓", "created", "The channel did not have the product, and has it now."),
+    ("✓", "updated", "The channel had the product, and has the new content now."),
+    ("✓", "unchanged", "The channel had the same content already; nothing was changed."),
     ("✓", "done", "The service confirmed it."),
-    ("✕", "failed", "Rejected, or the last attempt failed. Every attempt is listed."),
-    ("–", "cancelled", "Never sent, or replaced by a newer item about the same thing."),
+    ("✕", "failed", "The last attempt failed. Every attempt is listed; a retry may succeed."),
+    ("!", "rejected", "The service rejected the content. Correct it and upload it again."),
+    (
+        "–",
+        "cancelled",
+        "It had no effect: the job was cancelled, or a newer item about the same thing succeeded.",
+    ),
     ("?", "needs you", "The result is unknown. Say whether it is done, or do it again."),
 ];
 

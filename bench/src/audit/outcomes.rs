@@ -49,20 +49,25 @@ impl ChannelEvidence {
         let refused = self.rejected.contains(&channel_and_sku(task));
         match task.state {
             TaskState::Succeeded if refused => Some("succeeded, but its channel rejected it"),
-            TaskState::Failed if self.products_created(task) > 0 => {
+            TaskState::Failed | TaskState::Rejected if self.products_created(task) > 0 => {
                 Some("failed, but its product exists")
+            }
+            TaskState::Rejected => {
+                (!refused).then_some("rejected, but its channel did not reject it")
             }
             TaskState::Failed => {
                 let explained = match outcome_code(task) {
-                    "rejected" => refused,
                     "http_500" => task.sku.contains(ALWAYS_500_MARKER),
                     "poison" => allowed.poison,
                     _ => false,
                 };
-                (!explained).then_some("failed, but its channel did not reject it")
+                (!explained).then_some("failed without a reason that explains it")
             }
             TaskState::Cancelled if !allowed.cancelled => {
                 Some("cancelled, but nobody asked for it")
+            }
+            TaskState::Cancelled if self.products_created(task) > 0 => {
+                Some("cancelled, but its product exists")
             }
             TaskState::NeedsReview if is_repeat_safe(task) => {
                 Some("needs review, but a repeated call is safe")
@@ -97,37 +102,41 @@ fn is_unanswered(code: &str) -> bool {
     matches!(code, "timeout" | "connection_dropped" | "unreachable") || code.starts_with("http_5")
 }
 
+/// Returns an item with the outcome `code`.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub fn sample_task(channel: &str, sku: &str, state: TaskState, code: &str) -> Task {
     use contract::{
         JobId, TaskId,
         api::Outcome,
         command::{Command, ProductUpload},
     };
-    use testbed::api::{RecordedRequest, ledger::RecordedEffect};
     use uuid::Uuid;
 
-    fn task(channel: &str, sku: &str, state: TaskState, code: &str) -> Task {
-        let outcome = Outcome { code: code.into(), message: String::new(), reference: None };
-        Task {
-            id: TaskId(Uuid::nil()),
-            job: JobId(Uuid::nil()),
-            kind: ProductUpload::KIND.into(),
-            key: format!("{channel}/{sku}"),
-            row: 0,
-            title: "Lamp".into(),
-            channel: Some(channel.into()),
-            sku: sku.into(),
-            state,
-            attempt: 1,
-            outcome_unknown: false,
-            cause: None,
-            outcome: Some(outcome),
-            waiting_for: None,
-            updated_at: 0,
-        }
+    let outcome = Outcome { code: code.into(), message: String::new(), reference: None };
+    Task {
+        id: TaskId(Uuid::nil()),
+        job: JobId(Uuid::nil()),
+        kind: ProductUpload::KIND.into(),
+        key: format!("{channel}/{sku}"),
+        row: 0,
+        title: "Lamp".into(),
+        channel: Some(channel.into()),
+        sku: sku.into(),
+        state,
+        effect: None,
+        attempt: 1,
+        outcome_unknown: false,
+        cause: None,
+        outcome: Some(outcome),
+        waiting_for: None,
+        updated_at: 0,
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testbed::api::{RecordedRequest, ledger::RecordedEffect};
 
     /// Evidence that Corner created M and rejected R.
     fn evidence() -> ChannelEvidence {
@@ -147,15 +156,15 @@ mod tests {
 
     #[test]
     fn outcomes_must_match_what_the_channel_answered() {
-        use TaskState::{Cancelled, Failed, NeedsReview, Succeeded};
+        use TaskState::{Cancelled, Failed, NeedsReview, Rejected, Succeeded};
         let evidence = evidence();
         for (sku, state, code, fine) in [
             ("M", Succeeded, "created", true),
             ("R", Succeeded, "created", false),
-            ("R", Failed, "rejected", true),
+            ("R", Rejected, "rejected", true),
             ("R", Failed, "http_500", false),
-            ("M", Failed, "rejected", false),
-            ("X", Failed, "rejected", false),
+            ("M", Rejected, "rejected", false),
+            ("X", Rejected, "rejected", false),
             ("X", Failed, "http_500", false),
             ("X", Failed, "poison", false),
             ("X", Failed, "panic", false),
@@ -166,7 +175,7 @@ mod tests {
             ("X", NeedsReview, "timeout", true),
             ("X", NeedsReview, "rejected", false),
         ] {
-            let item = task("corner", sku, state, code);
+            let item = sample_task("corner", sku, state, code);
             let objection = evidence.objection(&item, AllowedOutcomes::default());
             assert_eq!(objection.is_none(), fine, "{sku} {state} {code}: {objection:?}");
         }
@@ -176,7 +185,7 @@ mod tests {
     fn needs_review_only_where_repeats_are_unsafe() {
         let evidence = evidence();
         for (channel, fine) in [("acme", false), ("bazaar", false), ("corner", true)] {
-            let item = task(channel, "X", TaskState::NeedsReview, "timeout");
+            let item = sample_task(channel, "X", TaskState::NeedsReview, "timeout");
             assert_eq!(
                 evidence.objection(&item, AllowedOutcomes::default()).is_none(),
                 fine,
@@ -189,7 +198,20 @@ mod tests {
     fn allowed_outcomes_raise_no_objection() {
         let allowed = AllowedOutcomes { poison: true, cancelled: true };
         for (state, code) in [(TaskState::Failed, "poison"), (TaskState::Cancelled, "cancelled")] {
-            assert_eq!(evidence().objection(&task("corner", "X", state, code), allowed), None);
+            assert_eq!(
+                evidence().objection(&sample_task("corner", "X", state, code), allowed),
+                None
+            );
         }
+    }
+
+    #[test]
+    fn a_cancelled_item_has_no_product() {
+        let allowed = AllowedOutcomes { cancelled: true, ..AllowedOutcomes::default() };
+        let cancelled = sample_task("corner", "M", TaskState::Cancelled, "cancelled");
+        assert_eq!(
+            evidence().objection(&cancelled, allowed),
+            Some("cancelled, but its product exists")
+        );
     }
 }

@@ -41,7 +41,7 @@ impl RateLimitedBatch {
 
         let channels = api.channels().await?;
         let mut allowed = Duration::ZERO;
-        for spec in &sandbox::SAMPLE_CHANNELS {
+        for spec in sandbox::SAMPLE_CHANNELS {
             let channel = channels.iter().find(|channel| channel.id == spec.id);
             let pace = channel.with_context(|| format!("no channel {}", spec.id))?.current_rate;
             let paced = Duration::from_secs_f64(products as f64 / pace);

@@ -4,17 +4,18 @@
 use crate::{
     audit::{self, outcomes::AllowedOutcomes},
     host::HostInfo,
+    progress::wait_until_finished,
     report::{Report, Samples},
 };
 use anyhow::ensure;
-use contract::{JobId, state::JobState};
+use contract::state::JobState;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     path::Path,
     time::{Duration, Instant},
 };
 use testbed::{
-    ApiClient, SandboxConfig, ServerProcess,
+    SandboxConfig, ServerProcess,
     api::{CHANNEL_COUNT, product_csv},
 };
 use tokio::time::sleep;
@@ -101,22 +102,4 @@ async fn restart(server: &mut ServerProcess, restarts: &mut Samples) -> anyhow::
     server.spawn().await?;
     restarts.add(start.elapsed());
     Ok(())
-}
-
-/// Waits until the job has finished, as long as it makes progress, and returns how
-/// long that took.
-async fn wait_until_finished(api: &ApiClient, job: JobId) -> anyhow::Result<Duration> {
-    let start = Instant::now();
-    let mut progress = (Instant::now(), u32::MAX);
-    loop {
-        let open = api.job(job).await?.counts.open;
-        if open == 0 {
-            return Ok(start.elapsed());
-        }
-        if open != progress.1 {
-            progress = (Instant::now(), open);
-        }
-        ensure!(progress.0.elapsed() < Duration::from_secs(180), "{open} items don't finish");
-        sleep(Duration::from_millis(100)).await;
-    }
 }

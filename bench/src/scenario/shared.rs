@@ -214,8 +214,13 @@ impl MultiProcess {
 }
 
 /// Makes commits wait for the disk, because a 202 promises that nothing is lost.
-const DURABLE: ClusterOptions =
-    ClusterOptions { noops: false, durable: true, without_proxies: false, latency_s: None };
+const DURABLE: ClusterOptions = ClusterOptions {
+    noops: false,
+    durable: true,
+    without_proxies: false,
+    latency_s: None,
+    env: Vec::new(),
+};
 
 async fn start_cluster(binary: &Path, speed: f64, workers: usize) -> anyhow::Result<Cluster> {
     start_cluster_with(binary, speed, workers, DURABLE).await

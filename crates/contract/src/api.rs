@@ -2,17 +2,19 @@
 //! 1970, by the database's clock.
 
 mod accounts;
+mod estimate;
 mod grid;
 mod launch;
 
 pub use accounts::*;
+pub use estimate::*;
 pub use grid::*;
 pub use launch::*;
 
 use crate::{
     JobId, TaskId,
-    feed::BadRow,
-    state::{Counts, JobKind, JobState, TaskState, string_enum},
+    feed::{BadRow, LeftOut, Question},
+    state::{Counts, Effect, JobKind, JobState, TaskState, string_enum},
     text,
 };
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,13 @@ pub struct Job {
     /// other kinds.
     #[serde(default)]
     pub channels: Vec<String>,
+    /// Number of data rows of the uploaded file; 0 for other kinds.
+    #[serde(default)]
+    pub file_rows: u32,
+    /// Number of rows of the file that were left out; see
+    /// `GET /api/v1/jobs/{id}/left-out`.
+    #[serde(default)]
+    pub left_out: u32,
     /// Time of the launch.
     pub created_at: i64,
     /// Time at which its last open task ended.
@@ -50,6 +59,31 @@ pub struct Job {
     /// estimate is possible.
     #[serde(default)]
     pub eta_ms: Option<i64>,
+    /// Shortest remaining time that is likely, in milliseconds, beside `eta_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_min_ms: Option<i64>,
+    /// Longest remaining time that is likely, in milliseconds, beside `eta_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_max_ms: Option<i64>,
+}
+
+impl Job {
+    /// Returns the job with its estimated remaining time.
+    #[must_use]
+    pub fn with_eta(self, eta: Option<DurationRange>) -> Self {
+        Self {
+            eta_ms: eta.map(DurationRange::middle_ms),
+            eta_min_ms: eta.map(|range| range.min_ms),
+            eta_max_ms: eta.map(|range| range.max_ms),
+            ..self
+        }
+    }
+
+    /// Returns the range of the estimated remaining time.
+    #[must_use]
+    pub fn eta(&self) -> Option<DurationRange> {
+        Some(DurationRange { min_ms: self.eta_min_ms?, max_ms: self.eta_max_ms? })
+    }
 }
 
 string_enum!(
@@ -67,9 +101,9 @@ string_enum!(
         /// A machine is starting; the task occupies no concurrency slot meanwhile.
         Machine = "machine",
         /// Another running task is about the same thing.
-        Lock = "lock",
-        /// The request was sent, and no answer came: the next attempt asks the
-        /// service first.
+        KeyInUse = "key_in_use",
+        /// Nobody knows whether the effect has happened, or whether it still will: the next
+        /// attempt finds out first.
         Checking = "checking",
     }
 );
@@ -157,6 +191,9 @@ pub struct Task {
     pub sku: String,
     /// State of the task.
     pub state: TaskState,
+    /// What the success changed at the service, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
     /// Number of attempts so far, the running one included.
     pub attempt: u32,
     /// Whether the last attempt may have had its effect.
@@ -274,6 +311,8 @@ string_enum!(
         ServiceUnavailable = "http_503",
         /// It answered with an error code of its own that asks callers to slow down.
         Throttled = "throttled",
+        /// It refused the credentials. Nobody calls it until they may have been mended.
+        CredentialsRefused = "credentials_refused",
     }
 );
 
@@ -315,16 +354,54 @@ pub struct Instance {
     pub instance_type: String,
     /// Availability zone, such as `eu-central-1a`.
     pub zone: String,
+    /// Account that has the machine, as the configuration names it; empty for the account of the
+    /// sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    /// Region of the machine; empty for the account of the sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
 }
 
-/// Request to queue failed tasks again: some, a channel's, or all.
+/// A launch template of EC2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchTemplate {
+    /// EC2's id, such as `lt-0a1b2c3d4e5f60001`.
+    pub id: String,
+    /// Name of the template.
+    pub name: String,
+    /// Number of the version that the template's owner has chosen.
+    pub default_version: u64,
+    /// Number of the newest version.
+    pub latest_version: u64,
+    /// Account that has the template, as the configuration names it.
+    pub account: String,
+    /// Region of the template.
+    pub region: String,
+}
+
+string_enum!(
+    /// State of tasks that may succeed if they are queued again.
+    RetryState {
+        /// Failed tasks.
+        Failed = "failed",
+        /// Cancelled tasks.
+        Cancelled = "cancelled",
+    }
+);
+
+/// Request to queue tasks again that have ended: some, a channel's, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
-    /// Tasks to retry; without it all failed tasks.
+    /// Failed, rejected and cancelled tasks to queue again; without it all tasks in `state`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<Vec<TaskId>>,
-    /// Channel whose failed tasks to retry; without it those of all channels.
+    /// State of the tasks where `tasks` doesn't name them; `failed` by default. Rejected
+    /// tasks are queued again only by name, because they would be rejected again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RetryState>,
+    /// Channel whose tasks to queue again; without it those of all channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
 }
@@ -365,4 +442,10 @@ pub struct Problem {
     /// Number of all bad rows of the file (422).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_row_count: Option<u64>,
+    /// Rows of a file that are left out by rule (422).
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+    /// Questions about a file that must be answered first (422).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
 }

@@ -1,4 +1,4 @@
-//! Commands: events that request one task, named in the imperative.
+//! Commands: the kind and body of each task, named in the imperative.
 //!
 //! Within a version, fields are only added, with a default. A change that an
 //! old consumer would misread is a new version, hence a new queue; both are
@@ -21,16 +21,29 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
         queue_name(Self::KIND, None, Self::VERSION)
     }
     /// Returns the key of the thing that the task is about, such as channel and
-    /// SKU. Two running tasks never share a key.
+    /// SKU. Two running tasks of a kind never share a key.
     fn key(&self) -> String;
 }
 
-/// Returns `meanwhile.q.<kind>[.<upstream>].v<version>`.
-pub fn queue_name(kind: &str, upstream: Option<&str>, version: u16) -> String {
-    match upstream {
-        Some(upstream) => format!("meanwhile.q.{kind}.{upstream}.v{version}"),
+/// Returns `meanwhile.q.<kind>[.<suffix>].v<version>`. The suffix tells the queues of one
+/// command apart, such as the channels of uploads.
+pub fn queue_name(kind: &str, suffix: Option<&str>, version: u16) -> String {
+    match suffix {
+        Some(suffix) => format!("meanwhile.q.{kind}.{suffix}.v{version}"),
         None => format!("meanwhile.q.{kind}.v{version}"),
     }
+}
+
+/// Returns the queue of a command about machines: each account and region has its own, since
+/// each has its own limits.
+fn machine_queue<C: Command>(account: &str, region: &str) -> String {
+    queue_name(C::KIND, machine_queue_suffix(account, region).as_deref(), C::VERSION)
+}
+
+/// Returns the suffix of the queues of an account and region; `None` for the account of the
+/// sandbox.
+pub fn machine_queue_suffix(account: &str, region: &str) -> Option<String> {
+    (!account.is_empty()).then(|| format!("{account}.{region}"))
 }
 
 /// Upload one product to one sales channel.
@@ -57,7 +70,7 @@ impl Command for ProductUpload {
 }
 
 /// Start one EC2 machine and see it running.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ec2Start {
     /// EC2's id of the machine, such as `i-0a1b2c3d4e5f60001`.
@@ -65,20 +78,32 @@ pub struct Ec2Start {
     /// Name tag of the machine, shown to people.
     #[serde(default)]
     pub name: String,
+    /// Account that has the machine, as the configuration names it. It is empty for the
+    /// account of the sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    /// Region of the machine, such as `eu-central-1`. It is empty for the account of the
+    /// sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
 }
 
 impl Command for Ec2Start {
     const KIND: &'static str = "ec2.start";
     const VERSION: u16 = 1;
 
+    fn queue(&self) -> String {
+        machine_queue::<Self>(&self.account, &self.region)
+    }
+
     fn key(&self) -> String {
         self.instance_id.clone()
     }
 }
 
-/// Create the status alarm of one machine. Reusable: any chain that ends with
+/// Create the alarm of one machine. Reusable: any chain that ends with
 /// a running machine may cause it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlarmCreate {
     /// EC2's id of the machine.
@@ -86,14 +111,93 @@ pub struct AlarmCreate {
     /// Name tag of the machine, shown to people.
     #[serde(default)]
     pub name: String,
+    /// Account that has the machine, as the configuration names it. It is empty for the
+    /// account of the sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    /// Region of the machine, such as `eu-central-1`. It is empty for the account of the
+    /// sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
 }
 
 impl Command for AlarmCreate {
     const KIND: &'static str = "alarm.create";
     const VERSION: u16 = 1;
 
+    fn queue(&self) -> String {
+        machine_queue::<Self>(&self.account, &self.region)
+    }
+
     fn key(&self) -> String {
         format!("alarm/{}", self.instance_id)
+    }
+}
+
+/// Stop one EC2 machine and see it stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Ec2Stop {
+    /// EC2's id of the machine.
+    pub instance_id: String,
+    /// Name tag of the machine, shown to people.
+    #[serde(default)]
+    pub name: String,
+    /// Account that has the machine; empty for the account of the sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    /// Region of the machine; empty for the account of the sandbox.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
+}
+
+impl Command for Ec2Stop {
+    const KIND: &'static str = "ec2.stop";
+    const VERSION: u16 = 1;
+
+    fn queue(&self) -> String {
+        machine_queue::<Self>(&self.account, &self.region)
+    }
+
+    fn key(&self) -> String {
+        self.instance_id.clone()
+    }
+}
+
+/// Launch one EC2 machine from a launch template and see it running.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Ec2Launch {
+    /// Id of the launch of all machines of a job; with it no two tasks have the same key.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub launch: Uuid,
+    /// Number within the launch, from 1.
+    pub number: u32,
+    /// EC2's id of the launch template.
+    pub template_id: String,
+    /// Number of the template's version, which was resolved when the launch was accepted.
+    pub template_version: u64,
+    /// Name tag of the machine; empty for what the template has.
+    #[serde(default)]
+    pub name: String,
+    /// Account that the machine is launched in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    /// Region that the machine is launched in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
+}
+
+impl Command for Ec2Launch {
+    const KIND: &'static str = "ec2.launch";
+    const VERSION: u16 = 1;
+
+    fn queue(&self) -> String {
+        machine_queue::<Self>(&self.account, &self.region)
+    }
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.launch, self.number)
     }
 }
 
@@ -116,5 +220,33 @@ impl Command for NoopRun {
 
     fn key(&self) -> String {
         format!("{}/{}", self.launch, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_command_without_account_is_the_sandbox_s_and_keeps_its_queue_and_body() {
+        let body = serde_json::json!({ "instance_id": "i-1", "name": "web" });
+        let start: Ec2Start = serde_json::from_value(body.clone()).unwrap();
+        assert_eq!(start.queue(), "meanwhile.q.ec2.start.v1");
+        assert_eq!(serde_json::to_value(&start).unwrap(), body);
+        let alarm: AlarmCreate = serde_json::from_value(body.clone()).unwrap();
+        assert_eq!(alarm.queue(), "meanwhile.q.alarm.create.v1");
+        assert_eq!(serde_json::to_value(&alarm).unwrap(), body);
+    }
+
+    #[test]
+    fn each_account_and_region_has_its_queue() {
+        let start = Ec2Start {
+            instance_id: "i-1".into(),
+            name: String::new(),
+            account: "ops".into(),
+            region: "eu-west-1".into(),
+        };
+        assert_eq!(start.queue(), "meanwhile.q.ec2.start.ops.eu-west-1.v1");
     }
 }

@@ -69,8 +69,8 @@ pub struct CommandMessage {
 /// Reason for which a message is not a readable command.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// The message is not JSON of the expected shape.
-    #[error("not JSON: {0}")]
+    /// The message is not JSON, or lacks a field, or has one of another type.
+    #[error("the JSON can't be read: {0}")]
     Json(#[from] serde_json::Error),
     /// The version of CloudEvents is not supported.
     #[error("specversion {0:?} is not 1.0")]
@@ -78,8 +78,8 @@ pub enum EnvelopeError {
     /// The type is not a kind and a version.
     #[error("type {0:?} is not <kind>.v<version>")]
     Kind(String),
-    /// A field of the data is missing.
-    #[error("data lacks {0}")]
+    /// The message lacks what it is about.
+    #[error("the message lacks {0}")]
     Data(&'static str),
 }
 
@@ -94,8 +94,8 @@ struct CommandData {
 }
 
 impl CommandMessage {
-    /// Returns `<task>:<fence>`: the same for a message that is delivered twice,
-    /// another for each time that the task is published again.
+    /// Returns `<task>:<fence>`: the same for a message that is delivered twice, another
+    /// once something has raised the fence to have the task published again.
     pub fn id(&self) -> String {
         format!("{}:{}", self.task, self.fence)
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn malformed_envelopes_are_rejected_with_a_reason() {
         for (bytes, words) in [
-            (&b"{"[..], "not JSON"),
+            (&b"{"[..], "the JSON can't be read"),
             (br#"{"specversion":"0.3","id":"1","type":"a.v1","source":"s","subject":"x","atms":1,"datacontenttype":"j","data":{}}"#, "specversion"),
             (br#"{"specversion":"1.0","id":"1","type":"a","source":"s","subject":"x","atms":1,"datacontenttype":"j","data":{}}"#, "type"),
             (br#"{"specversion":"1.0","id":"1","type":"a.v1","source":"s","subject":"x","atms":1,"datacontenttype":"j","data":{}}"#, "task"),

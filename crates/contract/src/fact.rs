@@ -17,14 +17,15 @@ string_enum!(
     FactKind {
         /// A job was accepted with all its tasks.
         JobAccepted = "job.accepted",
-        /// The job was paused: running calls finish, nothing new starts.
+        /// The job was paused: running attempts finish, nothing new starts.
         JobPaused = "job.paused",
         /// The job was resumed: its queued tasks start again.
         JobResumed = "job.resumed",
-        /// A cancel was requested: every queued task is cancelled by the
-        /// same commit, running calls still finish.
+        /// A cancel was requested: every queued task that can't have had an effect is
+        /// cancelled by the same commit, running attempts still finish, and a task whose outcome is
+        /// unknown is reconciled.
         JobCancelling = "job.cancelling",
-        /// Failed tasks were queued again; the job runs again.
+        /// Tasks that had ended were queued again; the job runs again.
         JobReopened = "job.reopened",
         /// The job has no open task any more.
         JobFinished = "job.finished",
@@ -32,12 +33,15 @@ string_enum!(
         TaskCreated = "task.created",
         /// The task is back in the queue: for a retry or a wait, after the loss
         /// of its worker, or because a person chose to retry it. `waiting_for`
-        /// of the task says which.
+        /// of the task says which; a person's retry has none, nor has a superseded task that was
+        /// found not to be done.
         TaskRequeued = "task.requeued",
         /// The task succeeded.
         TaskSucceeded = "task.succeeded",
         /// The task failed for good; it can be retried.
         TaskFailed = "task.failed",
+        /// The service refuses the content of the task; it has to be corrected.
+        TaskRejected = "task.rejected",
         /// The task was cancelled.
         TaskCancelled = "task.cancelled",
         /// It is unknown whether the effect happened: a person decides.

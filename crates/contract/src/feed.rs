@@ -1,18 +1,42 @@
-//! Results of reading a product feed: its layout, its bad rows, and notes.
+//! Results of reading a product feed: its layout, what its columns are taken for, its bad
+//! rows, what is left out, open questions, and notes.
+
+mod column;
+mod encoding;
+mod left_out;
+mod question;
+mod read_options;
+
+pub use column::{ColumnInfo, Field, SalePrices};
+pub use encoding::Encoding;
+pub use left_out::{LeftOut, LeftOutCount, LeftOutKind, LeftOutRow, MAX_LEFT_OUT_LISTED};
+pub use question::{Answer, DecimalExample, MissingField, Question, QuestionSubject};
+pub use read_options::{
+    ColumnMapping, DecimalSeparator, DraftChoice, InvalidMapping, PriceChoice, ReadOptions,
+    ZeroPriceChoice,
+};
 
 use serde::{Deserialize, Serialize};
 
-/// Layout of a feed, recognised by its header line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Layout of a feed, recognised by its header line and its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// A list with one product or variant a row, such as
     /// `sku,title,price[,description,vendor,image,parent]`.
+    #[default]
     Plain,
     /// A Shopify product export.
     Shopify,
-    /// A WooCommerce product export.
+    /// A WooCommerce product export, in any language.
     WooCommerce,
+    /// A Google Merchant Center feed.
+    Google,
+    /// A file for Vendure's product import.
+    Vendure,
+    /// A Medusa product export or import template.
+    Medusa,
 }
 
 impl Format {
@@ -22,21 +46,27 @@ impl Format {
             Self::Plain => "plain CSV",
             Self::Shopify => "Shopify export",
             Self::WooCommerce => "WooCommerce export",
+            Self::Google => "Google Merchant feed",
+            Self::Vendure => "Vendure import file",
+            Self::Medusa => "Medusa product file",
         }
     }
 }
 
 /// Separator between two cells of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Delimiter {
     /// `,`
+    #[default]
     Comma,
     /// `;`
     Semicolon,
     /// `\t`
     Tab,
+    /// `|`
+    Pipe,
 }
 
 impl Delimiter {
@@ -46,6 +76,7 @@ impl Delimiter {
             Self::Comma => b',',
             Self::Semicolon => b';',
             Self::Tab => b'\t',
+            Self::Pipe => b'|',
         }
     }
 
@@ -55,6 +86,7 @@ impl Delimiter {
             Self::Comma => "comma",
             Self::Semicolon => "semicolon",
             Self::Tab => "tab",
+            Self::Pipe => "pipe",
         }
     }
 }
@@ -73,7 +105,7 @@ pub struct BadRow {
 }
 
 /// An assumption that the reader made for the user, such as a SKU where the
-/// file has none.
+/// file has none, or something about a row that the user should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FeedNote {

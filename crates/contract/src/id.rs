@@ -1,5 +1,6 @@
-//! Ids of jobs, tasks, users and tokens. They are UUIDv7: they sort by creation
-//! time, which keeps the database's indexes dense and allows paging by id.
+//! Ids of jobs, tasks, users and tokens. They are UUIDv7, but for those of follow-up
+//! tasks: they sort by creation time, which keeps the database's indexes dense and
+//! allows paging by id.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -10,10 +10,11 @@
 //! | [`command`] | commands: the work that a task gives to a worker |
 //! | [`fact`] | facts: what happened, as entries of a user's journal |
 //! | [`envelope`] | CloudEvents around a command or a fact |
+//! | [`instance_id`] | lists of EC2's ids |
 //! | [`text`] | length limits and allowed characters of stored texts |
 //! | [`websocket`] | frames of the WebSocket |
 //! | [`api`] | types that `/api/v1` and the pages read and write |
-//! | [`catalogue`] | every event with its producer, consumers and effects |
+//! | [`catalogue`] | every event with its producer, its consumers and the events that it may cause |
 //! | [`metric`] | names and help texts of all metrics |
 #![warn(missing_docs)]
 
@@ -24,6 +25,7 @@ pub mod envelope;
 pub mod fact;
 pub mod feed;
 pub mod id;
+pub mod instance_id;
 pub mod metric;
 pub mod product;
 pub mod state;

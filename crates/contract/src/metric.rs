@@ -25,10 +25,10 @@ metrics! {
         TASKS_REQUEUED = "meanwhile_tasks_requeued_total":
             "Tasks that returned to the queue, by command and what they wait for.",
         JOBS_FINISHED = "meanwhile_jobs_finished_total": "Jobs that finished, by kind and state.",
-        ATTEMPTS = "meanwhile_attempts_total": "Attempts, by command and outcome.",
+        ATTEMPTS = "meanwhile_attempts_total": "Attempts, by command and result.",
         CLAIMS = "meanwhile_claims_total": "Deliveries, by result of their claim.",
         LEASES_LOST = "meanwhile_leases_lost_total":
-            "Calls that were aborted because their lease was lost.",
+            "Attempts that were aborted because their lease was lost.",
         TASKS_REAPED = "meanwhile_tasks_reaped_total":
             "Tasks that were taken back from lost workers.",
         TASKS_PUBLISHED = "meanwhile_tasks_published_total":
@@ -98,8 +98,8 @@ metrics! {
             "Time until the cooldown ends, by upstream.",
         UPSTREAM_RATE_LIMIT = "meanwhile_upstream_rate_limit":
             "Requests per second that the rate limiter permits, by upstream.",
-        UPSTREAM_CALLS_IN_FLIGHT = "meanwhile_upstream_calls_in_flight":
-            "Calls in flight, by upstream.",
+        UPSTREAM_ATTEMPTS_IN_FLIGHT = "meanwhile_upstream_attempts_in_flight":
+            "Attempts in flight, by upstream.",
         WEBSOCKETS_OPEN = "meanwhile_websockets_open": "Open WebSockets of this node.",
         BUILD_INFO = "meanwhile_build_info": "Always 1, labelled with the version.",
     }

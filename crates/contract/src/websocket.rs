@@ -13,6 +13,10 @@ pub const PROTOCOL_VERSION: u16 = 1;
 pub const HELLO_TIMEOUT_MS: u64 = 15_000;
 /// Time between two pings of the server, in seconds.
 pub const PING_INTERVAL_S: u32 = 25;
+/// Time within which a client answers a ping with a pong, in milliseconds. The server
+/// closes a socket whose client does not: with [`PING_INTERVAL_S`], within 35 s of the
+/// client's last sign of life.
+pub const PONG_TIMEOUT_MS: u64 = 8_000;
 /// Time without a frame after which a client closes the socket, in milliseconds.
 pub const IDLE_TIMEOUT_MS: u64 = 35_000;
 /// Maximum number of missed facts that the server replays. After a larger gap
@@ -27,13 +31,11 @@ pub const MAX_INBOUND_BYTES: usize = 4 * 1024;
 pub enum CloseCode {
     /// There is no session, or it has ended: sign in.
     SignInRequired = 4001,
-    /// Not allowed: don't retry.
-    Forbidden = 4003,
     /// The client broke the protocol: don't retry.
     ProtocolError = 4009,
     /// Too many sockets of one user or address: don't retry.
     TooManyConnections = 4029,
-    /// The client reads too slowly: back off and resume.
+    /// The client reads too slowly, or answers no ping: back off and resume.
     TooSlow = 4108,
     /// The server can't serve the socket now: back off and resume.
     Overloaded = 4113,
@@ -84,7 +86,7 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<i64>,
     },
-    /// Reply to a ping.
+    /// Reply to a ping, due within [`PONG_TIMEOUT_MS`].
     Pong,
 }
 

@@ -1,11 +1,18 @@
 //! Use cases of pages and API clients. Each one stores the change, broadcasts its
 //! facts to the hubs and wakes the relay.
 
+mod column_choices;
 mod failed_csv;
 mod forecast;
+mod left_out_csv;
+mod machine_launches;
+mod uploads;
 mod users;
 
+pub use column_choices::{RememberedColumns, columns_by_position};
 pub use forecast::{Forecast, JobForecast};
+pub use machine_launches::{MachineLaunchRequest, TemplateVersion};
+pub use uploads::Upload;
 
 use crate::{
     channel::ChannelConfig,
@@ -16,18 +23,18 @@ use crate::{
     relay::RelayWaker,
     store::{self, Actor, JobControl, NewJob, NewTask, Store},
 };
-use bytes::Bytes;
 use contract::{
     JobId, TaskId, UserId,
-    api::{DryRun, Job, Resolution, RetryRequest},
-    command::{Ec2Start, NoopRun, ProductUpload},
+    api::{Job, Resolution, RetryRequest},
+    command::NoopRun,
     fact::Fact,
-    feed::BadRow,
+    feed::{BadRow, LeftOut, Question},
+    instance_id::InstanceIdError,
     state::JobKind,
     text::{self, TextError},
 };
-use sha2::{Digest, Sha256};
-use std::{collections::HashSet, sync::Arc};
+use parking_lot::RwLock;
+use std::sync::Arc;
 
 /// Maximum number of no-ops in one launch.
 const MAX_NOOPS: u32 = 10_000;
@@ -46,9 +53,32 @@ pub enum LaunchError {
         /// Number of all bad rows.
         total: u64,
     },
+    /// The file leaves questions open, which only a person can answer.
+    #[error("{}", describe_questions(questions))]
+    OpenQuestions {
+        /// The questions, each with the parameter that answers it.
+        questions: Vec<Question>,
+        /// The first 1,000 bad rows.
+        bad_rows: Vec<BadRow>,
+        /// Number of all bad rows.
+        bad_row_count: u64,
+    },
+    /// All rows are bad or left out by rule.
+    #[error("{}", describe_nothing_left(*bad_row_count, left_out))]
+    NothingToUpload {
+        /// The first 1,000 bad rows.
+        bad_rows: Vec<BadRow>,
+        /// Number of all bad rows.
+        bad_row_count: u64,
+        /// Rows that are left out by rule.
+        left_out: Box<LeftOut>,
+    },
     /// The launch itself is invalid; the message says what to change.
     #[error("{0}")]
     Invalid(String),
+    /// The list of machines is empty, or has entries that are no ids.
+    #[error(transparent)]
+    InstanceIds(#[from] InstanceIdError),
     /// A text is too long or has a control character.
     #[error(transparent)]
     Text(#[from] TextError),
@@ -57,21 +87,31 @@ pub enum LaunchError {
     Store(#[from] store::Error),
 }
 
-/// A request to upload the products of a file.
-#[derive(Clone, Debug)]
-pub struct Upload<'a> {
-    /// Who uploads.
-    pub actor: Actor,
-    /// Name of the file, which becomes the title of the job.
-    pub file_name: &'a str,
-    /// Content of the file.
-    pub bytes: Bytes,
-    /// Ids of the channels to upload to.
-    pub channels: &'a [String],
-    /// Whether to upload the good rows although there are bad ones.
-    pub skip_bad: bool,
-    /// Key that makes a repeated request return the job of the first one.
-    pub idempotency_key: Option<String>,
+/// Returns the questions, each with the parameter that answers it.
+fn describe_questions(questions: &[Question]) -> String {
+    let sentences = questions.iter().map(|question| {
+        let Question { text, parameter, answers, .. } = question;
+        let values: Vec<_> =
+            answers.iter().map(|answer| format!("{parameter}={}", answer.value)).collect();
+        match values.is_empty() {
+            true => text.clone(),
+            false => format!("{text} Send {}.", values.join(" or ")),
+        }
+    });
+    sentences.collect::<Vec<_>>().join(" ")
+}
+
+/// Says why no row of a file is uploaded.
+fn describe_nothing_left(bad_row_count: u64, left_out: &LeftOut) -> String {
+    let bad = match bad_row_count {
+        0 => None,
+        1 => Some("1 bad row".to_owned()),
+        count => Some(format!("{count} bad rows")),
+    };
+    let by_rule =
+        left_out.by_kind.iter().map(|of| format!("{} {}", of.count, of.kind.noun(of.count)));
+    let reasons: Vec<_> = bad.into_iter().chain(by_rule).collect();
+    format!("The file has nothing to upload: all rows are left out ({}).", reasons.join(", "))
 }
 
 /// The use cases, with everything that they need; cheap to clone.
@@ -81,7 +121,7 @@ pub struct Engine {
     event_bus: Arc<dyn EventBus>,
     relay_waker: RelayWaker,
     limiters: Limiters,
-    channels: Arc<[ChannelConfig]>,
+    channels: Arc<RwLock<Arc<[ChannelConfig]>>>,
     forecast_cache: forecast::ForecastCache,
     machines: MachineCache,
 }
@@ -100,19 +140,19 @@ impl Engine {
             event_bus,
             relay_waker,
             limiters,
-            channels: channels.into(),
+            channels: Arc::new(RwLock::new(channels.into())),
             forecast_cache: forecast::ForecastCache::default(),
             machines: MachineCache::default(),
         }
     }
 
-    /// Sets the source of the machines, so that they can be listed and started.
+    /// Sets the sources of the machines, so that they can be listed and started.
     #[must_use]
-    pub fn with_machines(self, source: Arc<dyn MachineSource>) -> Self {
-        Self { machines: MachineCache::with_source(source), ..self }
+    pub fn with_machines(self, sources: Vec<Arc<dyn MachineSource>>) -> Self {
+        Self { machines: MachineCache::with_sources(sources), ..self }
     }
 
-    /// Returns the cached machines of the EC2 account.
+    /// Returns the cached machines of the configured accounts.
     pub fn machines(&self) -> &MachineCache {
         &self.machines
     }
@@ -128,127 +168,13 @@ impl Engine {
     }
 
     /// Returns the configured channels.
-    pub fn channels(&self) -> &[ChannelConfig] {
-        &self.channels
+    pub fn channels(&self) -> Arc<[ChannelConfig]> {
+        Arc::clone(&self.channels.read())
     }
 
-    /// Returns what an upload of the file would do, without launching anything.
-    ///
-    /// # Errors
-    /// The file can't be read, or its name or a channel is invalid. Bad rows are part
-    /// of the result instead.
-    pub async fn dry_run(
-        &self,
-        file_name: &str,
-        bytes: Bytes,
-        channels: &[String],
-    ) -> Result<DryRun, LaunchError> {
-        text::FILE_NAME.check(file_name)?;
-        self.find_channels(channels)?;
-        let feed = run_blocking(move || feed::read(&bytes)).await??;
-        let products = feed.products.len();
-        let estimate = self.estimate(channels, products as u64).await?;
-        Ok(DryRun {
-            file: file_name.into(),
-            format: feed.format,
-            delimiter: feed.delimiter,
-            rows: feed.row_count,
-            products: products as u64,
-            variants: feed.variant_count,
-            bad_rows: feed.bad_rows,
-            bad_row_count: feed.bad_rows_total,
-            notes: feed.notes,
-            preview: feed.products.into_iter().take(5).collect(),
-            estimate,
-        })
-    }
-
-    /// Accepts a job of product uploads. No upstream is called yet.
-    ///
-    /// # Errors
-    /// The launch is invalid, or the store refused it; see [`LaunchError`].
-    pub async fn upload_products(&self, upload: Upload<'_>) -> Result<Job, LaunchError> {
-        text::FILE_NAME.check(upload.file_name)?;
-        check_idempotency_key(upload.idempotency_key.as_deref())?;
-        let channels = self.find_channels(upload.channels)?;
-        if channels.is_empty() {
-            return Err(LaunchError::Invalid("Choose at least one channel.".into()));
-        }
-        let ids: Vec<_> = channels.iter().map(|channel| channel.id.clone()).collect();
-        let (actor, title) = (upload.actor, upload.file_name.to_owned());
-        let (bytes, skip_bad, chosen) = (upload.bytes, upload.skip_bad, ids.clone());
-        let work = move || build_upload_tasks(&bytes, skip_bad, &chosen);
-        let (tasks, hash) = run_blocking(work).await??;
-        self.accept_job(NewJob {
-            actor,
-            kind: JobKind::ProductUploads,
-            title,
-            channels: ids,
-            tasks,
-            idempotency: upload.idempotency_key.map(|key| (key, hash)),
-        })
-        .await
-    }
-
-    /// Accepts a job that starts machines by their ids, each once. No upstream is
-    /// called yet: names are the last known ones, and empty for a machine that was
-    /// never listed, whose id EC2 checks later.
-    ///
-    /// # Errors
-    /// The launch is invalid, or the store refused it; see [`LaunchError`].
-    pub async fn start_machines(
-        &self,
-        actor: impl Into<Actor>,
-        ids: &[String],
-        idempotency_key: Option<String>,
-    ) -> Result<Job, LaunchError> {
-        check_idempotency_key(idempotency_key.as_deref())?;
-        let actor = actor.into();
-        if ids.is_empty() {
-            return Err(LaunchError::Invalid("Choose at least one machine.".into()));
-        }
-        let max_machines =
-            usize::try_from(self.store.database.open_limits().tasks).unwrap_or(usize::MAX);
-        let mut seen_ids = HashSet::new();
-        let mut machines: Vec<(&str, String)> = Vec::new();
-        for id in ids {
-            text::MACHINE_ID.check(id)?;
-            if id.is_empty() {
-                return Err(LaunchError::Invalid("A machine's id is empty.".into()));
-            }
-            if !seen_ids.insert(id.as_str()) {
-                continue;
-            }
-            if machines.len() == max_machines {
-                let message =
-                    format!("Choose at most {max_machines} machines: no more items may be open.");
-                return Err(LaunchError::Invalid(message));
-            }
-            machines.push((id, self.machines.last_known_name(id).unwrap_or_default()));
-        }
-        let mut tasks = Vec::with_capacity(machines.len());
-        let mut hash = Sha256::new();
-        for (row, (id, name)) in (0..).zip(&machines) {
-            hash.update(id);
-            hash.update(",");
-            let command = Ec2Start { instance_id: (*id).into(), name: name.clone() };
-            let task = NewTask::new(&command, None, (*id).into(), name.clone(), row);
-            tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
-        }
-        let title = match machines.as_slice() {
-            [(id, name)] if name.is_empty() => format!("Start {id}"),
-            [(_, name)] => format!("Start {name}"),
-            _ => format!("Start {} machines", machines.len()),
-        };
-        self.accept_job(NewJob {
-            actor,
-            kind: JobKind::Ec2Starts,
-            title,
-            channels: Vec::new(),
-            tasks,
-            idempotency: idempotency_key.map(|key| (key, hex::encode(hash.finalize()))),
-        })
-        .await
+    /// Replaces the configured channels, for all clones of the engine.
+    pub fn replace_channels(&self, channels: Vec<ChannelConfig>) {
+        *self.channels.write() = channels.into();
     }
 
     /// Accepts a job of `count` tasks that do nothing; see [`NoopRun`].
@@ -281,6 +207,7 @@ impl Engine {
             title: format!("{count} no-ops"),
             channels: Vec::new(),
             tasks,
+            file: None,
             idempotency: idempotency_key.map(|key| (key, count.to_string())),
         })
         .await
@@ -289,7 +216,7 @@ impl Engine {
     /// Cancels, pauses or resumes a job.
     ///
     /// # Errors
-    /// Same as [`Store::control_job`].
+    /// Same as [`Tasks::control_job`](store::Tasks::control_job).
     pub async fn control_job(
         &self,
         actor: impl Into<Actor>,
@@ -303,10 +230,10 @@ impl Engine {
         Ok(job)
     }
 
-    /// Queues failed tasks of a job again.
+    /// Queues failed or cancelled tasks of a job again, or those that `which` names.
     ///
     /// # Errors
-    /// Same as [`Store::retry_failed_tasks`].
+    /// Same as [`Tasks::retry_tasks`](store::Tasks::retry_tasks).
     pub async fn retry_tasks(
         &self,
         actor: impl Into<Actor>,
@@ -315,7 +242,7 @@ impl Engine {
     ) -> Result<Job, store::Error> {
         let actor = actor.into();
         let user = actor.user;
-        let (job, facts) = self.store.tasks.retry_failed_tasks(actor, job, which).await?;
+        let (job, facts) = self.store.tasks.retry_tasks(actor, job, which).await?;
         self.publish_facts(user, facts);
         Ok(job)
     }
@@ -323,7 +250,7 @@ impl Engine {
     /// Resolves a task that needs review as the user decides.
     ///
     /// # Errors
-    /// Same as [`Store::resolve_task`].
+    /// Same as [`Tasks::resolve_task`](store::Tasks::resolve_task).
     pub async fn resolve_task(
         &self,
         actor: impl Into<Actor>,
@@ -340,7 +267,7 @@ impl Engine {
     /// Marks the user's notifications up to the fact `up_to` as read, in every tab.
     ///
     /// # Errors
-    /// Same as [`Store::mark_notifications_read`].
+    /// Same as [`Journal::mark_notifications_read`](store::Journal::mark_notifications_read).
     pub async fn mark_notifications_read(
         &self,
         actor: impl Into<Actor>,
@@ -368,20 +295,21 @@ impl Engine {
         }
     }
 
-    fn find_channels(&self, ids: &[String]) -> Result<Vec<&ChannelConfig>, LaunchError> {
-        let mut chosen: Vec<&ChannelConfig> = Vec::with_capacity(ids.len());
+    fn find_channels(&self, ids: &[String]) -> Result<Vec<ChannelConfig>, LaunchError> {
+        let channels = self.channels();
+        let mut chosen: Vec<ChannelConfig> = Vec::with_capacity(ids.len());
         for id in ids {
             text::CHANNEL.check(id)?;
-            let found = self.channels.iter().find(|channel| channel.id == *id);
-            let known_ids = || self.channels.iter().map(|c| c.id.as_str()).collect::<Vec<_>>();
+            let found = channels.iter().find(|channel| channel.id == *id);
+            let known_ids = || channels.iter().map(|c| c.id.as_str()).collect::<Vec<_>>();
             let channel = found.ok_or_else(|| {
                 LaunchError::Invalid(format!(
                     "There is no channel {id:?}. Known channels: {}.",
                     known_ids().join(", ")
                 ))
             })?;
-            if !chosen.contains(&channel) {
-                chosen.push(channel);
+            if !chosen.contains(channel) {
+                chosen.push(channel.clone());
             }
         }
         Ok(chosen)
@@ -400,40 +328,6 @@ async fn run_blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| LaunchError::Invalid("Our own code failed at this file.".into()))
-}
-
-/// Returns the tasks of a file, one per product and channel, and a hash of the
-/// request.
-fn build_upload_tasks(
-    bytes: &[u8],
-    skip_bad: bool,
-    channels: &[String],
-) -> Result<(Vec<NewTask>, String), LaunchError> {
-    let feed = feed::read(bytes)?;
-    if feed.bad_rows_total > 0 && !skip_bad {
-        return Err(LaunchError::BadRows { rows: feed.bad_rows, total: feed.bad_rows_total });
-    }
-    if feed.products.is_empty() {
-        return Err(LaunchError::Invalid("The file holds no product to upload.".into()));
-    }
-    let mut tasks = Vec::with_capacity(feed.products.len() * channels.len());
-    for (row, product) in (0..).zip(&feed.products) {
-        for channel in channels {
-            let command = ProductUpload { channel: channel.clone(), product: product.clone() };
-            let task = NewTask::new(
-                &command,
-                Some(channel.clone()),
-                product.sku.clone(),
-                product.title.clone(),
-                row,
-            );
-            tasks.push(task.map_err(|error| LaunchError::Invalid(error.to_string()))?);
-        }
-    }
-    let mut hash = Sha256::new_with_prefix(bytes);
-    hash.update(channels.join(","));
-    hash.update([u8::from(skip_bad)]);
-    Ok((tasks, hex::encode(hash.finalize())))
 }
 
 /// Returns a new idempotency key, for a form that has none yet.

@@ -10,14 +10,16 @@
 //! share it. [`Limiters`] is what workers use: it waits, retries and releases.
 
 pub mod embedded;
+mod learned_pace;
 mod limiters;
 mod permit;
 pub mod redis;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
 
+pub use learned_pace::PaceReport;
 pub use limiters::{AcquireError, Limiters};
-pub use permit::Permit;
+pub use permit::UpstreamPermit;
 
 use async_trait::async_trait;
 use std::time::Duration;
@@ -29,6 +31,11 @@ pub const RATE_SAFETY_FACTOR: f64 = 0.97;
 /// Maximum time ahead for which a rate permit is reserved; a longer wait defers
 /// the task.
 pub const MAX_RESERVE_AHEAD: Duration = Duration::from_secs(10);
+/// Maximum time ahead for which the first rate permit of an attempt is reserved. It is much
+/// less than that of further ones, so that attempts which have begun come first: otherwise
+/// they could all wait behind beginners until their time is over, begin again, and never
+/// finish.
+pub const MAX_FIRST_RESERVE_AHEAD: Duration = Duration::from_secs(1);
 /// A second refusal by the upstream within this time halves the rate, which
 /// recovers fully within the same time.
 pub const ADAPTIVE_WINDOW: Duration = Duration::from_secs(60);
@@ -54,7 +61,7 @@ pub enum Error {
 pub struct UpstreamLimits {
     /// Requests per second.
     pub rate: f64,
-    /// Maximum number of calls in flight. Below rate × latency, the rate can't be
+    /// Maximum number of attempts in flight. Below rate × latency, the rate can't be
     /// reached.
     pub concurrency: u16,
 }
@@ -81,7 +88,7 @@ pub struct RatePermit {
 pub enum Reservation {
     /// The permit and the slot are reserved.
     Granted(RatePermit),
-    /// The next permit is more than [`MAX_RESERVE_AHEAD`] away.
+    /// The next permit is further away than the caller may reserve.
     RetryAfter {
         /// Time until the next permit.
         wait: Duration,
@@ -110,8 +117,8 @@ pub struct LimiterState {
 /// step.
 #[async_trait]
 pub trait RateLimiter: Send + Sync + 'static {
-    /// Reserves the next rate permit of `upstream`, and the concurrency slot with
-    /// the id `slot` unless the caller holds it already.
+    /// Reserves the next rate permit of `upstream`, if it is at most `max_ahead` away, and
+    /// the concurrency slot with the id `slot` unless the caller holds it already.
     ///
     /// # Errors
     /// The limiter can't be used. The step may have happened nevertheless: then
@@ -122,6 +129,7 @@ pub trait RateLimiter: Send + Sync + 'static {
         upstream: &str,
         limits: &UpstreamLimits,
         slot: Uuid,
+        max_ahead: Duration,
     ) -> Result<Reservation, Error>;
 
     /// Returns whether a permit of this generation may be used now: the limiter

@@ -1,19 +1,25 @@
-//! Port to the machines of an EC2 account, with a cache.
+//! Port to the machines of EC2 accounts, with a cache.
 //!
-//! Describing machines spends the rate limit that starting them needs too. Results are
+//! Describing machines spends a rate limit that starting them needs too. Results are
 //! therefore cached for [`CACHE_TTL`], and callers that come during a read share its
 //! result.
 
 use async_trait::async_trait;
-use contract::api::Instance;
+use contract::api::{Instance, LaunchTemplate};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 
 /// Maximum age of a cached result.
 pub const CACHE_TTL: Duration = Duration::from_secs(3);
-/// Maximum time that a page waits for the machines.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time that a page waits for the machines. An account with thousands of machines, or
+/// whose credentials have to be loaded first, takes some seconds.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the machines can't be listed. The messages are shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,68 +41,178 @@ pub enum Error {
     Rejected(String),
 }
 
-/// Port to the machines of one EC2 account.
+/// Account and region that have machines. Both are empty for the account of the sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MachineLocation {
+    /// Name of the account in the configuration.
+    pub account: String,
+    /// Region, such as `eu-central-1`.
+    pub region: String,
+}
+
+/// Port to the machines of one account and region.
 #[async_trait]
 pub trait MachineSource: Send + Sync {
+    /// Returns the account and region.
+    fn location(&self) -> &MachineLocation;
+
     /// Describes all machines, within the account's rate limit.
     ///
     /// # Errors
     /// The machines can't be listed; see [`Error`].
     async fn describe_machines(&self) -> Result<Vec<Instance>, Error>;
+
+    /// Describes all launch templates, within the account's rate limit.
+    ///
+    /// # Errors
+    /// The templates can't be listed; see [`Error`].
+    async fn describe_launch_templates(&self) -> Result<Vec<LaunchTemplate>, Error>;
 }
 
-/// Cache of the machines of an EC2 account; cheap to clone.
+/// Cache of the machines of all configured accounts; cheap to clone.
 #[derive(Clone, Default)]
-pub struct MachineCache(Option<Arc<MachineCacheInner>>);
+pub struct MachineCache(Arc<MachineCacheInner>);
 
 type MachinesResult = Result<Arc<[Instance]>, Error>;
+type TemplatesResult = Result<Arc<[LaunchTemplate]>, Error>;
 
+#[derive(Default)]
 struct MachineCacheInner {
-    source: Arc<dyn MachineSource>,
+    sources: Vec<Arc<dyn MachineSource>>,
     /// Errors are cached too, so that reloading a page costs no call.
-    last_result: Mutex<Option<(Instant, MachinesResult)>>,
-    names_by_id: Mutex<HashMap<String, String>>,
+    last_read: Mutex<Option<LastRead>>,
+    known: Mutex<HashMap<String, KnownMachine>>,
+    last_templates: tokio::sync::Mutex<Option<(Instant, TemplatesResult)>>,
     read_lock: tokio::sync::Mutex<()>,
 }
 
+struct LastRead {
+    at: Instant,
+    result: MachinesResult,
+    problems: Vec<(MachineLocation, Error)>,
+}
+
+/// What was read of a machine that may start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMachine {
+    /// Name tag; empty without one.
+    pub name: String,
+    /// Account and region.
+    pub location: MachineLocation,
+}
+
 impl MachineCache {
-    /// Creates an empty cache of the machines of `source`.
-    pub fn with_source(source: Arc<dyn MachineSource>) -> Self {
-        Self(Some(Arc::new(MachineCacheInner {
-            source,
-            last_result: Mutex::default(),
-            names_by_id: Mutex::default(),
-            read_lock: tokio::sync::Mutex::default(),
-        })))
+    /// Creates an empty cache of the machines of `sources`.
+    pub fn with_sources(sources: Vec<Arc<dyn MachineSource>>) -> Self {
+        Self(Arc::new(MachineCacheInner { sources, ..MachineCacheInner::default() }))
     }
 
-    /// Returns all machines, as they were at most [`CACHE_TTL`] ago.
+    /// Returns all machines that could be listed, as they were at most [`CACHE_TTL`] ago, in the
+    /// order of the sources.
     ///
     /// # Errors
-    /// The machines can't be listed within [`READ_TIMEOUT`]; see [`Error`].
+    /// No source lists its machines within [`READ_TIMEOUT`]: the error is that of the first one.
     pub async fn list(&self) -> MachinesResult {
-        let shared = self.0.as_ref().ok_or(Error::NotConfigured)?;
+        let shared = &*self.0;
+        if shared.sources.is_empty() {
+            return Err(Error::NotConfigured);
+        }
         let _read_guard = shared.read_lock.lock().await;
-        if let Some((at, result)) = shared.last_result.lock().as_ref()
+        if let Some(last_read) = &*shared.last_read.lock()
+            && last_read.at.elapsed() < CACHE_TTL
+        {
+            return last_read.result.clone();
+        }
+        let reads = join_all(shared.sources.iter().map(|source| async move {
+            let described = timeout(READ_TIMEOUT, source.describe_machines()).await;
+            (source.location().clone(), described.unwrap_or(Err(Error::Busy)))
+        }));
+        let (mut machines, mut problems) = (Vec::new(), Vec::new());
+        for (location, read) in reads.await {
+            match read {
+                Ok(read) => {
+                    shared.remember(&location, &read);
+                    machines.extend(read);
+                }
+                Err(error) => problems.push((location, error)),
+            }
+        }
+        let result = match problems.first() {
+            Some((_, error)) if problems.len() == shared.sources.len() => Err(error.clone()),
+            _ => Ok(Arc::from(machines)),
+        };
+        let last_read = LastRead { at: Instant::now(), result: result.clone(), problems };
+        *shared.last_read.lock() = Some(last_read);
+        result
+    }
+
+    /// Returns all launch templates that could be listed, as they were at most [`CACHE_TTL`] ago.
+    ///
+    /// # Errors
+    /// No source lists its templates within [`READ_TIMEOUT`]: the error is that of the first one.
+    pub async fn launch_templates(&self) -> TemplatesResult {
+        let mut last_templates = self.0.last_templates.lock().await;
+        if let Some((at, result)) = &*last_templates
             && at.elapsed() < CACHE_TTL
         {
             return result.clone();
         }
-        let result = timeout(READ_TIMEOUT, shared.source.describe_machines())
-            .await
-            .unwrap_or(Err(Error::Busy));
-        let result = result.map(Arc::<[Instance]>::from);
-        if let Ok(machines) = &result {
-            let names = machines.iter().map(|machine| (machine.id.clone(), machine.name.clone()));
-            *shared.names_by_id.lock() = names.collect();
+        let reads = join_all(self.0.sources.iter().map(|source| async move {
+            let described = timeout(READ_TIMEOUT, source.describe_launch_templates()).await;
+            described.unwrap_or(Err(Error::Busy))
+        }));
+        let (mut templates, mut errors) = (Vec::new(), Vec::new());
+        for read in reads.await {
+            match read {
+                Ok(read) => templates.extend(read),
+                Err(error) => errors.push(error),
+            }
         }
-        *shared.last_result.lock() = Some((Instant::now(), result.clone()));
+        let result = match errors.into_iter().next() {
+            Some(error) if templates.is_empty() => Err(error),
+            _ => Ok(Arc::from(templates)),
+        };
+        *last_templates = Some((Instant::now(), result.clone()));
         result
     }
 
-    /// Returns the name of a machine as it was last read.
-    pub fn last_known_name(&self, id: &str) -> Option<String> {
-        self.0.as_ref()?.names_by_id.lock().get(id).cloned()
+    /// Returns the accounts and regions whose machines the last read could not list, all of them
+    /// or some, with the reasons.
+    pub fn last_problems(&self) -> Vec<(MachineLocation, Error)> {
+        self.0.last_read.lock().as_ref().map(|last| last.problems.clone()).unwrap_or_default()
+    }
+
+    /// Returns the accounts and regions that are configured.
+    pub fn locations(&self) -> Vec<MachineLocation> {
+        self.0.sources.iter().map(|source| source.location().clone()).collect()
+    }
+
+    /// Returns those of `ids` that are not among the machines of the configured accounts; none
+    /// of them if the machines of an account can't be listed.
+    pub async fn find_unknown(&self, ids: &[String]) -> Vec<String> {
+        let Ok(machines) = self.list().await else { return Vec::new() };
+        if !self.last_problems().is_empty() {
+            return Vec::new();
+        }
+        let known: HashSet<_> = machines.iter().map(|machine| machine.id.as_str()).collect();
+        ids.iter().filter(|id| !known.contains(id.as_str())).cloned().collect()
+    }
+
+    /// Returns what was last read of a machine.
+    pub fn last_known(&self, id: &str) -> Option<KnownMachine> {
+        self.0.known.lock().get(id).cloned()
+    }
+}
+
+impl MachineCacheInner {
+    /// Replaces what is known of the machines of a location.
+    fn remember(&self, location: &MachineLocation, machines: &[Instance]) {
+        let mut known = self.known.lock();
+        known.retain(|_, machine| machine.location != *location);
+        known.extend(machines.iter().map(|machine| {
+            let name = machine.name.clone();
+            (machine.id.clone(), KnownMachine { name, location: location.clone() })
+        }));
     }
 }
 
@@ -110,10 +226,34 @@ mod tests {
     struct StubSource {
         calls: AtomicU32,
         never_answers: bool,
+        location: MachineLocation,
+    }
+
+    impl StubSource {
+        fn at(account: &str, region: &str) -> Arc<Self> {
+            let location = MachineLocation { account: account.into(), region: region.into() };
+            Arc::new(Self { location, ..Self::default() })
+        }
+    }
+
+    fn cache(source: Arc<StubSource>) -> MachineCache {
+        MachineCache::with_sources(vec![source])
+    }
+
+    fn last_name(machines: &MachineCache, id: &str) -> Option<String> {
+        machines.last_known(id).map(|machine| machine.name)
     }
 
     #[async_trait]
     impl MachineSource for StubSource {
+        fn location(&self) -> &MachineLocation {
+            &self.location
+        }
+
+        async fn describe_launch_templates(&self) -> Result<Vec<LaunchTemplate>, Error> {
+            Ok(Vec::new())
+        }
+
         async fn describe_machines(&self) -> Result<Vec<Instance>, Error> {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
             if self.never_answers {
@@ -124,11 +264,13 @@ mod tests {
                 return Err(Error::Unreachable);
             }
             Ok(vec![Instance {
-                id: "i-1".into(),
+                id: format!("i-{}1", self.location.region),
                 name: format!("web-{call}"),
                 state: "stopped".into(),
                 instance_type: "t3.small".into(),
                 zone: "a".into(),
+                account: self.location.account.clone(),
+                region: self.location.region.clone(),
             }])
         }
     }
@@ -136,31 +278,57 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn concurrent_reads_share_one_call_until_the_cache_expires() {
         let source = Arc::new(StubSource::default());
-        let machines = MachineCache::with_source(source.clone());
-        assert_eq!(machines.last_known_name("i-1"), None);
+        let machines = cache(source.clone());
+        assert_eq!(last_name(&machines, "i-1"), None);
         let all = (0..50).map(|_| machines.list());
         for read in futures_util::future::join_all(all).await {
             assert_eq!(read.map(|all| all.len()), Ok(1));
         }
         assert_eq!(source.calls.load(Ordering::SeqCst), 1);
-        assert_eq!(machines.last_known_name("i-1").as_deref(), Some("web-0"));
+        assert_eq!(last_name(&machines, "i-1").as_deref(), Some("web-0"));
         tokio::time::advance(CACHE_TTL).await;
         assert_eq!(machines.list().await.map(|all| all[0].name.clone()), Ok("web-1".into()));
         tokio::time::advance(CACHE_TTL).await;
         assert_eq!(machines.list().await, Err(Error::Unreachable));
-        assert_eq!(
-            machines.last_known_name("i-1").as_deref(),
-            Some("web-1"),
-            "names outlive an error"
-        );
+        assert_eq!(last_name(&machines, "i-1").as_deref(), Some("web-1"), "names outlive an error");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ids_outside_the_account_are_found_where_its_machines_are_known() {
+        let machines = cache(Arc::default());
+        let ids = ["i-1", "i-2"].map(str::to_owned);
+        assert_eq!(machines.find_unknown(&ids).await, ["i-2"]);
+        for _ in 0..2 {
+            tokio::time::advance(CACHE_TTL).await;
+            let _ = machines.list().await;
+        }
+        // The third answer is an error.
+        assert_eq!(machines.find_unknown(&ids).await, [""; 0]);
+        assert_eq!(MachineCache::default().find_unknown(&ids).await, [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_can_t_be_listed_hides_no_other() {
+        let sources = [StubSource::at("ops", "eu"), StubSource::at("shop", "us")];
+        // The next answer of this one is an error.
+        sources[1].calls.store(2, Ordering::SeqCst);
+        let machines =
+            MachineCache::with_sources(sources.iter().cloned().map(|it| it as _).collect());
+        let listed = machines.list().await.map(|all| all.iter().map(|it| it.id.clone()).collect());
+        assert_eq!(listed, Ok(vec!["i-eu1".to_owned()]));
+        let problems = machines.last_problems();
+        assert_eq!(problems, [(sources[1].location.clone(), Error::Unreachable)]);
+        // Nobody can tell whether the other account has it.
+        assert_eq!(machines.find_unknown(&["i-us1".to_owned()]).await, [""; 0]);
+        tokio::time::advance(CACHE_TTL).await;
+        assert_eq!(machines.list().await.map(|all| all.len()), Ok(2));
+        let location = machines.last_known("i-us1").map(|machine| machine.location);
+        assert_eq!(location, Some(sources[1].location.clone()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_time_out_and_errors_are_cached() {
-        let machines = MachineCache::with_source(Arc::new(StubSource {
-            never_answers: true,
-            ..StubSource::default()
-        }));
+        let machines = cache(Arc::new(StubSource { never_answers: true, ..StubSource::default() }));
         let start = Instant::now();
         for _ in 0..5 {
             assert_eq!(machines.list().await, Err(Error::Busy));

@@ -44,6 +44,7 @@ fn count_fact(fact: &Fact) {
         (
             FactKind::TaskSucceeded
             | FactKind::TaskFailed
+            | FactKind::TaskRejected
             | FactKind::TaskCancelled
             | FactKind::TaskNeedsReview,
             _,

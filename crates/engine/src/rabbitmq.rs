@@ -8,6 +8,7 @@ use lapin::{
     uri::AMQPUri,
 };
 use std::time::Duration;
+use tls::TlsFailure;
 use tokio::time::timeout;
 
 /// Maximum wait for a connection.
@@ -25,8 +26,16 @@ pub struct InvalidUrl(String);
 pub(crate) enum ConnectError {
     #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout,
-    #[error(transparent)]
+    #[error("{}", describe(.0))]
     RabbitMq(#[from] lapin::Error),
+}
+
+/// Returns the text of an error, with a failure of TLS in words.
+fn describe(error: &lapin::Error) -> String {
+    match TlsFailure::find(error) {
+        Some(failure) => format!("no connection over TLS: {failure}"),
+        None => error.to_string(),
+    }
 }
 
 /// Address of a RabbitMQ server, with the credentials for it.
@@ -36,7 +45,8 @@ pub struct RabbitMqServer {
 }
 
 impl RabbitMqServer {
-    /// Parses `amqp://user:password@host:port/vhost`, and connects to nothing yet.
+    /// Parses `amqp://user:password@host:port/vhost`, or `amqps://` for TLS, and connects to
+    /// nothing yet.
     ///
     /// # Errors
     /// The URL can't be parsed.
@@ -48,6 +58,7 @@ impl RabbitMqServer {
 
     /// Opens a connection. It does not recover by itself: its owner opens another one.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+        tls::install_provider();
         let connect = Connection::connect_uri(self.uri.clone(), ConnectionProperties::default());
         Ok(timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| ConnectError::Timeout)??)
     }

@@ -41,7 +41,7 @@ pub async fn run(
                     "the database's clock was set back: delays keep their length"
                 );
                 clock_jumps.record_backward_jump();
-            } else if clock_jumps.is_settling() {
+            } else if clock_jumps.waits_after_jump() {
                 // Other processes may have written timestamps by the old clock since.
                 store.database.rebase_timestamps().await?;
             }
@@ -81,7 +81,7 @@ impl ClockJumpDetector {
         self.settling_until = Some(Instant::now() + 2 * self.lease);
     }
 
-    fn is_settling(&self) -> bool {
+    fn waits_after_jump(&self) -> bool {
         self.settling_until.is_some_and(|until| Instant::now() < until)
     }
 
@@ -122,8 +122,8 @@ async fn republish_lost_tasks(
     relay_waker: &RelayWaker,
 ) -> Result<(), store::Error> {
     for queue in queues {
-        let is_consumed = match task_queue.queue_depth(&queue.name).await {
-            Ok(depth) => depth.ready == 0 || depth.consumers > 0,
+        let waits_for_consumer = match task_queue.queue_depth(&queue.name).await {
+            Ok(depth) => depth.ready > 0 && depth.consumers == 0,
             Err(task_queue::Error::QueueNotFound(name)) => {
                 // No consumer and no relay has noticed that the queue is missing.
                 match relay::declare_queues(store, task_queue, &[name]).await {
@@ -138,12 +138,13 @@ async fn republish_lost_tasks(
             // The relay logs it already, and the next round tries again.
             Err(_) => continue,
         };
+        // Messages that wait for a consumer that isn't there are not lost.
+        if waits_for_consumer {
+            continue;
+        }
         // A message that was published two leases ago would have been claimed or
         // deferred by now if it were still on its way to a consumer.
         let published_before = store.database.now_ms() - whole_millis(2 * store.database.lease());
-        if !is_consumed {
-            continue;
-        }
         let unpublished = store.tasks.unpublish_tasks(&queue.name, published_before).await?;
         if unpublished > 0 {
             metrics::counter!(metric::TASKS_REPUBLISHED, "queue" => queue.name.clone())

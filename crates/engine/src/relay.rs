@@ -1,4 +1,4 @@
-//! Publishes due tasks from the task table, which serves as the outbox. Only few
+//! Publishes due tasks from the task table, which serves as the outbox. Only a few
 //! unclaimed messages are in a queue at any time, so that pausing and cancelling take
 //! effect at once and users take turns.
 
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(20);
 /// Interval at which an idle relay looks for changes by other processes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Interval at which a process that doesn't hold the lease tries to acquire it.
+/// Interval at which a process that doesn't hold the leader lease tries to acquire it.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// First and longest delay after errors.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+const RECONNECT_BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
-/// Time for which the unclaimed messages of a queue suffice. Tasks that become due
+/// The relay keeps at most this much of the upstream's rate unclaimed in a queue. Tasks that become due
 /// later wait behind them.
 const UNCLAIMED_WINDOW: Duration = Duration::from_secs(2);
 
@@ -31,15 +31,15 @@ const UNCLAIMED_WINDOW: Duration = Duration::from_secs(2);
 pub struct QueueConfig {
     /// AMQP name of the queue.
     pub name: String,
-    /// Maximum number of calls in flight.
+    /// Maximum number of attempts in flight.
     pub concurrency: u16,
-    /// Calls per second; `None` if they pass no rate limiter.
+    /// Requests per second; `None` if they pass no rate limiter.
     pub rate: Option<f64>,
 }
 
 impl QueueConfig {
     /// Returns the maximum number of unclaimed messages in the queue.
-    fn max_unclaimed(&self) -> usize {
+    pub(crate) fn max_unclaimed(&self) -> usize {
         let calls = usize::from(self.concurrency).saturating_mul(2);
         // A cast from a float saturates.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -73,20 +73,21 @@ pub fn lease_name(queue: &str) -> String {
     format!("relay:{queue}")
 }
 
-/// Publishes the tasks of one queue until `stop`, while this process holds `lease`.
+/// Publishes the tasks of one queue until `stop`, while this process holds
+/// `leader_lease`.
 pub async fn run(
     store: Store,
     task_queue: Arc<dyn TaskQueue>,
     queue: QueueConfig,
     relay_waker: RelayWaker,
-    mut lease: LeaderLease,
+    mut leader_lease: LeaderLease,
     stop: CancellationToken,
 ) {
     let mut wake_signal = relay_waker.0.subscribe();
     let mut round_robin = RoundRobin::default();
-    let mut backoff = BACK_OFF[0];
+    let mut backoff = RECONNECT_BACKOFF[0];
     loop {
-        match lease.is_held().await {
+        match leader_lease.is_held().await {
             Ok(true) => {}
             other => {
                 if let Err(error) = other {
@@ -100,19 +101,20 @@ pub async fn run(
         }
         // A wake-up from here on may concern a task that this round misses.
         wake_signal.mark_unchanged();
-        let (wait, idle) =
-            match publish_round(&store, task_queue.as_ref(), &queue, &mut round_robin).await {
-                Ok(0) => (POLL_INTERVAL, true),
-                Ok(_) => (Duration::ZERO, false),
-                Err(error) => {
-                    tracing::warn!(queue = queue.name, %error, "could not publish");
-                    backoff = (backoff * 2).min(BACK_OFF[1]);
-                    (backoff, false)
-                }
-            };
-        if wait <= POLL_INTERVAL {
-            backoff = BACK_OFF[0];
-        }
+        let published = publish_round(&store, task_queue.as_ref(), &queue, &mut round_robin).await;
+        let (wait, idle) = match published {
+            Ok(0) => (POLL_INTERVAL, true),
+            Ok(_) => (Duration::ZERO, false),
+            Err(error) => {
+                tracing::warn!(queue = queue.name, %error, "could not publish");
+                (backoff, false)
+            }
+        };
+        let has_failed = wait > POLL_INTERVAL;
+        backoff = match has_failed {
+            true => (backoff * 2).min(RECONNECT_BACKOFF[1]),
+            false => RECONNECT_BACKOFF[0],
+        };
         let next_round_at = Instant::now() + MIN_ROUND_INTERVAL;
         tokio::select! {
             () = stop.cancelled() => break,
@@ -121,7 +123,7 @@ pub async fn run(
         }
         tokio::time::sleep_until(next_round_at).await;
     }
-    lease.release().await;
+    leader_lease.release().await;
 }
 
 /// Why tasks were not published or a queue was not declared.

@@ -10,10 +10,11 @@
 
 mod accept;
 mod actor;
-mod attempt_outcome;
+mod attempt_result;
 mod backlog;
 mod claim;
 mod clock;
+mod column_choices;
 mod conflict;
 mod connect;
 mod control;
@@ -27,11 +28,14 @@ mod grid;
 mod job_queues;
 mod journal;
 mod leader_lease;
+mod left_out;
 mod one_time_link;
 mod open_failure;
+mod protection;
 mod prune;
 mod publish;
 mod read;
+mod round_robin;
 mod row;
 mod row_set;
 mod schema;
@@ -42,11 +46,12 @@ mod tokens;
 mod transition;
 mod users;
 
-pub use accept::{AcceptedJob, NewJob, NewTask, OpenLimits};
+pub use accept::{AcceptedJob, NewJob, NewTask, OpenKind, OpenLimits};
 pub use actor::{Actor, Credential};
-pub use attempt_outcome::{AttemptError, AttemptOutcome, Success};
+pub use attempt_result::{AttemptError, AttemptResult, Success};
 pub use backlog::{Backlog, QueueBacklog};
 pub use claim::{Claim, ClaimedTask};
+pub use column_choices::ColumnChoice;
 pub use conflict::Conflict;
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
@@ -55,11 +60,14 @@ pub use finish::{FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
 pub use job_queues::{ChannelLoad, JobLoad, RunningCalls};
+pub use left_out::{LeftOutRow, UploadedFile};
 pub use one_time_link::{INVITATION_LIFETIME, LinkPurpose, OneTimeLink, PASSWORD_RESET_LIFETIME};
 pub use open_failure::OpenFailure;
+pub use protection::PostgresProtection;
 pub use prune::{PrunedRows, Retention};
-pub use publish::{DueTasks, ExhaustedJob, RoundRobin};
+pub use publish::{DueTasks, ExhaustedJob};
 pub use read::{JobQuery, TaskQuery};
+pub use round_robin::RoundRobin;
 pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;
 pub use users::{Identity, UserAccount};
@@ -79,9 +87,9 @@ pub const DEFAULT_LEASE_MS: i64 = 60_000;
 pub const DEFAULT_OPEN_LIMITS: OpenLimits = OpenLimits { tasks: 100_000, jobs: 10_000 };
 /// Maximum number of attempts before a task fails for good: one, and one after each
 /// back-off.
-pub const MAX_ATTEMPTS: i64 = 1 + BACK_OFF_MS.len() as i64;
+pub const MAX_ATTEMPTS: i64 = 1 + RETRY_BACKOFF_MS.len() as i64;
 /// Upper bounds of the full jitter after each failed attempt, in milliseconds.
-pub const BACK_OFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
+pub const RETRY_BACKOFF_MS: [i64; 5] = [2_000, 10_000, 30_000, 120_000, 600_000];
 /// Number of lost leases in a row after which a task fails as poison.
 pub const MAX_LEASE_LOSSES: i64 = 5;
 
@@ -95,10 +103,10 @@ const SQLITE_CONSTRAINT_COMMITHOOK: &str = "531";
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The database can't be reached, or it rejected a statement.
-    #[error("database: {0}")]
+    #[error("database: {}", open_failure::describe(.0))]
     Database(#[from] DbErr),
     /// The outcome of a commit is unknown: it may have taken effect.
-    #[error("the outcome of a commit is unknown: {0}")]
+    #[error("the outcome of a commit is unknown: {}", open_failure::describe(.0))]
     CommitUnknown(DbErr),
     /// The files of the database were deleted, moved or replaced while they
     /// were in use; nothing was changed.
@@ -134,8 +142,8 @@ pub enum Error {
          end."
     )]
     TooManyOpen {
-        /// Items or jobs.
-        what: &'static str,
+        /// What the limit counts.
+        what: OpenKind,
         /// Number that is open.
         open: i64,
         /// Number that the request would add.
@@ -371,19 +379,21 @@ pub struct Store {
     pub accounts: Accounts,
     /// Journals of facts, and notifications.
     pub journal: Journal,
+    /// Choices about how files with the same header are read.
+    pub column_choices: ColumnChoices,
     /// What the processes of a cluster share: leader leases and cooldowns.
     pub coordination: Coordination,
     /// The database itself.
     pub database: Database,
 }
 
-macro_rules! rooms {
+macro_rules! handles {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
         $($(#[$doc])* #[derive(Clone)] pub struct $name { db: Database })+
     };
 }
 
-rooms!(
+handles!(
     /// Jobs that are accepted, and the state machine of their tasks.
     Tasks,
     /// Jobs and their tasks as people and programs read them.
@@ -392,6 +402,8 @@ rooms!(
     Accounts,
     /// Journals of facts, and notifications.
     Journal,
+    /// Choices about how files with the same header are read.
+    ColumnChoices,
     /// What the processes of a cluster share: leader leases and cooldowns.
     Coordination,
 );
@@ -399,8 +411,8 @@ rooms!(
 impl Store {
     /// Opens the database at `url` (`sqlite://path` or `postgres://…`) and migrates
     /// its schema; a schema that a newer release has migrated further is accepted.
-    /// `time_scale` divides back-offs: with speed 50, a sandbox retries 50 times as
-    /// soon.
+    /// `time_scale` divides the delays of retries: with speed 50, a sandbox retries 50
+    /// times as soon.
     ///
     /// # Errors
     /// [`Error::Database`] where it can't be opened or migrated;
@@ -433,6 +445,7 @@ impl Store {
             jobs: Jobs { db: db.clone() },
             accounts: Accounts { db: db.clone() },
             journal: Journal { db: db.clone() },
+            column_choices: ColumnChoices { db: db.clone() },
             coordination: Coordination { db: db.clone() },
             database: db,
         }

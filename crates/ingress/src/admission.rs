@@ -39,7 +39,7 @@ pub use rejection::Rejection;
 use crate::{
     client_address::network_of,
     connections::Connection,
-    keyed_semaphore::{KeyedSemaphore, LimitReached},
+    keyed_semaphore::{KeyedSemaphore, PermitDenied},
     request_body::content_length,
 };
 use active_requests::{ActiveRequests, NothingToEvict};
@@ -259,8 +259,8 @@ impl<U: Clone + Eq + Hash> AdmittedClient<U> {
         let deadline = Instant::now() + self.state.limits.body_timeout;
         let permit = self.state.bodies_by_user.acquire_many_until(user, size, deadline).await;
         self.permit.shares.push(permit.map_err(|limit| match limit {
-            LimitReached::Share => Rejection::UserBodies(self.state.limits.user_bodies_kib),
-            LimitReached::Total => Rejection::Global,
+            PermitDenied::Share => Rejection::UserBodies(self.state.limits.user_bodies_kib),
+            PermitDenied::Total => Rejection::Global,
         })?);
         Ok(())
     }

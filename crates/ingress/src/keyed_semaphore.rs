@@ -32,7 +32,7 @@ pub struct KeyedPermit {
 
 /// The limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LimitReached {
+pub enum PermitDenied {
     /// The key holds all permits of its share.
     #[error("the key holds all permits of its share")]
     Share,
@@ -75,10 +75,10 @@ impl<K: Eq + Hash> KeyedSemaphore<K> {
     ///
     /// # Errors
     /// The limit that was reached.
-    pub fn try_acquire(&self, key: K) -> Result<KeyedPermit, LimitReached> {
-        let share = self.share(key).try_acquire_owned().map_err(|_| LimitReached::Share)?;
+    pub fn try_acquire(&self, key: K) -> Result<KeyedPermit, PermitDenied> {
+        let share = self.share(key).try_acquire_owned().map_err(|_| PermitDenied::Share)?;
         let total = Arc::clone(&self.inner.total).try_acquire_owned();
-        let total = total.map_err(|_| LimitReached::Total)?;
+        let total = total.map_err(|_| PermitDenied::Total)?;
         Ok(KeyedPermit { _share: Some(share), _total: Some(total) })
     }
 
@@ -99,14 +99,14 @@ impl<K: Eq + Hash> KeyedSemaphore<K> {
         key: K,
         count: u32,
         deadline: Instant,
-    ) -> Result<KeyedPermit, LimitReached> {
+    ) -> Result<KeyedPermit, PermitDenied> {
         let share = self.share(key).acquire_many_owned(count);
         let Ok(Ok(share)) = timeout_at(deadline, share).await else {
-            return Err(LimitReached::Share);
+            return Err(PermitDenied::Share);
         };
         let total = Arc::clone(&self.inner.total).acquire_many_owned(count);
         let Ok(Ok(total)) = timeout_at(deadline, total).await else {
-            return Err(LimitReached::Total);
+            return Err(PermitDenied::Total);
         };
         Ok(KeyedPermit { _share: Some(share), _total: Some(total) })
     }
@@ -125,7 +125,7 @@ mod tests {
         let _second = semaphore.acquire("ada").await;
         let mut third = Box::pin(semaphore.acquire("ada"));
         assert!(poll!(&mut third).is_pending());
-        assert_eq!(semaphore.try_acquire("ada").err(), Some(LimitReached::Share));
+        assert_eq!(semaphore.try_acquire("ada").err(), Some(PermitDenied::Share));
         drop(semaphore.acquire("bob").await);
         drop(first);
         assert!(poll!(&mut third).is_ready());
@@ -135,7 +135,7 @@ mod tests {
     async fn total_bounds_all_shares_together() {
         let semaphore = KeyedSemaphore::new(2, 1);
         let _permits = [semaphore.try_acquire("ada"), semaphore.try_acquire("bob")];
-        assert_eq!(semaphore.try_acquire("eve").err(), Some(LimitReached::Total));
+        assert_eq!(semaphore.try_acquire("eve").err(), Some(PermitDenied::Total));
         assert!(poll!(Box::pin(semaphore.acquire("eve"))).is_pending());
     }
 
@@ -145,8 +145,8 @@ mod tests {
         let permit = semaphore.try_acquire("ada");
         let soon = Instant::now() + Duration::from_secs(1);
         let late = semaphore.acquire_many_until("bob", 1, soon).await;
-        assert_eq!(late.err(), Some(LimitReached::Total));
-        assert_eq!(semaphore.try_acquire("bob").err(), Some(LimitReached::Total));
+        assert_eq!(late.err(), Some(PermitDenied::Total));
+        assert_eq!(semaphore.try_acquire("bob").err(), Some(PermitDenied::Total));
         drop(permit);
         assert!(semaphore.try_acquire("bob").is_ok());
     }

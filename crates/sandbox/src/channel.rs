@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use draft::ProductDraft;
-use product_store::{KeyClaim, Product, ProductStore};
+use product_store::{KeyClaim, Product, ProductStore, Write, WriteResult, effect_row};
 
 use crate::{
     clock::Micros,
@@ -24,6 +24,7 @@ use crate::{
 };
 
 const POST: &str = "POST";
+const PUT: &str = "PUT";
 const GET: &str = "GET";
 const FIND_LATENCY: Duration = Duration::from_millis(400);
 
@@ -50,15 +51,29 @@ impl Channel {
         self.profile.id
     }
 
-    /// Handles `POST /products`. Stores the product after the latency, just before the response.
+    /// Handles `POST /products`. Stores the product after the latency, just before the
+    /// response. A channel with idempotency keys changes the product that has the SKU.
     pub async fn create_product(
         self: Arc<Self>,
         key: Option<String>,
         body: impl AsRef<[u8]>,
     ) -> CallOutcome {
-        let created =
-            self.try_create_product(key.as_deref(), ProductDraft::parse(body.as_ref())).await;
-        created.unwrap_or_else(|error| self.ledger_unavailable(&error))
+        let draft = ProductDraft::parse(body.as_ref());
+        let written = self.try_write_product(Target::Sku, key.as_deref(), draft).await;
+        written.unwrap_or_else(|error| self.ledger_unavailable(&error))
+    }
+
+    /// Handles `PUT /products/{id}`. Changes the product after the latency, just before the
+    /// response.
+    pub async fn update_product(
+        self: Arc<Self>,
+        id: String,
+        key: Option<String>,
+        body: impl AsRef<[u8]>,
+    ) -> CallOutcome {
+        let draft = ProductDraft::parse(body.as_ref());
+        let written = self.try_write_product(Target::Id(&id), key.as_deref(), draft).await;
+        written.unwrap_or_else(|error| self.ledger_unavailable(&error))
     }
 
     /// Handles `GET /products?sku=…`.
@@ -67,13 +82,14 @@ impl Channel {
         found.unwrap_or_else(|error| self.ledger_unavailable(&error))
     }
 
-    async fn try_create_product(
+    async fn try_write_product(
         &self,
+        target: Target<'_>,
         key: Option<&str>,
         draft: Result<ProductDraft, ServiceResponse>,
     ) -> io::Result<CallOutcome> {
         let sku = draft.as_ref().ok().map(|draft| &*draft.sku);
-        let request = self.limiter.record_request(POST, key, sku)?;
+        let request = self.limiter.record_request(target.method(), key, sku)?;
         if let Some(retry_at) = request.retry_at {
             return self.respond_too_many_requests(&request, retry_at);
         }
@@ -81,16 +97,15 @@ impl Channel {
             Ok(draft) => draft,
             Err(response) => return self.respond(&request, response),
         };
-        let nth = self.products.lock().count_post(&draft.sku);
+        let nth = self.products.lock().count_write(&draft.sku);
         let known_key = key.filter(|_| self.profile.idempotency_keys);
         let first_response = match known_key
             .map(|key| self.products.lock().claim_key(key, draft.fingerprint))
         {
             None => None,
             Some(KeyClaim::New(sender)) => Some(sender),
-            Some(KeyClaim::Completed(product)) => {
-                let response = product_response(StatusCode::OK, &product.id, &draft.sku);
-                return self.respond(&request, response);
+            Some(KeyClaim::Completed(write)) => {
+                return self.respond(&request, write_response(StatusCode::OK, &write, &draft.sku));
             }
             Some(KeyClaim::InFlight(first)) => {
                 return self.wait_for_first_response(&request, first).await;
@@ -117,12 +132,12 @@ impl Channel {
         let response = match fault {
             Some(Fault::Reject(reason)) => rejected_response(reason),
             Some(Fault::InternalError) => internal_error_response(),
-            _ => self.store_product(key, &draft)?,
+            _ => self.write_product(target, known_key, &draft)?,
         };
         if let Some(first_response) = first_response {
             first_response.send_replace(Some(response.clone()));
         }
-        if fault == Some(Fault::DropConnection) && response.status == StatusCode::CREATED {
+        if fault == Some(Fault::DropConnection) && response.status.is_success() {
             self.limiter.record_dropped(request.index)?;
             return Ok(CallOutcome::DropConnection);
         }
@@ -143,25 +158,64 @@ impl Channel {
         self.respond(&request, ServiceResponse::json(StatusCode::OK, json!({ "items": items })))
     }
 
-    /// Stores the product, unless the channel rejects it.
-    fn store_product(
+    /// Stores or changes the product, unless the channel rejects it.
+    fn write_product(
         &self,
+        target: Target<'_>,
         key: Option<&str>,
         draft: &ProductDraft,
     ) -> io::Result<ServiceResponse> {
         let mut products = self.products.lock();
-        if self.profile.rejects_duplicate_skus
-            && let Some(existing) = products.first_with_sku(&draft.sku)
-        {
-            let body = json!({ "error": "duplicate_sku", "id": existing.id });
-            return Ok(ServiceResponse::json(StatusCode::CONFLICT, body));
+        let existing = match target {
+            Target::Id(id) => match products.find(&draft.sku, id) {
+                None => return Ok(no_such_product_response()),
+                existing => existing,
+            },
+            Target::Sku if self.profile.idempotency_keys => products.first_with_sku(&draft.sku),
+            Target::Sku if self.profile.rejects_duplicate_skus => {
+                if let Some(existing) = products.first_with_sku(&draft.sku) {
+                    let body = json!({ "error": "duplicate_sku", "id": existing.id });
+                    return Ok(ServiceResponse::json(StatusCode::CONFLICT, body));
+                }
+                None
+            }
+            Target::Sku => None,
+        };
+        let write = match existing {
+            None => {
+                Write { id: products.next_id(self.profile.id).into(), result: WriteResult::Created }
+            }
+            Some(product) if product.content == draft.content => {
+                Write { id: product.id.clone(), result: WriteResult::Unchanged }
+            }
+            Some(product) => Write { id: product.id.clone(), result: WriteResult::Updated },
+        };
+        let now = self.environment.clock.now();
+        if write.result != WriteResult::Unchanged {
+            let effect = effect_row(&write.id, draft, target.method(), now, key, write.result);
+            self.environment.ledger.record_effect(self.profile.id, effect)?;
         }
-        let id = products.next_id(self.profile.id);
-        let product = Product::new(&id, draft);
-        let effect = product.effect_row(POST, self.environment.clock.now(), key, draft.fingerprint);
-        self.environment.ledger.record_effect(self.profile.id, effect)?;
-        products.insert(product, key.map(|key| (key, draft.fingerprint)));
-        Ok(product_response(StatusCode::CREATED, &id, &draft.sku))
+        match write.result {
+            WriteResult::Created => products.insert(Product {
+                id: write.id.clone(),
+                sku: draft.sku.clone(),
+                content: Arc::clone(&draft.content),
+                revision: 1,
+                updated_at: now,
+            }),
+            WriteResult::Updated => {
+                products.change(&draft.sku, &write.id, Arc::clone(&draft.content), now);
+            }
+            WriteResult::Unchanged => {}
+        }
+        if let Some(key) = key {
+            products.complete_key(key, draft.fingerprint, write.clone());
+        }
+        let status = match write.result {
+            WriteResult::Created => StatusCode::CREATED,
+            _ => StatusCode::OK,
+        };
+        Ok(write_response(status, &write, &draft.sku))
     }
 
     /// Responds like the first request with the same key, once that has its response.
@@ -214,8 +268,33 @@ impl Channel {
     }
 }
 
-fn product_response(status: StatusCode, id: &str, sku: &str) -> ServiceResponse {
-    ServiceResponse::json(status, json!({ "id": id, "sku": sku }))
+/// What a write is about.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    /// The product with the SKU in the body.
+    Sku,
+    /// The product with this id.
+    Id(&'a str),
+}
+
+impl Target<'_> {
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Sku => POST,
+            Self::Id(_) => PUT,
+        }
+    }
+}
+
+fn write_response(status: StatusCode, write: &Write, sku: &str) -> ServiceResponse {
+    let body = json!({ "id": write.id, "sku": sku, "result": write.result });
+    ServiceResponse::json(status, body)
+}
+
+fn no_such_product_response() -> ServiceResponse {
+    let reason = "There is no product with this id and SKU";
+    let body = json!({ "error": "no_such_product", "reason": reason });
+    ServiceResponse::json(StatusCode::NOT_FOUND, body)
 }
 
 fn rejected_response(reason: &str) -> ServiceResponse {

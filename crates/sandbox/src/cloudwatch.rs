@@ -111,6 +111,7 @@ impl CloudWatch {
             key: Some(name.into()),
             sku: instance_id(params).unwrap_or_default().into(),
             created: !alarms.contains_key(name),
+            updated: false,
             detail: alarm.clone(),
         };
         self.environment.ledger.record_effect(CLOUDWATCH, effect)?;

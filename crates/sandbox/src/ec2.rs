@@ -89,16 +89,19 @@ impl AwsService for Ec2 {
 
 impl Ec2 {
     fn describe_instances(&self, params: &QueryParams) -> Result<String, AwsError> {
-        if params.has_any("Filter") {
-            let message = "The sandbox supports no filters; list instances by InstanceId.N";
-            return Err(AwsError::bad_request("UnsupportedOperation", message));
+        let ids = params.list("InstanceId");
+        let wanted = find_machines(&ids)?;
+        let filter = instance_id_filter(params)?;
+        if !ids.is_empty() && params.get("MaxResults").is_some() {
+            let message = "The parameter instancesSet cannot be used with the parameter maxResults";
+            return Err(AwsError::bad_request("InvalidParameterCombination", message));
         }
-        let wanted = find_machines(&params.list("InstanceId"))?;
         let now = self.environment.clock.now();
         let fleet = self.fleet.lock();
         let reservations = MACHINES
             .iter()
             .filter(|machine| wanted.is_empty() || wanted.iter().any(|it| it.id == machine.id))
+            .filter(|machine| filter.as_ref().is_none_or(|ids| ids.contains(&machine.id)))
             .map(|machine| {
                 let last_action = fleet.last_action(machine);
                 reservation_element(
@@ -245,6 +248,7 @@ fn effect_row(machine: &Machine, action: &str, at: Micros, created: bool) -> Eff
         key: None,
         sku: machine.id.into(),
         created,
+        updated: false,
         detail: BTreeMap::new(),
     }
 }
@@ -271,6 +275,20 @@ fn find_machines(ids: &[&str]) -> Result<Vec<&'static Machine>, AwsError> {
         })
     };
     ids.iter().map(machine).collect()
+}
+
+/// Returns the ids of a filter by id; unknown ones are no error. The sandbox has no other filter.
+fn instance_id_filter(params: &QueryParams) -> Result<Option<Vec<&str>>, AwsError> {
+    match params.get("Filter.1.Name") {
+        None if !params.has_any("Filter") => Ok(None),
+        Some("instance-id") if !params.has_any("Filter.2") => {
+            Ok(Some(params.list("Filter.1.Value")))
+        }
+        _ => {
+            let message = "The sandbox supports one filter only, instance-id";
+            Err(AwsError::bad_request("UnsupportedOperation", message))
+        }
+    }
 }
 
 fn check_permission(machine: &Machine, action: &str) -> Result<(), AwsError> {

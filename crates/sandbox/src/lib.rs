@@ -66,6 +66,14 @@ mod routes;
 mod server;
 mod token_bucket;
 
+/// The sample channels as files for Meanwhile, by name, in the order in which people see
+/// them. The runtime replaces the setting `url`.
+pub const CHANNEL_FILES: &[(&str, &str)] = &[
+    ("acme.toml", include_str!("../channels/acme.toml")),
+    ("bazaar.toml", include_str!("../channels/bazaar.toml")),
+    ("corner.toml", include_str!("../channels/corner.toml")),
+];
+
 pub use ledger::{
     Effect, OpenError as LedgerError, Request, ServiceRecord, ServiceSummary, Snapshot,
 };

@@ -1,4 +1,4 @@
-//! Limits the requests of one service: its rate, its cooldowns, and the rows of its requests.
+//! Limits the requests of one service by its rate and its cooldowns, and writes them to the ledger.
 
 use parking_lot::Mutex;
 use std::{io, ops::Range, sync::Arc, time::Duration};
@@ -21,7 +21,8 @@ pub struct ServiceLimiter {
 
 struct LimiterState {
     bucket: TokenBucket,
-    /// Start and end of the last cooldown.
+    /// Start and end of the last cooldown. The start of one before a restart is unknown and
+    /// stands at zero, so that its requests count as late ones.
     cooldown: Range<Micros>,
 }
 
@@ -54,7 +55,7 @@ impl ServiceLimiter {
         Self { service, environment, state }
     }
 
-    /// Counts a request and writes it to the ledger. A rejected one costs no token.
+    /// Counts a request and writes it to the ledger. One over the rate costs no token.
     ///
     /// # Errors
     /// The ledger can't be written.

@@ -50,9 +50,9 @@ pub const CLOUDWATCH_RATE: RateLimit = RateLimit { per_second: 5.0, burst: 10 };
 pub(crate) const EC2: &str = "ec2";
 pub(crate) const CLOUDWATCH: &str = "cloudwatch";
 
-/// Three channels that differ in how they reject, repeat and limit, in the order in which
+/// Channels that differ in how they reject, repeat and limit, in the order in which
 /// people see them.
-pub static SAMPLE_CHANNELS: [ChannelProfile; 3] = [
+pub static SAMPLE_CHANNELS: &[ChannelProfile] = &[
     ChannelProfile {
         id: "acme",
         name: "Acme",

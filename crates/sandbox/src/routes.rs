@@ -11,7 +11,7 @@ use axum::{
     extract::{ConnectInfo, DefaultBodyLimit, Form, Path, Query, State, rejection::FormRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, put},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -68,6 +68,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     };
     Router::new()
         .route("/channels/{id}/products", get(find_products).post(create_product))
+        .route("/channels/{id}/products/{product}", put(update_product))
         .route("/ec2", get(ec2).post(ec2))
         .route("/ec2/", get(ec2).post(ec2))
         .route("/cloudwatch", get(cloudwatch).post(cloudwatch))
@@ -90,9 +91,27 @@ async fn create_product(
     let Some(channel) = state.channels.get(id.as_str()).cloned() else {
         return channel_not_found(&id);
     };
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
-    let key = key.map(str::to_owned);
+    let key = idempotency_key(&headers);
     state.calls.run_detached(abort_handle, channel.create_product(key, body)).await
+}
+
+async fn update_product(
+    State(state): SharedState,
+    Path((id, product)): Path<(String, String)>,
+    ConnectInfo(abort_handle): ConnectInfo<ConnectionAbortHandle>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(channel) = state.channels.get(id.as_str()).cloned() else {
+        return channel_not_found(&id);
+    };
+    let key = idempotency_key(&headers);
+    state.calls.run_detached(abort_handle, channel.update_product(product, key, body)).await
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Option<String> {
+    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
+    key.map(str::to_owned)
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod ledger;
+pub mod stored_products;
 
 pub use ledger::{RecordedRequest, ServiceRecord, ServiceSummary};
 
@@ -9,8 +10,8 @@ use anyhow::{Context, bail};
 use contract::{
     JobId, TaskId,
     api::{
-        Channel, Inbox, Job, LaunchResponse, Page, Problem, RunNoops, SignIn, StartInstances, Task,
-        TaskDetail,
+        Channel, Inbox, Job, LaunchResponse, Page, Problem, RetryRequest, RetryState, RunNoops,
+        SignIn, StartInstances, Task, TaskDetail,
     },
     fact::Fact,
 };
@@ -27,6 +28,7 @@ pub const CHANNEL_COUNT: usize = 3;
 
 /// Returns a client whose timeouts detect a server that no longer answers.
 fn http_client() -> Client {
+    tls::install_provider();
     let limits = Client::builder().timeout(Duration::from_secs(30));
     limits.connect_timeout(Duration::from_secs(5)).build().unwrap_or_default()
 }
@@ -201,7 +203,7 @@ impl ApiClient {
 
     pub async fn start_instances(&self, ids: &[&str], key: &str) -> anyhow::Result<Job> {
         let instance_ids = ids.iter().map(|&id| id.into()).collect();
-        let body = StartInstances { instance_ids };
+        let body = StartInstances { instance_ids, ..StartInstances::default() };
         let request =
             self.post("/api/v1/jobs/ec2-starts").header("Idempotency-Key", key).json(&body);
         accepted_job(request.send().await?).await
@@ -213,13 +215,32 @@ impl ApiClient {
     }
 
     pub async fn cancel(&self, job: JobId) -> anyhow::Result<Job> {
-        accepted_job(self.post(&format!("/api/v1/jobs/{job}/cancel")).send().await?).await
+        self.cancel_unless_ended(job).await?.context("the job has ended already")
+    }
+
+    /// Cancels a job; `None` if it has ended already.
+    pub async fn cancel_unless_ended(&self, job: JobId) -> anyhow::Result<Option<Job>> {
+        let answer = self.post(&format!("/api/v1/jobs/{job}/cancel")).send().await?;
+        match answer.status() {
+            StatusCode::CONFLICT => Ok(None),
+            _ => accepted_job(answer).await.map(Some),
+        }
     }
 
     /// Retries all failed tasks of a job.
     pub async fn retry_failed_tasks(&self, job: JobId) -> anyhow::Result<Job> {
-        let all = serde_json::json!({});
-        accepted_job(self.post(&format!("/api/v1/jobs/{job}/retry")).json(&all).send().await?).await
+        self.retry(job, RetryState::Failed).await
+    }
+
+    /// Retries all cancelled tasks of a job.
+    pub async fn retry_cancelled_tasks(&self, job: JobId) -> anyhow::Result<Job> {
+        self.retry(job, RetryState::Cancelled).await
+    }
+
+    async fn retry(&self, job: JobId, state: RetryState) -> anyhow::Result<Job> {
+        let which = RetryRequest { state: Some(state), ..RetryRequest::default() };
+        let request = self.post(&format!("/api/v1/jobs/{job}/retry")).json(&which);
+        accepted_job(request.send().await?).await
     }
 
     pub async fn job(&self, job: JobId) -> anyhow::Result<Job> {

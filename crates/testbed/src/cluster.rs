@@ -24,7 +24,7 @@ pub struct ClusterConfig {
 }
 
 /// Optional settings of a cluster.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ClusterOptions {
     /// Whether tasks that do nothing are accepted.
     pub noops: bool,
@@ -34,6 +34,8 @@ pub struct ClusterOptions {
     pub without_proxies: bool,
     /// Latency of every product call at speed 1, s, in place of each channel's own.
     pub latency_s: Option<f64>,
+    /// Further environment variables of every node.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// A running cluster; dropping it ends all processes.
@@ -67,9 +69,10 @@ impl Cluster {
         options: ClusterOptions,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("can't make a data folder")?;
+        let durable = options.durable;
         // The servers start in parallel, because each is slow.
         let (postgres, rabbit, redis) = tokio::try_join!(
-            tokio::task::spawn_blocking(move || match options.durable {
+            tokio::task::spawn_blocking(move || match durable {
                 true => PostgresNode::start_durable(),
                 false =>
                     PostgresNode::start_on_disk(config.small_disk.then(SmallDisk::mount).flatten()),
@@ -103,6 +106,7 @@ impl Cluster {
         shared.extend(config.sandbox_config.env());
         let latency = options.latency_s.map(|s| ("MEANWHILE_SANDBOX_LATENCY_S", s.to_string()));
         shared.extend(latency);
+        shared.extend(options.env);
         let mut sandbox_env = shared.clone();
         sandbox_env.push(("MEANWHILE_SANDBOX_LISTEN", format!("127.0.0.1:{port}")));
         let node_folder = |name: String| folder.path().join(name);

@@ -3,9 +3,12 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `postgres`, `rabbit`, `redis` | real servers, each on its own port and in its own temporary folder |
-//! | `proxy`, `small_disk` | a network and a disk that can fail |
+//! | `certificates`, `trusted_authority` | certificates that a test makes, and processes that trust them |
+//! | `https_server` | an HTTPS server, and connections over TLS |
+//! | `json_server`, `vendure`, `moto` | services that others wrote, from npm and PyPI: two shops, and AWS without its faults |
+//! | `proxy`, `http_fault_proxy`, `small_disk` | a network, a service and a disk that can fail |
 //! | `managed_process` | child processes that do not outlive this one |
-//! | `node`, `server_process`, `cluster` | the product: one process of it, all of it in one process, or several processes and the servers that they share |
+//! | `node`, `server_process`, `cluster` | the product: a process, all in this one, or several with servers |
 //! | [`api`], [`websocket`] | the product's clients, and the sandbox's |
 //! | `allowed_rate` | how fast requests may arrive at a service on a busy host |
 //!
@@ -14,23 +17,36 @@
 
 mod allowed_rate;
 pub mod api;
+mod certificates;
 mod cluster;
 mod database;
+mod http_fault_proxy;
+mod https_server;
+mod json_server;
 mod managed_process;
+mod moto;
 mod node;
+mod npm;
 mod postgres;
 mod proxy;
 mod rabbit;
 mod redis;
 mod server_process;
 mod small_disk;
+mod trusted_authority;
+mod vendure;
 pub mod websocket;
 
 pub use allowed_rate::{AllowedRate, MAX_DELAY_ON_BUSY_HOST};
 pub use api::ApiClient;
+pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use cluster::{Cluster, ClusterConfig, ClusterOptions};
 pub use database::Database;
+pub use http_fault_proxy::{HttpFault, HttpFaultProxy};
+pub use https_server::{HttpsServer, connect_tls};
+pub use json_server::JsonServer;
 pub use managed_process::ManagedProcess;
+pub use moto::{AccessKey, MotoMachine, MotoServer};
 pub use node::{MemoryUsage, Node, Role};
 pub use postgres::PostgresNode;
 pub use proxy::{Proxy, ProxyMode};
@@ -38,6 +54,8 @@ pub use rabbit::RabbitNode;
 pub use redis::RedisNode;
 pub use server_process::{SandboxConfig, ServerProcess};
 pub use small_disk::SmallDisk;
+pub use trusted_authority::trusted_authority;
+pub use vendure::{VENDURE_PASSWORD, VENDURE_USER, Vendure, VendureProduct, VendureVariant};
 pub use websocket::WebSocketClient;
 
 use std::{

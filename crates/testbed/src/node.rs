@@ -130,6 +130,7 @@ impl Node {
 
     async fn wait_until_ready(&mut self, path: &str) -> anyhow::Result<()> {
         let url = format!("http://127.0.0.1:{}/{path}", self.port);
+        tls::install_provider();
         let client = Client::builder().timeout(PROBE_TIMEOUT).build()?;
         let start = Instant::now();
         while !client.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {

@@ -1,6 +1,10 @@
 //! A PostgreSQL cluster in its own folder.
 
-use super::{ManagedProcess, SmallDisk, free_port, is_root};
+use super::{
+    ManagedProcess, ServerCertificate, SmallDisk,
+    certificates::{certificate_path, key_path},
+    free_port, is_root,
+};
 use std::{
     fs,
     path::PathBuf,
@@ -21,6 +25,8 @@ pub struct PostgresNode {
     database_count: AtomicU32,
     /// Whether a commit waits for the disk.
     is_durable: bool,
+    /// Whether it accepts connections over TLS only.
+    has_tls: bool,
 }
 
 impl PostgresNode {
@@ -28,20 +34,29 @@ impl PostgresNode {
     /// wait for the disk: the machine stays up, and what a process has written
     /// outlives its kill.
     pub fn start() -> Self {
-        Self::start_with(false, None)
+        Self::start_with(false, None, None)
     }
 
     /// Creates a cluster whose commits wait for the disk, as in an installation.
     pub fn start_durable() -> Self {
-        Self::start_with(true, None)
+        Self::start_with(true, None, None)
     }
 
     /// Creates a cluster like [`PostgresNode::start`], with its data on `disk`.
     pub fn start_on_disk(disk: Option<SmallDisk>) -> Self {
-        Self::start_with(false, disk)
+        Self::start_with(false, disk, None)
     }
 
-    fn start_with(is_durable: bool, data_disk: Option<SmallDisk>) -> Self {
+    /// Creates a cluster like [`PostgresNode::start`] that accepts connections over TLS only.
+    pub fn start_with_tls(certificate: &ServerCertificate) -> Self {
+        Self::start_with(false, None, Some(certificate))
+    }
+
+    fn start_with(
+        is_durable: bool,
+        data_disk: Option<SmallDisk>,
+        certificate: Option<&ServerCertificate>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut node = Self {
             child: None,
@@ -51,6 +66,7 @@ impl PostgresNode {
             bin_dir: find_bin_dir(),
             database_count: AtomicU32::default(),
             is_durable,
+            has_tls: certificate.is_some(),
         };
         let data = node.data_dir();
         fs::create_dir(&data).unwrap();
@@ -71,8 +87,24 @@ impl PostgresNode {
             .status()
             .unwrap();
         assert!(status.success(), "initdb failed");
+        if let Some(certificate) = certificate {
+            let rules = "hostssl all all 127.0.0.1/32 trust\n";
+            fs::write(data.join("pg_hba.conf"), rules).unwrap();
+            node.write_certificate(certificate);
+        }
         node.spawn();
         node
+    }
+
+    /// Restarts the server with another certificate.
+    pub fn set_certificate(&mut self, certificate: &ServerCertificate) {
+        self.write_certificate(certificate);
+        self.kill();
+        self.spawn();
+    }
+
+    fn write_certificate(&self, certificate: &ServerCertificate) {
+        certificate.write_to(self.folder.path(), is_root().then_some("postgres"));
     }
 
     /// Starts the server with its data, and waits until it accepts queries.
@@ -87,6 +119,13 @@ impl PostgresNode {
             .args(["-c", "deadlock_timeout=100ms"])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if self.has_tls {
+            let folder = self.folder.path();
+            server
+                .args(["-c", "ssl=on"])
+                .args(["-c", &format!("ssl_cert_file={}", certificate_path(folder).display())])
+                .args(["-c", &format!("ssl_key_file={}", key_path(folder).display())]);
+        }
         if self.data_disk.is_some() {
             // Its log must not fill a small disk by itself.
             server.args(["-c", "max_wal_size=96MB"]);
@@ -127,12 +166,14 @@ impl PostgresNode {
         self.port
     }
 
-    /// Creates a database and returns its URL.
+    /// Creates a database and returns its URL, with `sslmode=verify-full` if the server has
+    /// TLS.
     pub fn create_database(&self) -> String {
         let number = self.database_count.fetch_add(1, Ordering::SeqCst);
         let name = format!("meanwhile_{number}");
         assert!(self.run_sql("postgres", &format!("CREATE DATABASE {name}")), "no database");
-        format!("postgres://meanwhile@127.0.0.1:{}/{name}", self.port)
+        let parameters = if self.has_tls { "?sslmode=verify-full" } else { "" };
+        format!("postgres://meanwhile@127.0.0.1:{}/{name}{parameters}", self.port)
     }
 
     /// Runs a statement and returns whether it succeeded.

@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
 };
 use tokio::{
@@ -35,12 +35,33 @@ struct ProxyState {
     generation: usize,
 }
 
+/// Responses that are lost, by counting those that arrive from the server.
+#[derive(Debug)]
+struct LostResponses {
+    /// Number of responses that are forwarded before one is lost; negative for no loss.
+    countdown: AtomicI64,
+    count: AtomicUsize,
+}
+
+impl LostResponses {
+    /// Returns whether the response that has arrived is lost.
+    fn is_next_lost(&self) -> bool {
+        let is_lost = self.countdown.load(Ordering::Relaxed) >= 0
+            && self.countdown.fetch_sub(1, Ordering::Relaxed) == 0;
+        if is_lost {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        is_lost
+    }
+}
+
 /// A connection's view of the state of its proxy.
 #[derive(Clone)]
 struct ConnectionMonitor {
     state: watch::Receiver<ProxyState>,
     /// Generation of the proxy when the connection was accepted.
     generation: usize,
+    lost_responses: Arc<LostResponses>,
 }
 
 impl ConnectionMonitor {
@@ -74,6 +95,7 @@ pub struct Proxy {
     pub port: u16,
     state: watch::Sender<ProxyState>,
     accepted_while_stalled: Arc<AtomicUsize>,
+    lost_responses: Arc<LostResponses>,
 }
 
 impl Proxy {
@@ -86,20 +108,24 @@ impl Proxy {
         let port = listener.local_addr()?.port();
         let (state, _) = watch::channel(ProxyState::default());
         let accepted_while_stalled = Arc::new(AtomicUsize::new(0));
+        let lost_responses =
+            Arc::new(LostResponses { countdown: AtomicI64::new(-1), count: AtomicUsize::new(0) });
+        let lost = Arc::clone(&lost_responses);
         let (shared, count) = (state.clone(), Arc::clone(&accepted_while_stalled));
         tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else { return };
                 let state = shared.subscribe();
                 let generation = state.borrow().generation;
-                let monitor = ConnectionMonitor { state, generation };
+                let lost_responses = Arc::clone(&lost);
+                let monitor = ConnectionMonitor { state, generation, lost_responses };
                 if monitor.mode() == ProxyMode::Stalled {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
                 tokio::spawn(proxy_connection(client, upstream_port, monitor));
             }
         });
-        Ok(Self { port, state, accepted_while_stalled })
+        Ok(Self { port, state, accepted_while_stalled, lost_responses })
     }
 
     /// Sets the mode of all connections.
@@ -111,6 +137,18 @@ impl Proxy {
     /// device on the way that tracks connections has restarted. New ones work.
     pub fn stall_connections_forever(&self) {
         self.state.send_modify(|state| state.generation += 1);
+    }
+
+    /// Loses one response: the server has done what the request asks for, and the connection
+    /// closes instead of forwarding the answer. `after` further reads from the server are
+    /// forwarded before; a response is at least one.
+    pub fn lose_response(&self, after: u32) {
+        self.lost_responses.countdown.store(after.into(), Ordering::Relaxed);
+    }
+
+    /// Returns the number of responses that were lost.
+    pub fn lost_responses(&self) -> usize {
+        self.lost_responses.count.load(Ordering::Relaxed)
     }
 
     /// Returns the number of connections that were accepted while the proxy was stalled.
@@ -154,6 +192,9 @@ async fn forward_bytes(
         if count > 0 && is_response && monitor.mode() == ProxyMode::DropResponses {
             broken = true;
             continue;
+        }
+        if count > 0 && is_response && monitor.lost_responses.is_next_lost() {
+            break;
         }
         if count == 0 || broken || to.write_all(&bytes[..count]).await.is_err() {
             break;
@@ -255,5 +296,20 @@ mod tests {
         proxy.set_mode(ProxyMode::Forward);
         send_byte(&mut client, b'b').await;
         assert_eq!(receive_byte(&mut client).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_lost_response_closes_its_connection_only() {
+        let proxy = Proxy::start(start_echo_server().await).await.unwrap();
+        let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        proxy.lose_response(1);
+        send_byte(&mut client, b'a').await;
+        assert_eq!(receive_byte(&mut client).await, Some(b'a'));
+        send_byte(&mut client, b'b').await;
+        assert_eq!(receive_byte(&mut client).await, None);
+        assert_eq!(proxy.lost_responses(), 1);
+        let mut new = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        send_byte(&mut new, b'c').await;
+        assert_eq!(receive_byte(&mut new).await, Some(b'c'));
     }
 }

@@ -1,6 +1,10 @@
 //! A RabbitMQ node on its own ports and in its own folder.
 
-use super::{ManagedProcess, free_port};
+use super::{
+    ManagedProcess, ServerCertificate,
+    certificates::{certificate_path, key_path},
+    free_port,
+};
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -17,21 +21,51 @@ pub struct RabbitNode {
     distribution_port: u16,
     name: String,
     folder: TempDir,
+    /// Whether it accepts connections over TLS only.
+    has_tls: bool,
 }
 
 impl RabbitNode {
     /// Starts a node and waits until it has started.
     pub fn start() -> Self {
+        let mut node = Self::new(false);
+        node.spawn();
+        node
+    }
+
+    /// Starts a node that accepts connections over TLS only.
+    pub fn start_with_tls(certificate: &ServerCertificate) -> Self {
+        let mut node = Self::new(true);
+        certificate.write_to(node.folder.path(), None);
+        node.spawn();
+        node
+    }
+
+    /// Replaces the certificate, for connections from now on.
+    pub fn set_certificate(&self, certificate: &ServerCertificate) {
+        certificate.write_to(self.folder.path(), None);
+        // The node remembers the content of the files for some minutes.
+        assert!(self.rabbitmqctl(&["eval", "ssl:clear_pem_cache()."]), "rabbitmqctl failed");
+    }
+
+    fn new(has_tls: bool) -> Self {
         assert!(Path::new(SERVER).exists(), "RabbitMQ is missing: run scripts/setup.sh test");
         let folder = tempfile::tempdir().unwrap();
         let (port, distribution_port) = (free_port(), free_port());
         std::fs::write(folder.path().join("plugins"), "[].\n").unwrap();
-        let listen = format!("listeners.tcp.1 = 127.0.0.1:{port}\n");
-        std::fs::write(folder.path().join("rabbitmq.conf"), listen).unwrap();
+        let config = match has_tls {
+            true => format!(
+                "listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{port}\n\
+                 ssl_options.certfile = {}\nssl_options.keyfile = {}\n\
+                 ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n",
+                certificate_path(folder.path()).display(),
+                key_path(folder.path()).display()
+            ),
+            false => format!("listeners.tcp.1 = 127.0.0.1:{port}\n"),
+        };
+        std::fs::write(folder.path().join("rabbitmq.conf"), config).unwrap();
         let name = format!("meanwhile-{port}@localhost");
-        let mut node = Self { child: None, port, distribution_port, name, folder };
-        node.spawn();
-        node
+        Self { child: None, port, distribution_port, name, folder, has_tls }
     }
 
     /// Starts the node with its data, and waits until it has started.
@@ -40,7 +74,6 @@ impl RabbitNode {
         let mut server = Command::new(SERVER);
         server
             .env("RABBITMQ_NODENAME", &self.name)
-            .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
             .env("RABBITMQ_MNESIA_BASE", path("mnesia"))
             .env("RABBITMQ_LOG_BASE", path("log"))
@@ -51,6 +84,9 @@ impl RabbitNode {
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if !self.has_tls {
+            server.env("RABBITMQ_NODE_PORT", self.port.to_string());
+        }
         self.child = Some(ManagedProcess::spawn(&mut server).unwrap());
         let start = Instant::now();
         while !self.rabbitmqctl(&["await_startup", "--timeout", "5"]) {
@@ -79,7 +115,8 @@ impl RabbitNode {
 
     /// Returns the AMQP URL.
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+        let scheme = if self.has_tls { "amqps" } else { "amqp" };
+        format!("{scheme}://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
     /// Runs `rabbitmqctl` and returns whether it succeeded.

@@ -1,6 +1,10 @@
 //! A Redis server without persistence.
 
-use super::{ManagedProcess, free_port};
+use super::{
+    ManagedProcess, ServerCertificate,
+    certificates::{certificate_path, key_path},
+    free_port,
+};
 use std::{
     net::TcpStream,
     process::{Command, Stdio},
@@ -13,15 +17,35 @@ pub struct RedisNode {
     child: Option<ManagedProcess>,
     port: u16,
     folder: TempDir,
+    /// Whether it accepts connections over TLS only.
+    has_tls: bool,
 }
 
 impl RedisNode {
     /// Starts a server and waits until it accepts connections.
     pub fn start() -> Self {
-        let mut node =
-            Self { child: None, port: free_port(), folder: tempfile::tempdir().unwrap() };
+        let mut node = Self::new(false);
         node.spawn();
         node
+    }
+
+    /// Starts a server that accepts connections over TLS only.
+    pub fn start_with_tls(certificate: &ServerCertificate) -> Self {
+        let mut node = Self::new(true);
+        node.set_certificate(certificate);
+        node
+    }
+
+    fn new(has_tls: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { child: None, port: free_port(), folder, has_tls }
+    }
+
+    /// Restarts the server, without data, with another certificate.
+    pub fn set_certificate(&mut self, certificate: &ServerCertificate) {
+        certificate.write_to(self.folder.path(), None);
+        self.kill();
+        self.spawn();
     }
 
     /// Starts the server without data, and waits until it accepts connections.
@@ -29,10 +53,20 @@ impl RedisNode {
         let mut server = Command::new("redis-server");
         server
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--port", &self.port.to_string()])
             .current_dir(self.folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        let port = self.port.to_string();
+        if self.has_tls {
+            server
+                .args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"])
+                .arg("--tls-cert-file")
+                .arg(certificate_path(self.folder.path()))
+                .arg("--tls-key-file")
+                .arg(key_path(self.folder.path()));
+        } else {
+            server.args(["--port", &port]);
+        }
         let child = ManagedProcess::spawn(&mut server);
         self.child = Some(child.expect("Redis is missing: run scripts/setup.sh test"));
         let start = Instant::now();
@@ -64,6 +98,7 @@ impl RedisNode {
 
     /// Returns the URL of the server.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        let scheme = if self.has_tls { "rediss" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}/0", self.port)
     }
 }

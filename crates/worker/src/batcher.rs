@@ -1,4 +1,4 @@
-//! Batches claims and outcomes, so that few commits save many: what arrives during
+//! Batches claims and attempt results, so that few commits save many: what arrives during
 //! one commit goes into the next.
 
 use async_trait::async_trait;
@@ -40,7 +40,7 @@ impl BatchOp for ClaimOp {
     }
 }
 
-/// Saves the outcomes of attempts, and broadcasts the facts to the hubs.
+/// Saves the results of attempts, and broadcasts the facts to the hubs.
 pub(crate) struct FinishOp {
     pub store: Store,
     pub event_bus: Arc<dyn EventBus>,
@@ -144,7 +144,7 @@ mod tests {
     const TASKS: u32 = 150;
 
     fn machine_task(row: u32) -> NewTask {
-        let command = Ec2Start { instance_id: format!("i-{row}"), name: String::new() };
+        let command = Ec2Start { instance_id: format!("i-{row}"), ..Ec2Start::default() };
         NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
     }
 
@@ -162,9 +162,9 @@ mod tests {
             else {
                 panic!("not claimed")
             };
-            let outcome = Ok(Success::new(Outcome::new("done", "")));
-            let ClaimedTask { task, fence, .. } = *claimed;
-            ends.push(FinishAttempt { task, fence, worker: "w".into(), outcome });
+            let result = Ok(Success::new(Outcome::new("done", "")));
+            let ClaimedTask { id: task, fence, .. } = *claimed;
+            ends.push(FinishAttempt { task, fence, worker: "w".into(), result });
         }
         ends
     }
@@ -181,6 +181,7 @@ mod tests {
             title: "machines".into(),
             channels: Vec::new(),
             tasks: (0..TASKS).map(machine_task).collect(),
+            file: None,
             idempotency: None,
         };
         let job = store.tasks.accept(launch).await.unwrap().job.id;
@@ -234,8 +235,8 @@ mod tests {
         for (due, claim) in due.iter().chain(&due[..3]).zip(claims) {
             match claim.unwrap() {
                 Claim::Claimed(task) => {
-                    assert_eq!((task.task, task.fence), (due.task, due.fence + 1));
-                    claimed.push(task.task);
+                    assert_eq!((task.id, task.fence), (due.task, due.fence + 1));
+                    claimed.push(task.id);
                 }
                 Claim::NotClaimable => {}
                 other => panic!("{other:?}"),

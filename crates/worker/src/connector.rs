@@ -6,21 +6,39 @@ pub mod ec2;
 use contract::api::{CooldownReason, Outcome};
 use engine::store::AttemptError;
 use std::time::{Duration, SystemTime};
+use tls::TlsFailure;
 
 /// Cooldown of an upstream that answers 429 without a wait that can be read.
 pub(crate) const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
 
+/// Reason why there is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildClientError {
+    /// The authorities that the environment names can't be used.
+    #[error(transparent)]
+    Roots(#[from] tls::InvalidRoots),
+    /// The platform has no entropy or no sockets.
+    #[error("no HTTP client can be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
 /// Builds the HTTP client that all connectors share. `timeout` limits one call, and is
-/// well below the lease.
+/// well below the lease. Servers of HTTPS URLs need a certificate from an authority of
+/// [`tls::load_roots`].
 ///
 /// # Errors
-/// The platform has no entropy or no sockets.
-pub fn build_client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+/// The authorities can't be read, or the platform has no entropy or no sockets.
+pub fn build_client(timeout: Duration) -> Result<reqwest::Client, BuildClientError> {
+    Ok(client_builder(timeout)?.build()?)
+}
+
+/// Returns what every client of a connector has in common.
+fn client_builder(timeout: Duration) -> Result<reqwest::ClientBuilder, tls::InvalidRoots> {
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::https_config()?)
         .timeout(timeout)
         .connect_timeout(timeout.min(Duration::from_secs(5)))
-        .user_agent(concat!("meanwhile/", env!("CARGO_PKG_VERSION")))
-        .build()
+        .user_agent(concat!("meanwhile/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Parses `Retry-After`
@@ -43,10 +61,20 @@ pub(crate) fn parse_retry_after(
     wait.map(|wait| wait.min(Duration::from_secs(3600)))
 }
 
+/// Returns whether an error status leaves open whether the call has had its effect. Other
+/// errors, 500 included, are the service's word that nothing was done. But a gateway that
+/// gave up (502, 504) doesn't know what the service behind it does: [RFC 9110, section
+/// 15.6](https://www.rfc-editor.org/rfc/rfc9110#section-15.6). Gateways also answer 408
+/// when a request takes too long.
+fn is_outcome_unknown(status: u16) -> bool {
+    matches!(status, 408 | 502 | 504)
+}
+
 /// Returns the error for an error status. 429, and 503 with `Retry-After`, start a
-/// cooldown; other 4xx than 408, 409 and 425 fail at once; the rest is retried. A 503
-/// without `Retry-After` may concern only this request, and costs an attempt: a retry
-/// for free could repeat for ever and block everyone.
+/// cooldown; other 4xx than 408, 409 and 425 fail at once; the rest is retried, with an
+/// unknown outcome where [`is_outcome_unknown`] says so. A 503 without `Retry-After` may
+/// concern only this request, and costs an attempt: a retry for free could repeat for ever
+/// and block everyone.
 pub(crate) fn error_for_status(
     service: &str,
     status: u16,
@@ -63,9 +91,13 @@ pub(crate) fn error_for_status(
     match (status, cooldown) {
         (_, Some((reason, wait))) => {
             let message = format!("{service} is busy and asked us to wait ({status}).");
-            AttemptError::Cooldown { outcome: Outcome::new(code, message), reason, wait }
+            AttemptError::cooldown(Outcome::new(code, message), reason, wait)
         }
-        (408 | 409 | 425 | 500.., None) => {
+        (_, None) if is_outcome_unknown(status) => {
+            let message = format!("{service} answered {status}.");
+            AttemptError::retry_outcome_unknown(code, message)
+        }
+        (409 | 425 | 500.., None) => {
             AttemptError::retry(code, format!("{service} answered {status}."))
         }
         _ => AttemptError::failed(code, format!("{service} refused it: {reason}")),
@@ -105,7 +137,9 @@ pub(crate) fn unreadable_response(service: &str) -> AttemptError {
 /// have had its effect.
 pub(crate) fn request_error(service: &str, error: &reqwest::Error) -> AttemptError {
     let outcome_unknown = !error.is_connect();
-    let (code, message) = if error.is_timeout() {
+    let (code, message) = if let Some(failure) = TlsFailure::find(error) {
+        ("tls", format!("{service} can't be reached over TLS: {failure}."))
+    } else if error.is_timeout() {
         ("timeout", format!("{service} did not answer in time."))
     } else if outcome_unknown {
         ("connection_dropped", format!("{service} closed the connection before it answered."))
@@ -120,6 +154,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+    use testbed::{HttpsServer, ServerCertificate, trusted_authority};
 
     fn retry_after_headers(wait: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(wait))])
@@ -178,13 +213,52 @@ mod tests {
         }
     }
 
+    /// Calls a server with this certificate, and returns the outcome of a failure.
+    async fn call_https(certificate: &ServerCertificate) -> Result<(), AttemptError> {
+        let server = HttpsServer::start(certificate).await;
+        let client = build_client(Duration::from_secs(10)).unwrap();
+        let response = client.get(server.url()).send().await;
+        response.map(drop).map_err(|error| request_error("Acme", &error))
+    }
+
+    #[tokio::test]
+    async fn https_needs_a_certificate_that_is_trusted_valid_and_the_servers_own() {
+        let test = "connector::tests::\
+                    https_needs_a_certificate_that_is_trusted_valid_and_the_servers_own";
+        let Some(authority) = trusted_authority(test) else { return };
+        call_https(&authority.issue(&["127.0.0.1"])).await.unwrap();
+        for (certificate, parts) in authority.refused_certificates() {
+            match call_https(&certificate).await {
+                Err(AttemptError::Retry { outcome, outcome_unknown: false }) => {
+                    assert_eq!(outcome.code, "tls");
+                    for part in parts {
+                        assert!(outcome.message.contains(part), "no {part:?} in {outcome:?}");
+                    }
+                    assert!(!outcome.message.contains("Invalid"), "{outcome:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     #[test]
     fn error_statuses_are_retried_or_failed() {
         let headers = HeaderMap::new();
-        for (status, retried) in [(400, false), (404, false), (408, true), (409, true), (500, true)]
-        {
-            let error = error_for_status("Acme", status, &headers, "no");
-            assert_eq!(matches!(error, AttemptError::Retry { .. }), retried, "{status}");
+        for (status, expected) in [
+            (400, None),
+            (404, None),
+            (408, Some(true)),
+            (409, Some(false)),
+            (500, Some(false)),
+            (502, Some(true)),
+            (503, Some(false)),
+            (504, Some(true)),
+        ] {
+            let unknown = match error_for_status("Acme", status, &headers, "no") {
+                AttemptError::Retry { outcome_unknown, .. } => Some(outcome_unknown),
+                _ => None,
+            };
+            assert_eq!(unknown, expected, "{status}");
         }
     }
 

@@ -1,9 +1,13 @@
 //! Port to the handler of a command, and the context of an attempt.
 
 use async_trait::async_trait;
-use contract::{api::WaitReason, command::Command};
+use contract::{
+    api::{Outcome, WaitReason},
+    command::Command,
+};
 use engine::{
-    limiter::{self, AcquireError, Permit},
+    clock::whole_millis,
+    limiter::{self, AcquireError, Limiters, PaceReport, UpstreamPermit},
     store::{AttemptError, ClaimedTask, Success},
 };
 use std::time::Duration;
@@ -18,28 +22,95 @@ pub trait Handler<C: Command>: Send + Sync + 'static {
     /// the lease.
     ///
     /// # Errors
-    /// The task is not done: the error says whether it failed, and when it is tried
+    /// The task is not done. The store chooses the delay of a
+    /// [`Retry`](AttemptError::Retry) by the number of attempts; the other errors that
+    /// lead to another attempt carry their own.
+    ///
+    /// Where the [outcome is unknown](ClaimedTask::outcome_unknown), reconcile first, here
+    /// in `run`: nobody calls [`reconcile`](Self::reconcile) before. Find out whether the
+    /// earlier call had its effect, or repeat it with the same idempotency key. An error that
+    /// does not clarify the earlier call must say so, with
+    /// [`keep_unknown`](AttemptContext::keep_unknown), or a later attempt would send the call
     /// again.
     async fn run(
         &self,
         command: C,
         context: &mut AttemptContext<'_>,
     ) -> Result<Success, AttemptError>;
+
+    /// Finds out whether an earlier attempt has had its effect, and changes nothing. Called
+    /// instead of [`run`](Self::run) where
+    /// [`only_reconcile`](ClaimedTask::only_reconcile) is set. The default leaves the
+    /// decision to a person.
+    ///
+    /// # Errors
+    /// [`NotDone`](AttemptError::NotDone) where there is no effect and none can come; an
+    /// error with an unknown outcome where nobody can tell yet.
+    async fn reconcile(
+        &self,
+        _command: C,
+        _context: &mut AttemptContext<'_>,
+    ) -> Result<Success, AttemptError> {
+        let message = "It was stopped in the middle, and nobody can tell whether it was done.";
+        Err(AttemptError::NeedsReview(Outcome::new("outcome_unknown", message)))
+    }
 }
 
-/// Context of one attempt: the claimed task, and the permit of its upstream that the
-/// runner holds.
+/// Context of one attempt: the claimed task, and the permits of the upstreams that it calls.
+///
+/// The runner acquires the permit of the upstream that the handler is registered with before it
+/// claims the task. A handler whose calls have different limits, such as `DescribeInstances` and
+/// `StartInstances`, acquires those of the other upstreams here, when it needs them: it holds a
+/// concurrency slot of each until the attempt ends.
 pub struct AttemptContext<'a> {
     /// The task.
     pub task: &'a ClaimedTask,
+    /// Permit that the runner acquired; `None` if no upstream is called.
+    permit: Option<&'a mut UpstreamPermit>,
+    has_used_permit: bool,
+    /// Permits of further upstreams.
+    further_permits: Vec<UpstreamPermit>,
     /// `None` if no upstream is called.
-    pub(crate) permit: Option<&'a mut Permit>,
-    pub(crate) has_used_permit: bool,
+    limiters: Option<&'a Limiters>,
+    /// Upstream of the last request.
+    last_upstream: Option<String>,
     /// The handler timeout could cut off a request that starts later.
-    pub(crate) latest_request_start: Instant,
+    latest_request_start: Instant,
 }
 
-impl AttemptContext<'_> {
+/// Maximum time that an attempt waits for the permit of a further upstream, since it keeps a
+/// concurrency slot from others meanwhile.
+const MAX_FURTHER_WAIT: Duration = Duration::from_secs(5);
+
+impl<'a> AttemptContext<'a> {
+    /// Creates the context of an attempt that has not sent anything.
+    pub(crate) fn new(
+        task: &'a ClaimedTask,
+        permit: Option<&'a mut UpstreamPermit>,
+        limiters: Option<&'a Limiters>,
+        latest_request_start: Instant,
+    ) -> Self {
+        Self {
+            task,
+            permit,
+            has_used_permit: false,
+            further_permits: Vec::new(),
+            limiters,
+            last_upstream: None,
+            latest_request_start,
+        }
+    }
+
+    /// Whether a request may have been sent: none is sent before the first rate permit is used.
+    pub(crate) fn may_have_sent(&self) -> bool {
+        self.has_used_permit || !self.further_permits.is_empty()
+    }
+
+    /// Returns the upstream of the last request, which a cooldown is about.
+    pub(crate) fn into_last_upstream(self) -> Option<String> {
+        self.last_upstream
+    }
+
     /// Acquires a rate permit for one request. The first call confirms the permit that
     /// the runner acquired before the claim. Each further call waits for the next permit,
     /// as long as there is time left for a request. Without an upstream it returns at once.
@@ -56,25 +127,112 @@ impl AttemptContext<'_> {
             Some(_) if Instant::now() > latest => return Err(self.too_slow_error()),
             Some(permit) => permit.acquire_next(latest).await,
         };
-        // The task is deferred, and its next attempt has to find out again what this one
-        // has already done.
-        acquired.map_err(|error| AttemptError::NoRatePermit {
-            reason: wait_reason(&error),
-            wait: retry_delay(&error),
-        })
+        acquired.map_err(|error| no_permit_error(&error))?;
+        self.last_upstream = self.permit.as_deref().map(|it| it.upstream_name().to_owned());
+        Ok(())
+    }
+
+    /// Acquires a rate permit of `upstream` for one request. It is the same as
+    /// [`acquire_rate_permit`](Self::acquire_rate_permit) if the handler is registered with
+    /// `upstream`; otherwise the first call also acquires a concurrency slot.
+    ///
+    /// # Errors
+    /// The same as those of [`acquire_rate_permit`](Self::acquire_rate_permit), or no
+    /// concurrency slot was free within [`MAX_FURTHER_WAIT`].
+    pub async fn acquire_rate_permit_of(&mut self, upstream: &str) -> Result<(), AttemptError> {
+        if self.permit.as_deref().is_some_and(|permit| permit.upstream_name() == upstream) {
+            return self.acquire_rate_permit().await;
+        }
+        let (latest, now) = (self.latest_request_start, Instant::now());
+        let Some(limiters) = self.limiters else { return Ok(()) };
+        if now > latest {
+            return Err(self.too_slow_error());
+        }
+        let known = self.further_permits.iter_mut().find(|it| it.upstream_name() == upstream);
+        let acquired = match known {
+            Some(permit) => permit.acquire_next(latest).await,
+            None => {
+                match limiters.acquire_until(upstream, latest.min(now + MAX_FURTHER_WAIT)).await {
+                    Ok(mut permit) => {
+                        let confirmed = permit.confirm(latest).await;
+                        if confirmed.is_ok() {
+                            self.further_permits.push(permit);
+                        }
+                        confirmed
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        acquired.map_err(|error| no_permit_error(&error))?;
+        self.last_upstream = Some(upstream.to_owned());
+        Ok(())
+    }
+
+    /// Reports what an answer says about the upstream's own limit.
+    pub async fn report_pace(&mut self, report: PaceReport) {
+        if let Some(permit) = self.permit.as_deref_mut() {
+            permit.report_pace(report).await;
+        }
     }
 
     /// Returns the error of a handler that has no time left for a further request. It
-    /// counts as a failed attempt: a task that is deferred without cost could start over
+    /// counts as a failed attempt: a task that is put back without cost could start over
     /// for ever.
     fn too_slow_error(&self) -> AttemptError {
         let error = AttemptError::retry("timeout", "The service answered too slowly to go on.");
-        if self.task.outcome_unknown { error.with_outcome_unknown() } else { error }
+        self.keep_unknown(error)
+    }
+
+    /// Returns the error of a call that does not clarify what became of an earlier one: an
+    /// outcome that was unknown stays so.
+    #[must_use]
+    pub fn keep_unknown(&self, error: AttemptError) -> AttemptError {
+        match error {
+            error if !self.task.outcome_unknown() => error,
+            AttemptError::Failed(outcome) | AttemptError::Rejected(outcome) => {
+                AttemptError::NeedsReview(outcome)
+            }
+            error => error.with_outcome_unknown(),
+        }
+    }
+
+    /// Waits, by putting the task back, until an earlier call whose outcome is unknown can no
+    /// longer be on its way. Until then, a missing effect proves nothing: the call may still
+    /// arrive. `settle_time` is the time after the end of an attempt in which its last call
+    /// may still have its effect.
+    ///
+    /// # Errors
+    /// The time is not over; this costs no attempt.
+    pub fn ensure_settled(&self, settle_time: Duration) -> Result<(), AttemptError> {
+        let Some(since) = self.task.unknown_since else { return Ok(()) };
+        let passed_ms = self.task.started_at.saturating_sub(since);
+        let left_ms = whole_millis(settle_time).saturating_sub(passed_ms);
+        match u64::try_from(left_ms) {
+            Err(_) | Ok(0) => Ok(()),
+            Ok(left_ms) => Err(AttemptError::Wait {
+                outcome: Outcome::new("settling", "The service is asked once more."),
+                reason: WaitReason::Checking,
+                wait: Duration::from_millis(left_ms),
+                checkpoint: None,
+                record_attempt: false,
+            }),
+        }
+    }
+}
+
+/// Returns the error of an attempt without a permit. The task is put back, and its next attempt
+/// has to find out again what this one has already done.
+fn no_permit_error(error: &AcquireError) -> AttemptError {
+    AttemptError::NoRatePermit {
+        reason: wait_reason(error),
+        wait: no_permit_delay(error),
+        outcome_unknown: false,
     }
 }
 
 /// Returns the delay of a task that got no permit.
-pub(crate) fn retry_delay(error: &AcquireError) -> Duration {
+pub(crate) fn no_permit_delay(error: &AcquireError) -> Duration {
     match error {
         AcquireError::RetryAfter { wait, .. } => *wait,
         AcquireError::Limiter(_) => Duration::from_secs(2),
@@ -97,5 +255,104 @@ pub(crate) fn wait_reason(error: &AcquireError) -> WaitReason {
         AcquireError::RetryAfter { in_cooldown: true, .. } => WaitReason::Cooldown,
         AcquireError::RetryAfter { in_cooldown: false, .. } => WaitReason::RateLimit,
         AcquireError::Limiter(_) => WaitReason::LimiterUnavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use contract::{JobId, TaskId, UserId, api::CooldownReason};
+    use engine::limiter::{UpstreamLimits, embedded::EmbeddedLimiter};
+    use std::sync::Arc;
+    use uuid::Uuid;
+
+    const DESCRIBE: &str = "aws/ops/eu-west-1/ec2.describe";
+    const START: &str = "aws/ops/eu-west-1/ec2.start";
+
+    fn limiters() -> Limiters {
+        let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
+        limiters.add_upstream(DESCRIBE, UpstreamLimits { rate: 20.0, concurrency: 4 });
+        limiters.add_upstream(START, UpstreamLimits { rate: 2.0, concurrency: 1 });
+        limiters
+    }
+
+    fn claimed_task() -> ClaimedTask {
+        ClaimedTask {
+            id: TaskId(Uuid::now_v7()),
+            job: JobId(Uuid::now_v7()),
+            user: UserId(Uuid::now_v7()),
+            kind: "ec2.start".into(),
+            key: "i-1".into(),
+            channel: None,
+            sku: "i-1".into(),
+            title: "web".into(),
+            row: 0,
+            body: serde_json::Value::Null,
+            checkpoint: None,
+            attempt: 1,
+            unknown_since: None,
+            only_reconcile: false,
+            fence: 1,
+            started_at: 0,
+        }
+    }
+
+    fn far() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_holds_a_slot_of_each_upstream_that_it_calls() {
+        let (limiters, task) = (limiters(), claimed_task());
+        let mut permit = limiters.acquire(DESCRIBE).await.unwrap();
+        let mut context = AttemptContext::new(&task, Some(&mut permit), Some(&limiters), far());
+        assert!(!context.may_have_sent());
+        context.acquire_rate_permit().await.unwrap();
+        let start = Instant::now();
+        for _ in 0..3 {
+            context.acquire_rate_permit_of(START).await.unwrap();
+        }
+        // Three calls at 2 per second; the first call of all waits too.
+        assert!(start.elapsed() >= Duration::from_millis(1_500), "{:?}", start.elapsed());
+        context.acquire_rate_permit_of(DESCRIBE).await.unwrap();
+        for upstream in [DESCRIBE, START] {
+            assert_eq!(limiters.state(upstream).await.unwrap().in_flight, 1, "{upstream}");
+        }
+        assert_eq!(context.into_last_upstream().as_deref(), Some(DESCRIBE));
+        // Let the slot be released.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(limiters.state(START).await.unwrap().in_flight, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_further_upstream_is_not_waited_for_for_long() {
+        let (limiters, task) = (limiters(), claimed_task());
+        let _other = limiters.acquire(START).await.unwrap();
+        let mut permit = limiters.acquire(DESCRIBE).await.unwrap();
+        let mut context = AttemptContext::new(&task, Some(&mut permit), Some(&limiters), far());
+        context.acquire_rate_permit().await.unwrap();
+        let start = Instant::now();
+        let refused = context.acquire_rate_permit_of(START).await;
+        assert!(matches!(refused, Err(AttemptError::NoRatePermit { .. })), "{refused:?}");
+        assert_eq!(start.elapsed(), MAX_FURTHER_WAIT);
+        assert_eq!(context.into_last_upstream().as_deref(), Some(DESCRIBE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cooldown_of_one_upstream_leaves_the_other_open() {
+        let (limiters, task) = (limiters(), claimed_task());
+        let minute = Duration::from_secs(60);
+        limiters.start_cooldown(START, minute, CooldownReason::Throttled).await;
+        let mut permit = limiters.acquire(DESCRIBE).await.unwrap();
+        let mut context = AttemptContext::new(&task, Some(&mut permit), Some(&limiters), far());
+        context.acquire_rate_permit().await.unwrap();
+        let refused = context.acquire_rate_permit_of(START).await;
+        let reason = WaitReason::Cooldown;
+        assert!(
+            matches!(&refused, Err(AttemptError::NoRatePermit { reason: found, .. }) if *found == reason),
+            "{refused:?}"
+        );
+        context.acquire_rate_permit().await.unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Metrics of deliveries, claims and attempts.
 
 use contract::metric;
-use engine::store::{AttemptError, AttemptOutcome, Claim};
+use engine::store::{AttemptError, AttemptResult, Claim};
 use metrics::{counter, histogram};
 use std::time::Duration;
 
@@ -9,16 +9,18 @@ pub(crate) fn count_claim(claim: &Claim) {
     let result = match claim {
         Claim::Claimed(_) => "claimed",
         Claim::Superseded(_) => "superseded",
-        Claim::Locked => "locked",
+        Claim::KeyInUse => "key_in_use",
         Claim::NotClaimable => "not_claimable",
     };
     counter!(metric::CLAIMS, "result" => result).increment(1);
 }
 
-pub(crate) fn observe_attempt(command: &str, outcome: &AttemptOutcome, duration: Duration) {
-    let outcome = match outcome {
+pub(crate) fn observe_attempt(command: &str, result: &AttemptResult, duration: Duration) {
+    let result = match result {
         Ok(_) => "succeeded",
         Err(AttemptError::Failed(_)) => "failed",
+        Err(AttemptError::Rejected(_)) => "rejected",
+        Err(AttemptError::NotDone(_)) => "not_done",
         Err(AttemptError::Retry { outcome_unknown: false, .. }) => "retry",
         Err(AttemptError::Retry { outcome_unknown: true, .. }) => "outcome_unknown",
         Err(AttemptError::Cooldown { .. }) => "cooldown",
@@ -28,7 +30,7 @@ pub(crate) fn observe_attempt(command: &str, outcome: &AttemptOutcome, duration:
     };
     let command = command.to_owned();
     histogram!(metric::ATTEMPT_DURATION_SECONDS, "command" => command.clone()).record(duration);
-    counter!(metric::ATTEMPTS, "command" => command, "outcome" => outcome).increment(1);
+    counter!(metric::ATTEMPTS, "command" => command, "result" => result).increment(1);
 }
 
 pub(crate) fn count_lost_lease() {

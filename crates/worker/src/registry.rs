@@ -26,7 +26,10 @@ impl<C: Command, H: Handler<C>> ErasedHandler for HandlerAdapter<C, H> {
             let message = format!("The command's body can't be read: {error}.");
             AttemptError::failed("unreadable_command", message)
         })?;
-        self.0.run(command, context).await
+        match context.task.only_reconcile {
+            true => self.0.reconcile(command, context).await,
+            false => self.0.run(command, context).await,
+        }
     }
 }
 
@@ -46,23 +49,33 @@ pub struct Registry {
 
 impl Registry {
     /// Registers the handler of `C`, whose calls share the rate limiter of `upstream`.
-    /// `queue_suffix` names one of several queues of the command, such as a channel.
+    /// `suffix` is that of the queue, for a command with several queues, such as a
+    /// channel's id. It must be the one of [`Command::queue`], or nobody consumes what is
+    /// published there.
     #[must_use]
     pub fn register<C: Command>(
         mut self,
-        queue_suffix: Option<&str>,
+        suffix: Option<&str>,
         upstream: &str,
         limits: UpstreamLimits,
         handler: impl Handler<C>,
     ) -> Self {
         let rate = Some(limits.rate);
         self.add_registration::<C>(
-            queue_suffix,
+            suffix,
             Some(upstream.into()),
             limits.concurrency,
             rate,
             handler,
         );
+        self.upstream_limits.insert(upstream.into(), limits);
+        self
+    }
+
+    /// Registers an upstream that a registered handler calls too, with
+    /// [`AttemptContext::acquire_rate_permit_of`].
+    #[must_use]
+    pub fn register_upstream(mut self, upstream: &str, limits: UpstreamLimits) -> Self {
         self.upstream_limits.insert(upstream.into(), limits);
         self
     }
@@ -81,18 +94,14 @@ impl Registry {
 
     fn add_registration<C: Command>(
         &mut self,
-        queue_suffix: Option<&str>,
+        suffix: Option<&str>,
         upstream: Option<String>,
         concurrency: u16,
         rate: Option<f64>,
         handler: impl Handler<C>,
     ) {
         self.registrations.push(Registration {
-            queue: QueueConfig {
-                name: queue_name(C::KIND, queue_suffix, C::VERSION),
-                concurrency,
-                rate,
-            },
+            queue: QueueConfig { name: queue_name(C::KIND, suffix, C::VERSION), concurrency, rate },
             upstream,
             handler: Arc::new(HandlerAdapter(handler, PhantomData)),
         });

@@ -41,7 +41,7 @@ pub struct Options {
 const REQUEST_SHARE_OF_LEASE: f64 = 1.0 / 2.0;
 /// First and longest delay before an internal operation (consume, claim, save) is
 /// repeated; each delay is twice the one before.
-const BACKOFF_RANGE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+const RECONNECT_BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 /// Interval at which a consumer checks the generation of its queue, which changes when
 /// messages of the queue are found to be lost.
 const MESSAGE_LOSS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -93,7 +93,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
     });
     for registration in registry.registrations {
         let shared = Arc::clone(&shared);
-        let (stop, calls) = (stop.clone(), tracker.clone());
+        let (stop, deliveries) = (stop.clone(), tracker.clone());
         tracker.spawn(async move {
             let consumer = Consumer {
                 queue: registration.queue.name,
@@ -101,7 +101,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
                 upstream: registration.upstream.map(Into::into),
                 handler: registration.handler,
             };
-            consumer.run(shared, calls, stop).await;
+            consumer.run(shared, deliveries, stop).await;
         });
     }
     tracker.close();
@@ -118,8 +118,8 @@ struct Consumer {
 }
 
 impl Consumer {
-    async fn run(self, shared: Arc<RunnerShared>, calls: TaskTracker, stop: CancellationToken) {
-        let mut backoff = BACKOFF_RANGE[0];
+    async fn run(self, shared: Arc<RunnerShared>, tracker: TaskTracker, stop: CancellationToken) {
+        let mut backoff = RECONNECT_BACKOFF[0];
         while !stop.is_cancelled() {
             let start_consuming = async {
                 let queues = std::slice::from_ref(&self.queue);
@@ -134,9 +134,10 @@ impl Consumer {
                 let deliveries = shared.task_queue.consume(&self.queue, self.prefetch).await?;
                 Ok::<_, relay::Error>((deliveries, generation))
             };
+            let mut next_backoff = RECONNECT_BACKOFF[0];
             match start_consuming.await {
                 Ok((mut deliveries, generation)) => {
-                    backoff = BACKOFF_RANGE[0];
+                    backoff = RECONNECT_BACKOFF[0];
                     // Cancelled when the stream ends: deliveries that have not been
                     // claimed by then are left to the broker, which redelivers them to
                     // the next consumer.
@@ -159,20 +160,21 @@ impl Consumer {
                             handler: Arc::clone(&self.handler),
                         };
                         let (queue, consumer_ended) = (self.queue.clone(), consumer_ended.clone());
-                        calls.spawn(async move {
+                        tracker.spawn(async move {
                             processor.process_delivery(&queue, delivery, &consumer_ended).await;
                         });
                     }
                 }
                 Err(error) => {
                     tracing::warn!(queue = self.queue, %error, "could not consume");
-                    backoff = (backoff * 2).min(BACKOFF_RANGE[1]);
+                    next_backoff = (backoff * 2).min(RECONNECT_BACKOFF[1]);
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(backoff) => {}
             }
+            backoff = next_backoff;
         }
     }
 

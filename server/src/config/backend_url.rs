@@ -9,10 +9,13 @@ use std::{
     path::Path,
     str::FromStr,
 };
-use url::Url;
+use url::{Host, Url};
 
 /// Value that selects a broker or a rate limiter inside the process.
 const EMBEDDED: &str = "embedded:";
+
+/// Schemes of encrypted connections.
+const TLS_SCHEMES: [&str; 2] = ["amqps", "rediss"];
 
 /// Reason for which a value is not the URL of a backend. It says what is expected and
 /// contains no part of the value, which may have a password.
@@ -38,6 +41,17 @@ impl ServerUrl {
     pub fn expose_secret(&self) -> &str {
         self.0.as_str()
     }
+
+    /// Returns the host if connections to it leave this machine and are not encrypted: the
+    /// scheme is none of those that ask for TLS. Only for servers of which the scheme decides.
+    pub fn plain_text_host(&self) -> Option<&str> {
+        let host = self.0.host_str().unwrap_or_default();
+        (!TLS_SCHEMES.contains(&self.0.scheme()) && !tls::is_local_host(host)).then_some(host)
+    }
+
+    fn has_ipv6_host(&self) -> bool {
+        matches!(self.0.host(), Some(Host::Ipv6(_)))
+    }
 }
 
 impl fmt::Debug for ServerUrl {
@@ -52,7 +66,8 @@ impl fmt::Debug for ServerUrl {
 pub enum DatabaseUrl {
     /// URL of a SQLite file: `sqlite://path`.
     Sqlite(String),
-    /// URL of a PostgreSQL server: `postgres://user:password@host:port/name`.
+    /// URL of a PostgreSQL server: `postgres://user:password@host:port/name`. Its parameter
+    /// `sslmode` says how well the connection is protected.
     Postgres(ServerUrl),
 }
 
@@ -72,6 +87,16 @@ impl DatabaseUrl {
             Self::Sqlite(url) => url,
             Self::Postgres(url) => url.expose_secret(),
         }
+    }
+
+    /// Returns the path of the file with the authorities that PostgreSQL's certificate may
+    /// come from besides the system's, if the URL names one.
+    pub fn root_certificate(&self) -> Option<String> {
+        let Self::Postgres(ServerUrl(url)) = self else { return None };
+        let mut parameters = url.query_pairs();
+        let (_, path) = parameters.find(|(name, _)| name == "sslrootcert")?;
+        // The file's content may also stand in its place.
+        (!path.trim_start().starts_with("-----BEGIN")).then(|| path.into_owned())
     }
 
     /// Returns the path of the SQLite file; `None` for a server.
@@ -100,7 +125,8 @@ impl FromStr for DatabaseUrl {
 pub enum BrokerUrl {
     /// Queues in the memory of this process: `embedded:`.
     Embedded,
-    /// URL of a RabbitMQ server: `amqp://user:password@host:port/vhost`.
+    /// URL of a RabbitMQ server: `amqp://user:password@host:port/vhost`, or `amqps://` for
+    /// TLS.
     RabbitMq(ServerUrl),
 }
 
@@ -111,9 +137,12 @@ impl FromStr for BrokerUrl {
         if text == EMBEDDED {
             return Ok(Self::Embedded);
         }
-        let expected = "embedded: or amqp://user:password@host:port/vhost (amqps:// is not \
-                        supported: use a tunnel)";
-        ServerUrl::parse(text, &["amqp"]).map(Self::RabbitMq).ok_or(InvalidUrl { expected })
+        let expected = "embedded:, amqp://user:password@host:port/vhost or, encrypted, \
+                        amqps://user:password@host:port/vhost, with a host that has a name or an \
+                        IPv4 address";
+        // The client would connect to localhost in place of an IPv6 address.
+        let url = ServerUrl::parse(text, &["amqp", "amqps"]).filter(|url| !url.has_ipv6_host());
+        url.map(Self::RabbitMq).ok_or(InvalidUrl { expected })
     }
 }
 
@@ -122,7 +151,8 @@ impl FromStr for BrokerUrl {
 pub enum LimiterUrl {
     /// Limits in the memory of this process: `embedded:`.
     Embedded,
-    /// URL of a Redis server: `redis://user:password@host:port/database`.
+    /// URL of a Redis server: `redis://user:password@host:port/database`, or `rediss://` for
+    /// TLS.
     Redis(ServerUrl),
 }
 
@@ -133,8 +163,12 @@ impl FromStr for LimiterUrl {
         if text == EMBEDDED {
             return Ok(Self::Embedded);
         }
-        let expected = "embedded: or redis://user:password@host:port/database";
-        ServerUrl::parse(text, &["redis"]).map(Self::Redis).ok_or(InvalidUrl { expected })
+        let expected = "embedded:, redis://user:password@host:port/database or, encrypted, \
+                        rediss://user:password@host:port/database; nothing may follow with a #";
+        // `#insecure` would accept any certificate.
+        let url = ServerUrl::parse(text, &["redis", "rediss"]);
+        let url = url.filter(|url| url.0.fragment().is_none());
+        url.map(Self::Redis).ok_or(InvalidUrl { expected })
     }
 }
 
@@ -251,14 +285,43 @@ mod tests {
         for text in ["mysql://x", "postgres:/x", "postgres:x", "x", "", "postgres://x:port"] {
             assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");
         }
-        for text in ["kafka://x", "amqps://x", "embedded", "amqp:x"] {
+        for text in [
+            "kafka://x",
+            "embedded",
+            "amqp:x",
+            "amqps:x",
+            "amqp://[::1]/",
+            "amqps://[2001:db8::1]:5671",
+        ] {
             assert!(text.parse::<BrokerUrl>().is_err(), "{text}");
         }
-        for text in ["memcached://x", "rediss://x", "redis:/x"] {
+        for text in
+            ["memcached://x", "redis:/x", "rediss:x", "rediss://x/0#insecure", "redis://x#y"]
+        {
             assert!(text.parse::<LimiterUrl>().is_err(), "{text}");
         }
         for text in ["127.0.0.1:9000", "https://x", "http://"] {
             assert!(text.parse::<SandboxUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn connections_that_leave_the_machine_unencrypted_are_known() {
+        let broker = |text: &str| match text.parse::<BrokerUrl>() {
+            Ok(BrokerUrl::RabbitMq(url)) => url.plain_text_host().map(str::to_owned),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(broker("amqp://a:b@mq.internal/v").as_deref(), Some("mq.internal"));
+        for text in ["amqps://a:b@mq.internal/v", "amqp://127.0.0.1", "amqp://localhost:1/v"] {
+            assert_eq!(broker(text), None, "{text}");
+        }
+        let limiter = |text: &str| match text.parse::<LimiterUrl>() {
+            Ok(LimiterUrl::Redis(url)) => url.plain_text_host().map(str::to_owned),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(limiter("redis://cache:6379/0").as_deref(), Some("cache"));
+        for text in ["rediss://cache:6380/0", "redis://[::1]/0"] {
+            assert_eq!(limiter(text), None, "{text}");
         }
     }
 

@@ -1,10 +1,13 @@
 //! Handlers of the launch forms. A file that can't be launched as it is gets the
 //! launch page with the result of the check; the server stores nothing.
 
+mod check;
 mod fields;
+mod machines;
 mod sample;
 
-use super::flash::{redirect_with_problem, redirect_with_problem_and_key};
+pub use machines::start_machines;
+
 use crate::{
     page::{self, PageContext},
     problem::{Problem, insert_retry_after},
@@ -13,7 +16,7 @@ use crate::{
 };
 use app::page::launch::{CheckedFile, FileCheckResult, SubmittedForm};
 use axum::{
-    Extension, Form, Json,
+    Extension, Json,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
@@ -57,7 +60,7 @@ pub async fn preview(
     request: Request,
 ) -> Response {
     let wants_json = accepts_json(request.headers());
-    let fields = match LaunchFields::read(request).await {
+    let mut fields = match LaunchFields::read(request).await {
         Ok(fields) => fields,
         Err(problem) if wants_json => {
             let rejected = FileCheckResult::Rejected(problem.detail.clone());
@@ -75,21 +78,30 @@ pub async fn preview(
         }
     };
     let _permit = state.work_limits.acquire_launch(user.identity.user).await;
-    if wants_json {
-        return Json(parse_preview(&state, &fields).await).into_response();
-    }
-    if fields.file_name.is_empty() {
+    if !wants_json && fields.file_name.is_empty() {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, CHOOSE_FILE_MESSAGE);
         return failure_page(&state, context, CHECK_PATH, fields, problem.into()).await;
     }
-    let form = page_data(&state, fields, None).await;
+    let problem = match fields.forgets_columns {
+        true => check::forget_columns(&state, &user.actor(), &mut fields).await.err(),
+        false => None,
+    };
+    let mut result = check::check(&state, &fields).await;
+    if let (Some(problem), FileCheckResult::Parsed(report)) = (problem, &mut result) {
+        report.problem = Some(problem.detail);
+    }
+    if wants_json {
+        return Json(result).into_response();
+    }
+    let form = page_data(&state, fields, Some(result), None);
     page::launch_page(context, CHECK_PATH, StatusCode::OK, form).await
 }
 
 const CHECK_PATH: &str = "/launch/check";
 const UPLOAD_PATH: &str = "/launch/upload";
-const MACHINES_PATH: &str = "/machines";
-const CHOOSE_FILE_MESSAGE: &str = "Choose a CSV file first.";
+const CHOOSE_FILE_MESSAGE: &str = "Choose a file first.";
+const UNSEEN_CHOICES_MESSAGE: &str = "Your team chose how files with these columns are read. Look \
+                                      at the result, and upload the file if it is right.";
 
 fn accepts_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -136,6 +148,11 @@ async fn launch(
         }
     };
     let _permit = state.work_limits.acquire_launch(user.identity.user).await;
+    if let Some(result) = check::check_unseen(state, &fields).await {
+        let form = page_data(state, fields, Some(result), Some(UNSEEN_CHOICES_MESSAGE.into()));
+        return page::launch_page(context, UPLOAD_PATH, StatusCode::UNPROCESSABLE_ENTITY, form)
+            .await;
+    }
     match start_upload(state, user, &fields).await {
         Ok(response) => response,
         Err(failure) => failure_page(state, context, UPLOAD_PATH, fields, failure).await,
@@ -158,9 +175,11 @@ async fn start_upload(
             bytes: fields.file_bytes.clone(),
             channels: &fields.channel_ids,
             skip_bad: fields.skip_bad,
+            options: fields.options.clone(),
             idempotency_key: fields.idempotency_key.clone(),
         })
         .await?;
+    check::remember(state, &user.actor(), fields).await;
     Ok(Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response())
 }
 
@@ -190,7 +209,11 @@ async fn failure_page(
     }
     let status =
         problem.as_ref().map_or(StatusCode::UNPROCESSABLE_ENTITY, |problem| problem.status);
-    let form = page_data(state, fields, problem.map(|problem| problem.detail)).await;
+    let result = match fields.file_name.as_str() {
+        "" => None,
+        _ => Some(check::check(state, &fields).await),
+    };
+    let form = page_data(state, fields, result, problem.map(|problem| problem.detail));
     let mut response = page::launch_page(context, path, status, form).await;
     insert_retry_after(status, response.headers_mut());
     if status == StatusCode::PAYLOAD_TOO_LARGE {
@@ -201,65 +224,20 @@ async fn failure_page(
     response
 }
 
-async fn page_data(
+fn page_data(
     state: &AppState,
     fields: LaunchFields,
+    result: Option<FileCheckResult>,
     problem: Option<String>,
 ) -> SubmittedForm {
     let is_embedded = fields.file_bytes.len() <= MAX_CARRIED_FILE_BYTES;
     let file_hex = if is_embedded { hex::encode(&fields.file_bytes) } else { String::new() };
-    let checked_file = if fields.file_name.is_empty() {
-        None
-    } else {
-        let result = parse_preview(state, &fields).await;
-        Some(CheckedFile { result, name: fields.file_name, is_embedded })
-    };
+    let name = fields.file_name;
+    let checked_file = result.map(|result| CheckedFile { result, name, is_embedded });
     let ticked = match checked_file {
         Some(_) => fields.channel_ids,
         None => state.engine.channels().iter().map(|channel| channel.id.clone()).collect(),
     };
     let idempotency_key = fields.idempotency_key.unwrap_or_else(new_idempotency_key);
     SubmittedForm { idempotency_key, ticked, checked_file, file_hex, problem }
-}
-
-async fn parse_preview(state: &AppState, fields: &LaunchFields) -> FileCheckResult {
-    match state.engine.dry_run(&fields.file_name, fields.file_bytes.clone(), &[]).await {
-        Ok(run) => FileCheckResult::from_dry_run(run),
-        Err(error) => FileCheckResult::Rejected(Problem::from(error).detail),
-    }
-}
-
-/// Starts machines. Each gets an alarm once it runs.
-pub async fn start_machines(
-    State(state): State<AppState>,
-    user: CurrentUser,
-    Form(pairs): Form<Vec<(String, String)>>,
-) -> Response {
-    let values_of = |wanted: &'static str| {
-        let matching = pairs.iter().filter(move |(name, _)| name == wanted);
-        matching.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
-    };
-    let (key, ids) = (values_of("key").next(), values_of("ids").collect::<Vec<_>>());
-    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
-    match state.engine.start_machines(user.actor(), &ids, key.clone()).await {
-        Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
-        Err(LaunchError::Store(store::Error::KeyReused)) => {
-            let detail = "This form was already sent with different machines. Your jobs include what \
-                         it started. Send it again to start these.";
-            redirect_with_problem(
-                MACHINES_PATH,
-                &Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
-            )
-        }
-        Err(error) => {
-            let problem = Problem::from(error);
-            match key {
-                // The launch may have been committed, so the form uses the same key again.
-                Some(key) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
-                    redirect_with_problem_and_key(&key, MACHINES_PATH, &problem)
-                }
-                _ => redirect_with_problem(MACHINES_PATH, &problem),
-            }
-        }
-    }
 }

@@ -73,7 +73,7 @@ impl ProgressPublisher {
 fn job_progress(job: Job, forecast: &JobForecast) -> JobProgress {
     JobProgress {
         job: job.id,
-        status: Job { eta_ms: forecast.eta_ms, ..job },
+        status: job.with_eta(forecast.eta),
         running: forecast.running,
         limited_by: forecast.limited_by.clone(),
     }

@@ -1,6 +1,9 @@
 //! One WebSocket, from the hello to the close.
 
-use super::{Hub, SocketMessage, encode};
+use super::{
+    Hub, SocketMessage, encode,
+    heartbeat::{Beat, Heartbeat},
+};
 use crate::session::{AuthMethod, CurrentUser};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use contract::{
@@ -10,6 +13,7 @@ use contract::{
         PROTOCOL_VERSION, ServerFrame,
     },
 };
+use futures_util::FutureExt;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
@@ -18,6 +22,8 @@ use tokio::{
 
 /// Maximum time for sending a frame. A client that needs longer is too slow.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time for sending the close frame, whether or not the client reads it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Number of facts that are read from the store at once.
 const FACTS_PER_READ: i64 = 500;
 /// Time after which a missing fact counts as a gap, not as one that arrives out of
@@ -25,7 +31,7 @@ const FACTS_PER_READ: i64 = 500;
 const REORDER_TIMEOUT: Duration = Duration::from_millis(50);
 /// Maximum number of facts that wait for an earlier one; more count as a gap.
 const MAX_EARLY_FACTS: usize = 64;
-/// Interval at which the head of the journal is compared with the store.
+/// Interval at which the last fact that was sent is compared with the head of the journal.
 const TAIL_CHECK_INTERVAL: Duration = Duration::from_secs(20);
 /// Maximum time over which a stopping node spreads the closing of its sockets.
 const MAX_CLOSE_DELAY: Duration = Duration::from_secs(5);
@@ -45,6 +51,7 @@ pub(super) struct SocketSession {
     early_facts: BTreeMap<i64, Utf8Bytes>,
     /// Time at which the missing facts count as a gap.
     gap_deadline: Option<Instant>,
+    heartbeat: Heartbeat,
 }
 
 /// Why a socket closes; `None` if the client is already gone.
@@ -56,6 +63,7 @@ impl SocketSession {
             close(&mut socket, CloseCode::TooManyConnections).await;
             return;
         };
+        let heartbeat = Heartbeat::start(hub.heartbeat_times);
         let mut session = Self {
             hub,
             current_user,
@@ -64,6 +72,7 @@ impl SocketSession {
             last_sent_seq: 0,
             early_facts: BTreeMap::new(),
             gap_deadline: None,
+            heartbeat,
         };
         let Err(closing) = session.serve().await;
         if let Some(code) = closing {
@@ -76,8 +85,6 @@ impl SocketSession {
         // The session may have ended before this socket subscribed.
         self.check_session().await?;
         self.send_welcome(epoch, after).await?;
-        let every = Duration::from_secs(PING_INTERVAL_S.into());
-        let mut ping = interval_at(Instant::now() + every, every);
         // Sockets that were opened together must not query the store together.
         let first = TAIL_CHECK_INTERVAL.mul_f64(rand::random_range(0.5..1.0));
         let mut tail = interval_at(Instant::now() + first, TAIL_CHECK_INTERVAL);
@@ -99,9 +106,12 @@ impl SocketSession {
                         self.resync("tail").await?;
                     }
                 }
-                _ = ping.tick() => {
-                    self.send_frame(&ServerFrame::Ping { seq: self.last_sent_seq }).await?;
-                }
+                beat = self.heartbeat.next() => match beat {
+                    Beat::Ping => {
+                        self.send_frame(&ServerFrame::Ping { seq: self.last_sent_seq }).await?;
+                    }
+                    Beat::Overdue => self.close_unless_answered()?,
+                },
             }
         }
     }
@@ -194,12 +204,30 @@ impl SocketSession {
         Ok(())
     }
 
-    fn handle_frame(&self, message: Option<Result<Message, axum::Error>>) -> Result<(), Closing> {
+    /// Reads what has arrived by now, because the answer may have waited while this task
+    /// was sending or reading from the store.
+    fn close_unless_answered(&mut self) -> Result<(), Closing> {
+        while self.heartbeat.is_waiting() {
+            match self.socket.recv().now_or_never() {
+                Some(message) => self.handle_frame(message)?,
+                None => return Err(Some(CloseCode::TooSlow)),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_frame(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<(), Closing> {
         match message {
             None | Some(Ok(Message::Close(_))) => Err(None),
             Some(Err(_)) => Err(Some(CloseCode::ProtocolError)),
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                Ok(ClientFrame::Pong) => Ok(()),
+                Ok(ClientFrame::Pong) => {
+                    self.heartbeat.record_pong();
+                    Ok(())
+                }
                 _ => Err(Some(CloseCode::ProtocolError)),
             },
             Some(Ok(Message::Binary(_))) => Err(Some(CloseCode::ProtocolError)),
@@ -317,5 +345,5 @@ pub(super) async fn close(socket: &mut WebSocket, code: CloseCode) {
     let label = code.code().to_string();
     metrics::counter!(metric::WEBSOCKETS_CLOSED, "code" => label).increment(1);
     let frame = CloseFrame { code: code.code(), reason: Utf8Bytes::from_static("") };
-    let _ = timeout(WRITE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+    let _ = timeout(CLOSE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
 }

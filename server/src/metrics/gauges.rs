@@ -109,7 +109,7 @@ impl Gauges {
                     state.cooldown_remaining.unwrap_or_default().as_secs_f64(),
                 ),
                 (metric::UPSTREAM_RATE_LIMIT, state.current_rate),
-                (metric::UPSTREAM_CALLS_IN_FLIGHT, f64::from(state.in_flight)),
+                (metric::UPSTREAM_ATTEMPTS_IN_FLIGHT, f64::from(state.in_flight)),
             ] {
                 gauge!(name, "upstream" => upstream.clone()).set(value);
             }

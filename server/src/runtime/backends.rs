@@ -83,22 +83,24 @@ fn open_broker(config: &Config) -> anyhow::Result<(Arc<dyn TaskQueue>, Arc<dyn E
 /// # Errors
 /// Says which variables to set.
 pub fn check_combination(config: &Config) -> anyhow::Result<()> {
-    let Some(role @ (ProcessRole::Serve | ProcessRole::Work)) = config.role else { return Ok(()) };
+    let Some(role @ (ProcessRole::Serve | ProcessRole::Work)) = &config.role else {
+        return Ok(());
+    };
     let mut missing = Vec::new();
     if config.database_url()?.sqlite_path().is_some() {
         missing.push("MEANWHILE_DATABASE to postgres://…");
     }
     if config.broker == BrokerUrl::Embedded {
-        missing.push("MEANWHILE_BROKER to amqp://…");
+        missing.push("MEANWHILE_BROKER to amqps://…");
     }
     if config.limiter == LimiterUrl::Embedded {
-        missing.push("MEANWHILE_LIMITER to redis://…");
+        missing.push("MEANWHILE_LIMITER to rediss://…");
     }
     if config.sandbox.sandbox_url.is_none() {
         missing.push("MEANWHILE_SANDBOX_URL to where `meanwhile sandbox` runs");
     }
     if !missing.is_empty() {
-        let word = if role == ProcessRole::Serve { "serve" } else { "work" };
+        let word = if *role == ProcessRole::Serve { "serve" } else { "work" };
         bail!(
             "`meanwhile {word}` is one of several processes, and they must share what they work \
              with. Set {}; or run `meanwhile` alone for all in one process.",
@@ -168,6 +170,9 @@ pub fn explain_open_failure(config: &Config, error: anyhow::Error) -> anyhow::Er
                 "{database} holds a migration, {name}, that this release does not know: start the \
                  release that made it, or restore a backup of this one's"
             );
+        }
+        OpenFailure::Tls(failure) => {
+            return anyhow!("{database} can't be reached over TLS: {failure}");
         }
         OpenFailure::Damaged => {
             "is damaged, or is no database at all: restore a backup, or move the file away to \

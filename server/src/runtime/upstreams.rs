@@ -1,41 +1,54 @@
 //! Channels and machines, and the commands that call them.
 
-use super::channels;
-use crate::config::Config;
-use contract::command::{AlarmCreate, Ec2Start, ProductUpload};
-use engine::{
-    channel::ChannelConfig,
-    limiter::{Limiters, UpstreamLimits},
-    machines::{MachineSource, READ_TIMEOUT},
+use super::{
+    channels,
+    machines::{self, MachineRegion},
 };
-use sandbox::Sandbox;
-use std::{sync::Arc, time::Duration};
+use crate::config::Config;
+use ::channels::Channel;
+use anyhow::Context;
+use contract::command::ProductUpload;
+use engine::{channel::ChannelConfig, limiter::Limiters, machines::MachineSource};
+use parking_lot::Mutex;
+use sandbox::{SAMPLE_CHANNELS, Sandbox};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use worker::{
     Registry,
-    connector::{
-        self,
-        channel::ChannelClient,
-        ec2::{Ec2Client, machine_source::Ec2MachineSource},
-    },
-    handlers::{alarm_create, ec2_start, product_upload},
+    connector::channel::{ChannelClient, ChannelHandle},
+    handlers::product_upload,
 };
-
-/// Upstream id of EC2.
-const EC2_UPSTREAM: &str = "ec2";
 
 /// External services: a sandbox in this process, or one that several processes
 /// share.
 pub struct Upstreams {
-    url: String,
-    speed: f64,
-    channels: Vec<ChannelConfig>,
+    channels: Vec<Channel>,
+    channel_configs: Vec<ChannelConfig>,
+    channel_handles: Mutex<BTreeMap<String, Arc<ChannelHandle>>>,
+    machines: Vec<MachineRegion>,
     own_sandbox: Option<Sandbox>,
 }
 
 impl Upstreams {
-    fn at_sandbox(url: String, speed: f64, own_sandbox: Option<Sandbox>) -> Self {
-        let channels = channels::sandbox_channels(&url, speed);
-        Self { url, speed, channels, own_sandbox }
+    async fn new(
+        url: String,
+        config: &Config,
+        own_sandbox: Option<Sandbox>,
+    ) -> anyhow::Result<Self> {
+        let options = &config.sandbox;
+        let speed = options.sandbox_speed;
+        let channels = match &config.channels {
+            Some(folder) => channels::load_folder(folder)?,
+            None => channels::sandbox_channels(&url, speed, options.sandbox_latency)?,
+        };
+        let is_sandbox = config.channels.is_none();
+        let channel_configs =
+            channels.iter().map(|channel| channels::channel_config(channel, is_sandbox)).collect();
+        let channel_handles = Mutex::default();
+        let machines = match &config.aws {
+            Some(aws) => machines::aws_regions(aws, config.lease).await?,
+            None => vec![machines::sandbox_region(&url, speed, config.lease)?],
+        };
+        Ok(Self { channels, channel_configs, channel_handles, machines, own_sandbox })
     }
 
     /// Uses the sandbox that `config` names, or starts one.
@@ -43,9 +56,8 @@ impl Upstreams {
     /// # Errors
     /// The sandbox can't be started.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        let speed = config.sandbox.sandbox_speed;
         match &config.sandbox.sandbox_url {
-            Some(url) => Ok(Self::at_sandbox(url.expose_secret().into(), speed, None)),
+            Some(url) => Self::new(url.expose_secret().into(), config, None).await,
             None => Self::start(config).await,
         }
     }
@@ -56,19 +68,18 @@ impl Upstreams {
     /// The sandbox can't be started.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let options = &config.sandbox;
-        let speed = options.sandbox_speed;
         let own_sandbox = Sandbox::start(sandbox::Options {
             listen: options.sandbox_listen,
             ledger: config.data.join("sandbox.jsonl"),
-            speed,
+            speed: options.sandbox_speed,
             seed: options.sandbox_seed,
             faults: options.sandbox_faults,
             latency: options.sandbox_latency,
-            channels: channels::simulated_channels(),
+            channels: SAMPLE_CHANNELS.to_vec(),
         })
         .await?;
         tracing::info!(url = own_sandbox.base_url(), "the sandbox simulates the external services");
-        Ok(Self::at_sandbox(own_sandbox.base_url(), speed, Some(own_sandbox)))
+        Self::new(own_sandbox.base_url(), config, Some(own_sandbox)).await
     }
 
     /// Stops the sandbox if this process started it.
@@ -80,29 +91,23 @@ impl Upstreams {
 
     /// Returns the configuration of the channels.
     pub fn channels(&self) -> &[ChannelConfig] {
-        &self.channels
+        &self.channel_configs
     }
 
-    fn ec2(&self, client: reqwest::Client) -> Ec2Client {
-        Ec2Client {
-            ec2_url: format!("{}/ec2", self.url),
-            cloudwatch_url: format!("{}/cloudwatch", self.url),
-            http_client: client,
-        }
-    }
-
-    /// Returns the source of the EC2 account's machines. Reads share the rate
-    /// limit of the starts.
+    /// Returns the sources of the machines.
     ///
     /// # Errors
     /// The HTTP client can't be built.
-    pub fn machines(&self, limiters: &Limiters) -> anyhow::Result<Arc<dyn MachineSource>> {
-        let ec2 = self.ec2(connector::build_client(READ_TIMEOUT)?);
-        Ok(Arc::new(Ec2MachineSource {
-            ec2,
-            limiters: limiters.clone(),
-            upstream: EC2_UPSTREAM.into(),
-        }))
+    pub fn machine_sources(
+        &self,
+        limiters: &Limiters,
+    ) -> anyhow::Result<Vec<Arc<dyn MachineSource>>> {
+        self.machines.iter().map(|region| region.source(limiters)).collect()
+    }
+
+    /// Returns the clients of the channels whose handlers are registered, by id.
+    pub fn channel_handles(&self) -> BTreeMap<String, Arc<ChannelHandle>> {
+        self.channel_handles.lock().clone()
     }
 
     /// Returns the handlers of all commands that call an upstream, for leases of
@@ -111,33 +116,20 @@ impl Upstreams {
     /// # Errors
     /// The HTTP client can't be built.
     pub fn registry(&self, lease: Duration) -> anyhow::Result<Registry> {
-        let client = connector::build_client(worker::request_timeout(lease))?;
+        let timeout = worker::request_timeout(lease);
         let mut registry = Registry::default();
-        for config in &self.channels {
-            let channel = ChannelClient::new(config, client.clone());
+        for (channel, config) in self.channels.iter().zip(&self.channel_configs) {
+            let client = ChannelClient::new(channel.clone(), timeout)
+                .with_context(|| format!("the channel {}", channel.id))?;
+            let handle = Arc::new(ChannelHandle::new(client));
+            self.channel_handles.lock().insert(channel.id.clone(), Arc::clone(&handle));
             registry = registry.register::<ProductUpload>(
                 Some(&config.id),
                 &config.id,
                 config.limits.clone(),
-                product_upload::ProductUploadHandler { channel },
+                product_upload::ProductUploadHandler { channel: handle },
             );
         }
-        let ec2 = self.ec2(client);
-        let poll = Duration::from_secs_f64(5.0 / self.speed);
-        let limits = |rate: f64| UpstreamLimits { rate: rate * self.speed, concurrency: 8 };
-        let (ec2_rate, alarm_rate) = (sandbox::EC2_RATE, sandbox::CLOUDWATCH_RATE);
-        Ok(registry
-            .register::<Ec2Start>(
-                None,
-                EC2_UPSTREAM,
-                limits(ec2_rate.per_second),
-                ec2_start::Ec2StartHandler { ec2: ec2.clone(), poll_interval: poll },
-            )
-            .register::<AlarmCreate>(
-                None,
-                "cloudwatch",
-                limits(alarm_rate.per_second),
-                alarm_create::AlarmCreateHandler { ec2 },
-            ))
+        Ok(self.machines.iter().fold(registry, |registry, region| region.register(registry)))
     }
 }

@@ -162,7 +162,7 @@ impl AccessFixture {
             (JSON, "{}".into()),
             (JSON, r#"{"as":"succeeded","up_to":1}"#.into()),
             (JSON, format!(r#"{{"tasks":["{}"]}}"#, self.tasks.join(r#"",""#))),
-            (JSON, r#"{"instance_ids":["i-0001"]}"#.into()),
+            (JSON, r#"{"instance_ids":["i-0a1b2c3d4e5f60001"]}"#.into()),
             (JSON, r#"{"name":"x"}"#.into()),
             ("multipart/form-data; boundary=b", launch),
         ]

@@ -75,7 +75,7 @@ async fn batch_survives_kills_without_loss_or_duplicates() {
         }
     }
     assert_eq!(counted.values().sum::<u64>(), TASK_COUNT);
-    for state in ["succeeded", "failed", "needs_review"] {
+    for state in ["succeeded", "failed", "rejected", "needs_review"] {
         assert_eq!(job[state].as_u64().unwrap(), counted.get(state).copied().unwrap_or(0));
     }
 

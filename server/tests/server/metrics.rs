@@ -95,7 +95,7 @@ async fn upload_is_visible_in_the_metrics() {
         ("meanwhile_tasks_accepted_total", vec![kind[0]], PRODUCT_COUNT),
         ("meanwhile_tasks_finished_total", vec![command, ("state", "succeeded")], PRODUCT_COUNT),
         ("meanwhile_tasks_finished_total", vec![command, ("state", "failed")], 0.0),
-        ("meanwhile_attempts_total", vec![command, ("outcome", "succeeded")], PRODUCT_COUNT),
+        ("meanwhile_attempts_total", vec![command, ("result", "succeeded")], PRODUCT_COUNT),
         ("meanwhile_attempt_duration_seconds_count", vec![command], PRODUCT_COUNT),
         ("meanwhile_claims_total", vec![("result", "claimed")], PRODUCT_COUNT),
         ("meanwhile_tasks_published_total", vec![queue], PRODUCT_COUNT),

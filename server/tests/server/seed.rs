@@ -11,7 +11,7 @@ use contract::{
 use engine::{
     clock::SystemClock,
     store::{
-        AttemptError, AttemptOutcome, Claim, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
+        AttemptError, AttemptResult, Claim, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
     },
 };
 use sea_orm::{ConnectionTrait, Database, Statement};
@@ -79,10 +79,7 @@ pub fn new_upload_job(user: UserId, name: &str, channels: &[&str]) -> NewJob {
             sku: sku.clone(),
             title: sku.clone(),
             price: Price(1990),
-            description: None,
-            vendor: None,
-            image: None,
-            variants: Vec::new(),
+            ..Product::default()
         };
         let channel = (*channel).to_owned();
         let command = ProductUpload { channel: channel.clone(), product };
@@ -94,17 +91,17 @@ pub fn new_upload_job(user: UserId, name: &str, channels: &[&str]) -> NewJob {
         title: format!("{name}.csv"),
         channels: channels.iter().map(|id| (*id).to_owned()).collect(),
         tasks: (0..2).flat_map(|row| channels.iter().map(move |id| (row, id))).map(task).collect(),
+        file: None,
         idempotency: None,
     }
 }
 
-/// Claims a task and finishes it with this outcome.
-async fn finish_task(store: &Store, due: &CommandMessage, outcome: AttemptOutcome) {
+/// Claims a task and finishes it with this result.
+async fn finish_task(store: &Store, due: &CommandMessage, result: AttemptResult) {
     let Claim::Claimed(claimed) = store.tasks.claim(due.task, due.fence, "w").await.unwrap() else {
         panic!("not claimed");
     };
-    let finish =
-        FinishAttempt { task: due.task, fence: claimed.fence, worker: "w".into(), outcome };
+    let finish = FinishAttempt { task: due.task, fence: claimed.fence, worker: "w".into(), result };
     store.tasks.finish(vec![finish]).await.remove(0).unwrap();
 }
 
@@ -133,9 +130,7 @@ pub async fn create_failed_job(store: &Store, user: UserId, rows: u32, text: &st
             title: format!("Lamp {row} {}", "x".repeat(200)),
             price: Price(1990),
             description: Some(text.to_owned()),
-            vendor: None,
-            image: None,
-            variants: Vec::new(),
+            ..Product::default()
         };
         let (sku, title) = (product.sku.clone(), product.title.clone());
         let command = ProductUpload { channel: channel.to_owned(), product };
@@ -147,6 +142,7 @@ pub async fn create_failed_job(store: &Store, user: UserId, rows: u32, text: &st
         title: "failed.csv".into(),
         channels: CHANNELS.map(str::to_owned).to_vec(),
         tasks: (0..rows).flat_map(|row| CHANNELS.map(|channel| task(row, channel))).collect(),
+        file: None,
         idempotency: None,
     };
     let job = store.tasks.accept(launch).await.unwrap().job.id;

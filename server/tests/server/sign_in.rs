@@ -222,12 +222,12 @@ async fn requests_begun_before_the_user_was_disabled_are_not_carried_out() {
     let id = account_id(&ada, "bob@example.com").await;
     let file = "sku,title,price\nA,Lamp,1\n";
     let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+    const START: &str = r#"{"instance_ids":["i-0a1b2c3d4e5f60002"]}"#;
     let token = format!(r#"{{"name":"late","password":"{PASSWORD}"}}"#);
     let slow = [
         SlowRequest::begin(&bob, "/api/v1/jobs/product-uploads?channels=acme", "text/csv", file)
             .await,
-        SlowRequest::begin(&bob, "/api/v1/jobs/ec2-starts", json, r#"{"instance_ids":["i-1"]}"#)
-            .await,
+        SlowRequest::begin(&bob, "/api/v1/jobs/ec2-starts", json, START).await,
         SlowRequest::begin(&bob, "/api/v1/tokens", json, &token).await,
         SlowRequest::begin(&bob, "/people", form, "email=eve%40example.com&role=admin").await,
     ];

@@ -31,12 +31,12 @@ cause.
 - **Envelope.** Commands travel as [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
   in structured JSON (`application/cloudevents+json`); `type` is kind and version, such as
   `product.upload.v1`.
-- **Ids.** Jobs, tasks and facts are UUIDv7, so they sort by creation time. A message's `id` is the
-  task's id and its fence, `<task>:<fence>`: it is the same if a message is delivered twice, and a
-  different one each time the task is published. The id of a follow-up task is the UUIDv5 of its
+- **Ids.** Jobs, facts and tasks, but for follow-ups, are UUIDv7, so they sort by creation time. A message's `id` is the
+  task's id and its fence, `<task>:<fence>`: it is the same if a message is delivered twice, or published twice
+  because its confirmation got lost. Whatever has a task published again raises the fence. The id of a follow-up task is the UUIDv5 of its
   cause, kind and key, so that emitting it twice creates one task.
 - **Times.** UTC, whole milliseconds since 1970, by the database's clock. The envelope carries the
-  time in the extension `atms`.
+  time of the message in the extension `atms`, by the clock of the process that sends it.
 - **Delivery.** At least once, in no particular order. The row in the database is the source of
   truth, and a message only announces it: a consumer claims the task by its fence before it works,
   and acknowledges and ignores a message whose fence is not the task's.

@@ -5,11 +5,11 @@ use anyhow::bail;
 use contract::{
     JobId, TaskId, UserId,
     api::{Job, Notification, NotificationKind, Outcome, Task, WaitReason, WaitingFor},
-    command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
+    command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, NoopRun, ProductUpload},
     envelope::CommandMessage,
     fact::{Fact, FactData, FactKind},
     product::{Price, Product, Variant},
-    state::{Counts, JobKind, JobState, TaskState},
+    state::{Counts, Effect, JobKind, JobState, TaskState},
 };
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
@@ -41,12 +41,63 @@ pub fn command(kind: &str) -> anyhow::Result<CommandExample> {
             )
         }
         Ec2Start::KIND => {
-            let start = Ec2Start { instance_id: INSTANCE_ID.into(), name: "render-1".into() };
-            command_example(start.queue(), &start)
+            let start = Ec2Start {
+                instance_id: INSTANCE_ID.into(),
+                name: "render-1".into(),
+                account: "ops".into(),
+                region: "eu-central-1".into(),
+            };
+            let any = Ec2Start {
+                account: "<account>".into(),
+                region: "<region>".into(),
+                ..Ec2Start::default()
+            };
+            command_example(any.queue(), &start)
         }
         AlarmCreate::KIND => {
-            let alarm = AlarmCreate { instance_id: INSTANCE_ID.into(), name: "render-1".into() };
-            command_example(alarm.queue(), &alarm)
+            let alarm = AlarmCreate {
+                instance_id: INSTANCE_ID.into(),
+                name: "render-1".into(),
+                account: "ops".into(),
+                region: "eu-central-1".into(),
+            };
+            let any = AlarmCreate {
+                account: "<account>".into(),
+                region: "<region>".into(),
+                ..AlarmCreate::default()
+            };
+            command_example(any.queue(), &alarm)
+        }
+        Ec2Stop::KIND => {
+            let stop = Ec2Stop {
+                instance_id: INSTANCE_ID.into(),
+                name: "render-1".into(),
+                account: "ops".into(),
+                region: "eu-central-1".into(),
+            };
+            let any = Ec2Stop {
+                account: "<account>".into(),
+                region: "<region>".into(),
+                ..Ec2Stop::default()
+            };
+            command_example(any.queue(), &stop)
+        }
+        Ec2Launch::KIND => {
+            let launch = Ec2Launch {
+                launch: id(0x1b),
+                number: 1,
+                template_id: "lt-0a1b2c3d4e5f60001".into(),
+                template_version: 3,
+                name: "render-1".into(),
+                account: "ops".into(),
+                region: "eu-central-1".into(),
+            };
+            let any = Ec2Launch {
+                account: "<account>".into(),
+                region: "<region>".into(),
+                ..Ec2Launch::default()
+            };
+            command_example(any.queue(), &launch)
         }
         NoopRun::KIND => {
             let noop = NoopRun { launch: id(0x1a), number: 1 };
@@ -82,14 +133,8 @@ fn product() -> Product {
         sku: "LAMP-1".into(),
         title: "Oak lamp".into(),
         price: Price(1990),
-        description: None,
-        vendor: None,
-        image: None,
-        variants: vec![Variant {
-            sku: "LAMP-1-BLUE".into(),
-            title: "Blue".into(),
-            price: Price(2190),
-        }],
+        variants: vec![Variant::new("LAMP-1-BLUE", "Blue", Price(2190))],
+        ..Product::default()
     }
 }
 
@@ -152,9 +197,14 @@ pub fn fact(kind: FactKind) -> Fact {
             });
         }),
         F::TaskSucceeded => task_data(TaskState::Succeeded, |task| {
+            task.effect = Some(Effect::Created);
             task.outcome = outcome("created", "acme stored it.", Some("p-1001"));
         }),
         F::TaskFailed => task_data(TaskState::Failed, |task| {
+            task.attempt = 6;
+            task.outcome = outcome("http_500", "acme answered 500.", None);
+        }),
+        F::TaskRejected => task_data(TaskState::Rejected, |task| {
             task.outcome =
                 outcome("rejected", "acme refused it: the title is too long. Shorten it.", None);
         }),
@@ -186,9 +236,13 @@ fn job(state: JobState) -> Job {
         cancel_requested: false,
         counts: Counts { total: 3, open: 2, succeeded: 1, ..Counts::default() },
         channels: vec!["acme".into()],
+        file_rows: 3,
+        left_out: 0,
         created_at: CREATED_AT,
         finished_at: None,
         eta_ms: None,
+        eta_min_ms: None,
+        eta_max_ms: None,
     }
 }
 
@@ -203,6 +257,7 @@ fn task(state: TaskState) -> Task {
         channel: Some("acme".into()),
         sku: "LAMP-1".into(),
         state,
+        effect: None,
         attempt: 1,
         outcome_unknown: false,
         cause: None,

@@ -90,7 +90,7 @@ fn details_panel(
             <h2 id="details" tabindex="-1" node_ref=heading>{labels::task_subject(&task)}</h2>
             <p>{task.title.clone()}</p>
             <p>
-                <strong data-state=task.state.as_str()>{labels::task_status(&task)}</strong>
+                <strong data-state=labels::task_state_attribute(&task)>{labels::task_status(&task)}</strong>
                 " "
                 {labels::task_reason(&task)}
             </p>
@@ -108,11 +108,11 @@ fn task_actions(job: JobId, task: &Task, route: JobRoute) -> AnyView {
     let shown =
         move || view! { <input type="hidden" name="shown" value=move || route.return_query()/> };
     match task.state {
-        TaskState::Failed => view! {
+        TaskState::Failed | TaskState::Rejected | TaskState::Cancelled => view! {
             <form method="post" action=format!("/jobs/{job}/retry")>
                 <input type="hidden" name="task" value=id/>
                 {shown()}
-                <button>"Retry"</button>
+                <button>{retry_label(task.state)}</button>
             </form>
         }
         .into_any(),
@@ -125,6 +125,15 @@ fn task_actions(job: JobId, task: &Task, route: JobRoute) -> AnyView {
         }
         .into_any(),
         _ => ().into_any(),
+    }
+}
+
+/// Returns the label of the button that queues a task again.
+const fn retry_label(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Rejected => "Send it unchanged again",
+        TaskState::Cancelled => "Launch again",
+        _ => "Retry",
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{labels, live::LiveState};
 use contract::{
-    api::Job,
-    state::{JobState, TaskState},
+    api::{Job, RetryState},
+    state::{self, JobState, TaskState},
 };
 use leptos::prelude::*;
 use std::time::Duration;
@@ -45,11 +45,13 @@ pub fn header(live_job: LiveJob, route: JobRoute) -> impl IntoView {
     let parts = Signal::derive(move || {
         let counts = live_job.job.read().counts;
         [
-            (TaskState::Succeeded, counts.succeeded),
-            (TaskState::Failed, counts.failed),
-            (TaskState::NeedsReview, counts.needs_review),
-            (TaskState::Cancelled, counts.cancelled),
-            (TaskState::Running, live_job.running.get()),
+            (TaskState::Succeeded.as_str(), counts.succeeded.saturating_sub(counts.unchanged)),
+            (state::Effect::Unchanged.as_str(), counts.unchanged),
+            (TaskState::Failed.as_str(), counts.failed),
+            (TaskState::Rejected.as_str(), counts.rejected),
+            (TaskState::NeedsReview.as_str(), counts.needs_review),
+            (TaskState::Cancelled.as_str(), counts.cancelled),
+            (TaskState::Running.as_str(), live_job.running.get()),
         ] as BarSegments
     });
     let total = Signal::derive(move || live_job.job.read().counts.total);
@@ -65,10 +67,32 @@ pub fn header(live_job: LiveJob, route: JobRoute) -> impl IntoView {
             " "
             <span class="meta" data-testid="time-left">{move || time_left(live_job)}</span>
         </p>
+        {left_out(&page.job)}
         <ProgressBar parts=parts total=total/>
         {cooldowns(live_job)}
         {job_actions(live_job, route)}
     }
+}
+
+/// Says how many rows of the file were left out, with a link to them.
+fn left_out(job: &Job) -> Option<AnyView> {
+    let (count, id) = (job.left_out, job.id);
+    (count > 0).then(|| {
+        let words = format!(
+            "{} of {} left out · ",
+            labels::group_thousands(count.into()),
+            labels::count_noun(job.file_rows.into(), "row"),
+        );
+        view! {
+            <p class="meta" data-testid="left-out">
+                {words}
+                <a href=format!("/jobs/{id}/left-out.csv") rel="external" download="">
+                    "Download with reasons"
+                </a>
+            </p>
+        }
+        .into_any()
+    })
 }
 
 /// Returns the time left and what limits it, or an empty string if it is unknown.
@@ -79,16 +103,16 @@ fn time_left(live_job: LiveJob) -> String {
         return String::new();
     }
     let progress = live.job_progress(job.id);
-    let eta = progress
-        .as_ref()
-        .map_or_else(|| live_job.page.read().job.eta_ms, |progress| progress.status.eta_ms);
-    let limit = progress
-        .map_or_else(|| live_job.page.read().limited_by.clone(), |progress| progress.limited_by);
-    match (eta, limit) {
-        (Some(ms), Some(by)) => {
-            format!("{} left, limited by {by}", labels::approximate_duration(ms))
+    let (eta, limit) = match progress {
+        Some(progress) => (progress.status.eta(), progress.limited_by),
+        None => {
+            let page = live_job.page.read();
+            (page.job.eta(), page.limited_by.clone())
         }
-        (Some(ms), None) => format!("{} left", labels::approximate_duration(ms)),
+    };
+    match (eta, limit) {
+        (Some(eta), Some(by)) => format!("{} left, limited by {by}", labels::duration_range(eta)),
+        (Some(eta), None) => format!("{} left", labels::duration_range(eta)),
         (None, _) => String::new(),
     }
 }
@@ -145,6 +169,11 @@ fn job_actions(live_job: LiveJob, route: JobRoute) -> impl IntoView {
     let channels = live_job.page.read_untracked().channels.clone();
     let action = move |what: &str| format!("/jobs/{id}/{what}");
     let failed = move || live_job.job.read().counts.failed;
+    let exported = move || failed() + live_job.job.read().counts.rejected;
+    let cancelled = move || match live_job.job.read().state {
+        JobState::Cancelled => live_job.job.read().counts.cancelled,
+        _ => 0,
+    };
     let stays = move || live_job.is_running() && !live_job.job.read().cancel_requested;
     let paused = move || live_job.job.read().paused;
     let shown =
@@ -173,9 +202,9 @@ fn job_actions(live_job: LiveJob, route: JobRoute) -> impl IntoView {
                 href=format!("/jobs/{id}/failed.csv")
                 rel="external"
                 download=""
-                hidden=move || failed() == 0
+                hidden=move || exported() == 0
             >
-                "Download failed rows"
+                {move || format!("Export ({})", labels::group_thousands(exported().into()))}
             </a>
         }
     });
@@ -193,8 +222,8 @@ fn job_actions(live_job: LiveJob, route: JobRoute) -> impl IntoView {
                 <summary class="button">"Cancel"</summary>
                 <form method="post" action=action("cancel")>
                     <p>
-                        "Waiting items are cancelled. Calls in progress still finish, and finished items \
-                        stay as they are."
+                        "Items that wait are cancelled. Calls in progress still finish, what was sent \
+                        without an answer is checked, and finished items stay as they are."
                     </p>
                     {shown()}
                     <button class="danger">"Cancel this job"</button>
@@ -207,8 +236,18 @@ fn job_actions(live_job: LiveJob, route: JobRoute) -> impl IntoView {
                 hidden=move || failed() == 0 || live_job.job.read().cancel_requested && live_job.is_running()
             >
                 {shown()}
-                <button>{move || format!("Retry failed ({})", labels::group_thousands(failed().into()))}</button>
+                <button>{move || format!("Retry ({})", labels::group_thousands(failed().into()))}</button>
                 {which}
+            </form>
+            <form method="post" action=action("retry") hidden=move || cancelled() == 0>
+                <input type="hidden" name="state" value=RetryState::Cancelled.as_str()/>
+                {shown()}
+                <button>
+                    {move || {
+                        let items = labels::count_noun(cancelled().into(), "cancelled item");
+                        format!("Launch {items} again")
+                    }}
+                </button>
             </form>
             {file}
         </div>

@@ -11,7 +11,7 @@ use super::{INITIAL_ROWS, header::LiveJob, route_state::JobRoute};
 use crate::labels;
 use contract::{
     api::{Grid, GridFilter, GridRow, Task},
-    command::{AlarmCreate, Command, Ec2Start, NoopRun, ProductUpload},
+    command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, NoopRun, ProductUpload},
     state::JobKind,
 };
 use leptos::{ev, prelude::*};
@@ -51,13 +51,24 @@ fn columns(live_job: LiveJob) -> Vec<Column> {
                 }
             })
             .collect(),
-        JobKind::Ec2Starts => [("Start", Ec2Start::KIND), ("Alarm", AlarmCreate::KIND)]
-            .map(|(heading, kind)| Column { heading: heading.into(), kind, channel: None })
-            .into(),
-        JobKind::Noops => {
-            vec![Column { heading: "Run".into(), kind: NoopRun::KIND, channel: None }]
+        JobKind::Ec2Starts => {
+            columns_of_kinds(&[("Start", Ec2Start::KIND), ("Alarm", AlarmCreate::KIND)])
         }
+        JobKind::Ec2Launches => {
+            columns_of_kinds(&[("Launch", Ec2Launch::KIND), ("Alarm", AlarmCreate::KIND)])
+        }
+        JobKind::Ec2Stops => columns_of_kinds(&[("Stop", Ec2Stop::KIND)]),
+        JobKind::Noops => columns_of_kinds(&[("Run", NoopRun::KIND)]),
     }
+}
+
+fn columns_of_kinds(kinds: &[(&str, &'static str)]) -> Vec<Column> {
+    let column = |(heading, kind): &(&str, &'static str)| Column {
+        heading: (*heading).into(),
+        kind,
+        channel: None,
+    };
+    kinds.iter().map(column).collect()
 }
 
 #[component]
@@ -73,7 +84,7 @@ pub fn Items(live_job: LiveJob, route: JobRoute, first: Grid) -> impl IntoView {
         .collect_view();
     let subject = match live_job.page.read_untracked().job.kind {
         JobKind::ProductUploads => "Product",
-        JobKind::Ec2Starts => "Machine",
+        JobKind::Ec2Starts | JobKind::Ec2Stops | JobKind::Ec2Launches => "Machine",
         JobKind::Noops => "No-op",
     };
     let gap = move |height: Signal<f64>| {

@@ -1,11 +1,10 @@
 //! Progress of a job or of a node of its chain, segmented by state.
 
-use contract::state::TaskState;
 use leptos::prelude::*;
 
-/// Number of tasks by state, in the order of the bar. The background of the bar is the
+/// Number of tasks by `data-state`, in the order of the bar. The background of the bar is the
 /// waiting tasks.
-pub type BarSegments = [(TaskState, u32); 5];
+pub type BarSegments = [(&'static str, u32); 7];
 
 #[component]
 pub fn ProgressBar(
@@ -22,7 +21,7 @@ pub fn ProgressBar(
     let segments = segments.map(|(index, state)| {
         view! {
             <rect
-                data-state=state.as_str()
+                data-state=state
                 x=move || percent(before(index))
                 y="0"
                 height="4"

@@ -105,7 +105,7 @@ fn fact_item(fact: &Fact) -> impl IntoView + use<> {
     let task = fact.data.task.as_ref();
     let state = task.map_or_else(
         || fact.data.job.as_ref().map(|job| job.state.as_str()),
-        |task| Some(task.state.as_str()),
+        |task| Some(labels::task_state_attribute(task)),
     );
     view! {
         <li data-state=state data-job-fact=task.is_none().then_some("")>

@@ -85,7 +85,7 @@ pub fn JobFilters(filter: JobListFilter) -> impl IntoView {
         .collect_view();
     let kinds = std::iter::once((None, "All kinds"))
         .chain(
-            [JobKind::ProductUploads, JobKind::Ec2Starts]
+            [JobKind::ProductUploads, JobKind::Ec2Starts, JobKind::Ec2Stops, JobKind::Ec2Launches]
                 .map(|kind| (Some(kind.to_string()), labels::job_kind_name(kind))),
         )
         .map(|(kind, name)| filter_link(name, &JobListFilter { kind, ..filter.clone() }, &filter))

@@ -20,8 +20,8 @@ pub fn JobLine(id: JobId, jobs: Memo<Vec<Job>>) -> impl IntoView {
     let state = of(|job| job.state.to_string());
     let done = of(|job| job.counts.finished().to_string());
     let total = of(|job| job.counts.total.to_string());
-    let left = of(|job| match job.eta_ms {
-        Some(ms) if job.counts.open > 0 => format!(", {} left", labels::approximate_duration(ms)),
+    let left = of(|job| match job.eta() {
+        Some(eta) if job.counts.open > 0 => format!(", {} left", labels::duration_range(eta)),
         _ => String::new(),
     });
     view! {

@@ -3,11 +3,19 @@
 
 use super::{
     check_result::check_result,
-    file_check::{CheckState, FileCheckResult, FileChecker},
+    file_check::{CheckState, FORGET_COLUMNS, FileCheckResult, FileChecker},
+    launch_button::LaunchButton,
     upload_panel::{ChannelChoice, SAMPLE_PRODUCTS, UploadPanel, embedded_file_hex},
 };
 use crate::labels;
 use leptos::{html, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::Element;
+
+/// Types of files that a browser offers to choose.
+const ACCEPTED_FILES: &str = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.gz,text/csv,\
+    text/tab-separated-values,text/plain,application/gzip,\
+    application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 #[component]
 pub fn UploadForm(panel: UploadPanel) -> impl IntoView {
@@ -16,15 +24,34 @@ pub fn UploadForm(panel: UploadPanel) -> impl IntoView {
         Some(sent) => (Some((sent.name, sent.is_embedded)), CheckState::Finished(sent.result)),
         None => (None, CheckState::NoFile),
     };
-    let checking = FileChecker::new(known);
+    let awaited = sent.clone().and_then(|(name, is_embedded)| (!is_embedded).then_some(name));
+    let checking = FileChecker::new(known, awaited);
     let check = checking.state;
     let of = |choice: &ChannelChoice| choice.ticked.then(|| choice.channel.id.clone());
     let ticked = RwSignal::new(panel.choices.iter().filter_map(of).collect::<Vec<_>>());
-    let input = NodeRef::<html::Input>::new();
+    let (form, input) = (NodeRef::<html::Form>::new(), NodeRef::<html::Input>::new());
     let over = RwSignal::new(false);
     let look = move || {
         if let Some(input) = input.get_untracked() {
             checking.check_file(&input);
+        }
+    };
+    let check_answers = move |event: web_sys::Event| {
+        let field = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let file = input.get_untracked().map(|input| input.files().is_some_and(|f| f.length() > 0));
+        // Without the file nothing can be checked: the answers are sent when it is chosen.
+        if let (Some(form), Some(field), true) = (form.get_untracked(), field, file != Some(false))
+        {
+            checking.check_answers(&form, &field);
+        }
+    };
+    let forget_columns = move |event: web_sys::MouseEvent| {
+        let button = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let is_meant = button
+            .is_some_and(|button| button.get_attribute("name").as_deref() == Some(FORGET_COLUMNS));
+        if let (Some(form), true) = (form.get_untracked(), is_meant) {
+            event.prevent_default();
+            checking.forget_columns(&form);
         }
     };
     let now = panel.now_ms;
@@ -49,22 +76,26 @@ pub fn UploadForm(panel: UploadPanel) -> impl IntoView {
             view! {
                 {again}
                 <label class="file-field">
-                    "CSV file: plain (sku, title, price), Shopify or WooCommerce"
+                    "CSV file or Excel workbook with products"
                     <input
                         type="file"
                         name="file"
-                        accept=".csv,.tsv,.txt,text/csv"
+                        accept=ACCEPTED_FILES
                         required
                         node_ref=input
                         on:change=move |_| look()
                     />
-                    <small>"Choose a file, or drop it here. Up to 32 MiB."</small>
+                    <small>
+                        "Exports of Shopify and WooCommerce in any language, Google feeds and \
+                        lists of your own, also compressed (.gz). Choose a file, or drop it \
+                        here. Up to 32 MiB."
+                    </small>
                 </label>
             }
             .into_any()
         }
     };
-    let launch = view! { <LaunchControls panel=panel check=check ticked=ticked/> }.into_any();
+    let launch = view! { <LaunchControls panel=panel checking=checking ticked=ticked/> }.into_any();
     view! {
         <section
             class="panel"
@@ -96,10 +127,21 @@ pub fn UploadForm(panel: UploadPanel) -> impl IntoView {
                 action="/launch/upload"
                 enctype="multipart/form-data"
                 autocomplete="off"
+                node_ref=form
             >
                 <input type="hidden" name="key" value=key/>
                 {file}
-                <div aria-live="polite">{move || check_view(check.get())}</div>
+                <div
+                    aria-live="polite"
+                    aria-busy=move || checking.is_rechecking.get().to_string()
+                    on:change=check_answers
+                    on:click=forget_columns
+                >
+                    {move || check_view(check.get(), checking.show_columns.get_value())}
+                </div>
+                <p class="visually-hidden" role="status">
+                    {move || announcement(&check.read())}
+                </p>
                 <fieldset class="channels">
                     <legend>"Channels"</legend>
                     {choices}
@@ -115,7 +157,7 @@ fn problem_alert(words: String) -> AnyView {
     view! { <p class="problem" role="alert" data-testid="problem">{words}</p> }.into_any()
 }
 
-fn check_view(check: CheckState) -> Option<AnyView> {
+fn check_view(check: CheckState, show_columns: bool) -> Option<AnyView> {
     match check {
         CheckState::NoFile => None,
         CheckState::Pending => {
@@ -123,11 +165,26 @@ fn check_view(check: CheckState) -> Option<AnyView> {
         }
         CheckState::NoResponse => {
             let words = "The server did not answer, so the file has not been checked. You can still \
-                         upload it: nothing is launched while a row is bad.";
+                         upload it: nothing is launched while a row is bad or a question is open.";
             Some(view! { <p class="warning" role="alert">{words}</p> }.into_any())
         }
         CheckState::Finished(FileCheckResult::Rejected(words)) => Some(problem_alert(words)),
-        CheckState::Finished(FileCheckResult::Parsed(run)) => Some(check_result(run)),
+        CheckState::Finished(FileCheckResult::Parsed(report)) => {
+            Some(check_result(*report, show_columns))
+        }
+    }
+}
+
+/// Returns how many questions are open, or that none is, for screen readers: the questions
+/// themselves are not read out each time an answer changes.
+fn announcement(check: &CheckState) -> Option<String> {
+    let counts = check.report()?.counts;
+    let products = labels::count_noun(counts.products, "product");
+    match counts.questions {
+        0 if counts.products == 0 => None,
+        0 => Some(format!("No question is open. {products} can be uploaded.")),
+        1 => Some("1 question is open.".into()),
+        more => Some(format!("{more} questions are open.")),
     }
 }
 
@@ -169,16 +226,27 @@ fn ChannelCheckbox(
 #[component]
 fn LaunchControls(
     panel: UploadPanel,
-    check: RwSignal<CheckState>,
+    checking: FileChecker,
     ticked: RwSignal<Vec<String>>,
 ) -> impl IntoView {
+    let check = checking.state;
     let looked_at = panel.checked_file.is_some();
+    let has_answers = check.with_untracked(|check| check.report().is_some());
+    let check_label = match looked_at {
+        false => Some("Check the file"),
+        true => has_answers.then_some("Check again with these answers"),
+    };
+    // Enter submits a form with its first button: with scripts, that is the upload.
+    let has_scripts = RwSignal::new(false);
+    Effect::new(move |_| has_scripts.set(true));
     let button = Memo::new(move |_| {
-        check.with(|check| ticked.with(|ticked| LaunchButton::for_check(check, ticked.len())))
+        let is_rechecking = checking.is_rechecking.get();
+        let channels = ticked.with(Vec::len);
+        check.with(|check| LaunchButton::for_check(check, is_rechecking, channels))
     });
     let estimate = move || {
-        let run = check.with(|check| check.parsed_file().map(|run| run.products));
-        let (what, products) = match run {
+        let products = check.with(|check| check.report().map(|report| report.counts.products));
+        let (what, products) = match products {
             Some(products) => ("It takes ", products),
             None if looked_at => return None,
             None => ("The sample takes ", SAMPLE_PRODUCTS),
@@ -187,7 +255,7 @@ fn LaunchControls(
         (products > 0).then(|| {
             format!(
                 "{what}{}, limited by {}.",
-                labels::approximate_duration(estimate.duration_ms),
+                labels::duration_range(estimate.range()),
                 estimate.limited_by
             )
         })
@@ -216,14 +284,17 @@ fn LaunchControls(
         </p>
         {move || button.read().skipped_rows.clone().map(|words| view! { <p class="warning">{words}</p> })}
         <p class="buttons">
-            {(!looked_at)
-                .then(|| {
-                    view! {
-                        <button class="no-script" formaction="/launch/check">
-                            "Check the file"
-                        </button>
-                    }
-                })}
+            {move || {
+                check_label
+                    .filter(|_| !has_scripts.get())
+                    .map(|label| {
+                        view! {
+                            <button class="no-script" formaction="/launch/check">
+                                {label}
+                            </button>
+                        }
+                    })
+            }}
             <button
                 class="primary"
                 data-testid="upload-button"
@@ -235,98 +306,5 @@ fn LaunchControls(
             </button>
             {others}
         </p>
-    }
-}
-
-/// Label and state of the launch button.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct LaunchButton {
-    label: String,
-    is_disabled: bool,
-    /// Sentence about the bad rows that are skipped.
-    skipped_rows: Option<String>,
-}
-
-impl LaunchButton {
-    fn for_check(check: &CheckState, channels: usize) -> Self {
-        let off = |words: &str| Self { label: words.into(), is_disabled: true, skipped_rows: None };
-        let run = match check {
-            CheckState::NoFile | CheckState::NoResponse => {
-                return Self { is_disabled: false, ..off("Upload the file") };
-            }
-            CheckState::Pending => return off("Reading the file …"),
-            CheckState::Finished(FileCheckResult::Rejected(_)) => {
-                return off("This file can't be uploaded");
-            }
-            CheckState::Finished(FileCheckResult::Parsed(run)) => run,
-        };
-        if run.products == 0 {
-            return off("No valid rows to upload");
-        }
-        if channels == 0 {
-            return off("Choose a channel");
-        }
-        let channels = labels::count_noun(channels as u64, "channel");
-        if run.bad_row_count == 0 {
-            let words =
-                format!("Upload {} to {channels}", labels::count_noun(run.products, "product"));
-            return Self { label: words, ..Self::default() };
-        }
-        // A product may consist of several rows, so rows and products are counted separately.
-        let a_row_each = run.products + run.bad_row_count == run.rows;
-        let what = labels::pluralize(run.products, if a_row_each { "row" } else { "product" });
-        let left = format!(
-            "{} of {} {} skipped; the rest goes to {channels}.",
-            labels::count_noun(run.bad_row_count, "bad row"),
-            run.rows,
-            if run.bad_row_count == 1 { "is" } else { "are" },
-        );
-        let words = format!("Upload the {} valid {what}", labels::group_thousands(run.products));
-        Self { label: words, is_disabled: false, skipped_rows: Some(left) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::{
-        api::DryRun,
-        feed::{Delimiter, Format},
-    };
-
-    fn button(rows: u64, products: u64, bad_row_count: u64, channels: usize) -> LaunchButton {
-        let run = DryRun {
-            file: String::new(),
-            format: Format::Plain,
-            delimiter: Delimiter::Comma,
-            rows,
-            products,
-            variants: 0,
-            bad_rows: Vec::new(),
-            bad_row_count,
-            notes: Vec::new(),
-            preview: Vec::new(),
-            estimate: None,
-        };
-        LaunchButton::for_check(&CheckState::Finished(FileCheckResult::Parsed(run)), channels)
-    }
-
-    #[test]
-    fn button_label_says_what_happens_or_why_it_is_disabled() {
-        for (actual, words, disabled) in [
-            (button(150, 150, 0, 3), "Upload 150 products to 3 channels", false),
-            (button(1, 1, 0, 1), "Upload 1 product to 1 channel", false),
-            (button(150, 149, 1, 3), "Upload the 149 valid rows", false),
-            (button(54, 17, 2, 3), "Upload the 17 valid products", false),
-            (button(2, 0, 2, 3), "No valid rows to upload", true),
-            (button(150, 150, 0, 0), "Choose a channel", true),
-            (LaunchButton::for_check(&CheckState::NoFile, 3), "Upload the file", false),
-            (LaunchButton::for_check(&CheckState::Pending, 3), "Reading the file …", true),
-        ] {
-            assert_eq!((actual.label.as_str(), actual.is_disabled), (words, disabled));
-        }
-        let left = button(150, 149, 1, 3).skipped_rows;
-        let words = "1 bad row of 150 is skipped; the rest goes to 3 channels.";
-        assert_eq!(left.as_deref(), Some(words));
     }
 }

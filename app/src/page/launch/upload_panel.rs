@@ -1,7 +1,7 @@
 //! Data of the upload panel: the channels, and the file of a form that launched nothing.
 
 use super::file_check::FileCheckResult;
-use contract::api::{Channel, Estimate};
+use contract::api::{Channel, ChannelPace, Estimate};
 use serde::{Deserialize, Serialize};
 
 /// Number of products in the sample.
@@ -11,8 +11,8 @@ pub const SAMPLE_PRODUCTS: u64 = 150;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelChoice {
     pub channel: Channel,
-    /// Latency of one call, in milliseconds.
-    pub latency_ms: i64,
+    /// How fast the channel would take the file's products, if that is known.
+    pub pace: Option<ChannelPace>,
     pub ticked: bool,
 }
 
@@ -42,8 +42,7 @@ impl UploadPanel {
     /// Estimates how long `products` take on the channels with the ids in `ticked`.
     pub fn estimate(&self, products: u64, ticked: &[String]) -> Option<Estimate> {
         let chosen = self.choices.iter().filter(|choice| ticked.contains(&choice.channel.id));
-        let channels = chosen.map(|choice| (&choice.channel, choice.latency_ms));
-        Estimate::for_channels(channels, products, self.now_ms)
+        Estimate::for_channels(chosen.map(|choice| choice.pace.as_ref()), products, self.now_ms)
     }
 
     /// Returns the panel with the channels' current state. In the response to a form it
@@ -52,16 +51,17 @@ impl UploadPanel {
     /// # Errors
     /// Fails if the database does.
     #[cfg(feature = "ssr")]
-    pub async fn load(engine: &engine::Engine) -> Result<Self, engine::store::Error> {
+    pub async fn load(
+        engine: &engine::Engine,
+        user: contract::UserId,
+    ) -> Result<Self, engine::store::Error> {
         let submitted = leptos::prelude::use_context::<SubmittedForm>();
         let ticked = submitted.as_ref().map(|form| form.ticked.clone());
-        let choices = engine.channel_statuses().await?.into_iter().map(|channel| {
-            let spec = engine.channels().iter().find(|spec| spec.id == channel.id);
-            ChannelChoice {
-                latency_ms: spec.map_or(0, |spec| spec.latency_ms()),
-                ticked: ticked.as_ref().is_none_or(|ticked| ticked.contains(&channel.id)),
-                channel,
-            }
+        let mut paces = engine.channel_paces(Some(user)).await?;
+        let choices = engine.channel_statuses().await?.into_iter().map(|channel| ChannelChoice {
+            pace: paces.remove(&channel.id),
+            ticked: ticked.as_ref().is_none_or(|ticked| ticked.contains(&channel.id)),
+            channel,
         });
         let (idempotency_key, checked_file, problem) = match submitted {
             Some(form) => (form.idempotency_key, form.checked_file, form.problem),

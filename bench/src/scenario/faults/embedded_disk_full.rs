@@ -38,7 +38,7 @@ impl FailingStep {
         match self {
             Self::Launch => "the store failed",
             Self::Claim => "processing a delivery failed; retrying",
-            Self::Finish => "could not save the outcome of an attempt",
+            Self::Finish => "could not save the result of an attempt",
         }
     }
 }

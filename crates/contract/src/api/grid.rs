@@ -35,6 +35,8 @@ string_enum!(
         All = "all",
         /// Rows with a failed task.
         Failed = "failed",
+        /// Rows with a rejected task.
+        Rejected = "rejected",
         /// Rows with a running task.
         Running = "running",
         /// Rows with a queued task.
@@ -43,6 +45,9 @@ string_enum!(
         NeedsReview = "needs_review",
         /// Rows with a task that succeeded.
         Succeeded = "succeeded",
+        /// Rows with a task that succeeded without a change, because the channel had the
+        /// same content.
+        Unchanged = "unchanged",
         /// Rows with a cancelled task.
         Cancelled = "cancelled",
     }
@@ -73,8 +78,14 @@ pub struct FlowNode {
     pub running: u32,
     /// Number of tasks that succeeded.
     pub succeeded: u32,
+    /// Number of tasks that succeeded without a change; a part of `succeeded`.
+    #[serde(default)]
+    pub unchanged: u32,
     /// Number of failed tasks.
     pub failed: u32,
+    /// Number of rejected tasks.
+    #[serde(default)]
+    pub rejected: u32,
     /// Number of cancelled tasks.
     pub cancelled: u32,
     /// Number of tasks that need review.
@@ -88,6 +99,7 @@ impl FlowNode {
             + self.running
             + self.succeeded
             + self.failed
+            + self.rejected
             + self.cancelled
             + self.needs_review
     }

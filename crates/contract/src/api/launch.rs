@@ -1,14 +1,17 @@
 //! Launches, and the dry run that precedes an upload.
 
-use super::Channel;
+use super::Estimate;
 use crate::{
-    feed::{BadRow, Delimiter, FeedNote, Format},
+    feed::{
+        BadRow, ColumnInfo, DecimalSeparator, Delimiter, Encoding, FeedNote, Format, LeftOut,
+        Question, SalePrices,
+    },
     product::Product,
 };
 use serde::{Deserialize, Serialize};
 
 /// Result of reading a file, before anything is launched.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DryRun {
     /// Name of the file.
     pub file: String,
@@ -16,6 +19,35 @@ pub struct DryRun {
     pub format: Format,
     /// Separator between its cells.
     pub delimiter: Delimiter,
+    /// Character encoding of the file.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// Names of a workbook's sheets; empty for other files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sheets: Vec<String>,
+    /// Sheet that was read, if the file is a workbook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
+    /// Digest of the names of the columns, by which a choice of columns can be remembered for
+    /// files with the same header.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub header_digest: String,
+    /// Columns of the file, and what they are taken for.
+    #[serde(default)]
+    pub columns: Vec<ColumnInfo>,
+    /// Separator of the prices' decimals; `None` if no price has decimals, or if it is in
+    /// question.
+    #[serde(default)]
+    pub decimal: Option<DecimalSeparator>,
+    /// Currency of the prices, as ISO 4217 code, if the file says which.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// Reduced prices, if the file has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale_prices: Option<SalePrices>,
+    /// Questions that must be answered before the file can be launched.
+    #[serde(default)]
+    pub questions: Vec<Question>,
     /// Number of data rows in the file.
     pub rows: u64,
     /// Number of products.
@@ -26,52 +58,61 @@ pub struct DryRun {
     pub bad_rows: Vec<BadRow>,
     /// Number of all rows that can't be uploaded.
     pub bad_row_count: u64,
-    /// Assumptions that were made while reading.
+    /// Rows that are left out by rule, such as drafts. They are no bad rows.
+    #[serde(default)]
+    pub left_out: LeftOut,
+    /// The first 100 assumptions that were made while reading.
     pub notes: Vec<FeedNote>,
+    /// Number of all assumptions.
+    #[serde(default)]
+    pub note_count: u64,
     /// The first products, as they would be sent.
     pub preview: Vec<Product>,
-    /// Duration for all channels together, limited by the slowest.
+    /// Duration for all channels together, limited by the slowest; `null` where no honest
+    /// estimate is possible.
     #[serde(default)]
     pub estimate: Option<Estimate>,
 }
 
-/// Estimated duration of an upload that starts now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
-    /// Duration in milliseconds.
-    pub duration_ms: i64,
-    /// Name of the channel that takes longest.
-    pub limited_by: String,
-}
-
-impl Estimate {
-    /// Returns the estimate for the slowest channel: its cooldown, the calls
-    /// before the last one, and the latency of the last one. Each channel comes
-    /// with the latency of a call, in milliseconds; `now` is UTC, ms since 1970.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-    pub fn for_channels<'a>(
-        channels: impl IntoIterator<Item = (&'a Channel, i64)>,
-        products: u64,
-        now: i64,
-    ) -> Option<Self> {
-        let times = channels.into_iter().map(|(channel, latency)| {
-            let cooldown = channel.cooldown_until.map_or(0, |until| (until - now).max(0));
-            // Users take turns: at most as many waiting tasks of others go first
-            // as there are tasks of one's own.
-            let calls = products + u64::from(channel.waiting).min(products);
-            let rate = channel.current_rate.max(0.001);
-            let duration_ms = cooldown + (calls as f64 / rate * 1000.0) as i64 + latency;
-            Self { duration_ms, limited_by: channel.name.clone() }
-        });
-        times.max_by_key(|estimate| estimate.duration_ms)
-    }
-}
-
-/// Request to start EC2 machines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Request to start, or to stop, EC2 machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartInstances {
-    /// EC2's ids of the machines.
+    /// EC2's ids of the machines. An entry may be a list, separated by commas, semicolons
+    /// or white space; see [`parse_instance_ids`](crate::instance_id::parse_instance_ids).
     pub instance_ids: Vec<String>,
+    /// Account that has the machines, as the configuration names it. It is needed, with the
+    /// region, only for machines that are in no list of the configured accounts.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Region of the machines.
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+/// Request to launch EC2 machines from a launch template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchMachines {
+    /// EC2's id of the launch template, or its name.
+    pub template: String,
+    /// Version of the template: a number, `default` or `latest`. Without it, the default one.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Number of machines.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Name tag of the machines; several get `-1`, `-2` and so on.
+    #[serde(default)]
+    pub name: String,
+    /// Account of the template; needed only, with the region, if several have one of this name.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Region of the template.
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Request to run tasks that do nothing.
@@ -79,39 +120,4 @@ pub struct StartInstances {
 pub struct RunNoops {
     /// Number of tasks.
     pub count: u32,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn channel(name: &str, rate: f64) -> Channel {
-        Channel {
-            id: name.to_lowercase(),
-            name: name.into(),
-            rate,
-            current_rate: rate,
-            cooldown_until: None,
-            cooldown_reason: None,
-            in_flight: 0,
-            waiting: 0,
-            sandbox: true,
-        }
-    }
-
-    #[test]
-    fn estimate_is_that_of_the_slowest_channel() {
-        let (acme, mut bazaar) = (channel("Acme", 2.0), channel("Bazaar", 1.6));
-        let estimate = |channels: &[(&Channel, i64)]| {
-            let estimate = Estimate::for_channels(channels.iter().copied(), 160, 1_000);
-            estimate.map(|estimate| (estimate.duration_ms, estimate.limited_by))
-        };
-        assert_eq!(estimate(&[]), None);
-        assert_eq!(estimate(&[(&acme, 4_000), (&bazaar, 3_000)]), Some((103_000, "Bazaar".into())));
-        bazaar.waiting = 16;
-        bazaar.cooldown_until = Some(6_000);
-        assert_eq!(estimate(&[(&acme, 4_000), (&bazaar, 3_000)]), Some((118_000, "Bazaar".into())));
-        bazaar.cooldown_until = Some(0);
-        assert_eq!(estimate(&[(&bazaar, 3_000)]), Some((113_000, "Bazaar".into())));
-    }
 }

@@ -96,17 +96,43 @@ impl FailedCsvWriter {
     }
 
     fn write_rows(&self, rows: &[FailedUpload]) -> Result<Bytes, store::Error> {
+        let channels = self.engine.channels();
         let name = |id: &str| {
-            let known = self.engine.channels.iter().find(|channel| channel.id == id);
+            let known = channels.iter().find(|channel| channel.id == id);
             known.map_or_else(|| id.to_owned(), |channel| channel.name.clone())
         };
-        let reason =
-            |failed: &FailedUpload| format!("{}: {}", name(&failed.upload.channel), failed.reason);
+        let reason = |failed: &FailedUpload| {
+            reason_of_channel(&name(&failed.upload.channel), &failed.reason)
+        };
         let reasons: Vec<_> = rows.iter().map(reason).collect();
         let rows = rows.iter().map(|failed| &failed.upload.product);
         let rows = rows.zip(reasons.iter().map(String::as_str));
         feed::failed_rows_csv(rows, !self.has_written_header)
             .map(Bytes::from)
             .map_err(|error| store::Error::Corrupt { what: "product", why: error.to_string() })
+    }
+}
+
+/// Returns why a channel does not have a product. Most reasons begin with its name
+/// already: “Acme rejected it”.
+fn reason_of_channel(channel: &str, reason: &str) -> String {
+    match reason.starts_with(channel) {
+        true => reason.to_owned(),
+        false => format!("{channel}: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason_of_channel;
+
+    #[test]
+    fn reason_names_its_channel_once() {
+        for (reason, sentence) in [
+            ("Acme rejected it: Too dear", "Acme rejected it: Too dear"),
+            ("No answer in time.", "Acme: No answer in time."),
+        ] {
+            assert_eq!(reason_of_channel("Acme", reason), sentence);
+        }
     }
 }

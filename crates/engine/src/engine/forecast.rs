@@ -1,38 +1,32 @@
-//! The status of channels, and the remaining time of jobs.
+//! The status of channels, and estimates of how long work takes.
+
+mod channel_pace;
+mod job_forecast;
+mod pace_tracker;
+
+pub use job_forecast::JobForecast;
 
 use super::Engine;
 use crate::{
     channel::ChannelConfig,
     clock::whole_millis,
     limiter::{LimiterState, RATE_SAFETY_FACTOR},
-    store::{self, JobLoad},
+    store::{self, ChannelLoad, JobLoad, RunningCalls},
 };
+use channel_pace::{allowed_pace, with_efficiency, with_load};
 use contract::{
     JobId, UserId,
-    api::{self, Estimate},
+    api::{self, ChannelPace, Estimate},
     state::JobState,
 };
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use job_forecast::compute_job_forecasts;
+use pace_tracker::PaceTracker;
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Maximum age of the cached forecast.
 const FORECAST_TTL: Duration = Duration::from_millis(900);
-
-/// Remaining time and running calls of one job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct JobForecast {
-    /// Remaining time in milliseconds; `None` if it can't be estimated honestly, such as for
-    /// machines.
-    pub eta_ms: Option<i64>,
-    /// Name of the channel that takes longest.
-    pub limited_by: Option<String>,
-    /// Number of running calls.
-    pub running: u32,
-}
 
 /// The status of all channels, and the demand that shares their rate. Its cost grows with
 /// the number of users with open tasks, not with the number of jobs.
@@ -40,30 +34,50 @@ pub struct JobForecast {
 pub struct Forecast {
     /// Status of each channel.
     pub channels: Vec<api::Channel>,
-    /// Demand for each channel, by its id.
-    demand_by_channel: HashMap<String, ChannelDemand>,
-    /// Number of running calls, by job and channel.
-    running_calls: HashMap<JobId, Vec<(Option<String>, u32)>>,
+    /// What the limits of each channel allow, by its id. A channel whose limiter can't be
+    /// reached has none: nobody may call it, and nobody knows for how long.
+    allowed_paces: HashMap<String, AllowedPace>,
+    /// Open tasks of each channel's users, by its id.
+    loads: HashMap<String, Vec<ChannelLoad>>,
+    running_calls: HashMap<JobId, Vec<RunningCalls>>,
 }
 
-/// Demand for one channel.
-#[derive(Debug, Default)]
-struct ChannelDemand {
-    /// Number of jobs with open tasks, by user.
-    jobs: HashMap<UserId, u32>,
-    /// Number of queued tasks of all users.
-    queued: u32,
+/// What the limits of a channel allow.
+#[derive(Debug)]
+struct AllowedPace {
+    pace: ChannelPace,
+    /// Interval between two rate permits.
+    permit_interval: Duration,
 }
 
 impl Forecast {
-    fn running_on(&self, job: JobId, channel: Option<&String>) -> u32 {
-        let calls = self.running_calls.get(&job).into_iter().flatten();
-        calls.filter(|(of, _)| of.as_ref() == channel).map(|(_, count)| count).sum()
+    /// Returns the number of running calls of a job on one channel, and when the newest
+    /// started.
+    fn running_on(&self, load: &JobLoad) -> (u32, i64) {
+        let calls = self.running_calls.get(&load.job).into_iter().flatten();
+        let on_channel = calls.filter(|calls| calls.channel == load.channel);
+        on_channel.fold((0, i64::MIN), |(count, newest), calls| {
+            (count + calls.count, newest.max(calls.newest_started_at))
+        })
+    }
+
+    /// Returns the number of queued tasks of all users for one channel.
+    fn count_queued(&self, channel: &str) -> u32 {
+        let open: u32 = self.loads.get(channel).into_iter().flatten().map(|load| load.open).sum();
+        let calls = self.running_calls.values().flatten();
+        let running = calls.filter(|calls| calls.channel.as_deref() == Some(channel));
+        open.saturating_sub(running.map(|calls| calls.count).sum())
     }
 }
 
-/// The last forecast and when it was computed.
-pub(super) type ForecastCache = Arc<tokio::sync::Mutex<Option<(Instant, Arc<Forecast>)>>>;
+/// The last forecast and when it was computed, and the paces that were measured.
+#[derive(Default)]
+pub(super) struct ForecastState {
+    last: tokio::sync::Mutex<Option<(Instant, Arc<Forecast>)>>,
+    tracker: Mutex<PaceTracker>,
+}
+
+pub(super) type ForecastCache = Arc<ForecastState>;
 
 impl Engine {
     /// Returns the status of all channels, at most a second old.
@@ -72,6 +86,29 @@ impl Engine {
     /// The store failed.
     pub async fn channel_statuses(&self) -> Result<Vec<api::Channel>, store::Error> {
         Ok(self.forecast().await?.channels.clone())
+    }
+
+    /// Returns the pace at which each channel would take the tasks of a new job, by its id.
+    /// A channel whose pace is unknown is missing: its limiter can't be reached, or it has
+    /// to be measured first. Without a `user`, all open tasks count as those of others.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn channel_paces(
+        &self,
+        user: Option<UserId>,
+    ) -> Result<HashMap<String, ChannelPace>, store::Error> {
+        let forecast = self.forecast().await?;
+        let tracker = self.forecast_cache.tracker.lock();
+        let paces = forecast.allowed_paces.iter().filter_map(|(id, allowed)| {
+            let known = tracker.efficiency(id, allowed.permit_interval)?;
+            let loads = forecast.loads.get(id).map(Vec::as_slice).unwrap_or_default();
+            let pace = with_efficiency(with_load(allowed.pace.clone(), loads, user, None), known);
+            // The last call may fail once.
+            let retry_ms = self.store.database.mean_first_retry_backoff() + pace.latency_ms / 2;
+            Some((id.clone(), ChannelPace { slack_ms: pace.slack_ms + retry_ms, ..pace }))
+        });
+        Ok(paces.collect())
     }
 
     /// Estimates how long an upload of `products` products to `channels` would take if it
@@ -84,13 +121,9 @@ impl Engine {
         channels: &[String],
         products: u64,
     ) -> Result<Option<Estimate>, store::Error> {
-        let forecast = self.forecast().await?;
-        let chosen = self.channels.iter().filter(|spec| channels.contains(&spec.id));
-        let channels = chosen.filter_map(|spec| {
-            let channel = forecast.channels.iter().find(|channel| channel.id == spec.id)?;
-            Some((channel, spec.latency_ms()))
-        });
-        Ok(Estimate::for_channels(channels, products, self.store.database.now_ms()))
+        let paces = self.channel_paces(None).await?;
+        let chosen = channels.iter().map(|id| paces.get(id));
+        Ok(Estimate::for_channels(chosen, products, self.store.database.now_ms()))
     }
 
     /// Returns a job with its remaining time, if that can be estimated.
@@ -102,8 +135,8 @@ impl Engine {
             return Ok(job);
         }
         let forecasts = self.job_forecasts(std::slice::from_ref(&job), user).await?;
-        let eta_ms = forecasts.get(&job.id).and_then(|forecast| forecast.eta_ms);
-        Ok(api::Job { eta_ms, ..job })
+        let eta = forecasts.get(&job.id).and_then(|forecast| forecast.eta);
+        Ok(job.with_eta(eta))
     }
 
     /// Returns the forecasts of these jobs of `user`, without those that are paused or
@@ -120,13 +153,9 @@ impl Engine {
         let active: Vec<_> = active.map(|job| job.id).collect();
         let forecast = self.forecast().await?;
         let loads = self.store.jobs.job_loads(&active).await?;
-        Ok(compute_job_forecasts(
-            &self.channels,
-            &forecast,
-            user,
-            &loads,
-            self.store.database.now_ms(),
-        ))
+        let now = self.store.database.now_ms();
+        let mut tracker = self.forecast_cache.tracker.lock();
+        Ok(compute_job_forecasts(&forecast, &mut tracker, user, &loads, now))
     }
 
     /// Returns the forecast of all channels, at most a second old.
@@ -134,7 +163,7 @@ impl Engine {
     /// # Errors
     /// The store failed.
     pub async fn forecast(&self) -> Result<Arc<Forecast>, store::Error> {
-        let mut last = self.forecast_cache.lock().await;
+        let mut last = self.forecast_cache.last.lock().await;
         if let Some((at, forecast)) = &*last
             && at.elapsed() < FORECAST_TTL
         {
@@ -146,58 +175,50 @@ impl Engine {
     }
 
     async fn compute_forecast(&self) -> Result<Forecast, store::Error> {
-        let (mut demand, running) =
-            (HashMap::<String, ChannelDemand>::new(), self.count_running_calls().await?);
-        for load in self.store.jobs.channel_loads().await? {
-            let demand = demand.entry(load.channel).or_default();
-            demand.queued += load.open;
-            demand.jobs.insert(load.user, load.jobs);
+        let mut forecast = Forecast::default();
+        for calls in self.store.jobs.running_calls().await? {
+            forecast.running_calls.entry(calls.job).or_default().push(calls);
         }
-        for (channel, count) in running.values().flatten() {
-            if let Some(demand) = channel.as_ref().and_then(|channel| demand.get_mut(channel)) {
-                demand.queued = demand.queued.saturating_sub(*count);
-            }
+        for load in self.store.jobs.channel_loads().await? {
+            forecast.loads.entry(load.channel.clone()).or_default().push(load);
         }
         let now = self.store.database.now_ms();
-        let mut channels = Vec::with_capacity(self.channels.len());
-        for spec in self.channels.iter() {
-            let state = match self.limiters.state(&spec.id).await {
-                Ok(state) => state,
+        for spec in self.channels().iter() {
+            let known_state = match self.limiters.state(&spec.id).await {
+                Ok(state) => Some(state),
                 Err(error) => {
                     // Waiting tasks show the error; a page shows everything else.
                     tracing::debug!(upstream = spec.id, ?error, "could not read a limiter's state");
-                    LimiterState {
-                        current_rate: spec.limits.rate * RATE_SAFETY_FACTOR,
-                        cooldown_remaining: None,
-                        in_flight: 0,
-                    }
+                    None
                 }
             };
-            let mut channel = channel_status(spec, &state, demand.get(&spec.id), now);
+            let is_known = known_state.is_some();
+            let state = known_state.unwrap_or(LimiterState {
+                current_rate: spec.limits.rate * RATE_SAFETY_FACTOR,
+                cooldown_remaining: None,
+                in_flight: 0,
+            });
+            let mut channel = channel_status(spec, &state, forecast.count_queued(&spec.id), now);
             if channel.cooldown_until.is_some() {
                 let cooldown = self.store.coordination.last_cooldown(&spec.id).await?;
                 channel.cooldown_reason = cooldown.map(|cooldown| cooldown.reason);
             }
-            channels.push(channel);
+            if is_known {
+                let permit_interval = spec.limits.permit_interval();
+                let pace = allowed_pace(spec, &state, channel.cooldown_until);
+                let allowed = AllowedPace { pace, permit_interval };
+                forecast.allowed_paces.insert(spec.id.clone(), allowed);
+            }
+            forecast.channels.push(channel);
         }
-        Ok(Forecast { channels, demand_by_channel: demand, running_calls: running })
-    }
-
-    async fn count_running_calls(
-        &self,
-    ) -> Result<HashMap<JobId, Vec<(Option<String>, u32)>>, store::Error> {
-        let mut running: HashMap<_, Vec<_>> = HashMap::new();
-        for calls in self.store.jobs.running_calls().await? {
-            running.entry(calls.job).or_default().push((calls.channel, calls.count));
-        }
-        Ok(running)
+        Ok(forecast)
     }
 }
 
 fn channel_status(
     spec: &ChannelConfig,
     state: &LimiterState,
-    demand: Option<&ChannelDemand>,
+    queued: u32,
     now: i64,
 ) -> api::Channel {
     let cooldown_until = state.cooldown_remaining.map(|left| now + whole_millis(left));
@@ -209,148 +230,7 @@ fn channel_status(
         cooldown_until,
         cooldown_reason: None,
         in_flight: state.in_flight,
-        waiting: demand.map_or(0, |demand| demand.queued),
+        waiting: queued,
         sandbox: spec.is_sandbox,
-    }
-}
-
-/// Computes the forecast of each job. Its time on a channel is that of its tasks at its
-/// share of the rate, and never more than that of all tasks at the full rate.
-fn compute_job_forecasts(
-    specs: &[ChannelConfig],
-    forecast: &Forecast,
-    user: UserId,
-    loads: &[JobLoad],
-    now: i64,
-) -> HashMap<JobId, JobForecast> {
-    let mut jobs: HashMap<JobId, JobForecast> = HashMap::new();
-    let mut unknown: HashSet<JobId> = HashSet::new();
-    for load in loads {
-        let job = jobs.entry(load.job).or_default();
-        let running = forecast.running_on(load.job, load.channel.as_ref());
-        job.running += running;
-        let known_channel = load.channel.as_ref().and_then(|id| {
-            let channel = forecast.channels.iter().find(|channel| channel.id == *id)?;
-            Some((
-                specs.iter().find(|spec| spec.id == *id)?,
-                channel,
-                forecast.demand_by_channel.get(id),
-            ))
-        });
-        let Some((spec, channel, demand)) = known_channel else {
-            unknown.insert(load.job);
-            continue;
-        };
-        let queued = load.open.saturating_sub(running);
-        let ms = time_left_ms(queued, demand, user, channel.current_rate)
-            + spec.latency_ms()
-            + channel.cooldown_until.map_or(0, |until| (until - now).max(0));
-        if job.eta_ms.is_none_or(|longest| ms > longest) {
-            job.eta_ms = Some(ms);
-            job.limited_by = Some(spec.name.clone());
-        }
-    }
-    for job in unknown {
-        if let Some(job_forecast) = jobs.get_mut(&job) {
-            job_forecast.eta_ms = None;
-            job_forecast.limited_by = None;
-        }
-    }
-    jobs
-}
-
-fn time_left_ms(queued: u32, demand: Option<&ChannelDemand>, user: UserId, rate: f64) -> i64 {
-    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-    let users = demand.map_or(0, |demand| demand.jobs.len());
-    let jobs = demand.and_then(|demand| demand.jobs.get(&user)).copied().unwrap_or(0);
-    let turns_per_task = users.max(1).saturating_mul(count(jobs).max(1));
-    let all = demand.map_or(0, |demand| count(demand.queued));
-    let own = count(queued);
-    duration_ms(own.saturating_mul(turns_per_task).min(all.max(own)), rate)
-}
-
-/// Returns the time of `tasks` tasks at `rate` per second, in milliseconds.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn duration_ms(tasks: usize, rate: f64) -> i64 {
-    if rate > 0.0 { (tasks as f64 / rate * 1000.0) as i64 } else { 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limiter::UpstreamLimits;
-    use uuid::Uuid;
-
-    fn channel_config(id: &str, rate: f64) -> ChannelConfig {
-        ChannelConfig {
-            id: id.into(),
-            name: id.to_uppercase(),
-            base_url: String::new(),
-            limits: UpstreamLimits { rate, concurrency: 4 },
-            latency: Duration::from_secs(1),
-            supports_idempotency_keys: false,
-            is_sandbox: true,
-        }
-    }
-
-    /// Job, user, channel and number of queued tasks; one more task is running.
-    type OpenTasks = (u128, u128, Option<&'static str>, u32);
-
-    fn job_forecasts(open: &[OpenTasks]) -> HashMap<JobId, JobForecast> {
-        let specs = [channel_config("acme", 2.0), channel_config("slow", 1.0)];
-        let (job, user) = (|n| JobId(Uuid::from_u128(n)), |n| UserId(Uuid::from_u128(n)));
-        let mut all = Forecast::default();
-        for (of_job, of_user, channel, queued) in open {
-            let channel = channel.map(str::to_owned);
-            if let Some(channel) = &channel {
-                let demand = all.demand_by_channel.entry(channel.clone()).or_default();
-                demand.queued += queued;
-                *demand.jobs.entry(user(*of_user)).or_default() += 1;
-            }
-            all.running_calls.entry(job(*of_job)).or_default().push((channel, 1));
-        }
-        for spec in &specs {
-            let current_rate = spec.limits.rate;
-            let state = LimiterState { current_rate, cooldown_remaining: None, in_flight: 0 };
-            all.channels.push(channel_status(spec, &state, all.demand_by_channel.get(&spec.id), 0));
-        }
-        let mut jobs = HashMap::new();
-        for (of_job, of_user, ..) in open {
-            let own = open.iter().filter(|other| other.0 == *of_job);
-            let load = |(_, _, channel, queued): &OpenTasks| JobLoad {
-                job: job(*of_job),
-                channel: channel.map(str::to_owned),
-                open: queued + 1,
-            };
-            let loads: Vec<_> = own.map(load).collect();
-            jobs.extend(compute_job_forecasts(&specs, &all, user(*of_user), &loads, 0));
-        }
-        jobs
-    }
-
-    fn forecast_of(jobs: &HashMap<JobId, JobForecast>, job: u128) -> &JobForecast {
-        &jobs[&JobId(Uuid::from_u128(job))]
-    }
-
-    #[test]
-    fn eta_is_that_of_the_slowest_channel() {
-        let jobs = job_forecasts(&[(1, 1, Some("acme"), 100), (1, 1, Some("slow"), 100)]);
-        let forecast = forecast_of(&jobs, 1);
-        assert_eq!(forecast.eta_ms, Some(101_000));
-        assert_eq!(forecast.limited_by.as_deref(), Some("SLOW"));
-        assert_eq!(forecast.running, 2);
-    }
-
-    #[test]
-    fn eta_accounts_for_round_robin_between_users() {
-        let jobs = job_forecasts(&[(1, 1, Some("slow"), 10), (2, 2, Some("slow"), 1_000)]);
-        assert_eq!(forecast_of(&jobs, 1).eta_ms, Some(21_000));
-        assert_eq!(forecast_of(&jobs, 2).eta_ms, Some(1_011_000));
-    }
-
-    #[test]
-    fn machine_jobs_have_no_eta() {
-        let jobs = job_forecasts(&[(1, 1, None, 3)]);
-        assert_eq!(forecast_of(&jobs, 1), &JobForecast { running: 1, ..JobForecast::default() });
     }
 }

@@ -28,7 +28,7 @@ const OUTGOING_BUFFER: usize = 4_096;
 /// Time in which a stopping process sends its last events; later ones are dropped.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// First and longest delay before a reconnect.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
+const RECONNECT_BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
 
 /// Routing keys of the events that may create work. A node without pages needs no others,
 /// and these are a small part of all.
@@ -166,14 +166,14 @@ impl EventBus for RabbitMqEventBus {
     async fn run(&self, stop: CancellationToken) {
         let receiver = self.outgoing_receiver.lock().take();
         let Some(mut outgoing_receiver) = receiver else { return };
-        let mut backoff = BACK_OFF[0];
+        let mut backoff = RECONNECT_BACKOFF[0];
         let mut is_first_connection = true;
         loop {
             let session = async {
                 let connection = self.server.connect().await?;
                 let channel = connection.create_channel().await?;
                 let consumer = self.start_consumer(&channel).await?;
-                backoff = BACK_OFF[0];
+                backoff = RECONNECT_BACKOFF[0];
                 if !std::mem::take(&mut is_first_connection) {
                     let _ = self.subscribers.send(Arc::new(HubEvent::ResyncRequired));
                 }
@@ -196,7 +196,7 @@ impl EventBus for RabbitMqEventBus {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(backoff) => {}
             }
-            backoff = (backoff * 2).min(BACK_OFF[1]);
+            backoff = (backoff * 2).min(RECONNECT_BACKOFF[1]);
         }
         // Another run can continue where this one ended.
         *self.outgoing_receiver.lock() = Some(outgoing_receiver);

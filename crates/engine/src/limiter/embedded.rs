@@ -1,8 +1,8 @@
 //! The rate limiter of a single process.
 
 use super::{
-    ADAPTIVE_WINDOW, Error, LimiterState, MAX_RESERVE_AHEAD, MIN_RATE_FACTOR, RATE_SAFETY_FACTOR,
-    RateLimiter, RatePermit, Reservation, UpstreamLimits,
+    ADAPTIVE_WINDOW, Error, LimiterState, MIN_RATE_FACTOR, RATE_SAFETY_FACTOR, RateLimiter,
+    RatePermit, Reservation, UpstreamLimits,
 };
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
@@ -69,6 +69,7 @@ impl RateLimiter for EmbeddedLimiter {
         upstream: &str,
         limits: &UpstreamLimits,
         slot: Uuid,
+        max_ahead: Duration,
     ) -> Result<Reservation, Error> {
         let mut upstreams = self.lock_upstreams();
         let now = Instant::now();
@@ -86,7 +87,7 @@ impl RateLimiter for EmbeddedLimiter {
         let cooldown = state.cooldown_remaining(now);
         let permit_at = state.next_permit_at.max(now + cooldown.unwrap_or_default());
         let wait = permit_at - now;
-        if wait > MAX_RESERVE_AHEAD {
+        if wait > max_ahead {
             return Ok(Reservation::RetryAfter { wait, in_cooldown: cooldown.is_some() });
         }
         state.next_permit_at =

@@ -1,8 +1,8 @@
 //! The rate limiters as one process uses them.
 
 use super::{
-    CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, Permit, RateLimiter,
-    UpstreamLimits,
+    CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, PaceReport, RateLimiter,
+    UpstreamLimits, UpstreamPermit, learned_pace::LearnedPace,
 };
 use crate::{clock::whole_millis, metrics, store::Store};
 use contract::api::CooldownReason;
@@ -11,13 +11,13 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -44,7 +44,10 @@ impl From<Error> for AcquireError {
 }
 
 pub(super) struct Upstream {
-    pub limits: UpstreamLimits,
+    limits: Mutex<UpstreamLimits>,
+    learned: Mutex<LearnedPace>,
+    /// Number of requests of this process that have no answer yet.
+    pub requests_in_flight: AtomicUsize,
     /// Queues the callers of this process, in order, for a concurrency slot.
     local_slots: Arc<Semaphore>,
     /// Lets one caller at a time reserve, so that a full limiter is polled by one.
@@ -56,6 +59,38 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
+    /// Returns the limits: those that were configured, or less if the upstream's answers say
+    /// that it allows less.
+    pub fn limits(&self) -> UpstreamLimits {
+        let mut limits = self.limits.lock().clone();
+        if let Some(learned) = self.learned.lock().rate() {
+            limits.rate = limits.rate.min(learned);
+        }
+        limits
+    }
+
+    /// Learns from an answer. Returns the time for which nobody should call.
+    pub fn learn(&self, report: PaceReport) -> Option<Duration> {
+        let in_flight = self.requests_in_flight.load(Ordering::SeqCst);
+        self.learned.lock().learn(report, in_flight)
+    }
+
+    fn replace_limits(&self, limits: UpstreamLimits) {
+        let before = std::mem::replace(&mut *self.limits.lock(), limits.clone()).concurrency;
+        match limits.concurrency.checked_sub(before) {
+            Some(more) => self.local_slots.add_permits(more.into()),
+            None => {
+                // Slots in use are taken away when they are released.
+                let (slots, fewer) = (Arc::clone(&self.local_slots), before - limits.concurrency);
+                tokio::spawn(async move {
+                    if let Ok(taken) = slots.acquire_many_owned(fewer.into()).await {
+                        taken.forget();
+                    }
+                });
+            }
+        }
+    }
+
     pub fn needs_restore(&self) -> bool {
         self.needs_restore.load(Ordering::SeqCst)
     }
@@ -83,11 +118,16 @@ impl Limiters {
         Self(Arc::new(LimitersInner { limiter, store, upstreams: Mutex::default() }))
     }
 
-    /// Adds an upstream, or replaces its limits.
+    /// Adds an upstream, or replaces its limits. Attempts that hold a slot keep it.
     pub fn add_upstream(&self, name: &str, limits: UpstreamLimits) {
+        if let Some(upstream) = self.0.upstreams.lock().get(name) {
+            return upstream.replace_limits(limits);
+        }
         let local_slots = Arc::new(Semaphore::new(limits.concurrency.into()));
         let upstream = Upstream {
-            limits,
+            limits: Mutex::new(limits),
+            learned: Mutex::default(),
+            requests_in_flight: AtomicUsize::default(),
             local_slots,
             reserve_lock: tokio::sync::Mutex::default(),
             held_slots: Mutex::default(),
@@ -99,25 +139,60 @@ impl Limiters {
 
     fn upstream(&self, name: &str) -> Result<Arc<Upstream>, AcquireError> {
         let upstreams = self.0.upstreams.lock();
-        let unknown = || Error::Unreachable(format!("the upstream {name:?} is unknown"));
+        let unknown =
+            || Error::Misconfigured(format!("Register the upstream {name:?} with its limits."));
         upstreams.get(name).cloned().ok_or_else(|| unknown().into())
     }
 
-    /// Waits for a concurrency slot and a rate permit. Call [`Permit::confirm`]
+    /// Waits for a concurrency slot and a rate permit. Call [`UpstreamPermit::confirm`]
     /// right before the request, which ensures that the permit is still valid.
     ///
     /// # Errors
     /// The upstream is in a long cooldown or its next permit is too far ahead; or
     /// the rate limiter can't be used.
-    pub async fn acquire(&self, name: &str) -> Result<Permit, AcquireError> {
+    pub async fn acquire(&self, name: &str) -> Result<UpstreamPermit, AcquireError> {
         let start = Instant::now();
         let upstream = self.upstream(name)?;
         let Ok(local_slot) = Arc::clone(&upstream.local_slots).acquire_owned().await else {
             return Err(AcquireError::RetryAfter { wait: MAX_RESERVE_AHEAD, in_cooldown: false });
         };
-        let mut permit = Permit::new(self.clone(), name.into(), upstream, local_slot);
         // Permits are at most this far ahead, and slots are awaited as long again.
-        let acquired = permit.wait_for_next(Instant::now() + MAX_RESERVE_AHEAD * 2).await;
+        let deadline = Instant::now() + MAX_RESERVE_AHEAD * 2;
+        self.wait_for_permit(name, upstream, local_slot, start, deadline).await
+    }
+
+    /// Acquires a permit like [`acquire`](Self::acquire), but waits no longer than until
+    /// `deadline`: for a caller that holds the permit of another upstream meanwhile.
+    ///
+    /// # Errors
+    /// The same as those of [`acquire`](Self::acquire), or no concurrency slot was free.
+    pub async fn acquire_until(
+        &self,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<UpstreamPermit, AcquireError> {
+        let start = Instant::now();
+        let upstream = self.upstream(name)?;
+        let local_slot = Arc::clone(&upstream.local_slots).acquire_owned();
+        let Ok(Ok(local_slot)) = timeout_at(deadline, local_slot).await else {
+            let wait = upstream.limits().permit_interval();
+            let error = AcquireError::RetryAfter { wait, in_cooldown: false };
+            metrics::record_acquire(name, start.elapsed(), Some(&error));
+            return Err(error);
+        };
+        self.wait_for_permit(name, upstream, local_slot, start, deadline).await
+    }
+
+    async fn wait_for_permit(
+        &self,
+        name: &str,
+        upstream: Arc<Upstream>,
+        local_slot: OwnedSemaphorePermit,
+        start: Instant,
+        deadline: Instant,
+    ) -> Result<UpstreamPermit, AcquireError> {
+        let mut permit = UpstreamPermit::new(self.clone(), name.into(), upstream, local_slot);
+        let acquired = permit.wait_for_next(deadline).await;
         metrics::record_acquire(name, start.elapsed(), acquired.as_ref().err());
         acquired?;
         Ok(permit)
@@ -125,10 +200,12 @@ impl Limiters {
 
     /// Starts a cooldown of `wait`, because the upstream refused a request for
     /// `reason`. The limiter learns of it first, because others
-    /// call until then; afterwards it is persisted.
+    /// call until then; afterwards it is persisted. Refused credentials say nothing about the
+    /// rate, and don't reduce it.
     pub async fn start_cooldown(&self, name: &str, wait: Duration, reason: CooldownReason) {
         metrics::record_cooldown(name);
-        if let Err(error) = self.0.limiter.start_cooldown(name, wait, true).await {
+        let is_new_refusal = reason != CooldownReason::CredentialsRefused;
+        if let Err(error) = self.0.limiter.start_cooldown(name, wait, is_new_refusal).await {
             tracing::warn!(upstream = name, %error, "could not start a cooldown");
         }
         let Some(store) = &self.0.store else { return };
@@ -143,7 +220,7 @@ impl Limiters {
         let upstreams = self.0.upstreams.lock();
         let mut all: Vec<_> = upstreams
             .iter()
-            .map(|(name, upstream)| (name.clone(), upstream.limits.clone()))
+            .map(|(name, upstream)| (name.clone(), upstream.limits.lock().clone()))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
@@ -155,7 +232,15 @@ impl Limiters {
     /// The upstream is unknown, or the rate limiter can't be used.
     pub async fn state(&self, name: &str) -> Result<LimiterState, AcquireError> {
         let upstream = self.upstream(name)?;
-        Ok(self.0.limiter.state(name, &upstream.limits).await?)
+        Ok(self.0.limiter.state(name, &upstream.limits()).await?)
+    }
+
+    /// Returns why an upstream is in a cooldown; `None` if it is in none, or the reason is not
+    /// known.
+    pub async fn cooldown_reason(&self, name: &str) -> Option<CooldownReason> {
+        let store = self.0.store.as_ref()?;
+        let cooldown = store.coordination.last_cooldown(name).await.ok()??;
+        (cooldown.until > store.database.now_ms()).then_some(cooldown.reason)
     }
 
     /// Renews the concurrency slots of this process until `stop`.
@@ -232,7 +317,6 @@ mod tests {
     use super::{super::embedded::EmbeddedLimiter, *};
     use crate::limiter::Reservation;
     use async_trait::async_trait;
-    use std::sync::atomic::AtomicUsize;
 
     fn limiters() -> Limiters {
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
@@ -278,6 +362,61 @@ mod tests {
         assert!(
             matches!(later, Some(AcquireError::RetryAfter { in_cooldown: true, wait }) if wait > MAX_RESERVE_AHEAD)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn acquire_until_waits_for_a_concurrency_slot_no_longer_than_the_deadline() {
+        let limiters = limiters();
+        let mut permits = Vec::new();
+        for _ in 0..4 {
+            permits.push(limiters.acquire("acme").await.map_err(|_| "refused"));
+        }
+        let start = Instant::now();
+        let wait = Duration::from_secs(3);
+        let refused = limiters.acquire_until("acme", start + wait).await.err();
+        assert!(matches!(refused, Some(AcquireError::RetryAfter { in_cooldown: false, .. })));
+        assert_eq!(start.elapsed(), wait);
+        permits.pop();
+        assert!(limiters.acquire_until("acme", Instant::now() + wait).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_credentials_do_not_reduce_the_rate() {
+        for (reason, reduced) in
+            [(CooldownReason::CredentialsRefused, false), (CooldownReason::Throttled, true)]
+        {
+            let limiters = limiters();
+            for _ in 0..5 {
+                limiters.start_cooldown("acme", Duration::from_secs(1), reason).await;
+                sleep(Duration::from_secs(2)).await;
+            }
+            let Ok(state) = limiters.state("acme").await else { panic!("no state") };
+            assert_eq!(state.current_rate < 1.5, reduced, "{reason:?}: {state:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replaced_limits_hold_at_once_and_take_no_slot_from_an_attempt() {
+        let limiters = limiters();
+        let mut permits = Vec::new();
+        for _ in 0..4 {
+            permits.push(limiters.acquire("acme").await.map_err(|_| "refused"));
+        }
+        limiters.add_upstream("acme", UpstreamLimits { rate: 20.0, concurrency: 2 });
+        let acquire = || tokio::time::timeout(Duration::from_secs(5), limiters.acquire("acme"));
+        permits.truncate(2);
+        assert!(acquire().await.is_err(), "two attempts hold all slots");
+        permits.pop();
+        let start = Instant::now();
+        assert!(acquire().await.is_ok_and(|acquired| acquired.is_ok()));
+        assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
+        limiters.add_upstream("acme", UpstreamLimits { rate: 20.0, concurrency: 3 });
+        for _ in 0..2 {
+            permits
+                .push(acquire().await.map_or(Err("full"), |permit| permit.map_err(|_| "refused")));
+        }
+        assert!(permits.iter().all(Result::is_ok));
+        assert!(acquire().await.is_err(), "a fourth attempt was admitted");
     }
 
     #[tokio::test(start_paused = true)]
@@ -337,8 +476,9 @@ mod tests {
             name: &str,
             limits: &UpstreamLimits,
             slot: Uuid,
+            max_ahead: Duration,
         ) -> Result<Reservation, Error> {
-            self.0.reserve(name, limits, slot).await
+            self.0.reserve(name, limits, slot, max_ahead).await
         }
 
         async fn confirm(&self, name: &str, generation: &str) -> Result<bool, Error> {

@@ -1,7 +1,13 @@
 //! A permit to call an upstream: a concurrency slot and a rate permit.
 
-use super::{AcquireError, Limiters, MAX_RESERVE_AHEAD, Reservation, limiters::Upstream};
-use std::{sync::Arc, time::Duration};
+use super::{
+    AcquireError, Limiters, MAX_FIRST_RESERVE_AHEAD, MAX_RESERVE_AHEAD, PaceReport, Reservation,
+    limiters::Upstream,
+};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep, sleep_until},
@@ -14,21 +20,23 @@ const MAX_LATENESS: Duration = Duration::from_millis(50);
 /// Mean interval at which a full limiter is polled for a concurrency slot.
 const SLOT_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Permission to send one request now. Holds a concurrency slot of the upstream
-/// until it is dropped.
-pub struct Permit {
+/// What an attempt holds of an upstream: a concurrency slot until it is dropped, and the
+/// rate permit of its next request.
+pub struct UpstreamPermit {
     limiters: Limiters,
     upstream_name: String,
     slot_id: Uuid,
     upstream: Arc<Upstream>,
     /// Whether the limiter has granted the concurrency slot.
     has_slot: bool,
+    /// Whether a request has been sent that has no answer yet.
+    is_in_request: bool,
     rate_permit_at: Instant,
     generation: String,
     _local_slot: OwnedSemaphorePermit,
 }
 
-impl Permit {
+impl UpstreamPermit {
     /// Creates a permit with neither a concurrency slot nor a rate permit.
     pub(super) fn new(
         limiters: Limiters,
@@ -42,10 +50,16 @@ impl Permit {
             slot_id: Uuid::now_v7(),
             upstream,
             has_slot: false,
+            is_in_request: false,
             rate_permit_at: Instant::now(),
             generation: String::new(),
             _local_slot: local_slot,
         }
+    }
+
+    /// Returns the name of the upstream.
+    pub fn upstream_name(&self) -> &str {
+        &self.upstream_name
     }
 
     /// Ensures, right before a request, that the rate permit is still valid: the
@@ -64,18 +78,42 @@ impl Permit {
         match Instant::now() > deadline {
             // The limiter was slow to answer.
             true => Err(AcquireError::RetryAfter {
-                wait: self.upstream.limits.permit_interval(),
+                wait: self.upstream.limits().permit_interval(),
                 in_cooldown: false,
             }),
-            false => Ok(()),
+            false => {
+                self.set_in_request(true);
+                Ok(())
+            }
         }
+    }
+
+    /// Reports what the answer to the request says about the upstream's own limit: the rate
+    /// follows it, and if too little is left, nobody calls until there is enough.
+    pub async fn report_pace(&mut self, report: PaceReport) {
+        self.set_in_request(false);
+        let Some(pause) = self.upstream.learn(report) else { return };
+        let limiter = self.limiters.limiter();
+        if let Err(error) = limiter.start_cooldown(&self.upstream_name, pause, false).await {
+            tracing::debug!(upstream = self.upstream_name, %error, "could not delay requests");
+        }
+    }
+
+    fn set_in_request(&mut self, is_in_request: bool) {
+        let in_flight = &self.upstream.requests_in_flight;
+        match (std::mem::replace(&mut self.is_in_request, is_in_request), is_in_request) {
+            (false, true) => in_flight.fetch_add(1, Ordering::SeqCst),
+            (true, false) => in_flight.fetch_sub(1, Ordering::SeqCst),
+            _ => 0,
+        };
     }
 
     /// Waits for a confirmed rate permit for a further request.
     ///
     /// # Errors
-    /// The same as those of [`Permit::confirm`].
+    /// The same as those of [`UpstreamPermit::confirm`].
     pub async fn acquire_next(&mut self, deadline: Instant) -> Result<(), AcquireError> {
+        self.set_in_request(false);
         self.wait_for_next(deadline).await?;
         self.confirm(deadline).await
     }
@@ -96,7 +134,7 @@ impl Permit {
     /// requests at once tolerates a jitter of one interval: half of it is used here,
     /// the other half is left to the network.
     fn is_in_time(&self) -> bool {
-        let half = Duration::from_secs_f64(0.5 / self.upstream.limits.rate);
+        let half = Duration::from_secs_f64(0.5 / self.upstream.limits().rate);
         self.rate_permit_at.elapsed() <= MAX_LATENESS.min(half)
     }
 
@@ -106,7 +144,8 @@ impl Permit {
         // must not queue behind those that wait for one.
         let _reserve_guard =
             if self.has_slot { None } else { Some(upstream.reserve_lock.lock().await) };
-        let slot_deadline = Instant::now() + MAX_RESERVE_AHEAD;
+        let slot_deadline = (Instant::now() + MAX_RESERVE_AHEAD).min(deadline);
+        let max_ahead = if self.has_slot { MAX_RESERVE_AHEAD } else { MAX_FIRST_RESERVE_AHEAD };
         loop {
             if upstream.needs_restore() {
                 self.limiters.restore_cooldown(&self.upstream_name, &upstream).await?;
@@ -114,20 +153,25 @@ impl Permit {
             let reservation = self
                 .limiters
                 .limiter()
-                .reserve(&self.upstream_name, &upstream.limits, self.slot_id)
+                .reserve(
+                    &self.upstream_name,
+                    &upstream.limits(),
+                    self.slot_id,
+                    // A permit that comes too late would only keep others waiting.
+                    max_ahead.min(deadline.saturating_duration_since(Instant::now())),
+                )
                 .await?;
             match reservation {
                 Reservation::Granted(rate_permit) => {
                     self.register_slot();
                     self.rate_permit_at = Instant::now() + rate_permit.wait;
                     self.generation = rate_permit.generation;
-                    if self.rate_permit_at > deadline {
-                        return Err(AcquireError::RetryAfter {
-                            wait: rate_permit.wait,
-                            in_cooldown: false,
-                        });
-                    }
                     return Ok(());
+                }
+                Reservation::RetryAfter { wait, .. }
+                    if wait <= MAX_RESERVE_AHEAD && Instant::now() + wait <= slot_deadline =>
+                {
+                    sleep(wait.saturating_sub(MAX_FIRST_RESERVE_AHEAD)).await;
                 }
                 Reservation::RetryAfter { wait, in_cooldown } => {
                     return Err(AcquireError::RetryAfter { wait, in_cooldown });
@@ -135,7 +179,7 @@ impl Permit {
                 Reservation::StateLost => {
                     self.limiters.restore_cooldown(&self.upstream_name, &upstream).await?
                 }
-                Reservation::NoConcurrencySlot if Instant::now() < slot_deadline.min(deadline) => {
+                Reservation::NoConcurrencySlot if Instant::now() < slot_deadline => {
                     sleep(SLOT_POLL_INTERVAL.mul_f64(rand::random_range(0.5..1.5))).await;
                 }
                 Reservation::NoConcurrencySlot => {
@@ -157,8 +201,9 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for UpstreamPermit {
     fn drop(&mut self) {
+        self.set_in_request(false);
         let slot_id = self.slot_id;
         self.upstream.lock_held_slots().retain(|held_id| *held_id != slot_id);
         let (limiters, name) = (self.limiters.clone(), std::mem::take(&mut self.upstream_name));
@@ -175,7 +220,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limiter::{UpstreamLimits, embedded::EmbeddedLimiter};
+    use crate::limiter::{RATE_SAFETY_FACTOR, UpstreamLimits, embedded::EmbeddedLimiter};
     use contract::api::CooldownReason;
 
     fn limiters() -> Limiters {
@@ -240,6 +285,35 @@ mod tests {
             );
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_have_begun_come_before_new_ones() {
+        let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
+        limiters.add_upstream("acme", UpstreamLimits { rate: 6.0, concurrency: 27 });
+        let end = Instant::now() + Duration::from_secs(120);
+        let work = async || {
+            let mut finished = 0;
+            while Instant::now() < end {
+                let Ok(mut permit) = limiters.acquire("acme").await else { continue };
+                // An attempt of two requests, like one that looks up before it creates.
+                let latest = Instant::now() + Duration::from_secs(4);
+                if permit.confirm(latest).await.is_err() {
+                    continue;
+                }
+                sleep(Duration::from_millis(200)).await;
+                if permit.acquire_next(latest).await.is_ok() {
+                    sleep(Duration::from_secs(3)).await;
+                    finished += 1;
+                }
+            }
+            finished
+        };
+        let finished: u32 =
+            futures_util::future::join_all((0..40).map(|_| work())).await.into_iter().sum();
+        // Two permits each.
+        let possible = 120.0 * 6.0 * RATE_SAFETY_FACTOR / 2.0;
+        assert!(f64::from(finished) > 0.9 * possible, "only {finished} of {possible}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@
 //! their generation and discarded.
 
 use super::{
-    ADAPTIVE_WINDOW, CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, MIN_RATE_FACTOR,
+    ADAPTIVE_WINDOW, CONCURRENCY_SLOT_TTL, Error, LimiterState, MIN_RATE_FACTOR,
     RATE_SAFETY_FACTOR, RateLimiter, RatePermit, Reservation, UpstreamLimits,
 };
 use async_trait::async_trait;
@@ -16,11 +16,13 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+use tls::TlsFailure;
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum wait for an answer. A step without one counts as done.
+/// Maximum wait for an answer. A step without one is an error, and may have
+/// happened.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Minimum interval between two log lines about errors that a person has to fix.
@@ -73,6 +75,9 @@ impl From<redis::RedisError> for Error {
 fn classify_error(error: &redis::RedisError, upstream: &str) -> Error {
     let message = error.to_string();
     let has_code = |code: &str| error.code() == Some(code) || message.contains(code);
+    if let Some(failure) = TlsFailure::find(error) {
+        return Error::Misconfigured(format!("Redis can't be reached over TLS: {failure}."));
+    }
     let is_auth_failure = error.kind() == redis::ErrorKind::AuthenticationFailed;
     Error::Misconfigured(if is_auth_failure || has_code("WRONGPASS") {
         "Redis refused the user or the password of the rate limiter. Check both in \
@@ -99,11 +104,12 @@ fn classify_error(error: &redis::RedisError, upstream: &str) -> Error {
 
 impl RedisLimiter {
     /// Creates the limiter without connecting yet. `url` has the form
-    /// `redis://[user:password@]host:port/database`.
+    /// `redis://[user:password@]host:port/database`, or `rediss://` for TLS.
     ///
     /// # Errors
     /// The URL can't be parsed.
     pub fn new(url: &str) -> Result<Self, Error> {
+        tls::install_provider();
         Ok(Self {
             client: Client::open(url)?,
             scripts: Scripts {
@@ -175,7 +181,9 @@ impl RedisLimiter {
             let mut last_logged = self.last_logged.lock();
             if last_logged.is_none_or(|last| last.elapsed() >= ERROR_LOG_INTERVAL) {
                 *last_logged = Some(Instant::now());
-                tracing::error!(upstream, %error, "nothing is called: {what_to_do}");
+                // The sentence says all of a failure of TLS.
+                let error = TlsFailure::find(error).is_none().then(|| error.to_string());
+                tracing::error!(upstream, error, "nothing is called: {what_to_do}");
             }
         }
         classified
@@ -202,6 +210,7 @@ impl RateLimiter for RedisLimiter {
         upstream: &str,
         limits: &UpstreamLimits,
         slot: Uuid,
+        max_ahead: Duration,
     ) -> Result<Reservation, Error> {
         // Read before the call, because an error meanwhile starts a later epoch.
         let epoch = self.error_epoch.load(Ordering::SeqCst);
@@ -210,7 +219,7 @@ impl RateLimiter for RedisLimiter {
         call.key(state_key(upstream))
             .key(slots_key(upstream))
             .arg(as_micros_u64(limits.permit_interval()))
-            .arg(as_micros_u64(MAX_RESERVE_AHEAD))
+            .arg(as_micros_u64(max_ahead))
             .arg(limits.concurrency)
             .arg(slot.simple().to_string())
             .arg(as_micros_u64(CONCURRENCY_SLOT_TTL))

@@ -21,13 +21,16 @@ impl<'a> TestUpstream<'a> {
     /// Initializes an upstream with a unique name.
     async fn new(limiter: &'a dyn RateLimiter, name: &str) -> Self {
         let unique_name = format!("{name}-{}", Uuid::now_v7().simple());
-        let first = limiter.reserve(&unique_name, &LIMITS, Uuid::now_v7()).await.unwrap();
+        let first = limiter
+            .reserve(&unique_name, &LIMITS, Uuid::now_v7(), MAX_RESERVE_AHEAD)
+            .await
+            .unwrap();
         assert_eq!(first, Reservation::StateLost, "an unknown upstream has no state");
         Self { limiter, name: unique_name, start: Instant::now() }
     }
 
     async fn reserve(&self, slot: Uuid) -> Reservation {
-        self.limiter.reserve(&self.name, &LIMITS, slot).await.unwrap()
+        self.limiter.reserve(&self.name, &LIMITS, slot, MAX_RESERVE_AHEAD).await.unwrap()
     }
 
     /// Reserves a permit; returns it and its time since the start of the test.
@@ -75,7 +78,7 @@ async fn check_rate(limiter: &dyn RateLimiter) {
     let (_, first) = upstream.reserve_permit(Uuid::now_v7()).await;
     assert!(first + TIMING_TOLERANCE >= LIMITS.permit_interval(), "{first:?}");
     assert_intervals_near(&upstream.intervals(20).await, LIMITS.permit_interval());
-    // Permits are reserved at most 10 s ahead.
+    // Permits are reserved as far ahead as the caller says.
     let slot = Uuid::now_v7();
     let later = loop {
         match upstream.reserve(slot).await {
@@ -89,6 +92,8 @@ async fn check_rate(limiter: &dyn RateLimiter) {
         matches!(later, Reservation::RetryAfter { wait, in_cooldown: false } if beyond(wait)),
         "{later:?}"
     );
+    let further = limiter.reserve(&upstream.name, &LIMITS, slot, MAX_RESERVE_AHEAD * 2).await;
+    assert!(matches!(further, Ok(Reservation::Granted(permit)) if beyond(permit.wait)));
 }
 
 async fn check_concurrency(limiter: &dyn RateLimiter) {

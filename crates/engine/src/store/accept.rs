@@ -2,11 +2,12 @@
 //! the server then answers 202.
 
 use super::{
-    Actor, Error, Tasks, commit, execute,
+    Actor, Error, Tasks, UploadedFile, commit, execute,
     job_queues::{self, JobQueueChanges},
     journal::{self, FactDraft},
-    query_one, retry_on_contention,
+    left_out, query_one, retry_on_contention,
     row::{self, FromRow},
+    row_set::optional_json_text,
     transition::write::{self, NewTaskRow},
 };
 use contract::{
@@ -18,6 +19,7 @@ use contract::{
     text::{self, TextError},
 };
 use sea_orm::ConnectionTrait;
+use std::fmt;
 
 /// A task to be inserted.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +30,8 @@ pub struct NewTask {
     pub version: u16,
     /// Queue of the broker that it is published to.
     pub queue: String,
-    /// Lock key: of all tasks of a kind and key, at most one runs at a time.
+    /// Key of what it is about. Kind and key are the lock key, of which at most one task runs at
+    /// a time.
     pub key: String,
     /// Sales channel, where it has one.
     pub channel: Option<String>,
@@ -77,6 +80,24 @@ pub struct OpenLimits {
     pub jobs: i64,
 }
 
+/// What [`OpenLimits`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenKind {
+    /// Tasks, which pages call items.
+    Items,
+    /// Jobs.
+    Jobs,
+}
+
+impl fmt::Display for OpenKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Items => "items",
+            Self::Jobs => "jobs",
+        })
+    }
+}
+
 /// A job to be accepted.
 #[derive(Clone, Debug)]
 pub struct NewJob {
@@ -90,6 +111,8 @@ pub struct NewJob {
     pub channels: Vec<String>,
     /// Its first tasks.
     pub tasks: Vec<NewTask>,
+    /// The uploaded file that they come from.
+    pub file: Option<UploadedFile>,
     /// The client's idempotency key, and a hash of the request that came with it.
     pub idempotency: Option<(String, String)>,
 }
@@ -185,14 +208,19 @@ impl Tasks {
                 ..Counts::default()
             },
             channels: new_job.channels.clone(),
+            file_rows: new_job.file.as_ref().map_or(0, |file| file.row_count),
+            left_out: new_job.file.as_ref().map_or(0, UploadedFile::left_out_count),
             created_at: now,
             finished_at: None,
             eta_ms: None,
+            eta_min_ms: None,
+            eta_max_ms: None,
         };
         execute(
             &tx,
-            "INSERT INTO jobs (id, user_id, kind, title, channels, state, total, open, created_at) \
-             VALUES ($1, $2, $3, $4, $5, 'running', $6, $6, $7)",
+            "INSERT INTO jobs (id, user_id, kind, title, channels, state, total, open, created_at, \
+             file_rows, left_out, file_header) \
+             VALUES ($1, $2, $3, $4, $5, 'running', $6, $6, $7, $8, $9, $10)",
             [
                 id.0.into(),
                 user.0.into(),
@@ -201,9 +229,16 @@ impl Tasks {
                 row::to_json_text("channels", &job.channels)?.into(),
                 total.into(),
                 now.into(),
+                i64::from(job.file_rows).into(),
+                i64::from(job.left_out).into(),
+                optional_json_text("header", new_job.file.as_ref().map(|file| &file.header))?
+                    .into(),
             ],
         )
         .await?;
+        if let Some(file) = &new_job.file {
+            left_out::insert_left_out_rows(&tx, id, &file.left_out).await?;
+        }
         write::insert_tasks(&tx, tasks, now).await?;
         let mut queues = JobQueueChanges::new();
         for NewTaskRow { task, .. } in tasks {
@@ -238,9 +273,10 @@ impl Tasks {
         }
         let limits = self.db.open_limits;
         let (tasks, jobs) = job_queues::count_open(tx, user, limits.jobs).await?;
-        for (what, open, more, limit) in
-            [("items", tasks, more_items, limits.tasks), ("jobs", jobs, more_jobs, limits.jobs)]
-        {
+        for (what, open, more, limit) in [
+            (OpenKind::Items, tasks, more_items, limits.tasks),
+            (OpenKind::Jobs, jobs, more_jobs, limits.jobs),
+        ] {
             if more > 0 && open + more > limit {
                 return Err(Error::TooManyOpen { what, open, more, limit });
             }

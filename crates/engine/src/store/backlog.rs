@@ -1,6 +1,6 @@
 //! The open work of all users, for operators.
 
-use super::{Error, Jobs, query_all, query_one};
+use super::{Error, Jobs, query_all, query_one, row::missing};
 use std::collections::HashMap;
 
 /// Open work of all users.
@@ -33,7 +33,8 @@ impl Jobs {
     /// [`Error::Database`].
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let running = "SELECT COUNT(*) AS n FROM jobs WHERE state = 'running'";
-        let jobs = query_one(&self.db.reader, running, []).await?.ok_or(Error::NotFound)?;
+        let jobs = query_one(&self.db.reader, running, []).await?;
+        let jobs = jobs.ok_or_else(|| missing("number of running jobs"))?;
         let mut backlog = Backlog { jobs: jobs.get("n")?, ..Backlog::default() };
         let published = "SELECT queue, COUNT(*) AS n FROM tasks \
                          WHERE state = 'queued' AND published_at IS NOT NULL GROUP BY queue";

@@ -19,31 +19,39 @@ use std::collections::{HashMap, HashSet};
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimedTask {
     /// Id of the task.
-    pub task: TaskId,
+    pub id: TaskId,
     /// Its job.
     pub job: JobId,
     /// Its user.
     pub user: UserId,
     /// Kind of its command.
     pub kind: String,
-    /// Its lock key.
+    /// Its key: with its kind, what no two running tasks may share.
     pub key: String,
     /// Its sales channel, where it has one.
     pub channel: Option<String>,
-    /// SKU or instance id.
+    /// SKU, or the instance id of a machine: what people see.
     pub sku: String,
     /// Its title.
     pub title: String,
     /// Row of the grid, from 0.
     pub row: u32,
-    /// The command.
+    /// Body of its command.
     pub body: Json,
-    /// What the handler saved when it last deferred the task.
+    /// What the handler saved when it last reported
+    /// [`Wait`](super::AttemptError::Wait).
     pub checkpoint: Option<Json>,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Whether the last attempt may have had its effect: reconcile first.
-    pub outcome_unknown: bool,
+    /// Time at which an earlier attempt ended of which nobody knows whether it had its
+    /// effect, UTC ms: reconcile first.
+    pub unknown_since: Option<i64>,
+    /// Whether the attempt may only find out whether the effect has happened, and must
+    /// change nothing, because the job is being cancelled or a newer task that concerns the
+    /// same thing has succeeded. It is done, was not done
+    /// ([`AttemptError::NotDone`](super::AttemptError::NotDone)), or nobody can tell yet
+    /// (a retry with an unknown outcome).
+    pub only_reconcile: bool,
     /// Identifies this claim in [`FinishAttempt`](super::FinishAttempt) and
     /// renewals.
     pub fence: i64,
@@ -56,25 +64,26 @@ pub struct ClaimedTask {
 pub enum Claim {
     /// The worker has the task.
     Claimed(Box<ClaimedTask>),
-    /// Another running task concerns the same thing; this one was deferred and is
+    /// Another task with the same lock key is running; this one was deferred and is
     /// published again.
-    Locked,
-    /// A newer task that concerns the same thing has succeeded, so this one was
-    /// cancelled.
+    KeyInUse,
+    /// A newer task that concerns the same thing has succeeded, so this one, which can't
+    /// have had an effect, was cancelled.
     Superseded(UserFacts),
-    /// The delivery is a duplicate, or the task is paused, cancelled or not due:
-    /// discard the delivery.
+    /// The delivery is a duplicate, the task is cancelled or not due, or its job is
+    /// paused: discard the delivery.
     NotClaimable,
 }
 
-/// Delay after which a locked task is published again, in milliseconds.
-const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
+/// Delay after which a task whose lock key is in use is published again, in
+/// milliseconds.
+const KEY_IN_USE_DELAY_MS: i64 = 2_000;
 /// Maximum number of times that a claim is tried that loses a race against another
 /// claim or success of the same lock key.
 const MAX_RACES: u32 = 5;
 
 /// Condition on a task `t`: another task with its lock key is running.
-const IS_LOCKED: &str = "EXISTS (SELECT 1 FROM tasks running WHERE running.kind = t.kind \
+const IS_KEY_IN_USE: &str = "EXISTS (SELECT 1 FROM tasks running WHERE running.kind = t.kind \
     AND running.key = t.key AND running.state = 'running')";
 /// Condition on a task `t`: a newer task with its lock key has succeeded.
 const IS_SUPERSEDED: &str = "EXISTS (SELECT 1 FROM tasks newer WHERE newer.kind = t.kind \
@@ -83,28 +92,28 @@ const IS_SUPERSEDED: &str = "EXISTS (SELECT 1 FROM tasks newer WHERE newer.kind 
 /// A queued task whose row this transaction has locked, and what may keep it from
 /// being claimed.
 struct Candidate {
-    locked: LockedTask,
+    task: LockedTask,
     run_after: i64,
-    /// Kind and key.
+    /// Kind of the command, and key of what it is about.
     lock_key: (String, String),
-    is_locked: bool,
+    is_key_in_use: bool,
     is_superseded: bool,
 }
 
 impl FromRow for Candidate {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
-            locked: LockedTask::from_row(row)?,
+            task: LockedTask::from_row(row)?,
             run_after: row.get("run_after")?,
             lock_key: (row.get("kind")?, row.get("key")?),
-            is_locked: row.get("is_locked")?,
+            is_key_in_use: row.get("is_key_in_use")?,
             is_superseded: row.get("is_superseded")?,
         })
     }
 }
 
 impl Tasks {
-    /// Claims a task if its fence still is the one of `task`; see
+    /// Claims a task if its fence still is `fence`; see
     /// [`Tasks::claim_batch`].
     ///
     /// # Errors
@@ -115,7 +124,7 @@ impl Tasks {
     }
 
     /// Claims those of `batch` whose fence is unchanged, all in one commit, and returns
-    /// what became of each, in order. A task that another one locks is deferred, and
+    /// what became of each, in order. A task whose lock key is in use is deferred, and
     /// one that a newer one supersedes is cancelled, in the same commit.
     ///
     /// # Errors
@@ -171,24 +180,30 @@ impl Tasks {
         let tx = self.db.begin().await?;
         let now = self.db.now_ms();
         let candidates = self.lock_candidates(&tx, batch).await?;
-        let active = active_jobs(&tx, candidates.iter().map(|task| task.locked.job)).await?;
+        let jobs = candidates.iter().map(|candidate| candidate.task.job);
+        let claimable = claimable_jobs(&tx, jobs).await?;
         let mut lock_keys = HashSet::with_capacity(candidates.len());
         let mut claimed = Vec::with_capacity(candidates.len());
+        // Claimed all the same, because they may have had an effect.
+        let mut superseded = HashSet::new();
         let mut transitions = Vec::new();
         for candidate in candidates {
-            let Candidate { locked, run_after, lock_key, is_locked, is_superseded } = candidate;
-            if is_superseded {
-                transitions.push((locked, superseded_transition()));
-            } else if run_after > now || !active.contains(&locked.job) {
+            let Candidate { task, run_after, lock_key, is_key_in_use, is_superseded } = candidate;
+            if is_superseded && !task.may_have_effect() {
+                transitions.push((task, superseded_transition()));
+            } else if run_after > now || !claimable.allows(&task) {
                 // Its delivery is stale, and there is nothing to change.
-            } else if is_locked || !lock_keys.insert(lock_key) {
-                let until = now + self.db.scaled(LOCKED_RETRY_DELAY_MS);
+            } else if is_key_in_use || !lock_keys.insert(lock_key) {
+                let until = now + self.db.scaled(KEY_IN_USE_DELAY_MS);
                 let waiting_for =
-                    WaitingFor { reason: WaitReason::Lock, until: None, detail: None };
-                let deferred = Transition::defer(&locked, until, waiting_for);
-                transitions.push((locked, deferred));
+                    WaitingFor { reason: WaitReason::KeyInUse, until: None, detail: None };
+                let deferred = Transition::defer(&task, until, waiting_for);
+                transitions.push((task, deferred));
             } else {
-                claimed.push(locked.task);
+                if is_superseded {
+                    superseded.insert(task.task);
+                }
+                claimed.push(task.task);
             }
         }
         let lease_until = now + self.db.lease_ms;
@@ -202,13 +217,17 @@ impl Tasks {
             }
             Err(error) => return Err(error),
         };
+        claimed.retain(|task| !superseded.contains(task));
         if self.is_any_superseded(&tx, &claimed).await? {
             tx.rollback().await?;
             return Ok(None);
         }
         let mut claims = HashMap::with_capacity(batch.len());
-        for task in started {
-            claims.insert((task.task, task.fence - 1), Claim::Claimed(Box::new(task)));
+        for mut task in started {
+            task.only_reconcile =
+                claimable.cancelling.contains(&task.job) || superseded.contains(&task.id);
+            // The claim has just raised the fence.
+            claims.insert((task.id, task.fence - 1), Claim::Claimed(Box::new(task)));
         }
         let changed: Vec<_> = transitions
             .iter()
@@ -217,7 +236,7 @@ impl Tasks {
         let facts = transition::apply_transitions(&self.db, &tx, transitions, now).await?;
         for ((task, fence, state), facts) in changed.into_iter().zip(facts) {
             let claim = match state {
-                TaskState::Queued => Claim::Locked,
+                TaskState::Queued => Claim::KeyInUse,
                 _ => Claim::Superseded(facts),
             };
             claims.insert((task, fence), claim);
@@ -236,7 +255,7 @@ impl Tasks {
     ) -> Result<Vec<Candidate>, Error> {
         let sql = format!(
             "SELECT {LOCKED_TASK_COLUMNS}, run_after, kind, key, \
-             CAST(CASE WHEN {IS_LOCKED} THEN 1 ELSE 0 END AS BIGINT) AS is_locked, \
+             CAST(CASE WHEN {IS_KEY_IN_USE} THEN 1 ELSE 0 END AS BIGINT) AS is_key_in_use, \
              CAST(CASE WHEN {IS_SUPERSEDED} THEN 1 ELSE 0 END AS BIGINT) AS is_superseded \
              FROM tasks t WHERE {} AND state = 'queued' ORDER BY id{}",
             is_one_of(tx, "id", 1),
@@ -248,7 +267,7 @@ impl Tasks {
                 .extend(rows::<Candidate, _>(tx, &sql, [id_list(ids.iter().copied())]).await?);
         }
         let wanted: HashSet<_> = batch.iter().copied().collect();
-        candidates.retain(|task| wanted.contains(&(task.locked.task, task.locked.fence)));
+        candidates.retain(|found| wanted.contains(&(found.task.task, found.task.fence)));
         Ok(candidates)
     }
 
@@ -332,37 +351,62 @@ fn superseded_transition() -> Transition {
     Transition { outcome: Some(outcome), ..Transition::to(TaskState::Cancelled) }
 }
 
-/// Returns those of `jobs` that are neither paused nor being cancelled.
-async fn active_jobs<C: ConnectionTrait>(
+/// The jobs of a batch whose tasks may be claimed.
+#[derive(Default)]
+struct ClaimableJobs {
+    /// Jobs that are neither paused nor being cancelled.
+    active: HashSet<JobId>,
+    /// Jobs that are being cancelled: only a task that may have had an effect may be
+    /// claimed, to be reconciled.
+    cancelling: HashSet<JobId>,
+}
+
+impl ClaimableJobs {
+    fn allows(&self, task: &LockedTask) -> bool {
+        self.active.contains(&task.job)
+            || (task.may_have_effect() && self.cancelling.contains(&task.job))
+    }
+}
+
+async fn claimable_jobs<C: ConnectionTrait>(
     c: &C,
     jobs: impl Iterator<Item = JobId>,
-) -> Result<HashSet<JobId>, Error> {
+) -> Result<ClaimableJobs, Error> {
     let mut jobs: Vec<_> = jobs.collect();
     jobs.sort_unstable();
     jobs.dedup();
     let sql = format!(
-        "SELECT id FROM jobs WHERE {} AND paused = 0 AND cancel_requested = 0",
+        "SELECT id, cancel_requested FROM jobs WHERE {} AND paused = 0",
         is_one_of(c, "id", 1)
     );
-    let mut active = HashSet::with_capacity(jobs.len());
+    let mut claimable = ClaimableJobs::default();
     for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
         for found in query_all(c, &sql, [id_list(jobs.iter().copied())]).await? {
-            active.insert(found.get("id")?);
+            let is_cancelling: bool = found.get("cancel_requested")?;
+            match is_cancelling {
+                true => claimable.cancelling.insert(found.get("id")?),
+                false => claimable.active.insert(found.get("id")?),
+            };
         }
     }
-    Ok(active)
+    Ok(claimable)
 }
 
 impl ClaimedTask {
+    /// Whether an earlier attempt may have had its effect: reconcile first.
+    pub const fn outcome_unknown(&self) -> bool {
+        self.unknown_since.is_some()
+    }
+
     /// Columns of a claimed task.
     pub(super) const COLUMNS: &str = "id, job_id, user_id, kind, key, channel, sku, title, \
-        row_no, body, checkpoint, attempt, outcome_unknown, fence, started_at";
+        row_no, body, checkpoint, attempt, unknown_since, fence, started_at";
 }
 
 impl FromRow for ClaimedTask {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
-            task: row.get("id")?,
+            id: row.get("id")?,
             job: row.get("job_id")?,
             user: row.get("user_id")?,
             kind: row.get("kind")?,
@@ -374,7 +418,8 @@ impl FromRow for ClaimedTask {
             body: row.json("body")?,
             checkpoint: row.optional_json("checkpoint")?,
             attempt: row.get("attempt")?,
-            outcome_unknown: row.get("outcome_unknown")?,
+            unknown_since: row.get("unknown_since")?,
+            only_reconcile: false,
             fence: row.get("fence")?,
             started_at: row.get("started_at")?,
         })

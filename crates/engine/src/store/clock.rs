@@ -1,7 +1,7 @@
 //! The clock behind all times in the database, and the repair after it is set back:
 //! delays keep their length.
 
-use super::{Database, Error, commit, execute, query_one, retry_on_contention};
+use super::{Database, Error, commit, execute, query_one, retry_on_contention, row::missing};
 use sea_orm::Value;
 
 /// Smallest difference that counts as a step, in milliseconds: clocks of
@@ -21,7 +21,8 @@ impl Database {
     pub async fn sync_clock(&self) -> Result<Option<i64>, Error> {
         if !self.is_sqlite() {
             let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
-            let row = query_one(&self.reader, sql, []).await?.ok_or(Error::NotFound)?;
+            let row = query_one(&self.reader, sql, []).await?;
+            let row = row.ok_or_else(|| missing("time of the database"))?;
             self.clock.sync_to(row.get("now")?);
         }
         let now = self.now_ms();

@@ -9,8 +9,8 @@ pub enum Conflict {
     JobEnded,
     /// The job is being cancelled.
     JobBeingCancelled,
-    /// None of the selected tasks failed, so that there is nothing to retry.
-    NothingFailed,
+    /// None of the selected tasks can be queued again.
+    NothingToRetry,
     /// The task does not need review.
     NoReviewNeeded,
     /// The address that an admin invites has an account.
@@ -51,7 +51,9 @@ impl Conflict {
         let sentence = match self {
             Self::JobEnded => "This job has ended already.",
             Self::JobBeingCancelled => "This job is being cancelled.",
-            Self::NothingFailed => "Nothing to retry: none of these failed.",
+            Self::NothingToRetry => {
+                "Nothing to retry: none of these items failed or was cancelled."
+            }
             Self::NoReviewNeeded => "This item does not wait for a decision.",
             Self::InvitedAddressHasAccount { email } => {
                 return format!(

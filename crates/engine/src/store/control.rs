@@ -17,7 +17,8 @@ use sea_orm::DatabaseTransaction;
 /// Action on a whole job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobControl {
-    /// Cancels all queued tasks; running ones finish.
+    /// Cancels all queued tasks that can't have had an effect. Running ones finish, and those that
+    /// may have had an effect are reconciled.
     Cancel,
     /// Stops the publication and claims of its tasks.
     Pause,
@@ -93,14 +94,16 @@ impl Tasks {
         Ok((job, facts))
     }
 
-    /// Queues failed tasks again, with all their attempts, and reopens the job.
+    /// Queues tasks again that have ended without success, with all their attempts, and
+    /// reopens the job: all failed or all cancelled ones, or the failed, rejected and
+    /// cancelled ones that `which` names.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::SignedOut`]; [`Error::Text`];
-    /// [`Error::Conflict`] while the job is being cancelled, or where no task
-    /// failed; [`Error::TooManyOpen`] where the user would exceed the open limits,
+    /// [`Error::Conflict`] while the job is being cancelled, or where there is no such
+    /// task; [`Error::TooManyOpen`] where the user would exceed the open limits,
     /// as with a new job.
-    pub async fn retry_failed_tasks(
+    pub async fn retry_tasks(
         &self,
         actor: impl Into<Actor>,
         job: JobId,
@@ -110,10 +113,10 @@ impl Tasks {
             text::CHANNEL.check(channel)?;
         }
         let actor = actor.into();
-        retry_on_contention!(self.try_retry_failed_tasks(&actor, job, which))
+        retry_on_contention!(self.try_retry_tasks(&actor, job, which))
     }
 
-    async fn try_retry_failed_tasks(
+    async fn try_retry_tasks(
         &self,
         actor: &Actor,
         job: JobId,
@@ -126,9 +129,9 @@ impl Tasks {
             return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         let before = job.clone();
-        let count = bulk::requeue_failed_tasks(&tx, &mut job, which, now).await?;
+        let count = bulk::requeue_ended_tasks(&tx, &mut job, which, now).await?;
         if count == 0 {
-            return Err(Error::Conflict(Conflict::NothingFailed));
+            return Err(Error::Conflict(Conflict::NothingToRetry));
         }
         self.check_open_limits_for_reopened(&tx, actor.user, &before, count).await?;
         reopen_job(&mut job);
@@ -145,7 +148,7 @@ impl Tasks {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::SignedOut`]; [`Error::Conflict`] unless the
     /// task needs review, and for a retry while the job is being cancelled;
-    /// [`Error::TooManyOpen`] as in [`Tasks::retry_failed_tasks`].
+    /// [`Error::TooManyOpen`] as in [`Tasks::retry_tasks`].
     pub async fn resolve_task(
         &self,
         actor: impl Into<Actor>,

@@ -1,10 +1,12 @@
 //! The database itself: its connections, its clock and its dialect.
 
 use super::{
-    BACK_OFF_MS, DEFAULT_LEASE_MS, DEFAULT_OPEN_LIMITS, Error, OpenLimits,
+    DEFAULT_LEASE_MS, DEFAULT_OPEN_LIMITS, Error, OpenLimits, RETRY_BACKOFF_MS,
     connect::{self, Connections},
     database_files::DatabaseFiles,
-    execute, query_one, sql,
+    execute, query_one,
+    row::missing,
+    sql,
 };
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend};
 use std::{
@@ -142,7 +144,8 @@ impl Database {
         )
         .await?;
         let sql = "SELECT value FROM meta WHERE name = 'signing_key'";
-        query_one(&self.writer, sql, []).await?.ok_or(Error::NotFound)?.get("value")
+        let row = query_one(&self.writer, sql, []).await?;
+        row.ok_or_else(|| missing("signing key"))?.get("value")
     }
 
     async fn read_epoch(&self) -> Result<String, Error> {
@@ -154,7 +157,7 @@ impl Database {
         .await?;
         let row =
             query_one(&self.writer, "SELECT value FROM meta WHERE name = 'epoch'", []).await?;
-        row.ok_or(Error::NotFound)?.get("value")
+        row.ok_or_else(|| missing("epoch"))?.get("value")
     }
 
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
@@ -175,9 +178,14 @@ impl Database {
 
     /// Returns the back-off after attempt number `attempt`, with full jitter, in
     /// milliseconds.
-    pub(super) fn back_off(&self, attempt: i64) -> i64 {
-        let step = usize::try_from(attempt - 1).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
-        self.scaled(rand::random_range(0..=BACK_OFF_MS[step]))
+    pub(super) fn retry_backoff(&self, attempt: i64) -> i64 {
+        let step = usize::try_from(attempt - 1).unwrap_or(0).min(RETRY_BACKOFF_MS.len() - 1);
+        self.scaled(rand::random_range(0..=RETRY_BACKOFF_MS[step]))
+    }
+
+    /// Returns the mean back-off after a first failed attempt, in milliseconds.
+    pub(crate) fn mean_first_retry_backoff(&self) -> i64 {
+        self.scaled(RETRY_BACKOFF_MS[0] / 2)
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]

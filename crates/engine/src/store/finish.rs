@@ -1,9 +1,9 @@
-//! Finishing: a claim ends when its worker reports an outcome or when its lease
+//! Finishing: a claim ends when its worker reports its result or when its lease
 //! expires.
 
 use super::{
-    AttemptError, AttemptOutcome, Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, Success, Tasks, UserFacts,
-    attempt_outcome, commit, query_all, retry_on_contention,
+    AttemptError, AttemptResult, Error, MAX_ATTEMPTS, MAX_LEASE_LOSSES, Success, Tasks, UserFacts,
+    attempt_result, commit, query_all, retry_on_contention,
     transition::{self, LockedTask, Transition},
 };
 use crate::clock::whole_millis;
@@ -23,8 +23,8 @@ pub struct FinishAttempt {
     pub fence: i64,
     /// Name of the worker.
     pub worker: String,
-    /// Outcome of the attempt.
-    pub outcome: AttemptOutcome,
+    /// Result that the handler reported.
+    pub result: AttemptResult,
 }
 
 /// Result of a [`FinishAttempt`]: the user's facts, or `None` where the claim was
@@ -42,15 +42,15 @@ struct EndedClaim {
 
 #[derive(Clone)]
 enum EndReason {
-    Reported(AttemptOutcome),
+    Reported(AttemptResult),
     /// The worker is lost: its lease expired at this time (UTC ms) or before.
     LeaseExpired(i64),
 }
 
 impl From<FinishAttempt> for EndedClaim {
     fn from(finish: FinishAttempt) -> Self {
-        let FinishAttempt { task, fence, worker, outcome } = finish;
-        Self { task, fence, worker, reason: EndReason::Reported(attempt_outcome::clean(outcome)) }
+        let FinishAttempt { task, fence, worker, result } = finish;
+        Self { task, fence, worker, reason: EndReason::Reported(attempt_result::clean(result)) }
     }
 }
 
@@ -60,7 +60,7 @@ const REAP_BATCH_SIZE: usize = 100;
 impl Tasks {
     /// Ends claims, all in one commit, and returns the facts of each, in order.
     /// `None`: the claim's fence has moved on, so its worker is stale and its
-    /// outcome is discarded.
+    /// result is discarded.
     ///
     /// # Errors
     /// Each claim has its own result: one that can't be finished does not affect
@@ -101,7 +101,7 @@ impl Tasks {
         let mut transitions = Vec::with_capacity(batch.len());
         for (index, end) in batch.iter().enumerate() {
             let Some(found) = locked.remove(&(end.task, end.fence)) else {
-                tracing::warn!(task = %end.task, "discarded the outcome of a stale claim");
+                tracing::warn!(task = %end.task, "discarded the result of a stale claim");
                 continue;
             };
             if let Some(transition) = self.transition(end, &found, now) {
@@ -123,8 +123,8 @@ impl Tasks {
     fn transition(&self, end: &EndedClaim, locked: &LockedTask, now: i64) -> Option<Transition> {
         let worker = end.worker.clone();
         let mut transition = match &end.reason {
-            EndReason::Reported(outcome) => {
-                self.transition_for_outcome(outcome.clone(), locked.attempt, now, worker)
+            EndReason::Reported(result) => {
+                self.transition_for_result(result.clone(), locked.attempt, now, worker)
             }
             // It was renewed after the reaper had read it.
             EndReason::LeaseExpired(expired_before)
@@ -137,27 +137,30 @@ impl Tasks {
             }
         };
         // A wait says nothing about an earlier call whose outcome is unknown.
-        transition.outcome_unknown |= transition.refund_attempt && locked.outcome_unknown;
+        if transition.refund_attempt {
+            transition.unknown_since = transition.unknown_since.or(locked.unknown_since);
+        }
         Some(transition)
     }
 
-    fn transition_for_outcome(
+    fn transition_for_result(
         &self,
-        outcome: AttemptOutcome,
+        result: AttemptResult,
         attempt: i64,
         now: i64,
         worker: String,
     ) -> Transition {
         let recorded_worker = Some(worker);
         let end_of = |wait: Duration| now.saturating_add(whole_millis(wait));
-        let deferred = |until| Transition {
+        let requeued_without_cost = |until| Transition {
             run_after: until,
             refund_attempt: true,
             ..Transition::to(TaskState::Queued)
         };
-        match outcome {
-            Ok(Success { outcome, follow_ups }) => Transition {
+        match result {
+            Ok(Success { outcome, effect, follow_ups }) => Transition {
                 outcome: Some(outcome),
+                effect,
                 follow_ups,
                 recorded_worker,
                 ..Transition::to(TaskState::Succeeded)
@@ -167,16 +170,29 @@ impl Tasks {
                 recorded_worker,
                 ..Transition::to(TaskState::Failed)
             },
+            Err(AttemptError::Rejected(outcome)) => Transition {
+                outcome: Some(outcome),
+                recorded_worker,
+                ..Transition::to(TaskState::Rejected)
+            },
+            // Where the job is being cancelled, this becomes `cancelled`.
+            Err(AttemptError::NotDone(outcome)) => Transition {
+                outcome: Some(outcome),
+                starts_over: true,
+                run_after: now,
+                recorded_worker,
+                ..Transition::to(TaskState::Queued)
+            },
             Err(AttemptError::NeedsReview(outcome)) => Transition {
                 outcome: Some(outcome),
-                outcome_unknown: true,
+                unknown_since: Some(now),
                 recorded_worker,
                 ..Transition::to(TaskState::NeedsReview)
             },
             Err(AttemptError::Retry { outcome, outcome_unknown }) if attempt >= MAX_ATTEMPTS => {
                 Transition {
                     outcome: Some(outcome),
-                    outcome_unknown,
+                    unknown_since: outcome_unknown.then_some(now),
                     recorded_worker,
                     ..Transition::to(if outcome_unknown {
                         TaskState::NeedsReview
@@ -186,7 +202,7 @@ impl Tasks {
                 }
             }
             Err(AttemptError::Retry { outcome, outcome_unknown }) => {
-                let until = now + self.db.back_off(attempt);
+                let until = now + self.db.retry_backoff(attempt);
                 let reason = if outcome_unknown { WaitReason::Checking } else { WaitReason::Retry };
                 Transition {
                     waiting_for: Some(WaitingFor {
@@ -196,12 +212,12 @@ impl Tasks {
                     }),
                     outcome: Some(outcome),
                     run_after: until,
-                    outcome_unknown,
+                    unknown_since: outcome_unknown.then_some(now),
                     recorded_worker,
                     ..Transition::to(TaskState::Queued)
                 }
             }
-            Err(AttemptError::Cooldown { outcome, wait, .. }) => {
+            Err(AttemptError::Cooldown { outcome, wait, outcome_unknown, .. }) => {
                 let until = end_of(wait);
                 Transition {
                     waiting_for: Some(WaitingFor {
@@ -210,19 +226,21 @@ impl Tasks {
                         detail: Some(outcome.message.clone()),
                     }),
                     outcome: Some(outcome),
+                    unknown_since: outcome_unknown.then_some(now),
                     recorded_worker,
-                    ..deferred(until)
+                    ..requeued_without_cost(until)
                 }
             }
-            Err(AttemptError::NoRatePermit { reason, wait }) => {
+            Err(AttemptError::NoRatePermit { reason, wait, outcome_unknown }) => {
                 let until = end_of(wait);
                 Transition {
                     waiting_for: Some(WaitingFor { reason, until: Some(until), detail: None }),
+                    unknown_since: outcome_unknown.then_some(now),
                     outcome: Some(new_outcome(
                         "no_rate_permit",
                         "Waiting for the next rate permit.",
                     )),
-                    ..deferred(until)
+                    ..requeued_without_cost(until)
                 }
             }
             Err(AttemptError::Wait { outcome, reason, wait, checkpoint, record_attempt }) => {
@@ -233,9 +251,9 @@ impl Tasks {
                         detail: Some(outcome.message.clone()),
                     }),
                     outcome: Some(outcome),
-                    checkpoint: Some(*checkpoint),
+                    checkpoint: checkpoint.map(|checkpoint| *checkpoint),
                     recorded_worker: recorded_worker.filter(|_| record_attempt),
-                    ..deferred(end_of(wait))
+                    ..requeued_without_cost(end_of(wait))
                 }
             }
         }
@@ -252,7 +270,7 @@ impl Tasks {
             let message = format!("{lease_losses} workers in a row were lost while they ran this.");
             return Transition {
                 outcome: Some(new_outcome("poison", message)),
-                outcome_unknown: true,
+                unknown_since: Some(now),
                 refund_attempt: true,
                 lease_losses,
                 run_after: now,
@@ -260,7 +278,7 @@ impl Tasks {
                 ..Transition::to(TaskState::Failed)
             };
         }
-        let until = (lease_losses > 1).then(|| now + self.db.back_off(lease_losses - 1));
+        let until = (lease_losses > 1).then(|| now + self.db.retry_backoff(lease_losses - 1));
         Transition {
             waiting_for: Some(WaitingFor {
                 reason: WaitReason::Checking,
@@ -271,7 +289,7 @@ impl Tasks {
                 "worker_lost",
                 "The worker stopped in the middle of the call.",
             )),
-            outcome_unknown: true,
+            unknown_since: Some(now),
             refund_attempt: true,
             lease_losses,
             run_after: until.unwrap_or(now),

@@ -5,7 +5,7 @@ use super::{Error, Jobs, query_all, row::Row};
 use contract::{
     JobId, UserId,
     api::{Flow, FlowEdge, FlowNode},
-    state::TaskState,
+    state::{Effect, TaskState},
 };
 
 type NodeName = (String, Option<String>);
@@ -20,8 +20,8 @@ impl Jobs {
         let job = self.job(user, job).await?;
         let counted = query_all(
             &self.db.reader,
-            "SELECT kind, channel, state, COUNT(*) AS tasks FROM tasks \
-             WHERE job_id = $1 GROUP BY kind, channel, state ORDER BY kind, channel",
+            "SELECT kind, channel, state, effect, COUNT(*) AS tasks FROM tasks \
+             WHERE job_id = $1 GROUP BY kind, channel, state, effect ORDER BY kind, channel",
             [job.id.0.into()],
         )
         .await?;
@@ -75,20 +75,27 @@ fn nodes_from_rows(counted: &[Row]) -> Result<Vec<FlowNode>, Error> {
                 queued: 0,
                 running: 0,
                 succeeded: 0,
+                unchanged: 0,
                 failed: 0,
+                rejected: 0,
                 cancelled: 0,
                 needs_review: 0,
             });
         }
-        let tasks = found.get("tasks")?;
+        let tasks: u32 = found.get("tasks")?;
+        let is_unchanged = found.get::<Option<Effect>>("effect")? == Some(Effect::Unchanged);
         if let Some(node) = nodes.last_mut() {
             match found.get("state")? {
-                TaskState::Queued => node.queued = tasks,
-                TaskState::Running => node.running = tasks,
-                TaskState::Succeeded => node.succeeded = tasks,
-                TaskState::Failed => node.failed = tasks,
-                TaskState::Cancelled => node.cancelled = tasks,
-                TaskState::NeedsReview => node.needs_review = tasks,
+                TaskState::Queued => node.queued += tasks,
+                TaskState::Running => node.running += tasks,
+                TaskState::Succeeded => {
+                    node.succeeded += tasks;
+                    node.unchanged += if is_unchanged { tasks } else { 0 };
+                }
+                TaskState::Failed => node.failed += tasks,
+                TaskState::Rejected => node.rejected += tasks,
+                TaskState::Cancelled => node.cancelled += tasks,
+                TaskState::NeedsReview => node.needs_review += tasks,
             }
         }
     }

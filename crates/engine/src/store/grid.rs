@@ -10,7 +10,7 @@ use contract::{
     JobId, UserId,
     api::{Grid, GridFilter, GridRow, Job, Task},
     command::ProductUpload,
-    state::TaskState,
+    state::{Effect, TaskState},
     text::TextError,
 };
 use sea_orm::Value;
@@ -29,7 +29,7 @@ pub struct GridQuery {
     pub limit: u32,
 }
 
-/// An upload that failed.
+/// An upload that failed or was rejected.
 #[derive(Clone, Debug)]
 pub struct FailedUpload {
     /// Row and id of its task, which is the order of the grid.
@@ -69,7 +69,7 @@ impl Jobs {
         Ok(Grid { matching, offset: query.offset, rows: grid_rows(&job, tasks) })
     }
 
-    /// Returns failed uploads of a job in the order of the grid, each with its
+    /// Returns failed and rejected uploads of a job in the order of the grid, each with its
     /// reason, of one channel or of all: at most `limit` of those after the row and
     /// id of `after`.
     ///
@@ -89,7 +89,7 @@ impl Jobs {
         let (row_no, id) = after.unwrap_or((-1, Uuid::nil()));
         let mut sql = String::from(
             "SELECT id, row_no, body, outcome FROM tasks WHERE job_id = $1 AND user_id = $2 \
-             AND (row_no, id) > ($3, $4) AND state = 'failed' AND kind = 'product.upload'",
+             AND (row_no, id) > ($3, $4) AND state IN ('failed', 'rejected') AND kind = 'product.upload'",
         );
         let mut values: Vec<Value> = vec![job.0.into(), user.0.into(), row_no.into(), id.into()];
         if let Some(channel) = channel {
@@ -122,6 +122,10 @@ fn matching_rows_sql(job: JobId, query: &GridQuery) -> Result<(String, Vec<Value
         values.push(state.as_str().into());
         sql.push_str(&format!(" AND state = ${}", values.len()));
     }
+    if query.filter == GridFilter::Unchanged {
+        values.push(Effect::Unchanged.as_str().into());
+        sql.push_str(&format!(" AND effect = ${}", values.len()));
+    }
     if !query.search_text.is_empty() {
         values.push(like_pattern(&query.search_text)?.into());
         let like = format!("LIKE LOWER(${}) ESCAPE '\\'", values.len());
@@ -133,11 +137,12 @@ fn matching_rows_sql(job: JobId, query: &GridQuery) -> Result<(String, Vec<Value
 const fn state_of_filter(filter: GridFilter) -> Option<TaskState> {
     Some(match filter {
         GridFilter::All => return None,
+        GridFilter::Rejected => TaskState::Rejected,
         GridFilter::Failed => TaskState::Failed,
         GridFilter::Running => TaskState::Running,
         GridFilter::Waiting => TaskState::Queued,
         GridFilter::NeedsReview => TaskState::NeedsReview,
-        GridFilter::Succeeded => TaskState::Succeeded,
+        GridFilter::Succeeded | GridFilter::Unchanged => TaskState::Succeeded,
         GridFilter::Cancelled => TaskState::Cancelled,
     })
 }

@@ -9,7 +9,7 @@
 //! **Readiness.** `ready_at` is a lower bound: while a task of a running job is
 //! queued and unpublished, its row is `ready`, or `ready_at` is no later than the
 //! task's `run_after`. A commit that makes a task due also calls
-//! [`mark_jobs_ready`], which raises `version`. Only the relay clears `ready`, and
+//! [`save_job_queues`] or [`mark_jobs_ready`], which raise `version`. Only the relay clears `ready`, and
 //! only while `version` is what it was before the relay read the tasks.
 //!
 //! **Lock order**: tasks, jobs, `job_queues`, users, `user_queues`; each in the
@@ -17,6 +17,7 @@
 
 use super::{
     Error, Jobs, execute, query_all, query_one,
+    row::missing,
     row_set::{
         ColumnType::{BigInt, Text, Uuid},
         MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
@@ -109,7 +110,7 @@ pub(super) async fn save_job_queues<C: ConnectionTrait>(
             ("ready_at", BigInt),
         ]);
         for ((job, queue), change) in part {
-            let user = change.user.ok_or(Error::NotFound)?;
+            let user = change.user.ok_or_else(|| missing("user of a job's queue"))?;
             rows.push([
                 job.0.into(),
                 queue.as_str().into(),
@@ -287,6 +288,9 @@ pub struct JobLoad {
     pub channel: Option<String>,
     /// Open tasks: queued and running.
     pub open: u32,
+    /// Earliest time at which a task becomes due, UTC ms; `None` if one may be due now, or
+    /// none is left to be published.
+    pub due_at: Option<i64>,
 }
 
 /// Running calls of one job on one channel.
@@ -298,6 +302,8 @@ pub struct RunningCalls {
     pub channel: Option<String>,
     /// Number of the calls.
     pub count: u32,
+    /// Start of the newest one, UTC ms.
+    pub newest_started_at: i64,
 }
 
 impl Jobs {
@@ -328,7 +334,8 @@ impl Jobs {
     pub async fn job_loads(&self, jobs: &[JobId]) -> Result<Vec<JobLoad>, Error> {
         let mut loads = Vec::with_capacity(jobs.len());
         let sql = format!(
-            "SELECT job_id, channel, open FROM job_queues WHERE open > 0 AND {}",
+            "SELECT job_id, channel, open, CASE WHEN ready = 0 THEN ready_at END AS due_at \
+             FROM job_queues WHERE open > 0 AND {}",
             is_one_of(&self.db.reader, "job_id", 1)
         );
         for jobs in jobs.chunks(MAX_ROWS_PER_STATEMENT) {
@@ -337,6 +344,7 @@ impl Jobs {
                     job: found.get("job_id")?,
                     channel: found.get("channel")?,
                     open: found.get("open")?,
+                    due_at: found.get("due_at")?,
                 });
             }
         }
@@ -349,7 +357,8 @@ impl Jobs {
     /// # Errors
     /// [`Error::Database`].
     pub async fn running_calls(&self) -> Result<Vec<RunningCalls>, Error> {
-        let sql = "SELECT t.job_id, t.channel, COUNT(*) AS n FROM tasks t \
+        let sql = "SELECT t.job_id, t.channel, COUNT(*) AS n, \
+                   COALESCE(MAX(t.started_at), 0) AS newest FROM tasks t \
                    JOIN jobs j ON j.id = t.job_id WHERE t.state = 'running' AND j.paused = 0 \
                    GROUP BY t.job_id, t.channel";
         let rows = query_all(&self.db.reader, sql, []).await?;
@@ -358,6 +367,7 @@ impl Jobs {
                 job: found.get("job_id")?,
                 channel: found.get("channel")?,
                 count: found.get("n")?,
+                newest_started_at: found.get("newest")?,
             })
         };
         rows.iter().map(calls).collect()
@@ -379,6 +389,6 @@ pub(super) async fn count_open<C: ConnectionTrait>(
         [user.0.into(), job_limit.into()],
     )
     .await?
-    .ok_or(Error::NotFound)?;
+    .ok_or_else(|| missing("number of open tasks"))?;
     Ok((found.get("tasks")?, found.get("jobs")?))
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Actor, Database, Error, Journal, commit, execute, query_all, query_one, retry_on_contention,
-    row::{self, FromRow, Row},
+    row::{self, FromRow, Row, missing},
     row_set::{
         ColumnType::{self, BigInt, Text},
         MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
@@ -55,7 +55,7 @@ pub(super) async fn append_facts<C: ConnectionTrait>(
         [user.0.into(), count.into()],
     )
     .await?
-    .ok_or(Error::NotFound)?
+    .ok_or_else(|| missing("user"))?
     .get("seq")?;
     let facts = number_facts(head - count, now, drafts);
     insert_facts(c, &[(user, &facts)]).await?;
@@ -84,7 +84,7 @@ pub(super) async fn append_facts_for_users<C: ConnectionTrait>(
     }
     let mut facts = Vec::with_capacity(users.len());
     for (user, drafts) in drafts {
-        let head = *heads.get(&user).ok_or(Error::NotFound)?;
+        let head = *heads.get(&user).ok_or_else(|| missing("user"))?;
         facts.push((user, number_facts(head, now, drafts)));
     }
     for facts in facts.chunks(MAX_ROWS_PER_STATEMENT) {
@@ -191,20 +191,33 @@ async fn insert_notification<C: ConnectionTrait>(
 pub(super) fn job_finished_notification(job: &Job) -> Notification {
     let items = match job.kind {
         JobKind::ProductUploads => "uploads",
-        JobKind::Ec2Starts => "steps",
+        JobKind::Ec2Starts | JobKind::Ec2Launches => "steps",
+        JobKind::Ec2Stops => "stops",
         JobKind::Noops => "no-ops",
     };
     let c = &job.counts;
+    let unchanged = match c.unchanged {
+        0 => String::new(),
+        unchanged => format!(" ({unchanged} unchanged)"),
+    };
     let needs_you = if c.needs_review == 1 { "needs you" } else { "need you" };
-    let mut text = format!("{} of {} {items} succeeded", c.succeeded, c.total);
-    for (count, word) in
-        [(c.failed, "failed"), (c.cancelled, "cancelled"), (c.needs_review, needs_you)]
-    {
+    let mut text = format!("{} of {} {items} succeeded{unchanged}", c.succeeded, c.total);
+    for (count, word) in [
+        (c.failed, "failed"),
+        (c.rejected, "rejected"),
+        (c.cancelled, "cancelled"),
+        (c.needs_review, needs_you),
+    ] {
         if count > 0 {
             text.push_str(&format!(", {count} {word}"));
         }
     }
     text.push('.');
+    if job.left_out > 0 {
+        let are = if job.left_out == 1 { "was" } else { "were" };
+        let of = job.file_rows;
+        text.push_str(&format!(" {} of the file's {of} rows {are} left out.", job.left_out));
+    }
     let title = match job.state {
         JobState::Succeeded => format!("{} is done", job.title),
         JobState::Cancelled => format!("{} was cancelled", job.title),

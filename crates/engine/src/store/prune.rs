@@ -3,7 +3,7 @@
 use super::{
     Error, Tasks,
     accept::IDEMPOTENCY_KEY_LIFETIME_MS,
-    commit, execute, query_all, query_one,
+    commit, execute, left_out, query_all, query_one,
     row::{self, FromRow},
     transition::{bulk, job::save_jobs},
 };
@@ -176,6 +176,7 @@ impl Tasks {
                     [user.into(), job.id.0.into()],
                 )
                 .await?;
+                left_out::delete_left_out_rows(&tx, job.id).await?;
                 execute(&tx, "DELETE FROM jobs WHERE id = $1", [job.id.0.into()]).await?;
             } else {
                 save_jobs(&tx, std::iter::once(&job)).await?;

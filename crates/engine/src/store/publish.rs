@@ -2,9 +2,10 @@
 
 use super::{
     Error, QueueGeneration, Tasks, commit, execute, query_all, query_one, retry_on_contention,
-    row::{FromRow, Row, rows},
+    round_robin::{JobDueTasks, RoundRobin, round_robin},
+    row::{FromRow, Row, missing, rows},
     row_set::{ColumnType, MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of},
-    transition::{lock_tasks, write},
+    transition::{MAY_HAVE_EFFECT, lock_tasks, write},
 };
 use contract::{JobId, TaskId, UserId, envelope::CommandMessage, state::TaskState, text};
 use sea_orm::Value;
@@ -45,25 +46,6 @@ struct ReadyJob {
     version: i64,
 }
 
-/// The last turns in a queue. Rate permits come one at a time, and so does space in
-/// the window: without this, the first job would get all of it.
-#[derive(Clone, Debug, Default)]
-pub struct RoundRobin {
-    last_user: Option<UserId>,
-    /// Last job of each user.
-    last_jobs: HashMap<UserId, JobId>,
-}
-
-impl RoundRobin {
-    /// Records that these had their turn, in this order.
-    pub fn record_turns(&mut self, due: &[CommandMessage]) {
-        for message in due {
-            self.last_user = Some(message.user);
-            self.last_jobs.insert(message.user, message.job);
-        }
-    }
-}
-
 /// Columns of a [`CommandMessage`], and those that order it.
 const MESSAGE_COLUMNS: &str = "t.id, t.job_id, t.user_id, t.fence, t.kind, t.version, t.queue, \
     t.traceparent, t.body, t.run_after, t.row_no";
@@ -91,7 +73,7 @@ impl Tasks {
             [queue.into()],
         )
         .await?
-        .ok_or(Error::NotFound)?;
+        .ok_or_else(|| missing("number of unclaimed tasks"))?;
         let unclaimed: i64 = found.get("n")?;
         let capacity = window.saturating_sub(usize::try_from(unclaimed).unwrap_or(window));
         if capacity == 0 {
@@ -237,7 +219,9 @@ impl Tasks {
                 "SELECT {MESSAGE_COLUMNS} FROM tasks t WHERE t.queue = $1 AND t.job_id = {job} \
                  AND t.state = 'queued' AND t.published_at IS NULL AND t.run_after <= $2 \
                  AND (SELECT 1 FROM jobs o WHERE o.id = {job} AND o.state = 'running' \
-                 AND o.paused = 0 AND o.cancel_requested = 0) IS NOT NULL \
+                 AND o.paused = 0) IS NOT NULL \
+                 AND ({MAY_HAVE_EFFECT} OR (SELECT 1 FROM jobs o WHERE o.id = {job} \
+                 AND o.cancel_requested = 0) IS NOT NULL) \
                  ORDER BY t.run_after, t.row_no LIMIT $3"
             )
         };
@@ -366,7 +350,7 @@ impl FromRow for CommandMessage {
             user: row.get("user_id")?,
             fence: row.get("fence")?,
             kind: row.get("kind")?,
-            version: u16::try_from(row.get::<u32>("version")?).unwrap_or_default(),
+            version: row.get("version")?,
             queue: row.get("queue")?,
             traceparent: row.get("traceparent")?,
             body: row.json("body")?,
@@ -382,15 +366,6 @@ impl FromRow for ReadyJob {
             version: row.get("version")?,
         })
     }
-}
-
-/// The first due tasks of a job.
-#[derive(Clone)]
-struct JobDueTasks {
-    job: Uuid,
-    tasks: VecDeque<CommandMessage>,
-    /// Whether there may be more.
-    is_truncated: bool,
 }
 
 /// Returns the jobs whose due tasks were all chosen, or that have none.
@@ -415,118 +390,4 @@ fn find_exhausted_jobs(
     }
     exhausted.sort_unstable_by_key(|exhausted| exhausted.job);
     exhausted
-}
-
-/// Takes one task of each user in turn, and within a user one of each job in turn;
-/// both start after the one that had the last turn. `None`: a list was too short to
-/// tell.
-fn round_robin(
-    users: BTreeMap<Uuid, VecDeque<JobDueTasks>>,
-    capacity: usize,
-    turns: &RoundRobin,
-) -> Option<Vec<CommandMessage>> {
-    let mut turn: VecDeque<_> = users.into_iter().collect();
-    for (user, jobs) in &mut turn {
-        if let Some(last) = turns.last_jobs.get(&UserId(*user)) {
-            jobs.rotate_left(jobs.partition_point(|list| list.job <= last.0));
-        }
-    }
-    if let Some(last) = turns.last_user {
-        turn.rotate_left(turn.partition_point(|(user, _)| *user <= last.0));
-    }
-    let mut due = Vec::with_capacity(capacity);
-    while due.len() < capacity
-        && let Some((user, mut jobs)) = turn.pop_front()
-    {
-        while let Some(mut job) = jobs.pop_front() {
-            if let Some(task) = job.tasks.pop_front() {
-                due.push(task);
-                jobs.push_back(job);
-                break;
-            }
-            if job.is_truncated {
-                return None;
-            }
-        }
-        if !jobs.is_empty() {
-            turn.push_back((user, jobs));
-        }
-    }
-    Some(due)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use serde_json::Value as Json;
-
-    fn tasks(user: u128, job: u128, count: usize) -> JobDueTasks {
-        let message = |n| CommandMessage {
-            task: TaskId(Uuid::from_u128(job * 100 + n as u128)),
-            job: JobId(Uuid::from_u128(job)),
-            user: UserId(Uuid::from_u128(user)),
-            fence: 0,
-            kind: String::new(),
-            version: 1,
-            queue: String::new(),
-            traceparent: None,
-            body: Json::Null,
-        };
-        JobDueTasks {
-            job: Uuid::from_u128(job),
-            tasks: (0..count).map(message).collect(),
-            is_truncated: false,
-        }
-    }
-
-    #[test]
-    fn users_take_turns_and_so_do_their_jobs() {
-        let users = BTreeMap::from([
-            (Uuid::from_u128(1), VecDeque::from([tasks(1, 10, 9), tasks(1, 11, 1)])),
-            (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 2)])),
-        ]);
-        let jobs = |after: Option<u128>| -> Vec<u128> {
-            let user = after.map(|user| UserId(Uuid::from_u128(user)));
-            round_robin(users.clone(), 6, &RoundRobin { last_user: user, ..RoundRobin::default() })
-                .unwrap()
-                .iter()
-                .map(|message| message.job.0.as_u128())
-                .collect()
-        };
-        assert_eq!(jobs(None), [10, 20, 11, 20, 10, 10]);
-        assert_eq!(jobs(Some(1)), [20, 10, 20, 11, 10, 10]);
-        assert_eq!(jobs(Some(2)), [10, 20, 11, 20, 10, 10]);
-    }
-
-    #[test]
-    fn users_and_jobs_take_turns_with_a_capacity_of_one() {
-        let users = BTreeMap::from([
-            (Uuid::from_u128(1), VecDeque::from([tasks(1, 10, 9), tasks(1, 11, 9)])),
-            (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 9)])),
-        ]);
-        let mut turns = RoundRobin::default();
-        let mut jobs = Vec::new();
-        for _ in 0..6 {
-            let due = round_robin(users.clone(), 1, &turns).unwrap();
-            turns.record_turns(&due);
-            jobs.extend(due.iter().map(|message| message.job.0.as_u128()));
-        }
-        assert_eq!(jobs, [10, 20, 11, 20, 10, 20]);
-    }
-
-    #[test]
-    fn a_truncated_list_is_too_short_when_its_turn_comes_again() {
-        let truncated = |count| JobDueTasks { is_truncated: true, ..tasks(1, 10, count) };
-        let with = |list| {
-            BTreeMap::from([
-                (Uuid::from_u128(1), VecDeque::from([list])),
-                (Uuid::from_u128(2), VecDeque::from([tasks(2, 20, 1)])),
-            ])
-        };
-        // A share is two each, but the other user has only one task.
-        assert!(round_robin(with(truncated(2)), 4, &RoundRobin::default()).is_none());
-        assert_eq!(round_robin(with(truncated(4)), 4, &RoundRobin::default()).unwrap().len(), 4);
-        assert_eq!(round_robin(with(truncated(2)), 3, &RoundRobin::default()).unwrap().len(), 3);
-    }
 }

@@ -6,7 +6,7 @@ use contract::{
     JobId, TaskId, TokenId, UserId,
     api::{CooldownReason, Job, NotificationKind, Role, Task},
     fact::FactKind,
-    state::{Counts, JobKind, JobState, TaskState},
+    state::{Counts, Effect, JobKind, JobState, TaskState},
 };
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::{Serialize, de::DeserializeOwned};
@@ -109,6 +109,13 @@ macro_rules! from_text_column {
         })+
     };
 }
+impl FromColumn for Option<Effect> {
+    fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+        let text = Option::<String>::from_column(row, name)?;
+        text.map(|text| text.parse().map_err(|error| corrupt(name, error))).transpose()
+    }
+}
+
 from_text_column!(TaskState, JobState, JobKind, FactKind, Role, NotificationKind, CooldownReason);
 
 /// A flag: 0 or 1.
@@ -118,11 +125,24 @@ impl FromColumn for bool {
     }
 }
 
+/// A version.
+impl FromColumn for u16 {
+    fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
+        Self::try_from(i64::from_column(row, name)?).map_err(|error| corrupt(name, error))
+    }
+}
+
 /// A count.
 impl FromColumn for u32 {
     fn from_column(row: &QueryResult, name: &'static str) -> Result<Self, Error> {
         Self::try_from(i64::from_column(row, name)?).map_err(|error| corrupt(name, error))
     }
+}
+
+/// Returns the error of a row that is missing although the schema or an earlier statement
+/// of the transaction says that it is there.
+pub(super) fn missing(what: &'static str) -> Error {
+    Error::Corrupt { what, why: "it is missing".into() }
 }
 
 fn corrupt(what: &'static str, error: impl std::fmt::Display) -> Error {
@@ -140,8 +160,8 @@ pub(super) async fn rows<T: FromRow, C: ConnectionTrait>(
 
 /// Columns of a [`Job`].
 pub(super) const JOB_COLUMNS: &str = "id, user_id, kind, title, channels, state, paused, \
-    cancel_requested, total, open, succeeded, failed, cancelled, needs_review, created_at, \
-    finished_at";
+    cancel_requested, total, open, succeeded, failed, rejected, cancelled, needs_review, \
+    created, updated, unchanged, file_rows, left_out, created_at, finished_at";
 
 impl FromRow for Job {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -157,20 +177,28 @@ impl FromRow for Job {
                 open: row.get("open")?,
                 succeeded: row.get("succeeded")?,
                 failed: row.get("failed")?,
+                rejected: row.get("rejected")?,
                 cancelled: row.get("cancelled")?,
                 needs_review: row.get("needs_review")?,
+                created: row.get("created")?,
+                updated: row.get("updated")?,
+                unchanged: row.get("unchanged")?,
             },
             channels: row.json("channels")?,
+            file_rows: row.get("file_rows")?,
+            left_out: row.get("left_out")?,
             created_at: row.get("created_at")?,
             finished_at: row.get("finished_at")?,
             eta_ms: None,
+            eta_min_ms: None,
+            eta_max_ms: None,
         })
     }
 }
 
 /// Columns of a [`Task`].
 pub(super) const TASK_COLUMNS: &str = "id, job_id, cause_id, kind, key, channel, sku, title, row_no, \
-    state, attempt, outcome_unknown, outcome, waiting_for, updated_at";
+    state, effect, attempt, unknown_since, outcome, waiting_for, updated_at";
 
 impl FromRow for Task {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -184,8 +212,9 @@ impl FromRow for Task {
             channel: row.get("channel")?,
             sku: row.get("sku")?,
             state: row.get("state")?,
+            effect: row.get("effect")?,
             attempt: row.get("attempt")?,
-            outcome_unknown: row.get("outcome_unknown")?,
+            outcome_unknown: row.get::<Option<i64>>("unknown_since")?.is_some(),
             cause: row.get("cause_id")?,
             outcome: row.optional_json("outcome")?,
             waiting_for: row.optional_json("waiting_for")?,

@@ -1,21 +1,33 @@
-//! The state machine of tasks: every change of a task's row and what goes with it.
+//! The state machine of tasks: every change of a task and what goes with it. (Only
+//! [`rebase_timestamps`](super::Database::rebase_timestamps) also writes to tasks: it
+//! repairs their times after the clock was set back.)
 //!
-//! | change | from → to | made by |
-//! | --- | --- | --- |
-//! | created | → queued | [`write::insert_tasks`]: a new job, or a follow-up |
-//! | claimed | queued → running | [`write::start_tasks`] |
-//! | ended, or put back | running → any | [`apply_transitions`] |
-//! | deferred | queued → queued | [`apply_transitions`] |
-//! | superseded | queued → cancelled | [`apply_transitions`] |
-//! | resolved by a person | needs review → queued, succeeded | [`apply_transitions`] |
-//! | job cancelled | queued → cancelled | [`bulk::cancel_queued_tasks`] |
-//! | failed ones retried | failed → queued | [`bulk::requeue_failed_tasks`] |
-//! | published again | queued → queued | [`write::unpublish_tasks`] |
-//! | pruned | ended → | [`bulk::delete_tasks`] |
+//! | change | from → to | raises the fence | made by |
+//! | --- | --- | --- | --- |
+//! | created with its job | → queued | | [`write::insert_tasks`] |
+//! | created by a success | → queued, or cancelled if its job is being cancelled | | [`write::insert_follow_ups`] |
+//! | marked as published | queued → queued | | [`write::mark_published`] |
+//! | claimed | queued → running | yes | [`write::start_tasks`] |
+//! | lease renewed | running → running | | [`write::renew_lease`] |
+//! | ended, or put back | running → any | yes | [`apply_transitions`] |
+//! | put back while its job is being cancelled | running → cancelled, or queued if it may have had an effect | yes | [`apply_transitions`] |
+//! | deferred | queued → queued | yes | [`apply_transitions`] |
+//! | superseded by a newer success | queued → cancelled, if it can't have had an effect | yes | [`apply_transitions`] |
+//! | resolved by a person | needs review → queued, succeeded | yes | [`apply_transitions`] |
+//! | job cancelled | queued → cancelled, or queued if it may have had an effect | yes | [`bulk::cancel_queued_tasks`] |
+//! | queued again by a person | failed, rejected, cancelled → queued | yes | [`bulk::requeue_ended_tasks`] |
+//! | published again | queued → queued | yes | [`write::unpublish_tasks`], [`bulk::unpublish_job_tasks`] |
+//! | pruned | ended → | | [`bulk::delete_tasks`] |
 //!
-//! Each of them but a mark as published and a renewed lease raises the task's fence,
-//! which makes earlier deliveries and claims stale. A transition, the job's counters,
-//! the end of the job and the facts that report them are one commit.
+//! A raised fence makes earlier deliveries and claims stale. A transition, the job's
+//! counters, the end of the job and the facts that report them are one commit.
+//!
+//! `cancelled` says that the task had no effect, so a cancel never ends one that may have had
+//! an effect: one whose outcome is unknown, or whose handler has saved a checkpoint, such as
+//! a machine that starts. Such a task stays queued, is due at once, and is claimed with
+//! `only_reconcile`, as is one that a newer success has superseded. It succeeds if its effect
+//! has happened, is cancelled if it has not, and needs review if nobody can tell within its
+//! attempts.
 
 pub(super) mod bulk;
 mod facts;
@@ -27,13 +39,13 @@ use super::{
     job_queues::{self, JobQueueChanges},
     journal::{self, FactDraft},
     query_all,
-    row::{FromRow, Row},
+    row::{FromRow, Row, missing},
     row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
 };
 use contract::{
     JobId, TaskId, UserId,
     api::{Job, Outcome, Task, WaitingFor},
-    state::{JobState, TaskState},
+    state::{Effect, JobState, TaskState},
 };
 use sea_orm::ConnectionTrait;
 use serde_json::Value as Json;
@@ -53,14 +65,21 @@ pub(super) struct LockedTask {
     pub fence: i64,
     pub attempt: i64,
     pub lease_losses: i64,
-    pub outcome_unknown: bool,
+    /// Time since which the outcome of a call is unknown, UTC ms.
+    pub unknown_since: Option<i64>,
+    /// Whether a handler has saved a checkpoint, after it had started something.
+    pub has_checkpoint: bool,
     pub started_at: Option<i64>,
     pub lease_until: Option<i64>,
 }
 
 /// Columns of a [`LockedTask`].
 pub(super) const LOCKED_TASK_COLUMNS: &str = "id, job_id, user_id, queue, channel, state, fence, \
-    attempt, lease_losses, outcome_unknown, started_at, lease_until";
+    attempt, lease_losses, unknown_since, started_at, lease_until, \
+    CAST(CASE WHEN checkpoint IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_checkpoint";
+
+/// Condition on tasks: the task may have had an effect, so that a cancel does not end it.
+pub(super) const MAY_HAVE_EFFECT: &str = "(unknown_since IS NOT NULL OR checkpoint IS NOT NULL)";
 
 impl FromRow for LockedTask {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -74,7 +93,8 @@ impl FromRow for LockedTask {
             fence: row.get("fence")?,
             attempt: row.get("attempt")?,
             lease_losses: row.get("lease_losses")?,
-            outcome_unknown: row.get("outcome_unknown")?,
+            unknown_since: row.get("unknown_since")?,
+            has_checkpoint: row.get("has_checkpoint")?,
             started_at: row.get("started_at")?,
             lease_until: row.get("lease_until")?,
         })
@@ -82,6 +102,17 @@ impl FromRow for LockedTask {
 }
 
 impl LockedTask {
+    /// Whether the task may have had an effect; as [`MAY_HAVE_EFFECT`].
+    pub const fn may_have_effect(&self) -> bool {
+        self.unknown_since.is_some() || self.has_checkpoint
+    }
+
+    /// Whether the task may have had an effect once it is put back by `transition`.
+    const fn may_have_effect_after(&self, transition: &Transition) -> bool {
+        let has_checkpoint = self.has_checkpoint || transition.checkpoint.is_some();
+        transition.unknown_since.is_some() || (has_checkpoint && !transition.starts_over)
+    }
+
     /// Whether the task was deferred by `transition`: it stays queued, and there is
     /// nothing to report.
     fn is_deferred_by(&self, transition: &Transition) -> bool {
@@ -94,16 +125,20 @@ pub(super) struct Transition {
     pub state: TaskState,
     /// New outcome; `None` keeps the last one.
     pub outcome: Option<Outcome>,
+    /// What a success changed at the service, where that is known.
+    pub effect: Option<Effect>,
     pub waiting_for: Option<WaitingFor>,
     /// Time from which a queued task is due, UTC ms.
     pub run_after: i64,
-    pub outcome_unknown: bool,
+    /// Time since which the outcome of a call is unknown, UTC ms.
+    pub unknown_since: Option<i64>,
     /// New checkpoint; `None` keeps the last one.
     pub checkpoint: Option<Json>,
     /// Whether the attempt is subtracted from the task's attempts again, because it
     /// does not count as one.
     pub refund_attempt: bool,
-    /// Whether the task forgets its attempts, its checkpoint and its last outcome.
+    /// Whether the task forgets its attempts, its checkpoint and its last outcome, known or
+    /// unknown.
     pub starts_over: bool,
     /// Lost leases in a row after this transition.
     pub lease_losses: i64,
@@ -118,9 +153,10 @@ impl Transition {
         Self {
             state,
             outcome: None,
+            effect: None,
             waiting_for: None,
             run_after: 0,
-            outcome_unknown: false,
+            unknown_since: None,
             checkpoint: None,
             refund_attempt: false,
             starts_over: false,
@@ -135,7 +171,7 @@ impl Transition {
         Self {
             waiting_for: Some(waiting_for),
             run_after,
-            outcome_unknown: task.outcome_unknown,
+            unknown_since: task.unknown_since,
             lease_losses: task.lease_losses,
             ..Self::to(TaskState::Queued)
         }
@@ -188,10 +224,15 @@ pub(super) async fn apply_transitions<C: ConnectionTrait>(
     let mut jobs = job::lock_jobs(db, tx, reported.map(|(locked, _)| locked.job)).await?;
     for (locked, transition) in &mut transitions {
         let Some(job) = jobs.get_mut(&locked.job) else { continue };
+        // A person's retry of one task may come after its job has ended.
         if !transition.state.is_terminal() {
             job::reopen_job(job);
         }
-        if job.cancel_requested && transition.state == TaskState::Queued {
+        // The job was cancelled while the attempt ran: nothing is tried again.
+        if job.cancel_requested
+            && transition.state == TaskState::Queued
+            && !locked.may_have_effect_after(transition)
+        {
             transition.state = TaskState::Cancelled;
             transition.waiting_for = None;
         }
@@ -201,7 +242,7 @@ pub(super) async fn apply_transitions<C: ConnectionTrait>(
     let mut created = write::insert_follow_ups(tx, &mut transitions, &jobs, now).await?;
     let mut changes = Changes::default();
     for (locked, transition) in transitions {
-        let task = updated.remove(&locked.task).ok_or(Error::NotFound)?;
+        let task = updated.remove(&locked.task).ok_or_else(|| missing("task"))?;
         let created = created.remove(&locked.task).unwrap_or_default();
         changes.add(&mut jobs, locked, transition.run_after, task, created, now)?;
     }
@@ -250,8 +291,11 @@ impl Changes {
         }
         let mut count = 0;
         if !is_deferred {
-            let job = job.ok_or(Error::NotFound)?;
+            let job = job.ok_or_else(|| missing("job"))?;
             job.counts.shift(Some(locked.state), Some(task.state), 1);
+            if let Some(effect) = task.effect {
+                job.counts.add_effect(effect, 1);
+            }
             let is_finished = job::settle_job(job, now);
             let created = created.into_iter().map(|(_, task)| task).collect();
             let drafts = facts::transition_facts(task, created, job, is_finished);

@@ -10,7 +10,7 @@ use contract::{
 use engine::{
     clock::ManualClock,
     store::{
-        AttemptError, AttemptOutcome, Claim, ClaimedTask, Error, FinishAttempt, GridQuery, NewJob,
+        AttemptError, AttemptResult, Claim, ClaimedTask, Error, FinishAttempt, GridQuery, NewJob,
         NewTask, RoundRobin, Store, Success,
     },
 };
@@ -63,10 +63,7 @@ fn product(row: u32) -> Product {
         sku: format!("SKU_{row}"),
         title: if row.is_multiple_of(2) { "Oak 100% lamp".into() } else { "Birch chair".into() },
         price: Price(1990),
-        description: None,
-        vendor: None,
-        image: None,
-        variants: Vec::new(),
+        ..Product::default()
     }
 }
 
@@ -90,7 +87,8 @@ impl Fixture {
     async fn start_machines(&self, count: u32) -> JobId {
         let tasks = (0..count).map(|row| {
             let id = format!("i-{row}");
-            let command = Ec2Start { instance_id: id.clone(), name: "web".into() };
+            let command =
+                Ec2Start { instance_id: id.clone(), name: "web".into(), ..Ec2Start::default() };
             NewTask::new(&command, None, id, "web".into(), row).unwrap()
         });
         self.accept(JobKind::Ec2Starts, Vec::new(), tasks.collect()).await
@@ -98,8 +96,15 @@ impl Fixture {
 
     async fn accept(&self, kind: JobKind, channels: Vec<String>, tasks: Vec<NewTask>) -> JobId {
         let title = "t".into();
-        let accept =
-            NewJob { actor: self.user.into(), kind, title, channels, tasks, idempotency: None };
+        let accept = NewJob {
+            actor: self.user.into(),
+            kind,
+            title,
+            channels,
+            tasks,
+            file: None,
+            idempotency: None,
+        };
         self.store.tasks.accept(accept).await.unwrap().job.id
     }
 
@@ -111,10 +116,10 @@ impl Fixture {
         }
     }
 
-    async fn finish(&self, claimed: &ClaimedTask, outcome: AttemptOutcome) {
-        let (task, fence, worker) = (claimed.task, claimed.fence, "w1".into());
+    async fn finish(&self, claimed: &ClaimedTask, result: AttemptResult) {
+        let (task, fence, worker) = (claimed.id, claimed.fence, "w1".into());
         for finished in
-            self.store.tasks.finish(vec![FinishAttempt { task, fence, worker, outcome }]).await
+            self.store.tasks.finish(vec![FinishAttempt { task, fence, worker, result }]).await
         {
             finished.unwrap();
         }
@@ -179,19 +184,15 @@ async fn rows_are_filtered_by_state_and_searched_by_words(fixture: Fixture) {
     assert_eq!(fixture.rows(job, GridFilter::All, "SKUx5", 0).await.0, 0);
     assert_eq!(fixture.rows(job, GridFilter::All, "SKU%5", 0).await.0, 0);
     // A failed row that is queued again no longer counts as failed.
-    fixture
-        .store
-        .tasks
-        .retry_failed_tasks(fixture.user, job, &RetryRequest::default())
-        .await
-        .unwrap();
+    fixture.store.tasks.retry_tasks(fixture.user, job, &RetryRequest::default()).await.unwrap();
     assert_eq!(fixture.rows(job, GridFilter::Failed, "", 0).await, (0, vec![]));
 }
 
 async fn a_follow_up_is_in_its_parents_row_and_the_flow_shows_the_chain(fixture: Fixture) {
     let job = fixture.start_machines(3).await;
     let claimed = fixture.claim("meanwhile.q.ec2.start.v1").await;
-    let alarm = AlarmCreate { instance_id: "i-0".into(), name: "web".into() };
+    let alarm =
+        AlarmCreate { instance_id: "i-0".into(), name: "web".into(), ..AlarmCreate::default() };
     let follow_up = NewTask::new(&alarm, None, "i-0".into(), "web".into(), claimed.row).unwrap();
     let outcome = Ok(Success::new(succeeded_outcome()).with_follow_up(follow_up));
     fixture.finish(&claimed, outcome).await;

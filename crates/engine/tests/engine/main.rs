@@ -6,4 +6,5 @@ mod limiters;
 mod rabbit;
 mod redis;
 mod start;
+mod tls;
 mod upgrade;

@@ -191,7 +191,15 @@ async fn tasks_of_a_deleted_queue_are_republished() {
         let (kind, channels, idempotency) = (JobKind::Noops, Vec::new(), None);
         store
             .tasks
-            .accept(NewJob { actor: user.into(), kind, title, channels, tasks, idempotency })
+            .accept(NewJob {
+                actor: user.into(),
+                kind,
+                title,
+                channels,
+                tasks,
+                file: None,
+                idempotency,
+            })
             .await
             .unwrap();
     };

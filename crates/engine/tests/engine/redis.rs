@@ -1,8 +1,8 @@
 //! The rate limiter on a real Redis: the common suite, and failures of Redis.
 
 use engine::limiter::{
-    AcquireError, Error, Limiters, RateLimiter, Reservation, UpstreamLimits, redis::RedisLimiter,
-    suite,
+    AcquireError, Error, Limiters, MAX_RESERVE_AHEAD, RateLimiter, Reservation, UpstreamLimits,
+    redis::RedisLimiter, suite,
 };
 use std::{sync::Arc, time::Duration};
 use testbed::RedisNode;
@@ -13,7 +13,7 @@ const LIMITS: UpstreamLimits = UpstreamLimits { rate: 2.0, concurrency: 4 };
 
 async fn reserve_permit(limiter: &RedisLimiter) -> engine::limiter::RatePermit {
     loop {
-        match limiter.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap() {
+        match limiter.reserve("acme", &LIMITS, Uuid::now_v7(), MAX_RESERVE_AHEAD).await.unwrap() {
             Reservation::Granted(permit) => return permit,
             Reservation::StateLost => {}
             other => panic!("{other:?}"),
@@ -107,7 +107,9 @@ async fn every_upstream_is_reset_when_the_server_restores_an_older_snapshot() {
     let mut node = RedisNode::start();
     let limiter = RedisLimiter::new(&node.url()).unwrap();
     let upstreams = ["acme", "bazaar"];
-    let reserve = async |upstream| limiter.reserve(upstream, &LIMITS, Uuid::now_v7()).await;
+    let reserve = async |upstream| {
+        limiter.reserve(upstream, &LIMITS, Uuid::now_v7(), MAX_RESERVE_AHEAD).await
+    };
     let mut generations = Vec::new();
     for upstream in upstreams {
         assert_eq!(reserve(upstream).await.unwrap(), Reservation::StateLost);
@@ -190,7 +192,7 @@ async fn a_clock_set_back_does_not_delay_permits_by_a_day() {
     }
     assert!(moved >= 5, "the test doesn't know the keys: {keys:?}");
     let Reservation::RetryAfter { wait, in_cooldown } =
-        limiter.reserve("acme", &LIMITS, Uuid::now_v7()).await.unwrap()
+        limiter.reserve("acme", &LIMITS, Uuid::now_v7(), MAX_RESERVE_AHEAD).await.unwrap()
     else {
         panic!("the cooldown is over")
     };

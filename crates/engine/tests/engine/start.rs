@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 async fn start_machines(engine: &Engine, user: UserId, count: usize) -> Result<usize, LaunchError> {
     // Each id twice, which is the same machine.
-    let ids: Vec<_> = (0..count * 2).map(|n| format!("i-{}", n % count)).collect();
-    let job = engine.start_machines(user, &ids, None).await?;
+    let ids: Vec<_> = (0..count * 2).map(|n| format!("i-{:017x}", n % count)).collect();
+    let job = engine.start_machines(user, &ids, None, None).await?;
     Ok(job.counts.total as usize)
 }
 

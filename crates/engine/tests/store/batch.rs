@@ -10,7 +10,7 @@ use contract::{
     state::{JobState, TaskState},
 };
 use engine::store::{
-    AttemptError, AttemptOutcome, Claim, ClaimedTask, DEFAULT_LEASE_MS, JobControl, RoundRobin,
+    AttemptError, AttemptResult, Claim, ClaimedTask, DEFAULT_LEASE_MS, JobControl, RoundRobin,
 };
 
 async fn claim(fixture: &StoreFixture, count: usize) -> Vec<ClaimedTask> {
@@ -21,7 +21,7 @@ async fn claim(fixture: &StoreFixture, count: usize) -> Vec<ClaimedTask> {
     claimed
 }
 
-fn retry() -> AttemptOutcome {
+fn retry() -> AttemptResult {
     Err(AttemptError::Retry { outcome: outcome("http_500"), outcome_unknown: false })
 }
 
@@ -44,7 +44,7 @@ pub async fn a_batch_of_finishes_is_one_commit_with_facts_for_each(fixture: Stor
     let mut seen = [(fixture.user, 2), (bob, 1)];
     for (claimed, facts) in claimed.iter().zip(&ended) {
         let Some(facts) = facts else { continue };
-        assert_eq!((facts.user, facts.facts[0].task), (claimed.user, Some(claimed.task)));
+        assert_eq!((facts.user, facts.facts[0].task), (claimed.user, Some(claimed.id)));
         for fact in &facts.facts {
             let (_, seq) = seen.iter_mut().find(|(user, _)| *user == facts.user).unwrap();
             *seq += 1;
@@ -80,7 +80,7 @@ pub async fn a_failing_finish_does_not_affect_the_rest_of_its_batch(fixture: Sto
     fixture.clock.advance(DEFAULT_LEASE_MS);
     let facts = fixture.store.tasks.reap_expired_leases(false).await.unwrap();
     assert_eq!(facts.len(), 1);
-    assert_eq!(facts[0].facts[0].task, Some(neighbour.task));
+    assert_eq!(facts[0].facts[0].task, Some(neighbour.id));
     fixture.assert_consistent().await;
 }
 
@@ -91,7 +91,7 @@ pub async fn a_claim_is_finished_only_once(fixture: StoreFixture) {
     fixture.store.tasks.reap_expired_leases(false).await.unwrap();
     let claimed = loop {
         let claimed = fixture.claim_next().await.unwrap();
-        if claimed.task == lost.task {
+        if claimed.id == lost.id {
             break claimed;
         }
     };
@@ -114,7 +114,7 @@ pub async fn a_claim_is_finished_only_once(fixture: StoreFixture) {
 fn claim_name(claim: &Claim) -> &'static str {
     match claim {
         Claim::Claimed(_) => "claimed",
-        Claim::Locked => "locked",
+        Claim::KeyInUse => "key in use",
         Claim::Superseded(_) => "superseded",
         Claim::NotClaimable => "not claimable",
     }
@@ -161,7 +161,7 @@ pub async fn a_batch_claim_reports_each_task_separately(fixture: StoreFixture) {
         [
             ("SKU-0", "superseded"),
             ("SKU-1", "claimed"),
-            ("SKU-1", "locked"),
+            ("SKU-1", "key in use"),
             ("SKU-2", "claimed"),
             ("SKU-3", "not claimable"),
             ("SKU-4", "not claimable"),

@@ -80,7 +80,7 @@ pub async fn delays_survive_a_clock_that_was_set_back(fixture: StoreFixture) {
         2,
         "its worker is lost"
     );
-    assert!(!fixture.store.tasks.renew_lease(running.task, running.fence).await.unwrap());
+    assert!(!fixture.store.tasks.renew_lease(running.id, running.fence).await.unwrap());
     fixture.assert_consistent().await;
 }
 

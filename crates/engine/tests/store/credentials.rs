@@ -175,7 +175,7 @@ pub async fn a_signed_out_user_cannot_change_anything(fixture: StoreFixture) {
     fixture.execute("UPDATE tasks SET state = 'failed'").await;
     fixture.execute("UPDATE jobs SET failed = 1, cancelled = 0").await;
     assert_signed_out(
-        store.tasks.retry_failed_tasks(session(ada, "gone"), job, &RetryRequest::default()).await,
+        store.tasks.retry_tasks(session(ada, "gone"), job, &RetryRequest::default()).await,
     );
     fixture.execute("UPDATE tasks SET state = 'needs_review'").await;
     fixture.execute("UPDATE jobs SET failed = 0, needs_review = 1").await;

@@ -6,12 +6,12 @@ use contract::{
     command::ProductUpload,
     fact::FactKind,
     product::{Price, Product},
-    state::{JobKind, JobState, TaskState},
+    state::{Effect, JobKind, JobState, TaskState},
 };
 use engine::{
     clock::ManualClock,
     store::{
-        AttemptOutcome, Claim, ClaimedTask, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
+        AttemptResult, Claim, ClaimedTask, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
         Success, UserFacts,
     },
 };
@@ -99,9 +99,8 @@ impl StoreFixture {
         }
     }
 
-    pub async fn finish(&self, claimed: &ClaimedTask, outcome: AttemptOutcome) -> Vec<FactKind> {
-        let facts =
-            self.store.tasks.finish(vec![finish(claimed, outcome)]).await.remove(0).unwrap();
+    pub async fn finish(&self, claimed: &ClaimedTask, result: AttemptResult) -> Vec<FactKind> {
+        let facts = self.store.tasks.finish(vec![finish(claimed, result)]).await.remove(0).unwrap();
         fact_kinds(facts.as_ref())
     }
 
@@ -119,9 +118,14 @@ impl StoreFixture {
             assert_eq!(c.total as usize, tasks.len());
             assert_eq!(c.succeeded as usize, count(TaskState::Succeeded));
             assert_eq!(c.failed as usize, count(TaskState::Failed));
+            assert_eq!(c.rejected as usize, count(TaskState::Rejected));
             assert_eq!(c.cancelled as usize, count(TaskState::Cancelled));
             assert_eq!(c.needs_review as usize, count(TaskState::NeedsReview));
             assert_eq!(c.open as usize, count(TaskState::Queued) + count(TaskState::Running));
+            let effects = |effect| tasks.iter().filter(|task| task.effect == Some(effect)).count();
+            assert_eq!(c.created as usize, effects(Effect::Created));
+            assert_eq!(c.updated as usize, effects(Effect::Updated));
+            assert_eq!(c.unchanged as usize, effects(Effect::Unchanged));
             assert_eq!(c.open == 0, job.state != JobState::Running);
         }
         let facts = self.store.journal.facts_after(self.user, 0, 10_000).await.unwrap();
@@ -131,15 +135,8 @@ impl StoreFixture {
 }
 
 pub fn task(key: &str, row: u32) -> NewTask {
-    let product = Product {
-        sku: key.into(),
-        title: "Lamp".into(),
-        price: Price(1990),
-        description: None,
-        vendor: None,
-        image: None,
-        variants: Vec::new(),
-    };
+    let product =
+        Product { sku: key.into(), title: "Lamp".into(), price: Price(1990), ..Product::default() };
     let command = ProductUpload { channel: "acme".into(), product };
     NewTask::new(&command, Some("acme".into()), key.into(), "Lamp".into(), row).unwrap()
 }
@@ -151,6 +148,7 @@ pub fn new_job(user: UserId, tasks: Vec<NewTask>) -> NewJob {
         title: "lamps.csv".into(),
         channels: vec!["acme".into()],
         tasks,
+        file: None,
         idempotency: None,
     }
 }
@@ -164,12 +162,12 @@ pub fn outcome(code: &str) -> Outcome {
     Outcome { code: code.into(), message: code.into(), reference: None }
 }
 
-pub fn success() -> AttemptOutcome {
+pub fn success() -> AttemptResult {
     Ok(Success::new(outcome("created")))
 }
 
-pub fn finish(claimed: &ClaimedTask, outcome: AttemptOutcome) -> FinishAttempt {
-    FinishAttempt { task: claimed.task, fence: claimed.fence, worker: "w1".into(), outcome }
+pub fn finish(claimed: &ClaimedTask, result: AttemptResult) -> FinishAttempt {
+    FinishAttempt { task: claimed.id, fence: claimed.fence, worker: "w1".into(), result }
 }
 
 pub fn fact_kinds(facts: Option<&UserFacts>) -> Vec<FactKind> {

@@ -2,7 +2,7 @@
 
 use crate::fixture::{StoreFixture, new_upload_job};
 use contract::state::TaskState;
-use engine::store::{BACK_OFF_MS, ClaimedTask, DEFAULT_LEASE_MS, MAX_LEASE_LOSSES};
+use engine::store::{ClaimedTask, DEFAULT_LEASE_MS, MAX_LEASE_LOSSES, RETRY_BACKOFF_MS};
 
 async fn run_after(fixture: &StoreFixture, row: u32) -> i64 {
     fixture.query_number(&format!("SELECT run_after AS n FROM tasks WHERE row_no = {row}")).await
@@ -28,7 +28,7 @@ pub async fn the_first_lost_lease_retries_at_once_and_later_ones_back_off(fixtur
         for row in 0..TASKS {
             waits.push(run_after(&fixture, row).await - now);
         }
-        let longest = usize::try_from(losses - 2).map_or(0, |step| BACK_OFF_MS[step]);
+        let longest = usize::try_from(losses - 2).map_or(0, |step| RETRY_BACKOFF_MS[step]);
         assert!(waits.iter().all(|wait| (0..=longest).contains(wait)), "{losses}: {waits:?}");
         assert!(losses == 1 || waits.iter().any(|wait| *wait > longest / 4), "{losses}: {waits:?}");
         waits.sort_unstable();
@@ -62,7 +62,7 @@ pub async fn a_task_that_kills_its_process_does_not_fail_its_neighbours(fixture:
         }
         fixture.store.tasks.reap_expired_leases(true).await.unwrap();
     }
-    fixture.clock.advance(BACK_OFF_MS[2]);
+    fixture.clock.advance(RETRY_BACKOFF_MS[2]);
     for claimed in claim_all(&fixture).await {
         fixture.succeed(&claimed).await;
     }

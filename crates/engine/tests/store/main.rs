@@ -3,9 +3,12 @@
 
 mod accounts;
 mod batch;
+mod cancel;
 mod clock;
+mod column_choices;
 mod credentials;
 mod disk_full;
+mod effects;
 mod fixture;
 mod leases;
 mod model;
@@ -67,6 +70,18 @@ suite! {
         a_renewed_lease_is_not_taken_back
         a_cooldown_keeps_its_reason_and_is_never_shortened
         jobs_of_other_users_are_not_found;
+    cancel:
+        a_cancel_reconciles_what_was_sent_without_an_answer
+        a_running_call_without_an_answer_is_reconciled_after_a_cancel
+        a_lost_worker_is_reconciled_after_a_cancel
+        what_a_cancelled_job_has_started_is_waited_for
+        nobody_can_tell_what_a_cancelled_call_did
+        cancelled_items_can_be_launched_again;
+    effects:
+        a_job_counts_what_its_uploads_changed
+        rejected_items_are_exported_and_retried_only_by_name;
+    column_choices:
+        a_choice_is_shared_and_keeps_who_made_it_first;
     clock:
         delays_survive_a_clock_that_was_set_back
         tasks_published_before_the_clock_was_set_back_are_republished
@@ -96,7 +111,8 @@ suite! {
         a_leader_lease_has_one_holder;
     superseded:
         a_newer_success_during_a_claim_supersedes_the_older_task
-        a_newer_success_during_a_batch_claim_supersedes_the_older_task;
+        a_newer_success_during_a_batch_claim_supersedes_the_older_task
+        a_superseded_task_that_may_have_had_an_effect_is_reconciled;
     retry:
         a_retry_may_name_more_tasks_than_one_statement_takes
         a_retry_clears_the_checkpoint

@@ -84,12 +84,7 @@ pub async fn a_job_that_was_retried_is_kept(fixture: StoreFixture) {
     let claimed = fixture.claim_next().await.unwrap();
     fixture.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
     fixture.clock.advance(89 * DAY);
-    fixture
-        .store
-        .tasks
-        .retry_failed_tasks(fixture.user, job, &RetryRequest::default())
-        .await
-        .unwrap();
+    fixture.store.tasks.retry_tasks(fixture.user, job, &RetryRequest::default()).await.unwrap();
     fixture.clock.advance(89 * DAY);
     assert_eq!(fixture.prune().await.jobs, 0, "it is running");
     let claimed = fixture.claim_next().await.unwrap();

@@ -11,7 +11,7 @@ use contract::{
     state::{JobState, TaskState},
 };
 use engine::store::{
-    AttemptError, Claim, ClaimedTask, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits,
+    AttemptError, Claim, ClaimedTask, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenKind, OpenLimits,
     RoundRobin, Store,
 };
 use std::time::Duration;
@@ -62,15 +62,14 @@ pub async fn concurrent_claims_of_one_key_run_one_at_a_time(fixture: StoreFixtur
             fixture.other_store.tasks.claim(due[1].task, due[1].fence, "b")
         );
         let claimed = match (a.unwrap(), b.unwrap()) {
-            (Claim::Claimed(claimed), Claim::Locked) | (Claim::Locked, Claim::Claimed(claimed)) => {
-                claimed
-            }
+            (Claim::Claimed(claimed), Claim::KeyInUse)
+            | (Claim::KeyInUse, Claim::Claimed(claimed)) => claimed,
             other => panic!("{other:?}"),
         };
         fixture.succeed(&claimed).await;
         fixture.clock.advance(2_000);
         let second = fixture.claim_next().await.unwrap();
-        assert_ne!(second.task, claimed.task, "the one that waited is published again");
+        assert_ne!(second.id, claimed.id, "the one that waited is published again");
         fixture.succeed(&second).await;
     }
     fixture.assert_consistent().await;
@@ -98,7 +97,7 @@ pub async fn concurrent_batch_claims_share_no_task(fixture: StoreFixture) {
                 other => panic!("{other:?}"),
             }
         }
-        let tasks: std::collections::HashSet<_> = claimed.iter().map(|task| task.task).collect();
+        let tasks: std::collections::HashSet<_> = claimed.iter().map(|task| task.id).collect();
         assert_eq!((tasks.len(), claimed.len()), (40, 40));
         let (one, two) = claimed.split_at(20);
         let ends = |claimed: &[ClaimedTask]| claimed.iter().map(|c| finish(c, success())).collect();
@@ -199,7 +198,7 @@ pub async fn a_concurrent_retry_and_cancel_stay_consistent(fixture: StoreFixture
         fixture.finish(&failed, Err(AttemptError::Failed(outcome("rejected")))).await;
         let all = RetryRequest::default();
         let (retried, cancelled) = tokio::join!(
-            fixture.store.tasks.retry_failed_tasks(fixture.user, job, &all),
+            fixture.store.tasks.retry_tasks(fixture.user, job, &all),
             fixture.other_store.tasks.control_job(fixture.user, job, JobControl::Cancel)
         );
         // After the cancel the job has ended, and its failure can be retried.
@@ -207,7 +206,7 @@ pub async fn a_concurrent_retry_and_cancel_stay_consistent(fixture: StoreFixture
         cancelled.unwrap();
         fixture.assert_consistent().await;
         let tasks = fixture.store.jobs.tasks(fixture.user, job, None, 10).await.unwrap();
-        let failed = tasks.iter().find(|task| task.id == failed.task).unwrap();
+        let failed = tasks.iter().find(|task| task.id == failed.id).unwrap();
         assert!(matches!(failed.state, TaskState::Queued | TaskState::Cancelled));
         if let Some(claimed) = fixture.claim_next().await {
             fixture.succeed(&claimed).await;
@@ -234,8 +233,8 @@ pub async fn concurrent_requests_with_one_idempotency_key_make_one_job(fixture: 
 pub async fn concurrent_jobs_do_not_exceed_the_open_limits(fixture: StoreFixture) {
     for jobs in 1..=i64::from(ROUNDS) {
         let (max, bound) = match jobs % 2 {
-            0 => (OpenLimits { jobs, ..DEFAULT_OPEN_LIMITS }, "jobs"),
-            _ => (OpenLimits { tasks: jobs * 30, ..DEFAULT_OPEN_LIMITS }, "items"),
+            0 => (OpenLimits { jobs, ..DEFAULT_OPEN_LIMITS }, OpenKind::Jobs),
+            _ => (OpenLimits { tasks: jobs * 30, ..DEFAULT_OPEN_LIMITS }, OpenKind::Items),
         };
         let store = |store: &Store| store.clone().with_open_limits(max);
         let (store, other) = (store(&fixture.store), store(&fixture.other_store));
@@ -262,8 +261,8 @@ pub async fn concurrent_resolutions_of_one_task_apply_once(fixture: StoreFixture
         let claimed = fixture.claim_next().await.unwrap();
         fixture.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
         let (a, b) = tokio::join!(
-            fixture.store.tasks.resolve_task(fixture.user, claimed.task, Resolution::Succeeded),
-            fixture.other_store.tasks.resolve_task(fixture.user, claimed.task, Resolution::Retry)
+            fixture.store.tasks.resolve_task(fixture.user, claimed.id, Resolution::Succeeded),
+            fixture.other_store.tasks.resolve_task(fixture.user, claimed.id, Resolution::Retry)
         );
         let late = if a.is_ok() { b } else { a };
         assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");

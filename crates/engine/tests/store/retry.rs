@@ -7,7 +7,8 @@ use contract::{
     state::{JobState, TaskState},
 };
 use engine::store::{
-    AttemptError, AttemptOutcome, Claim, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenLimits,
+    AttemptError, AttemptResult, Claim, DEFAULT_OPEN_LIMITS, Error, JobControl, OpenKind,
+    OpenLimits,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -23,14 +24,13 @@ pub async fn a_retry_may_name_more_tasks_than_one_statement_takes(fixture: Store
         fixture.finish(&claimed, Err(AttemptError::Failed(outcome("rejected")))).await;
     }
     let which = |tasks| RetryRequest { tasks: Some(tasks), ..RetryRequest::default() };
-    let none = store.tasks.retry_failed_tasks(fixture.user, job, &which(Vec::new())).await;
+    let none = store.tasks.retry_tasks(fixture.user, job, &which(Vec::new())).await;
     assert!(matches!(none, Err(Error::Conflict(_))), "{none:?}");
 
     // PostgreSQL accepts 65,535 values, SQLite half of that.
     let mut many: Vec<_> = (0..66_000).map(|_| TaskId(Uuid::now_v7())).collect();
     many.extend([ids[0].id, ids[0].id]);
-    let (retried, facts) =
-        store.tasks.retry_failed_tasks(fixture.user, job, &which(many)).await.unwrap();
+    let (retried, facts) = store.tasks.retry_tasks(fixture.user, job, &which(many)).await.unwrap();
     assert_eq!((retried.counts.open, retried.counts.failed), (1, 1));
     assert_eq!(facts[0].data.count, Some(1));
     let states = store.jobs.tasks(fixture.user, job, None, 2).await.unwrap();
@@ -46,28 +46,23 @@ pub async fn a_retry_clears_the_checkpoint(fixture: StoreFixture) {
         outcome: outcome("starting"),
         reason: WaitReason::Machine,
         wait: Duration::ZERO,
-        checkpoint: Box::new(serde_json::json!({ "saved": true })),
+        checkpoint: Some(Box::new(serde_json::json!({ "saved": true }))),
         record_attempt: true,
     };
     fixture.finish(&first, Err(wait)).await;
     let second = fixture.claim_next().await.unwrap();
     assert!(second.checkpoint.is_some());
     fixture.finish(&second, Err(AttemptError::Failed(outcome("rejected")))).await;
-    fixture
-        .store
-        .tasks
-        .retry_failed_tasks(fixture.user, job, &RetryRequest::default())
-        .await
-        .unwrap();
+    fixture.store.tasks.retry_tasks(fixture.user, job, &RetryRequest::default()).await.unwrap();
     assert_eq!(fixture.claim_next().await.unwrap().checkpoint, None);
 }
 
-/// Finishes all queued tasks of a job with `outcome`.
-async fn finish_all(fixture: &StoreFixture, job: JobId, outcome: AttemptOutcome) {
+/// Finishes all queued tasks of a job with `result`.
+async fn finish_all(fixture: &StoreFixture, job: JobId, result: AttemptResult) {
     for task in fixture.store.jobs.tasks(fixture.user, job, None, 100).await.unwrap() {
         let claim = fixture.store.tasks.claim(task.id, 0, "w1").await.unwrap();
         let Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
-        fixture.finish(&claimed, outcome.clone()).await;
+        fixture.finish(&claimed, result.clone()).await;
     }
 }
 
@@ -88,37 +83,38 @@ pub async fn retries_and_resolutions_count_against_the_open_limits(fixture: Stor
 
     let all = RetryRequest::default();
     assert_eq!(
-        refused(store.tasks.retry_failed_tasks(user, failed, &all).await),
-        ("items", 10, 10, 10)
+        refused(store.tasks.retry_tasks(user, failed, &all).await),
+        (OpenKind::Items, 10, 10, 10)
     );
     let first = store.jobs.tasks(user, failed, None, 1).await.unwrap()[0].id;
-    let one = RetryRequest { tasks: Some(vec![first]), channel: None };
+    let one = RetryRequest { tasks: Some(vec![first]), ..RetryRequest::default() };
     assert_eq!(
-        refused(store.tasks.retry_failed_tasks(user, failed, &one).await),
-        ("items", 10, 1, 10)
+        refused(store.tasks.retry_tasks(user, failed, &one).await),
+        (OpenKind::Items, 10, 1, 10)
     );
     let again = store.tasks.resolve_task(user, unknown_task, Resolution::Retry).await;
-    assert_eq!(refused(again), ("items", 10, 1, 10));
+    assert_eq!(refused(again), (OpenKind::Items, 10, 1, 10));
     let job = store.jobs.job(user, failed).await.unwrap();
     assert_eq!((job.state, job.counts.failed, job.counts.open), (JobState::Failed, 10, 0));
 
     store.tasks.control_job(user, full, JobControl::Cancel).await.unwrap();
-    store.tasks.retry_failed_tasks(user, failed, &one).await.unwrap();
+    store.tasks.retry_tasks(user, failed, &one).await.unwrap();
     let small = store.tasks.accept(new_upload_job(user, 1)).await.unwrap().job.id;
     // A retry in an open job adds no open job; in an ended job it adds one.
     let nine = store.jobs.tasks(user, failed, None, 10).await.unwrap();
     let nine = nine[1..].iter().map(|task| task.id);
-    let eight = RetryRequest { tasks: Some(nine.clone().take(8).collect()), channel: None };
-    store.tasks.retry_failed_tasks(user, failed, &eight).await.unwrap();
-    let ninth = RetryRequest { tasks: Some(nine.skip(8).collect()), channel: None };
+    let eight =
+        RetryRequest { tasks: Some(nine.clone().take(8).collect()), ..RetryRequest::default() };
+    store.tasks.retry_tasks(user, failed, &eight).await.unwrap();
+    let ninth = RetryRequest { tasks: Some(nine.skip(8).collect()), ..RetryRequest::default() };
     assert_eq!(
-        refused(store.tasks.retry_failed_tasks(user, failed, &ninth).await),
-        ("items", 10, 1, 10)
+        refused(store.tasks.retry_tasks(user, failed, &ninth).await),
+        (OpenKind::Items, 10, 1, 10)
     );
     let wide = fixture.store.clone().with_open_limits(OpenLimits { tasks: 100, jobs: 2 });
     assert_eq!(
         refused(wide.tasks.resolve_task(user, unknown_task, Resolution::Retry).await),
-        ("jobs", 2, 1, 2)
+        (OpenKind::Jobs, 2, 1, 2)
     );
     store.tasks.control_job(user, small, JobControl::Cancel).await.unwrap();
     wide.tasks.resolve_task(user, unknown_task, Resolution::Retry).await.unwrap();
@@ -137,7 +133,7 @@ pub async fn a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits(fixtur
         );
         let all = RetryRequest::default();
         let (retried, launched) = tokio::join!(
-            store.tasks.retry_failed_tasks(user, job, &all),
+            store.tasks.retry_tasks(user, job, &all),
             other.tasks.accept(new_upload_job(user, 5))
         );
         assert!(retried.is_ok() != launched.is_ok(), "{round}: {retried:?} {launched:?}");

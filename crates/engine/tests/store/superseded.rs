@@ -2,9 +2,9 @@
 //! transaction locks a row that the claim waits for, so that this happens between
 //! two statements of the claim.
 
-use crate::fixture::{StoreFixture, new_job, task};
+use crate::fixture::{QUEUE, StoreFixture, new_job, task};
 use contract::{TaskId, state::TaskState};
-use engine::store::Claim;
+use engine::store::{AttemptError, Claim, RETRY_BACKOFF_MS, RoundRobin};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
 impl StoreFixture {
@@ -61,6 +61,26 @@ pub async fn a_newer_success_during_a_claim_supersedes_the_older_task(fixture: S
         end.commit().await.unwrap();
     });
     fixture.assert_superseded(&claim.unwrap(), older).await;
+}
+
+pub async fn a_superseded_task_that_may_have_had_an_effect_is_reconciled(fixture: StoreFixture) {
+    let [older, newer] = fixture.twins().await;
+    let sent = fixture.claim_next().await.unwrap();
+    assert_eq!((sent.id, sent.only_reconcile), (older, false));
+    let no_answer = AttemptError::retry_outcome_unknown("timeout", "No answer in time.");
+    fixture.finish(&sent, Err(no_answer)).await;
+    let claimed = fixture.claim_next().await.unwrap();
+    assert_eq!(claimed.id, newer);
+    fixture.succeed(&claimed).await;
+    fixture.clock.advance(RETRY_BACKOFF_MS[0]);
+    let again = fixture.claim_next().await.unwrap();
+    assert_eq!((again.id, again.only_reconcile), (older, true));
+    // It was not sent, so nothing is lost by cancelling it.
+    fixture.finish(&again, Err(AttemptError::not_done("It is not there."))).await;
+    let due = fixture.store.tasks.due_tasks(QUEUE, 4, &RoundRobin::default()).await.unwrap().tasks;
+    let claim = fixture.store.tasks.claim(due[0].task, due[0].fence, "w1").await.unwrap();
+    fixture.assert_superseded(&claim, older).await;
+    fixture.assert_consistent().await;
 }
 
 pub async fn a_newer_success_during_a_batch_claim_supersedes_the_older_task(fixture: StoreFixture) {

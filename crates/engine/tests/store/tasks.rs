@@ -53,14 +53,14 @@ pub async fn a_delivery_is_claimed_once_and_a_stale_worker_writes_nothing(fixtur
     let claimed = fixture.claim_next().await.unwrap();
     let again = fixture.store.tasks.claim(due[0].task, due[0].fence, "w2").await.unwrap();
     assert_eq!(again, Claim::NotClaimable);
-    assert!(fixture.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap());
+    assert!(fixture.store.tasks.renew_lease(claimed.id, claimed.fence).await.unwrap());
 
     fixture.clock.advance(60_001);
     assert_eq!(fixture.store.tasks.reap_expired_leases(false).await.unwrap().len(), 1);
-    assert!(!fixture.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap());
+    assert!(!fixture.store.tasks.renew_lease(claimed.id, claimed.fence).await.unwrap());
     assert_eq!(fixture.succeed(&claimed).await, []);
     let next = fixture.claim_next().await.unwrap();
-    assert!(next.outcome_unknown, "the lost call may have had its effect");
+    assert!(next.outcome_unknown(), "the lost call may have had its effect");
     assert_eq!(next.attempt, 1, "a lost lease costs no attempt");
     fixture.succeed(&next).await;
     fixture.assert_consistent().await;
@@ -79,18 +79,13 @@ pub async fn retries_back_off_and_end_as_a_failure_that_can_be_retried(fixture: 
     assert!(fixture.claim_next().await.is_none());
     let failed = fixture.store.jobs.job(fixture.user, job).await.unwrap();
     assert_eq!((failed.state, failed.counts.failed), (JobState::Failed, 1));
-    fixture
-        .store
-        .tasks
-        .retry_failed_tasks(fixture.user, job, &RetryRequest::default())
-        .await
-        .unwrap();
+    fixture.store.tasks.retry_tasks(fixture.user, job, &RetryRequest::default()).await.unwrap();
     let claimed = fixture.claim_next().await.unwrap();
     fixture.succeed(&claimed).await;
-    let detail = fixture.store.jobs.task(fixture.user, claimed.task).await.unwrap();
+    let detail = fixture.store.jobs.task(fixture.user, claimed.id).await.unwrap();
     assert_eq!(detail.attempts.len(), 7);
     let nothing_failed =
-        fixture.store.tasks.retry_failed_tasks(fixture.user, job, &RetryRequest::default()).await;
+        fixture.store.tasks.retry_tasks(fixture.user, job, &RetryRequest::default()).await;
     assert!(matches!(nothing_failed, Err(Error::Conflict(_))));
     fixture.assert_consistent().await;
 }
@@ -135,7 +130,7 @@ pub async fn a_person_resolves_a_task_that_needs_review(fixture: StoreFixture) {
     for resolution in [Resolution::Succeeded, Resolution::Retry] {
         let claimed = fixture.claim_next().await.unwrap();
         fixture.finish(&claimed, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
-        fixture.store.tasks.resolve_task(fixture.user, claimed.task, resolution).await.unwrap();
+        fixture.store.tasks.resolve_task(fixture.user, claimed.id, resolution).await.unwrap();
     }
     let again = fixture.claim_next().await.unwrap();
     fixture.succeed(&again).await;
@@ -178,12 +173,12 @@ pub async fn resolving_a_task_does_not_undo_a_cancel(fixture: StoreFixture) {
     fixture.finish(&needs_review, Err(AttemptError::NeedsReview(outcome("outcome_unknown")))).await;
     fixture.store.tasks.control_job(fixture.user, job, JobControl::Cancel).await.unwrap();
     let again =
-        fixture.store.tasks.resolve_task(fixture.user, needs_review.task, Resolution::Retry).await;
+        fixture.store.tasks.resolve_task(fixture.user, needs_review.id, Resolution::Retry).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
     fixture
         .store
         .tasks
-        .resolve_task(fixture.user, needs_review.task, Resolution::Succeeded)
+        .resolve_task(fixture.user, needs_review.id, Resolution::Succeeded)
         .await
         .unwrap();
     fixture.succeed(&running).await;
@@ -198,8 +193,8 @@ pub async fn five_lost_leases_in_a_row_fail_the_task(fixture: StoreFixture) {
     for losses in 1..=MAX_LEASE_LOSSES {
         let claimed = fixture.claim_next().await.unwrap();
         assert_eq!((claimed.attempt, claimed.sku.as_str()), (1, "SKU-0"), "lost {losses} times");
-        assert_eq!(claimed.outcome_unknown, losses > 1);
-        poison = Some(claimed.task);
+        assert_eq!(claimed.outcome_unknown(), losses > 1);
+        poison = Some(claimed.id);
         fixture.clock.advance(DEFAULT_LEASE_MS);
         let facts = fixture.store.tasks.reap_expired_leases(false).await.unwrap();
         let expected =
@@ -226,7 +221,7 @@ pub async fn a_renewed_lease_is_not_taken_back(fixture: StoreFixture) {
     let claimed = fixture.claim_next().await.unwrap();
     for _ in 0..4 {
         fixture.clock.advance(DEFAULT_LEASE_MS - 1);
-        assert!(fixture.store.tasks.renew_lease(claimed.task, claimed.fence).await.unwrap());
+        assert!(fixture.store.tasks.renew_lease(claimed.id, claimed.fence).await.unwrap());
         assert!(fixture.store.tasks.reap_expired_leases(false).await.unwrap().is_empty());
     }
     assert_eq!(fixture.store.tasks.finish(vec![finish(&claimed, success())]).await.len(), 1);

@@ -46,8 +46,8 @@ pub async fn texts_that_cannot_be_stored_are_refused_whole(fixture: StoreFixture
     let error = store.jobs.job_grid(user, job, &query).await.unwrap_err();
     let message = "The search has a control character (U+0000) as its character 2. Remove it.";
     assert_eq!(error.to_string(), message);
-    let which = RetryRequest { channel: Some("a\0".into()), tasks: None };
-    let error = store.tasks.retry_failed_tasks(user, job, &which).await.unwrap_err();
+    let which = RetryRequest { channel: Some("a\0".into()), ..RetryRequest::default() };
+    let error = store.tasks.retry_tasks(user, job, &which).await.unwrap_err();
     assert!(matches!(error, Error::Text(_)), "{error:?}");
     fixture.assert_consistent().await;
 }
@@ -61,11 +61,8 @@ pub async fn texts_of_outside_services_are_sanitized_and_truncated(fixture: Stor
         reference: Some("r\u{1b}".repeat(1_000_000)),
     };
     let claimed = fixture.claim_next().await.unwrap();
-    let cooldown = AttemptError::Cooldown {
-        outcome: outcome_text.clone(),
-        reason: CooldownReason::TooManyRequests,
-        wait: Duration::ZERO,
-    };
+    let reason = CooldownReason::TooManyRequests;
+    let cooldown = AttemptError::cooldown(outcome_text.clone(), reason, Duration::ZERO);
     fixture.finish(&claimed, Err(cooldown)).await;
     let waits = store.jobs.tasks(user, job, None, 1).await.unwrap().remove(0);
     let detail = waits.waiting_for.unwrap().detail.unwrap();

@@ -1,4 +1,6 @@
-//! A product as a client sends it.
+//! A product as a client sends it, to create it or to change a stored one.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -6,13 +8,15 @@ use sha2::{Digest, Sha256};
 use super::{malformed_response, rejected_response};
 use crate::response::ServiceResponse;
 
-/// The parsed body of a request that creates a product.
+/// The parsed body of a request that creates or changes a product.
 pub struct ProductDraft {
     /// SKU of the product, without surrounding spaces.
     pub sku: Box<str>,
     /// Title of the product, without surrounding spaces.
     pub title: Box<str>,
-    /// Hash of the product, independent of the order of its fields.
+    /// The whole product as JSON, independent of the order of its fields.
+    pub content: Arc<str>,
+    /// Hash of [`content`](Self::content).
     pub fingerprint: u64,
 }
 
@@ -31,8 +35,12 @@ impl ProductDraft {
         };
         let sku = text("sku").ok_or_else(|| rejected_response("The SKU is missing"))?;
         let title = text("title").ok_or_else(|| rejected_response("The title is missing"))?;
-        let digest: [u8; 32] = Sha256::digest(product.to_string()).into();
-        let fingerprint = digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-        Ok(Self { sku, title, fingerprint })
+        let content: Arc<str> = product.to_string().into();
+        Ok(Self { sku, title, fingerprint: fingerprint(&content), content })
     }
+}
+
+fn fingerprint(content: &str) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(content).into();
+    digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }

@@ -1,11 +1,15 @@
 //! Stored products of a channel, and its idempotency keys.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use super::{POST, ProductDraft};
+use super::{POST, PUT, ProductDraft};
 use crate::{
     clock::Micros,
     ledger::{EffectRow, ServiceHistory},
@@ -13,27 +17,64 @@ use crate::{
 };
 
 const ID: &str = "id";
-const TITLE: &str = "title";
+const CONTENT: &str = "product";
 const FINGERPRINT: &str = "fingerprint";
 
-/// Products, idempotency keys and numbers of posts of one channel.
+/// Products, idempotency keys and numbers of writes of one channel.
 #[derive(Default)]
 pub struct ProductStore {
     stored_count: usize,
     products: HashMap<Box<str>, Vec<Product>>,
     keys: HashMap<Box<str>, KeyEntry>,
-    post_counts: HashMap<Box<str>, u32>,
+    write_counts: HashMap<Box<str>, u32>,
 }
 
-/// A stored product, as a search returns it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A stored product.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     /// Id of the product, such as `acme-000001`.
     pub id: Box<str>,
     /// SKU of the product.
     pub sku: Box<str>,
-    /// Title of the product.
-    pub title: Box<str>,
+    /// The whole product as JSON, as the last write sent it.
+    pub content: Arc<str>,
+    /// Number of writes so far: 1 for a product that was never changed.
+    pub revision: u32,
+    /// Time of the last write.
+    pub updated_at: Micros,
+}
+
+/// A product as a search returns it.
+#[derive(Serialize)]
+pub struct FoundProduct {
+    id: Box<str>,
+    sku: Box<str>,
+    revision: u32,
+    /// Time of the last write, in milliseconds since 1970.
+    updated_at_ms: u64,
+    /// The product as the last write sent it.
+    product: Option<Box<RawValue>>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteResult {
+    /// The product was stored under a new id.
+    Created,
+    /// A stored product was changed.
+    Updated,
+    /// The stored product was the same already.
+    Unchanged,
+}
+
+/// A finished write, as it is repeated for a request with the same key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Id of the product.
+    pub id: Box<str>,
+    /// What the write did.
+    pub result: WriteResult,
 }
 
 struct KeyEntry {
@@ -44,7 +85,7 @@ struct KeyEntry {
 enum KeyState {
     /// The first request runs. If its sender is dropped, nothing was stored and the key is free.
     InFlight(watch::Receiver<Option<ServiceResponse>>),
-    Completed(Product),
+    Completed(Write),
 }
 
 /// Result of claiming an idempotency key.
@@ -53,8 +94,8 @@ pub enum KeyClaim {
     New(watch::Sender<Option<ServiceResponse>>),
     /// Another request with the key runs; the receiver gets its response.
     InFlight(watch::Receiver<Option<ServiceResponse>>),
-    /// An earlier request with the key has stored this product.
-    Completed(Product),
+    /// An earlier request with the key has completed.
+    Completed(Write),
     /// The key was used with another body.
     BodyMismatch,
 }
@@ -66,29 +107,41 @@ impl ProductStore {
         for (request, _) in &history.requests {
             if let Some(sku) = request.sku.as_deref()
                 && request.is_admitted()
-                && &*request.action == POST
+                && matches!(&*request.action, POST | PUT)
             {
-                store.count_post(sku);
+                store.count_write(sku);
             }
         }
         for effect in &history.effects {
             let detail = |name| effect.detail.get(name).map(String::as_str).unwrap_or_default();
-            let product = Product {
-                id: detail(ID).into(),
-                sku: effect.sku.clone(),
-                title: detail(TITLE).into(),
+            let (id, content) = (detail(ID), detail(CONTENT).into());
+            let result = match effect.updated {
+                true => WriteResult::Updated,
+                false => WriteResult::Created,
             };
+            match result {
+                WriteResult::Created => store.insert(Product {
+                    id: id.into(),
+                    sku: effect.sku.clone(),
+                    content,
+                    revision: 1,
+                    updated_at: effect.at_us,
+                }),
+                _ => store.change(&effect.sku, id, content, effect.at_us),
+            }
             let fingerprint = u64::from_str_radix(detail(FINGERPRINT), 16).ok();
-            store.insert(product, effect.key.as_deref().zip(fingerprint));
+            if let Some((key, fingerprint)) = effect.key.as_deref().zip(fingerprint) {
+                store.complete_key(key, fingerprint, Write { id: id.into(), result });
+            }
         }
         store
     }
 
-    /// Counts a request to create `sku` and returns the number of earlier ones.
-    pub fn count_post(&mut self, sku: &str) -> u32 {
-        let posts = self.post_counts.entry(sku.into()).or_default();
-        let before = *posts;
-        *posts += 1;
+    /// Counts a request that writes `sku` and returns the number of earlier ones.
+    pub fn count_write(&mut self, sku: &str) -> u32 {
+        let writes = self.write_counts.entry(sku.into()).or_default();
+        let before = *writes;
+        *writes += 1;
         before
     }
 
@@ -101,8 +154,8 @@ impl ProductStore {
             Some(KeyEntry { state: KeyState::InFlight(response), .. }) => {
                 return KeyClaim::InFlight(response.clone());
             }
-            Some(KeyEntry { state: KeyState::Completed(product), .. }) => {
-                return KeyClaim::Completed(product.clone());
+            Some(KeyEntry { state: KeyState::Completed(write), .. }) => {
+                return KeyClaim::Completed(write.clone());
             }
             None => {}
         }
@@ -112,14 +165,25 @@ impl ProductStore {
         KeyClaim::New(sender)
     }
 
+    /// Keeps what the first request with a key did.
+    pub fn complete_key(&mut self, key: &str, fingerprint: u64, write: Write) {
+        let state = KeyState::Completed(write);
+        self.keys.insert(key.into(), KeyEntry { fingerprint, state });
+    }
+
     /// Returns the oldest product with this SKU.
     pub fn first_with_sku(&self, sku: &str) -> Option<&Product> {
         self.products.get(sku)?.first()
     }
 
+    /// Returns the product with this SKU and id.
+    pub fn find(&self, sku: &str, id: &str) -> Option<&Product> {
+        self.products.get(sku)?.iter().find(|product| &*product.id == id)
+    }
+
     /// Returns all products with this SKU, oldest first.
-    pub fn all_with_sku(&self, sku: &str) -> Vec<Product> {
-        self.products.get(sku).cloned().unwrap_or_default()
+    pub fn all_with_sku(&self, sku: &str) -> Vec<FoundProduct> {
+        self.products.get(sku).into_iter().flatten().map(FoundProduct::from).collect()
     }
 
     /// Returns the id of the next product.
@@ -127,46 +191,59 @@ impl ProductStore {
         format!("{channel}-{:06}", self.stored_count + 1)
     }
 
-    /// Stores a product. `key` comes with the fingerprint of its request's body.
-    pub fn insert(&mut self, product: Product, key: Option<(&str, u64)>) {
+    /// Stores a new product.
+    pub fn insert(&mut self, product: Product) {
         self.stored_count += 1;
-        if let Some((key, fingerprint)) = key {
-            let state = KeyState::Completed(product.clone());
-            self.keys.insert(key.into(), KeyEntry { fingerprint, state });
-        }
         self.products.entry(product.sku.clone()).or_default().push(product);
+    }
+
+    /// Changes a stored product.
+    pub fn change(&mut self, sku: &str, id: &str, content: Arc<str>, at: Micros) {
+        let products = self.products.get_mut(sku).into_iter().flatten();
+        for product in products.filter(|product| &*product.id == id) {
+            product.content = Arc::clone(&content);
+            product.revision += 1;
+            product.updated_at = at;
+        }
     }
 }
 
-impl Product {
-    /// Returns the product that a request creates.
-    pub fn new(id: &str, draft: &ProductDraft) -> Self {
-        Self { id: id.into(), sku: draft.sku.clone(), title: draft.title.clone() }
-    }
-
-    /// Returns the row from which [`ProductStore::restore`] restores this product.
-    pub fn effect_row(
-        &self,
-        action: &str,
-        at: Micros,
-        key: Option<&str>,
-        fingerprint: u64,
-    ) -> EffectRow {
-        let detail = [
-            (ID, self.id.to_string()),
-            (TITLE, self.title.to_string()),
-            (FINGERPRINT, format!("{fingerprint:016x}")),
-        ];
-        EffectRow {
-            at_us: at,
-            action: action.into(),
-            key: key.map(Into::into),
-            sku: self.sku.clone(),
-            created: true,
-            detail: detail
-                .map(|(name, value)| (name.to_owned(), value))
-                .into_iter()
-                .collect::<BTreeMap<_, _>>(),
+impl From<&Product> for FoundProduct {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id.clone(),
+            sku: product.sku.clone(),
+            revision: product.revision,
+            updated_at_ms: product.updated_at / 1_000,
+            product: RawValue::from_string(product.content.to_string()).ok(),
         }
+    }
+}
+
+/// Returns the row of a write, from which [`ProductStore::restore`] restores the product.
+pub fn effect_row(
+    id: &str,
+    draft: &ProductDraft,
+    action: &str,
+    at: Micros,
+    key: Option<&str>,
+    result: WriteResult,
+) -> EffectRow {
+    let detail = [
+        (ID, id.to_owned()),
+        (CONTENT, draft.content.to_string()),
+        (FINGERPRINT, format!("{:016x}", draft.fingerprint)),
+    ];
+    EffectRow {
+        at_us: at,
+        action: action.into(),
+        key: key.map(Into::into),
+        sku: draft.sku.clone(),
+        created: result == WriteResult::Created,
+        updated: result == WriteResult::Updated,
+        detail: detail
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
     }
 }

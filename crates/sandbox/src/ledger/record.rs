@@ -44,7 +44,7 @@ pub struct Request {
     pub action: Box<str>,
 }
 
-/// One effect: a product stored, a machine started or stopped, an alarm created.
+/// One effect: a product stored or changed, a machine started or stopped, an alarm created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effect {
     /// Time of the effect, in milliseconds since 1970.
@@ -56,6 +56,8 @@ pub struct Effect {
     /// Whether something changed: true for a new product, for a machine that was not in the desired
     /// state, and for an alarm that did not exist.
     pub created: bool,
+    /// Whether a stored product was changed.
+    pub updated: bool,
     /// The HTTP method, or the action of the Query protocol.
     pub action: Box<str>,
 }
@@ -93,6 +95,7 @@ impl From<&EffectRow> for Effect {
             key: effect.key.clone(),
             sku: effect.sku.clone(),
             created: effect.created,
+            updated: effect.updated,
             action: effect.action.clone(),
         }
     }

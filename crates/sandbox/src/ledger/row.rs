@@ -82,6 +82,9 @@ pub struct EffectRow {
     pub sku: Box<str>,
     /// Whether something changed; false if it existed already.
     pub created: bool,
+    /// Whether something that existed was changed, such as a product.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub updated: bool,
     /// Further values that a restart needs, such as an alarm's parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub detail: BTreeMap<String, String>,

@@ -20,8 +20,10 @@ pub struct ServiceSummary {
     /// Requests that came before a Retry-After was over, and 0.1 s or more after it was sent: those
     /// of a client that did not obey, and not those that were on their way.
     pub during_cooldown: usize,
-    /// Effects that changed something.
+    /// Effects that created something.
     pub effects: usize,
+    /// Effects that changed a stored product.
+    pub updates: usize,
     /// Effects that created something again: a second product with the same SKU.
     pub duplicate_effects: usize,
     /// Requests per second between the first and the last; `None` with fewer than two.
@@ -48,6 +50,7 @@ impl From<&ServiceHistory> for ServiceSummary {
                 .filter(|request| request.cooldown_age_us >= Some(IN_FLIGHT_GRACE))
                 .count(),
             effects: created_effects().count(),
+            updates: history.effects.iter().filter(|effect| effect.updated).count(),
             duplicate_effects,
             observed_rate,
         }

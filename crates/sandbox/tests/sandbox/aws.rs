@@ -71,6 +71,29 @@ async fn eight_machines_are_described_and_one_is_running() {
 }
 
 #[tokio::test]
+async fn machines_are_filtered_by_id_and_unknown_ids_are_merely_absent() {
+    let client = TestClient::start(100.0).await;
+    let describe = async |params: &[(&str, &str)]| {
+        let action = [("Action", "DescribeInstances"), ("Version", "2016-11-15")];
+        client.query("ec2", &[&action[..], params].concat()).await
+    };
+    let filter = &[
+        ("MaxResults", "1000"),
+        ("Filter.1.Name", "instance-id"),
+        ("Filter.1.Value.1", WEB_2),
+        ("Filter.1.Value.2", "i-0123456789abcdef0"),
+    ];
+    let (status, body) = describe(filter).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body.matches("<instanceId>").count(), 1);
+    assert!(body.contains(WEB_2));
+    let (_, body) = describe(&[("MaxResults", "5"), ("InstanceId.1", WEB_2)]).await;
+    assert_eq!(error_code(&body), "InvalidParameterCombination");
+    let (_, body) = describe(&[("Filter.1.Name", "tag:Name")]).await;
+    assert_eq!(error_code(&body), "UnsupportedOperation");
+}
+
+#[tokio::test]
 async fn machine_goes_from_stopped_through_pending_to_running() {
     let client = TestClient::start(50.0).await;
     assert_eq!(client.state(WEB_2).await, "stopped");

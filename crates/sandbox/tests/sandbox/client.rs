@@ -24,6 +24,7 @@ pub async fn sandbox_in(folder: &Path, speed: f64) -> Result<Sandbox, sandbox::E
 
 /// Returns a client that fails when a response is long overdue.
 fn http() -> reqwest::Client {
+    tls::install_provider();
     reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap()
 }
 
@@ -69,6 +70,15 @@ impl TestClient {
 
     pub async fn create_product(&self, channel: &str, key: Option<&str>, sku: &str) -> Response {
         self.request(channel, key, &product(sku)).send().await.unwrap()
+    }
+
+    pub async fn send_product(&self, channel: &str, key: Option<&str>, body: &Value) -> Response {
+        self.request(channel, key, body).send().await.unwrap()
+    }
+
+    pub async fn update_product(&self, channel: &str, id: &str, body: &Value) -> Response {
+        let url = format!("{}/channels/{channel}/products/{id}", self.sandbox.base_url());
+        self.http.put(url).json(body).send().await.unwrap()
     }
 
     /// Sends a request that gets its response at once, for tests with a very low speed.

@@ -6,9 +6,9 @@ use crate::client::{TestClient, product, status_and_json};
 async fn acme_repeats_the_first_response_for_a_known_key() {
     let client = TestClient::start(100.0).await;
     let first = status_and_json(client.create_product("acme", Some("k1"), "A").await).await;
-    assert_eq!(first, (201, json!({ "id": "acme-000001", "sku": "A" })));
+    assert_eq!(first, (201, json!({ "id": "acme-000001", "sku": "A", "result": "created" })));
     let second = status_and_json(client.create_product("acme", Some("k1"), "A").await).await;
-    assert_eq!(second, (200, json!({ "id": "acme-000001", "sku": "A" })));
+    assert_eq!(second, (200, json!({ "id": "acme-000001", "sku": "A", "result": "created" })));
     assert_eq!(client.service_record("acme").effects.len(), 1);
     assert_eq!(client.service_record("acme").requests[1].key.as_deref(), Some("k1"));
 }

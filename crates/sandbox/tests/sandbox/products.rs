@@ -16,7 +16,10 @@ async fn product_is_created_and_found() {
             status_and_json(client.create_product(channel, None, "A").await).await;
         assert_eq!((status, &created["sku"]), (201, &json!("A")));
         let found = client.find_products(channel, "A").await;
-        assert_eq!(found, json!([{ "id": created["id"], "sku": "A", "title": "Desk lamp" }]));
+        assert_eq!(found.as_array().map(Vec::len), Some(1));
+        let found = &found[0];
+        assert_eq!((&found["id"], &found["revision"]), (&created["id"], &json!(1)));
+        assert_eq!(found["product"], product("A"));
         assert_eq!(client.find_products(channel, "B").await, json!([]));
     }
 }
@@ -28,6 +31,58 @@ async fn bazaar_rejects_a_second_product_with_the_same_sku() {
     let rejected = status_and_json(client.create_product("bazaar", None, "A").await).await;
     assert_eq!(rejected, (409, json!({ "error": "duplicate_sku", "id": created["id"] })));
     assert_eq!(client.service_record("bazaar").effects.len(), 1);
+}
+
+fn with_price(sku: &str, price: &str) -> Value {
+    let mut product = product(sku);
+    product["price"] = json!(price);
+    product
+}
+
+#[tokio::test]
+async fn every_channel_changes_a_stored_product_and_says_what_it_did() {
+    let client = TestClient::start(200.0).await;
+    for channel in ["acme", "bazaar", "corner"] {
+        let (_, created) = status_and_json(client.create_product(channel, None, "A").await).await;
+        assert_eq!(created["result"], "created", "{channel}");
+        let id = created["id"].as_str().unwrap_or_default();
+        for (price, expected) in [("5.00", "updated"), ("5.00", "unchanged"), ("6.00", "updated")] {
+            let body = with_price("A", price);
+            let (status, updated) =
+                status_and_json(client.update_product(channel, id, &body).await).await;
+            assert_eq!((status, &updated["result"]), (200, &json!(expected)), "{channel} {price}");
+        }
+        let found = client.find_products(channel, "A").await;
+        assert_eq!(found[0]["product"], with_price("A", "6.00"));
+        assert_eq!((found.as_array().map(Vec::len), &found[0]["revision"]), (Some(1), &json!(3)));
+        let (status, _) =
+            status_and_json(client.update_product(channel, "no-such", &product("A")).await).await;
+        assert_eq!(status, 404);
+        let effects = client.service_record(channel).effects;
+        let kinds: Vec<_> = effects.iter().map(|it| (it.created, it.updated)).collect();
+        assert_eq!(kinds, [(true, false), (false, true), (false, true)]);
+        let summary = &client.sandbox.summary()[channel];
+        assert_eq!((summary.effects, summary.updates, summary.duplicate_effects), (1, 2, 0));
+    }
+}
+
+#[tokio::test]
+async fn acme_changes_the_product_with_the_sku_and_repeats_the_answer_to_a_key() {
+    let client = TestClient::start(200.0).await;
+    let send = async |key: &str, price: &str| {
+        let sent = client.send_product("acme", Some(key), &with_price("A", price)).await;
+        status_and_json(sent).await
+    };
+    let (status, created) = send("one", "5.00").await;
+    assert_eq!((status, &created["result"]), (201, &json!("created")));
+    let (status, updated) = send("two", "6.00").await;
+    assert_eq!((status, &updated["result"]), (200, &json!("updated")));
+    assert_eq!(created["id"], updated["id"]);
+    assert_eq!(send("three", "6.00").await.1["result"], "unchanged");
+    // A late repetition of the first call does not bring its price back.
+    assert_eq!(send("one", "5.00").await.1["result"], "created");
+    let found = client.find_products("acme", "A").await;
+    assert_eq!(found[0]["product"]["price"], "6.00");
 }
 
 #[tokio::test]

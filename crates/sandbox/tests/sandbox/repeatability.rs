@@ -16,6 +16,7 @@ async fn outcomes(seed: u64, skus: impl Iterator<Item = u32>) -> Outcomes {
         Options { listen, ledger, speed: 5_000.0, seed, faults: true, latency: None, channels };
     let sandbox = Sandbox::start(options).await.unwrap();
     let url = format!("{}/channels/acme/products", sandbox.base_url());
+    tls::install_provider();
     let http = reqwest::Client::new();
     for sku in skus {
         loop {

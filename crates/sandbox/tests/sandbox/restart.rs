@@ -15,7 +15,7 @@ async fn products_and_keys_survive_a_restart() {
     let client = client.restart(200.0).await;
     assert_eq!(client.get("/ledger").await, before);
     let known = status_and_json(client.create_product("acme", Some("k1"), "A").await).await;
-    assert_eq!(known, (200, json!({ "id": "acme-000001", "sku": "A" })));
+    assert_eq!(known, (200, json!({ "id": "acme-000001", "sku": "A", "result": "created" })));
     let (_, next) = status_and_json(client.create_product("acme", Some("k2"), "B").await).await;
     assert_eq!(next["id"], "acme-000002");
     assert_eq!(client.create_product("bazaar", None, "A").await.status(), 409);
@@ -70,6 +70,22 @@ async fn restart_keeps_used_tokens_and_cooldowns() {
     assert!(client.service_record("acme").requests[2].over_limit);
     assert_eq!(client.post_empty_product("corner").await.status(), 429);
     assert!(client.service_record("corner").requests[1].during_cooldown);
+}
+
+#[tokio::test]
+async fn restart_keeps_changes_and_the_keys_that_made_them() {
+    let client = TestClient::start(200.0).await;
+    let mut changed = product("A");
+    client.send_product("acme", Some("one"), &changed).await;
+    changed["price"] = "6.00".into();
+    client.send_product("acme", Some("two"), &changed).await;
+    let before = client.find_products("acme", "A").await;
+
+    let client = client.restart(200.0).await;
+    assert_eq!(client.find_products("acme", "A").await, before);
+    let repeated = client.send_product("acme", Some("two"), &changed).await;
+    assert_eq!(repeated.json::<serde_json::Value>().await.unwrap()["result"], "updated");
+    assert_eq!(client.service_record("acme").effects.len(), 2);
 }
 
 #[tokio::test]

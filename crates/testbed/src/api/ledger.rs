@@ -26,6 +26,8 @@ pub struct ServiceRecord {
 pub struct RecordedRequest {
     /// Time of arrival, UTC ms by the host's clock.
     pub at_ms: i64,
+    /// The HTTP method, or the action of EC2 and CloudWatch.
+    pub action: String,
     pub sku: Option<String>,
     /// Status of the response; `None` without one.
     pub status: Option<u16>,
@@ -45,6 +47,8 @@ pub struct RecordedEffect {
     pub sku: String,
     /// False if the effect was already there.
     pub created: bool,
+    /// Whether a stored product was changed.
+    pub updated: bool,
 }
 
 impl ApiClient {

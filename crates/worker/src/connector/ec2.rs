@@ -1,205 +1,217 @@
-//! Client of EC2 and CloudWatch in the [AWS Query protocol](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html):
-//! form-encoded POST, XML back.
+//! EC2 and CloudWatch as handlers call them: the client of the crate `aws`, with its errors as
+//! results of attempts.
 
+mod alarm_config;
 pub mod machine_source;
+pub mod machine_watcher;
+mod throttle_backoff;
 
-use super::{DEFAULT_COOLDOWN, error_for_status, parse_retry_after, read_body, request_error};
-use contract::{
-    api::{CooldownReason, Instance, Outcome},
-    text::{MACHINE_ID, MACHINE_NAME, MACHINE_PROPERTY},
-};
+pub use alarm_config::AlarmConfig;
+
+use aws::ec2::{LaunchTemplatePage, Machine, MachineLaunch, MachinePage};
+use contract::api::{CooldownReason, Outcome};
 use engine::store::AttemptError;
-use serde::Deserialize;
-use std::time::SystemTime;
+use std::{sync::Arc, time::Duration};
+use throttle_backoff::ThrottleBackoff;
 
-/// Maximum size of a response, in bytes: the description of some 5,000 machines.
-const MAX_RESPONSE_BYTES: usize = 32 << 20;
+/// Time for which an account whose credentials are not accepted is left alone. What a person
+/// does about it takes effect by itself at the next call after that.
+const CREDENTIALS_COOLDOWN: Duration = Duration::from_secs(30);
 
-/// Client of EC2 and CloudWatch.
-#[derive(Clone, Debug)]
+/// Client of EC2 and CloudWatch of one account in one region; cheap to clone.
+#[derive(Clone)]
 pub struct Ec2Client {
-    /// URL of EC2.
-    pub ec2_url: String,
-    /// URL of CloudWatch.
-    pub cloudwatch_url: String,
-    /// HTTP client that all connectors share.
-    pub http_client: reqwest::Client,
-}
-
-#[derive(Deserialize)]
-struct DescribeInstancesResponse {
-    #[serde(rename = "reservationSet")]
-    reservations: ItemList<Reservation>,
-}
-
-#[derive(Deserialize)]
-struct ItemList<T> {
-    #[serde(default = "Vec::new")]
-    item: Vec<T>,
-}
-
-#[derive(Deserialize)]
-struct Reservation {
-    #[serde(rename = "instancesSet")]
-    instances: ItemList<InstanceXml>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct InstanceXml {
-    instance_id: String,
-    instance_state: InstanceStateXml,
-    #[serde(default)]
-    instance_type: String,
-    #[serde(default)]
-    placement: Option<Placement>,
-    #[serde(default)]
-    tag_set: Option<ItemList<Tag>>,
-}
-
-#[derive(Deserialize)]
-struct InstanceStateXml {
-    name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Placement {
-    #[serde(default)]
-    availability_zone: String,
-}
-
-#[derive(Deserialize)]
-struct Tag {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ErrorResponse {
-    errors: Errors,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Errors {
-    error: AwsError,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct AwsError {
-    code: String,
-    message: String,
+    client: aws::Client,
+    /// AWS limits each action for itself.
+    describe_throttling: Arc<ThrottleBackoff>,
+    start_throttling: Arc<ThrottleBackoff>,
+    stop_throttling: Arc<ThrottleBackoff>,
+    launch_throttling: Arc<ThrottleBackoff>,
+    cloudwatch_throttling: Arc<ThrottleBackoff>,
 }
 
 impl Ec2Client {
+    /// Creates a client with its own back-off from throttling.
+    pub fn new(client: aws::Client) -> Self {
+        Self {
+            client,
+            describe_throttling: Arc::default(),
+            start_throttling: Arc::default(),
+            stop_throttling: Arc::default(),
+            launch_throttling: Arc::default(),
+            cloudwatch_throttling: Arc::default(),
+        }
+    }
+
+    /// Returns the name of the account in the configuration.
+    pub fn account(&self) -> &str {
+        self.client.account()
+    }
+
+    /// Returns the region.
+    pub fn region(&self) -> &str {
+        self.client.region()
+    }
+
+    /// Returns what is wrong with the credentials of the account, in words, if a call of this
+    /// process has failed because of them.
+    pub fn credentials_fault(&self) -> Option<String> {
+        self.client.credentials_fault().map(|error| error.to_string())
+    }
+
     /// Starts a machine; starting a running one changes nothing.
     ///
     /// # Errors
     /// EC2 did not accept the request.
     pub async fn start_instance(&self, instance_id: &str) -> Result<(), AttemptError> {
-        let form = [
-            ("Action", "StartInstances"),
-            ("Version", "2016-11-15"),
-            ("InstanceId.1", instance_id),
-        ];
-        self.send_query("EC2", &self.ec2_url, &form).await.map(|_| ())
+        let started = self.client.start_machine(instance_id).await;
+        started.map_err(|error| attempt_error(error, &self.start_throttling))
     }
 
-    /// Describes the machines `ids`, or all machines if `ids` is empty.
+    /// Stops a machine; stopping a stopped one changes nothing.
+    ///
+    /// # Errors
+    /// EC2 did not accept the request.
+    pub async fn stop_instance(&self, instance_id: &str) -> Result<(), AttemptError> {
+        let stopped = self.client.stop_machine(instance_id).await;
+        stopped.map_err(|error| attempt_error(error, &self.stop_throttling))
+    }
+
+    /// Launches a machine, and returns it; the same launch has one effect.
+    ///
+    /// # Errors
+    /// EC2 did not accept the request.
+    pub async fn launch_machine(
+        &self,
+        launch: &MachineLaunch<'_>,
+    ) -> Result<Machine, AttemptError> {
+        let launched = self.client.launch_machine(launch).await;
+        launched.map_err(|error| attempt_error(error, &self.launch_throttling))
+    }
+
+    /// Returns the machine that was launched with a client token.
+    ///
+    /// # Errors
+    /// The machine can't be described.
+    pub async fn find_launched_machine(
+        &self,
+        client_token: &str,
+    ) -> Result<Option<Machine>, AttemptError> {
+        let found = self.client.find_launched_machine(client_token).await;
+        found.map_err(|error| attempt_error(error, &self.describe_throttling))
+    }
+
+    /// Describes the launch templates: one page, which begins at `next_token`.
+    ///
+    /// # Errors
+    /// The templates can't be described.
+    pub async fn describe_templates_page(
+        &self,
+        next_token: Option<&str>,
+    ) -> Result<LaunchTemplatePage, AttemptError> {
+        let described = self.client.describe_launch_templates(next_token).await;
+        described.map_err(|error| attempt_error(error, &self.describe_throttling))
+    }
+
+    /// Describes those of the machines `ids` that exist, or all machines if `ids` is empty: one
+    /// page, which begins at `next_token`.
     ///
     /// # Errors
     /// The machines can't be described.
-    pub async fn describe_instances(&self, ids: &[&str]) -> Result<Vec<Instance>, AttemptError> {
-        let names: Vec<String> = (1..=ids.len()).map(|n| format!("InstanceId.{n}")).collect();
-        let mut form = vec![("Action", "DescribeInstances"), ("Version", "2016-11-15")];
-        form.extend(names.iter().map(String::as_str).zip(ids.iter().copied()));
-        let xml = self.send_query("EC2", &self.ec2_url, &form).await?;
-        let response: DescribeInstancesResponse =
-            quick_xml::de::from_str(&xml).map_err(|error| {
-                let message = format!("EC2's response can't be read: {error}.");
-                AttemptError::retry("unreadable_response", message)
-            })?;
-        let machines = response.reservations.item.into_iter().flat_map(|r| r.instances.item);
-        Ok(machines.map(instance_from_xml).collect())
+    pub async fn describe_page(
+        &self,
+        ids: &[&str],
+        next_token: Option<&str>,
+    ) -> Result<MachinePage, AttemptError> {
+        let described = self.client.describe_machines(ids, next_token).await;
+        described.map_err(|error| attempt_error(error, &self.describe_throttling))
     }
 
-    /// Creates the status alarm of a machine; creating it again changes nothing.
+    /// Creates the alarm of a machine; creating it again changes nothing.
     ///
     /// # Errors
     /// CloudWatch did not create the alarm.
-    pub async fn put_status_alarm(&self, id: &str, name: &str) -> Result<(), AttemptError> {
-        let alarm = alarm_name(id, name);
-        let form = [
-            ("Action", "PutMetricAlarm"),
-            ("Version", "2010-08-01"),
-            ("AlarmName", alarm.as_str()),
-            ("Namespace", "AWS/EC2"),
-            ("MetricName", "StatusCheckFailed"),
-            ("Dimensions.member.1.Name", "InstanceId"),
-            ("Dimensions.member.1.Value", id),
-            ("Statistic", "Maximum"),
-            ("Period", "60"),
-            ("EvaluationPeriods", "2"),
-            ("Threshold", "1"),
-            ("ComparisonOperator", "GreaterThanOrEqualToThreshold"),
-        ];
-        self.send_query("CloudWatch", &self.cloudwatch_url, &form).await.map(|_| ())
-    }
-
-    async fn send_query(
+    pub async fn put_alarm(
         &self,
-        service: &str,
-        url: &str,
-        form: &[(&str, &str)],
-    ) -> Result<String, AttemptError> {
-        let send_result = self.http_client.post(url).form(form).send().await;
-        let response = send_result.map_err(|error| request_error(service, &error))?;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = read_body(service, response, MAX_RESPONSE_BYTES).await?;
-        let body = String::from_utf8_lossy(&body).into_owned();
-        if status == 200 {
-            return Ok(body);
-        }
-        let Ok(error_response) = quick_xml::de::from_str::<ErrorResponse>(&body) else {
-            return Err(error_for_status(service, status, &headers, "no reason given"));
-        };
-        let AwsError { code, message } = error_response.errors.error;
-        let outcome = Outcome::new(code.clone(), format!("{service}: {message}"));
-        Err(match code.as_str() {
-            "RequestLimitExceeded" | "Throttling" => {
-                let wait =
-                    parse_retry_after(&headers, SystemTime::now()).unwrap_or(DEFAULT_COOLDOWN);
-                AttemptError::Cooldown { outcome, reason: CooldownReason::Throttled, wait }
-            }
-            "InsufficientInstanceCapacity" => {
-                AttemptError::Retry { outcome, outcome_unknown: false }
-            }
-            _ if status >= 500 => AttemptError::Retry { outcome, outcome_unknown: false },
-            _ => AttemptError::Failed(outcome),
-        })
+        config: &AlarmConfig,
+        alarm_name: &str,
+        machine_id: &str,
+    ) -> Result<(), AttemptError> {
+        let created = self.client.put_machine_alarm(&config.alarm(alarm_name, machine_id)).await;
+        created.map_err(|error| attempt_error(error, &self.cloudwatch_throttling))
+    }
+
+    /// Returns whether there is an alarm with this name.
+    ///
+    /// # Errors
+    /// The alarms can't be described.
+    pub async fn has_alarm(&self, name: &str) -> Result<bool, AttemptError> {
+        let found = self.client.has_alarm(name).await;
+        found.map_err(|error| attempt_error(error, &self.cloudwatch_throttling))
     }
 }
 
-/// Returns the name of a machine's status alarm.
-pub fn alarm_name(id: &str, name: &str) -> String {
-    if name.is_empty() { format!("status-{id}") } else { format!("status-{name}-{id}") }
+/// Returns the result of an attempt whose call failed. Credentials that are not accepted cost
+/// no attempt: nothing is wrong with the task.
+fn attempt_error(error: aws::Error, throttling: &ThrottleBackoff) -> AttemptError {
+    let outcome = Outcome::new(error.code(), error.to_string());
+    match error {
+        aws::Error::Throttled { .. } => {
+            let wait = throttling.next_wait();
+            AttemptError::cooldown(outcome, CooldownReason::Throttled, wait)
+        }
+        aws::Error::Credentials { .. } => AttemptError::cooldown(
+            outcome,
+            CooldownReason::CredentialsRefused,
+            CREDENTIALS_COOLDOWN,
+        ),
+        aws::Error::Temporary { outcome_unknown, .. } => {
+            AttemptError::Retry { outcome, outcome_unknown }
+        }
+        aws::Error::NotFound { .. } => AttemptError::Retry { outcome, outcome_unknown: false },
+        aws::Error::PermissionMissing { .. }
+        | aws::Error::QuotaReached { .. }
+        | aws::Error::Rejected { .. } => AttemptError::Failed(outcome),
+    }
 }
 
-fn instance_from_xml(instance: InstanceXml) -> Instance {
-    let tags = instance.tag_set.map(|tags| tags.item).unwrap_or_default();
-    let name = tags.iter().find(|tag| tag.key == "Name");
-    let placement = instance.placement.as_ref();
-    Instance {
-        name: MACHINE_NAME.clean(name.map_or("", |tag| &tag.value)),
-        id: MACHINE_ID.clean(&instance.instance_id),
-        state: MACHINE_PROPERTY.clean(&instance.instance_state.name),
-        instance_type: MACHINE_PROPERTY.clean(&instance.instance_type),
-        zone: MACHINE_PROPERTY
-            .clean(placement.map_or("", |placement| &placement.availability_zone)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> (String, String) {
+        ("Code".into(), "Words.".into())
+    }
+
+    #[test]
+    fn each_error_of_aws_leads_to_its_result_of_the_attempt() {
+        let throttling = ThrottleBackoff::default();
+        let (code, message) = words();
+        let throttled = aws::Error::Throttled { code: code.clone(), message: message.clone() };
+        let credentials = aws::Error::Credentials { code: code.clone(), message: message.clone() };
+        let not_found = aws::Error::NotFound { code: code.clone(), message: message.clone() };
+        let quota = aws::Error::QuotaReached { code: code.clone(), message: message.clone() };
+        let temporary =
+            aws::Error::Temporary { code: code.clone(), message, outcome_unknown: true };
+        for (error, expected) in [
+            (throttled, "throttled"),
+            (credentials, "credentials"),
+            (not_found, "retry"),
+            (quota, "failed"),
+            (temporary, "outcome unknown"),
+        ] {
+            let result = attempt_error(error, &throttling);
+            let name = match &result {
+                AttemptError::Cooldown { reason: CooldownReason::CredentialsRefused, .. } => {
+                    "credentials"
+                }
+                AttemptError::Cooldown { reason, .. } => reason.as_str(),
+                AttemptError::Retry { outcome_unknown: true, .. } => "outcome unknown",
+                AttemptError::Retry { .. } => "retry",
+                AttemptError::Failed(_) => "failed",
+                _ => "other",
+            };
+            assert_eq!(name, expected, "{result:?}");
+        }
     }
 }

@@ -14,4 +14,12 @@ impl Handler<NoopRun> for NoopRunHandler {
     async fn run(&self, _: NoopRun, _: &mut AttemptContext<'_>) -> Result<Success, AttemptError> {
         Ok(Success::new(Outcome::new("noop", "There was nothing to do.")))
     }
+
+    async fn reconcile(
+        &self,
+        command: NoopRun,
+        context: &mut AttemptContext<'_>,
+    ) -> Result<Success, AttemptError> {
+        self.run(command, context).await
+    }
 }

@@ -1,12 +1,12 @@
-//! An attempt: from the claim of a task to the outcome that is saved.
+//! An attempt: from the claim of a task to the result that is saved.
 
-use super::{BACKOFF_RANGE, DeliveryProcessor, request_timeout};
+use super::{DeliveryProcessor, RECONNECT_BACKOFF, request_timeout};
 use crate::{handler::AttemptContext, metrics};
 use contract::{api::Outcome, websocket::TaskStarted};
 use engine::{
     event_bus::HubEvent,
-    limiter::Permit,
-    store::{self, AttemptError, AttemptOutcome, ClaimedTask, FinishAttempt},
+    limiter::UpstreamPermit,
+    store::{self, AttemptError, AttemptResult, ClaimedTask, FinishAttempt},
 };
 use futures_util::FutureExt;
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
@@ -15,75 +15,76 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Timeout of a handler, as a fraction of the lease.
 const HANDLER_SHARE_OF_LEASE: f64 = 5.0 / 6.0;
 /// Delay after which the start of an attempt is broadcast: a shorter attempt is
-/// reported only by its outcome.
+/// reported only by its result.
 const STARTED_EVENT_DELAY: Duration = Duration::from_millis(20);
 /// Maximum length of the panic message that is shown, in characters.
 const MAX_PANIC_MESSAGE_CHARS: usize = 200;
 
 impl DeliveryProcessor {
-    /// Runs the handler and saves its outcome. If the outcome can't be saved, the
+    /// Runs the handler and saves its result. If the result can't be saved, the
     /// delivery is acknowledged nevertheless: no other attempt may begin before the lease
     /// has expired and the reaper has marked the outcome as unknown.
-    pub async fn run_attempt(&self, claimed: ClaimedTask, mut permit: Option<Permit>) {
+    pub async fn run_attempt(&self, claimed: ClaimedTask, mut permit: Option<UpstreamPermit>) {
         let shared = &self.shared;
         let start = Instant::now();
-        let outcome = tokio::select! {
-            outcome = self.call_handler(&claimed, permit.as_mut()) => outcome,
+        let (result, last_upstream) = tokio::select! {
+            result = self.call_handler(&claimed, permit.as_mut()) => result,
             () = self.report_started_and_keep_lease(&claimed) => {
-                tracing::warn!(task = %claimed.task, "the lease was lost; the attempt is dropped");
+                tracing::warn!(task = %claimed.id, "the lease was lost; the attempt is dropped");
                 metrics::count_lost_lease();
                 return;
             }
         };
         drop(permit);
-        metrics::observe_attempt(&claimed.kind, &outcome, start.elapsed());
+        metrics::observe_attempt(&claimed.kind, &result, start.elapsed());
         if let (Err(AttemptError::Cooldown { reason, wait, .. }), Some(upstream)) =
-            (&outcome, &self.upstream)
+            (&result, last_upstream.as_deref().or(self.upstream.as_deref()))
         {
             shared.limiters.start_cooldown(upstream, *wait, *reason).await;
         }
         let finish_attempt = FinishAttempt {
-            task: claimed.task,
+            task: claimed.id,
             fence: claimed.fence,
             worker: shared.worker_name.clone(),
-            outcome,
+            result,
         };
-        match self.save_outcome_with_retry(finish_attempt).await {
+        match self.save_result_with_retry(finish_attempt).await {
             Ok(()) => shared.relay_waker.wake(),
             Err(error) => {
                 tracing::error!(
-                    task = %claimed.task, %error, "the outcome of an attempt could not be saved"
+                    task = %claimed.id, %error, "the result of an attempt could not be saved"
                 );
             }
         }
     }
 
+    /// Runs the handler, and returns its result with the upstream of its last request.
     async fn call_handler(
         &self,
         claimed: &ClaimedTask,
-        permit: Option<&mut Permit>,
-    ) -> AttemptOutcome {
+        permit: Option<&mut UpstreamPermit>,
+    ) -> (AttemptResult, Option<String>) {
         let (start, lease) = (Instant::now(), self.shared.lease_duration);
         let handler_timeout = lease.mul_f64(HANDLER_SHARE_OF_LEASE);
         let latest_request_start = start + handler_timeout.saturating_sub(request_timeout(lease));
-        let mut context =
-            AttemptContext { task: claimed, permit, has_used_permit: false, latest_request_start };
+        let limiters = self.upstream.is_some().then_some(&self.shared.limiters);
+        let mut context = AttemptContext::new(claimed, permit, limiters, latest_request_start);
         let handler_future = AssertUnwindSafe(self.handler.run(&mut context)).catch_unwind();
         let result = timeout_at(start + handler_timeout, handler_future).await;
-        match result {
-            Ok(Ok(outcome)) => outcome,
+        let result = match result {
+            Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
                 let message = panic_message(panic.as_ref());
-                tracing::error!(task = %claimed.task, message, "a handler panicked");
-                // An attempt sends nothing before it uses its first rate permit.
-                let outcome_unknown = context.has_used_permit || claimed.outcome_unknown;
+                tracing::error!(task = %claimed.id, message, "a handler panicked");
+                let outcome_unknown = context.may_have_sent() || claimed.outcome_unknown();
                 Err(AttemptError::Retry {
                     outcome: Outcome::new("panic", message),
                     outcome_unknown,
                 })
             }
             Err(_) => Err(AttemptError::retry_outcome_unknown("timeout", "No answer in time.")),
-        }
+        };
+        (result, context.into_last_upstream())
     }
 
     /// Broadcasts the start of an attempt that takes longer than
@@ -91,7 +92,7 @@ impl DeliveryProcessor {
     async fn report_started_and_keep_lease(&self, claimed: &ClaimedTask) {
         sleep(STARTED_EVENT_DELAY).await;
         let started = TaskStarted {
-            task: claimed.task,
+            task: claimed.id,
             job: claimed.job,
             attempt: claimed.attempt,
             at: claimed.started_at,
@@ -106,12 +107,12 @@ impl DeliveryProcessor {
         let mut failures = 0;
         loop {
             sleep(renewal_interval).await;
-            match self.shared.store.tasks.renew_lease(claimed.task, claimed.fence).await {
+            match self.shared.store.tasks.renew_lease(claimed.id, claimed.fence).await {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(task = %claimed.task, %error, "could not renew a lease");
+                    tracing::warn!(task = %claimed.id, %error, "could not renew a lease");
                     if failures == 2 {
                         return;
                     }
@@ -120,24 +121,24 @@ impl DeliveryProcessor {
         }
     }
 
-    /// Saves the outcome of an attempt, with retries, because an outcome that is not
+    /// Saves the result of an attempt, with retries, because the outcome of one that is not
     /// saved counts as unknown. While the database can't write, mostly because its disk
     /// is full, nobody else can take the task either: saving and renewing the lease are
     /// then retried until it can.
-    async fn save_outcome_with_retry(
+    async fn save_result_with_retry(
         &self,
         finish_attempt: FinishAttempt,
     ) -> Result<(), store::Error> {
-        let mut backoff = BACKOFF_RANGE[0];
+        let mut backoff = RECONNECT_BACKOFF[0];
         loop {
             match self.shared.finish_batcher.submit(finish_attempt.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_defect() => return Err(error),
-                Err(error) if backoff >= BACKOFF_RANGE[1] && !error.cannot_write() => {
+                Err(error) if backoff >= RECONNECT_BACKOFF[1] && !error.cannot_write() => {
                     return Err(error);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "could not save the outcome of an attempt; retrying");
+                    tracing::warn!(%error, "could not save the result of an attempt; retrying");
                     if error.cannot_write()
                         && let Err(error) = self
                             .shared
@@ -151,7 +152,7 @@ impl DeliveryProcessor {
                 }
             }
             sleep(backoff).await;
-            backoff = (backoff * 2).min(BACKOFF_RANGE[1]);
+            backoff = (backoff * 2).min(RECONNECT_BACKOFF[1]);
         }
     }
 }

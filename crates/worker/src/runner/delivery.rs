@@ -1,8 +1,8 @@
 //! Processing of a delivery, up to the claim of its task.
 
-use super::{BACKOFF_RANGE, DeliveryProcessor};
+use super::{DeliveryProcessor, RECONNECT_BACKOFF};
 use crate::{
-    handler::{operator_action, retry_delay, wait_reason},
+    handler::{no_permit_delay, operator_action, wait_reason},
     metrics,
 };
 use contract::{
@@ -12,7 +12,7 @@ use contract::{
 use engine::{
     clock::whole_millis,
     event_bus,
-    limiter::{AcquireError, Permit},
+    limiter::{AcquireError, UpstreamPermit},
     store::{self, Claim},
     task_queue::Delivery,
 };
@@ -37,7 +37,7 @@ impl DeliveryProcessor {
         delivery: Delivery,
         consumer_ended: &CancellationToken,
     ) {
-        let mut backoff = BACKOFF_RANGE[0];
+        let mut backoff = RECONNECT_BACKOFF[0];
         loop {
             let result = match &delivery.content {
                 Ok(message) => self.process_command(message, consumer_ended).await,
@@ -67,7 +67,7 @@ impl DeliveryProcessor {
                 () = consumer_ended.cancelled() => return,
                 () = sleep(backoff) => {}
             }
-            backoff = (backoff * 2).min(BACKOFF_RANGE[1]);
+            backoff = (backoff * 2).min(RECONNECT_BACKOFF[1]);
         }
     }
 
@@ -99,7 +99,7 @@ impl DeliveryProcessor {
         let permit = match acquired {
             Ok(permit) => permit,
             Err(error) => {
-                let until = shared.store.database.now_ms() + whole_millis(retry_delay(&error));
+                let until = shared.store.database.now_ms() + whole_millis(no_permit_delay(&error));
                 let reason = wait_reason(&error);
                 let detail = operator_action(&error);
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };
@@ -118,13 +118,13 @@ impl DeliveryProcessor {
             Claim::Superseded(user_facts) => {
                 event_bus::publish_facts(shared.event_bus.as_ref(), user_facts);
             }
-            Claim::Locked | Claim::NotClaimable => {}
+            Claim::KeyInUse | Claim::NotClaimable => {}
         }
         Ok(DeliveryResult::Handled)
     }
 
     /// Acquires a permit of the upstream; returns `None` if the command calls none.
-    async fn acquire_permit(&self) -> Result<Option<Permit>, AcquireError> {
+    async fn acquire_permit(&self) -> Result<Option<UpstreamPermit>, AcquireError> {
         match &self.upstream {
             Some(upstream) => self.shared.limiters.acquire(upstream).await.map(Some),
             None => Ok(None),

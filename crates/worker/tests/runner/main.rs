@@ -2,6 +2,7 @@
 //! the attempts and the ledger of the sandbox record about them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cancels;
 mod fake_task_queue;
 mod faults;
 mod leases;

@@ -25,7 +25,7 @@ use worker::{
     handler::{AttemptContext, Handler},
 };
 
-/// Type of the command, which belongs into `contract::command`.
+/// Type of the command, which belongs in `contract::command`.
 #[derive(Serialize, Deserialize)]
 struct PriceRound {
     sku: String,
@@ -41,7 +41,7 @@ impl Command for PriceRound {
     }
 }
 
-/// Handler of the command, which belongs into a file in `worker::handlers`.
+/// Handler of the command, which belongs in a file in `worker::handlers`.
 struct PriceRoundHandler;
 
 #[async_trait]
@@ -49,9 +49,8 @@ impl Handler<PriceRound> for PriceRoundHandler {
     async fn run(
         &self,
         command: PriceRound,
-        context: &mut AttemptContext<'_>,
+        _context: &mut AttemptContext<'_>,
     ) -> Result<Success, AttemptError> {
-        context.acquire_rate_permit().await?;
         if command.cents == 0 {
             return Err(AttemptError::failed("no_price", "There is no price to round."));
         }
@@ -60,7 +59,8 @@ impl Handler<PriceRound> for PriceRoundHandler {
     }
 }
 
-/// The line that consumes the command, which belongs into `server::runtime::upstreams`.
+/// The line that consumes the command. That of a command without upstream belongs in
+/// `Runtime::build`.
 fn registry() -> Registry {
     Registry::default().register_unlimited(4, PriceRoundHandler)
 }
@@ -101,6 +101,7 @@ async fn a_registered_command_is_consumed() {
         title: "prices".into(),
         channels: Vec::new(),
         tasks: (0..).zip([1_990, 0]).map(new_task).collect(),
+        file: None,
         idempotency: None,
     };
     let job = store.tasks.accept(launch).await.unwrap().job.id;

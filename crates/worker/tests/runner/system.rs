@@ -1,6 +1,7 @@
 //! Store, task queue, relay, reaper, workers and sandbox in one process.
 
 use async_trait::async_trait;
+use channels::settings::ProcessSecrets;
 use contract::{
     JobId, UserId,
     api::{Job, TaskDetail},
@@ -21,7 +22,7 @@ use engine::{
     task_queue::{TaskQueue, embedded::EmbeddedTaskQueue},
 };
 use futures_util::future::BoxFuture;
-use sandbox::{ChannelProfile, Effect, SAMPLE_CHANNELS, Sandbox};
+use sandbox::{Effect, SAMPLE_CHANNELS, Sandbox};
 use sea_orm::{ConnectionTrait, Database, QueryResult, Statement};
 use std::{
     sync::{Arc, Mutex},
@@ -32,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::{
     Options, Registry,
-    connector::{self, channel::ChannelClient},
+    connector::channel::{ChannelClient, ChannelHandle},
     handler::{AttemptContext, Handler},
     handlers::product_upload,
 };
@@ -51,6 +52,29 @@ pub const PANICS_AFTER_UPLOAD: &str = "PANICS-AFTER-UPLOAD";
 
 /// Hook that runs after the claim, before the product is uploaded.
 pub type BeforeUploadHook = Arc<dyn Fn(&ClaimedTask) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Loads a channel of the sandbox, with the times and limits of these tests.
+fn load_channel(sandbox: &Sandbox, (file, text): &(&str, &str)) -> channels::Channel {
+    let url = sandbox.channel_url(file.trim_end_matches(".toml"));
+    let overrides = [("url", url.as_str().into())];
+    let mut channel =
+        channels::Channel::load(file, text, &ProcessSecrets, &overrides).expect("a right file");
+    channel.pace.rate *= WORKER_RATE_FACTOR;
+    channel.pace.concurrency = CONCURRENCY;
+    channel.pace.latency = channel.pace.latency.div_f64(SPEED);
+    channel
+}
+
+fn channel_config(channel: &channels::Channel) -> ChannelConfig {
+    ChannelConfig {
+        id: channel.id.clone(),
+        name: channel.name.clone(),
+        limits: UpstreamLimits { rate: channel.pace.rate, concurrency: channel.pace.concurrency },
+        latency: channel.pace.latency,
+        requests_per_upload: channel.pace.requests,
+        is_sandbox: true,
+    }
+}
 
 pub fn no_hook() -> BeforeUploadHook {
     Arc::new(|_| Box::pin(std::future::ready(())))
@@ -73,6 +97,14 @@ impl Handler<ProductUpload> for HookedHandler {
         let outcome = self.upload.run(command, context).await;
         assert!(!panics, "a bug of ours, after the call");
         outcome
+    }
+
+    async fn reconcile(
+        &self,
+        command: ProductUpload,
+        context: &mut AttemptContext<'_>,
+    ) -> Result<Success, AttemptError> {
+        self.upload.reconcile(command, context).await
     }
 }
 
@@ -103,6 +135,7 @@ pub struct InProcessSystem {
     pub engine: Engine,
     pub user: UserId,
     pub limiters: Limiters,
+    sandbox_channels: Vec<channels::Channel>,
     task_queue: Arc<dyn TaskQueue>,
     event_bus: Arc<dyn EventBus>,
     relay_waker: RelayWaker,
@@ -151,19 +184,9 @@ impl InProcessSystem {
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), Some(store.clone()));
         let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
         let relay_waker = RelayWaker::default();
-        let channel = |profile: &ChannelProfile| ChannelConfig {
-            id: profile.id.into(),
-            name: profile.name.into(),
-            base_url: sandbox.channel_url(profile.id),
-            limits: UpstreamLimits {
-                rate: profile.rate.per_second * WORKER_RATE_FACTOR,
-                concurrency: CONCURRENCY,
-            },
-            latency: Duration::ZERO,
-            supports_idempotency_keys: profile.idempotency_keys,
-            is_sandbox: true,
-        };
-        let channels = SAMPLE_CHANNELS.iter().map(channel).collect();
+        let sandbox_channels: Vec<_> =
+            sandbox::CHANNEL_FILES.iter().map(|file| load_channel(&sandbox, file)).collect();
+        let channels = sandbox_channels.iter().map(channel_config).collect();
         let engine = Engine::new(
             store.clone(),
             Arc::clone(&event_bus),
@@ -180,6 +203,7 @@ impl InProcessSystem {
             task_queue,
             event_bus,
             limiters,
+            sandbox_channels,
             relay_waker,
             stop,
             url,
@@ -211,12 +235,12 @@ impl InProcessSystem {
     }
 
     fn registry(&self, before_upload: &BeforeUploadHook) -> Registry {
-        let client = connector::build_client(Duration::from_secs(30)).unwrap();
-        self.engine.channels().iter().fold(Registry::default(), |registry, config| {
-            let channel = ChannelClient::new(config, client.clone());
-            let upload = product_upload::ProductUploadHandler { channel };
+        self.sandbox_channels.iter().fold(Registry::default(), |registry, channel| {
+            let client = ChannelClient::new(channel.clone(), Duration::from_secs(30)).unwrap();
+            let channel_handle = Arc::new(ChannelHandle::new(client));
+            let upload = product_upload::ProductUploadHandler { channel: channel_handle };
             let handler = HookedHandler { before_upload: Arc::clone(before_upload), upload };
-            let (id, limits) = (config.id.as_str(), config.limits.clone());
+            let (id, limits) = (channel.id.as_str(), channel_config(channel).limits);
             registry.register::<ProductUpload>(Some(id), id, limits, handler)
         })
     }
@@ -249,6 +273,7 @@ impl InProcessSystem {
             bytes: file.as_bytes().to_vec().into(),
             channels: &channels,
             skip_bad: false,
+            options: Default::default(),
             idempotency_key: None,
         };
         self.engine.upload_products(request).await.unwrap().id
@@ -278,6 +303,12 @@ impl InProcessSystem {
         let mut effects = self.sandbox.ledger().remove(channel).unwrap().effects;
         effects.retain(|effect| effect.created && &*effect.sku == sku);
         effects
+    }
+
+    /// Returns the methods of the requests that the channel has admitted, in order.
+    pub fn actions(&self, channel: &str) -> Vec<String> {
+        let requests = self.sandbox.ledger().remove(channel).unwrap().requests;
+        requests.iter().map(|request| request.action.to_string()).collect()
     }
 
     pub async fn query(&self, sql: &str) -> Vec<QueryResult> {

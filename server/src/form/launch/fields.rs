@@ -1,18 +1,27 @@
 //! Fields of the launch form.
 
+mod answers;
+
 use crate::{problem::Problem, router::MAX_FORM_BYTES};
+use answers::Answers;
 use axum::{
     RequestExt,
     body::Bytes,
-    extract::{Multipart, Request, multipart::MultipartError},
+    extract::{
+        Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
     http::StatusCode,
 };
-use contract::text;
+use contract::{feed::ReadOptions, text};
 use ingress::request_body;
 
 /// Maximum size of a field that is not a file, in bytes: that of the longest file
 /// name with four bytes per character.
 const MAX_FIELD_BYTES: usize = 4 * text::FILE_NAME.max_chars();
+/// Maximum size of the mapping that the form was rendered with, in bytes: 32 for each of 1,000
+/// columns.
+const MAX_MAPPING_BYTES: usize = 32_000;
 
 /// Contents of a launch form.
 #[derive(Default)]
@@ -24,6 +33,12 @@ pub struct LaunchFields {
     /// Ids of the ticked channels.
     pub channel_ids: Vec<String>,
     pub skip_bad: bool,
+    /// How the file is read, by the answers of the person.
+    pub options: ReadOptions,
+    /// Whether the columns that the team chose for such files are forgotten.
+    pub forgets_columns: bool,
+    /// Whether the person saw the result of the check, in which the options are shown.
+    pub is_checked: bool,
 }
 
 impl LaunchFields {
@@ -44,20 +59,11 @@ impl LaunchFields {
             )
         })?;
         let (mut fields, mut use_sample) = (Self::default(), false);
+        let mut answers = Answers::default();
         while let Some(field) = form.next_field().await.map_err(multipart_problem)? {
             let name = field.name().unwrap_or_default().to_owned();
             match name.as_str() {
-                "file" => {
-                    let file = field.file_name().unwrap_or_default().to_owned();
-                    text::FILE_NAME.check(&file)?;
-                    let bytes = field.bytes().await.map_err(multipart_problem)?;
-                    // If no file was chosen, browsers send an empty one.
-                    if !file.is_empty() || !bytes.is_empty() {
-                        fields.file_name =
-                            if file.is_empty() { "products.csv".into() } else { file };
-                        fields.file_bytes = bytes;
-                    }
-                }
+                "file" => fields.read_file(field).await?,
                 "content" => {
                     let text = field.bytes().await.map_err(multipart_problem)?;
                     let bytes = hex::decode(&text).map_err(|_| {
@@ -66,17 +72,10 @@ impl LaunchFields {
                     })?;
                     fields.file_bytes = bytes.into();
                 }
-                "key" | "name" | "channels" | "skip_bad" | "sample" => {
-                    let value = field.text().await.map_err(multipart_problem)?;
-                    if value.is_empty() {
-                        continue;
-                    }
-                    if value.len() > MAX_FIELD_BYTES {
-                        let detail =
-                            format!("The field `{name}` has more than {MAX_FIELD_BYTES} bytes.");
-                        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-                    }
+                "key" | "name" | "channels" | "skip_bad" | "sample" | "forget_columns" => {
+                    let value = read_text(&name, field, MAX_FIELD_BYTES).await?;
                     match name.as_str() {
+                        _ if value.is_empty() => {}
                         "key" => {
                             text::IDEMPOTENCY_KEY.check(&value)?;
                             fields.idempotency_key = Some(value);
@@ -90,29 +89,62 @@ impl LaunchFields {
                             fields.channel_ids.push(value);
                         }
                         "skip_bad" => fields.skip_bad = true,
+                        "forget_columns" => fields.forgets_columns = true,
                         _ => use_sample = true,
                     }
+                }
+                name if Answers::FIELDS.contains(&name) => {
+                    let is_mapping = name == "shown_map";
+                    let limit = if is_mapping { MAX_MAPPING_BYTES } else { MAX_FIELD_BYTES };
+                    answers.add(name, &read_text(name, field, limit).await?)?;
                 }
                 _ => {}
             }
         }
+        (fields.options, fields.is_checked) = answers.finish();
         Ok(if use_sample { fields.with_sample() } else { fields })
     }
 
-    /// Replaces the file by the sample.
+    async fn read_file(&mut self, field: Field<'_>) -> Result<(), Problem> {
+        let name = field.file_name().unwrap_or_default().to_owned();
+        text::FILE_NAME.check(&name)?;
+        let bytes = field.bytes().await.map_err(multipart_problem)?;
+        // If no file was chosen, browsers send an empty one.
+        if !name.is_empty() || !bytes.is_empty() {
+            self.file_name = if name.is_empty() { "products.csv".into() } else { name };
+            self.file_bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// Replaces the file by the sample, which needs no answers.
     pub fn with_sample(self) -> Self {
         Self {
             file_name: super::sample::FILE_NAME.into(),
             file_bytes: super::sample::csv().into(),
+            options: ReadOptions::default(),
+            is_checked: true,
             ..self
         }
     }
+}
+
+async fn read_text(name: &str, field: Field<'_>, limit: usize) -> Result<String, Problem> {
+    let value = field.text().await.map_err(multipart_problem)?;
+    if value.len() > limit {
+        let detail = format!("The field `{name}` has more than {limit} bytes.");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(value)
 }
 
 #[allow(clippy::needless_pass_by_value)]
 fn multipart_problem(error: MultipartError) -> Problem {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::payload_too_large(),
-        status => Problem::new(status, "The form did not arrive completely. Try again."),
+        status => {
+            tracing::info!(%error, "a form could not be read");
+            Problem::new(status, "The form did not arrive completely. Try again.")
+        }
     }
 }

@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn sample_has_150_valid_products() {
-        let feed = engine::feed::read(super::csv().as_bytes()).unwrap();
+        let feed = engine::feed::read(super::csv().as_bytes(), &Default::default(), 0).unwrap();
         assert_eq!(
             (feed.products.len() as u64, feed.bad_rows_total),
             (app::page::launch::SAMPLE_PRODUCTS, 0)

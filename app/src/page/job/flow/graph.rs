@@ -8,7 +8,8 @@ use crate::{
 use contract::{
     JobId,
     api::{self, Channel, FlowNode, GridFilter},
-    state::TaskState,
+    command::{Command, ProductUpload},
+    state::{Effect, TaskState},
 };
 use leptos::prelude::*;
 
@@ -85,27 +86,39 @@ fn arrows(flow: &api::Flow, before: Option<&[usize]>, own: &[usize]) -> impl Int
 
 fn flow_node(job: JobId, flow: &api::Flow, index: usize, channels: &[Channel]) -> AnyView {
     let Some(node) = flow.nodes.get(index) else { return ().into_any() };
+    let succeeded = if node.kind == ProductUpload::KIND { "uploaded" } else { "done" };
+    let unchanged = Effect::Unchanged.as_str();
+    let parts: BarSegments = [
+        (TaskState::Succeeded.as_str(), node.succeeded.saturating_sub(node.unchanged)),
+        (unchanged, node.unchanged),
+        (TaskState::Failed.as_str(), node.failed),
+        (TaskState::Rejected.as_str(), node.rejected),
+        (TaskState::NeedsReview.as_str(), node.needs_review),
+        (TaskState::Cancelled.as_str(), node.cancelled),
+        (TaskState::Running.as_str(), node.running),
+    ];
     let counts = [
-        (TaskState::Succeeded, node.succeeded, GridFilter::Succeeded, "done"),
-        (TaskState::Failed, node.failed, GridFilter::Failed, "failed"),
+        (TaskState::Succeeded.as_str(), node.succeeded, GridFilter::Succeeded, succeeded),
+        (unchanged, node.unchanged, GridFilter::Unchanged, "unchanged"),
+        (TaskState::Failed.as_str(), node.failed, GridFilter::Failed, "failed"),
+        (TaskState::Rejected.as_str(), node.rejected, GridFilter::Rejected, "rejected"),
         (
-            TaskState::NeedsReview,
+            TaskState::NeedsReview.as_str(),
             node.needs_review,
             GridFilter::NeedsReview,
             labels::needs_you(node.needs_review),
         ),
-        (TaskState::Cancelled, node.cancelled, GridFilter::Cancelled, "cancelled"),
-        (TaskState::Running, node.running, GridFilter::Running, "running"),
-        (TaskState::Queued, node.queued, GridFilter::Waiting, "waiting"),
+        (TaskState::Cancelled.as_str(), node.cancelled, GridFilter::Cancelled, "cancelled"),
+        (TaskState::Running.as_str(), node.running, GridFilter::Running, "running"),
+        (TaskState::Queued.as_str(), node.queued, GridFilter::Waiting, "waiting"),
     ];
-    let parts: BarSegments = std::array::from_fn(|n| (counts[n].0, counts[n].1));
     let state_counts = counts
         .into_iter()
         .filter(|(_, count, ..)| *count > 0)
         .map(|(state, count, filter, word)| {
             let words = format!("{} {word}", labels::group_thousands(count.into()));
             view! {
-                <li data-state=state.as_str()>
+                <li data-state=state>
                     <a href=format!("/jobs/{job}?show={}", filter.as_str()) data-noscroll="">{words}</a>
                 </li>
             }

@@ -58,7 +58,7 @@ fn task_cell(
             data-testid="cell"
             data-sku=sku
             data-channel=channel
-            data-state=move || now.read().state.as_str()
+            data-state=move || labels::task_state_attribute(&now.read())
             title=move || labels::task_reason(&now.read())
         >
             <a

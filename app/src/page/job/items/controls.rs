@@ -32,10 +32,12 @@ fn filter_link(live_job: LiveJob, route: JobRoute, filter: GridFilter) -> impl I
         match filter {
             GridFilter::All => counts.total,
             GridFilter::Failed => counts.failed,
+            GridFilter::Rejected => counts.rejected,
             GridFilter::Running => live_job.running.get(),
             GridFilter::Waiting => counts.open.saturating_sub(live_job.running.get()),
             GridFilter::NeedsReview => counts.needs_review,
             GridFilter::Succeeded => counts.succeeded,
+            GridFilter::Unchanged => counts.unchanged,
             GridFilter::Cancelled => counts.cancelled,
         }
     };
@@ -52,12 +54,15 @@ fn filter_link(live_job: LiveJob, route: JobRoute, filter: GridFilter) -> impl I
             href=href
             data-noscroll=""
             data-testid=format!("show-{filter}")
-            data-state=state.map(TaskState::as_str)
+            data-state=match filter {
+                GridFilter::Unchanged => Some(filter.as_str()),
+                _ => state.map(TaskState::as_str),
+            }
             aria-current=move || (route.filter.get() == filter).then_some("true")
             class:is-empty=move || count() == 0
         >
             {drawing}
-            {labels::filter_name(filter)}
+            {move || labels::filter_name(filter, live_job.job.read().kind)}
             " "
             <b>{move || labels::group_thousands(count().into())}</b>
         </a>
@@ -68,10 +73,11 @@ const fn filter_state(filter: GridFilter) -> Option<TaskState> {
     match filter {
         GridFilter::All => None,
         GridFilter::Failed => Some(TaskState::Failed),
+        GridFilter::Rejected => Some(TaskState::Rejected),
         GridFilter::Running => Some(TaskState::Running),
         GridFilter::Waiting => Some(TaskState::Queued),
         GridFilter::NeedsReview => Some(TaskState::NeedsReview),
-        GridFilter::Succeeded => Some(TaskState::Succeeded),
+        GridFilter::Succeeded | GridFilter::Unchanged => Some(TaskState::Succeeded),
         GridFilter::Cancelled => Some(TaskState::Cancelled),
     }
 }

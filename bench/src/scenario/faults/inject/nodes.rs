@@ -1,7 +1,7 @@
 //! Faults of web nodes and workers.
 
 use super::super::context::{AcceptedJob, FaultContext};
-use crate::report::format_duration;
+use crate::{report::format_duration, worker_kills::kill_busy_worker};
 use anyhow::{Context, ensure};
 use contract::websocket::CloseCode;
 use rand::RngExt;
@@ -28,19 +28,9 @@ pub async fn kill_worker(
     victim: usize,
     outage: Duration,
 ) -> anyhow::Result<()> {
-    let pid = context.cluster.workers[victim].server_pid().context("the worker does not run")?;
-    let sql = format!(
-        "SELECT id, fence FROM tasks WHERE state = 'running' AND lease_owner LIKE '%-{pid}'"
-    );
-    let start = Instant::now();
-    while context.cluster.database.query_rows(&sql).await?.is_empty() {
-        ensure!(start.elapsed() < BUSY_TIMEOUT, "the worker has nothing to do");
-        sleep(Duration::from_millis(20)).await;
-    }
-    context.cluster.workers[victim].kill();
+    let left = kill_busy_worker(context.cluster, victim, None, BUSY_TIMEOUT).await?;
     let killed = Instant::now();
-    // Leases outlive their holder, so its tasks can be read now.
-    let leased_tasks = context.cluster.database.query_rows(&sql).await?;
+    let leased_tasks = left.context("the worker has nothing to do")?;
     sleep(outage).await;
     context.cluster.workers[victim].spawn().await?;
     let left: Vec<_> = leased_tasks.iter().filter_map(|row| row.split_once('|')).collect();

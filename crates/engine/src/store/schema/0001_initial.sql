@@ -28,8 +28,16 @@ CREATE TABLE jobs (
   paused BIGINT NOT NULL DEFAULT 0, cancel_requested BIGINT NOT NULL DEFAULT 0,
   total BIGINT NOT NULL, open BIGINT NOT NULL, succeeded BIGINT NOT NULL DEFAULT 0,
   failed BIGINT NOT NULL DEFAULT 0, cancelled BIGINT NOT NULL DEFAULT 0,
-  needs_review BIGINT NOT NULL DEFAULT 0,
+  needs_review BIGINT NOT NULL DEFAULT 0, rejected BIGINT NOT NULL DEFAULT 0,
+  created BIGINT NOT NULL DEFAULT 0, updated BIGINT NOT NULL DEFAULT 0,
+  unchanged BIGINT NOT NULL DEFAULT 0,
+  file_rows BIGINT NOT NULL DEFAULT 0, left_out BIGINT NOT NULL DEFAULT 0, file_header TEXT,
   created_at BIGINT NOT NULL, finished_at BIGINT
+);
+-- Rows of the uploaded file that no task was made of.
+CREATE TABLE left_out_rows (
+  job_id {uuid} NOT NULL, line BIGINT NOT NULL, column_name TEXT, reason TEXT NOT NULL,
+  cells TEXT NOT NULL, PRIMARY KEY (job_id, line)
 );
 CREATE INDEX jobs_by_user ON jobs (user_id, id);
 CREATE INDEX jobs_running ON jobs (user_id, id) WHERE state = 'running';
@@ -44,10 +52,11 @@ CREATE TABLE tasks (
   channel TEXT, sku TEXT NOT NULL, title TEXT NOT NULL, row_no BIGINT NOT NULL,
   body TEXT NOT NULL, checkpoint TEXT,
   state TEXT NOT NULL, attempt BIGINT NOT NULL DEFAULT 0, lease_losses BIGINT NOT NULL DEFAULT 0,
-  outcome_unknown BIGINT NOT NULL DEFAULT 0, waiting_for TEXT,
+  -- Time since which nobody knows whether a call had its effect.
+  unknown_since BIGINT, waiting_for TEXT,
   run_after BIGINT NOT NULL, published_at BIGINT, started_at BIGINT,
   lease_owner TEXT, lease_until BIGINT, fence BIGINT NOT NULL DEFAULT 0,
-  outcome TEXT, traceparent TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL
+  outcome TEXT, effect TEXT, traceparent TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL
 );
 -- The grid of a job, in the order of the file. With the state, a filter by state and
 -- the tasks to cancel or to retry are found without reading the other tasks.
@@ -88,6 +97,11 @@ CREATE TABLE notifications (
 CREATE TABLE rejected_messages (
   id {uuid} PRIMARY KEY, queue TEXT NOT NULL, bytes TEXT NOT NULL, reason TEXT NOT NULL,
   at BIGINT NOT NULL
+);
+-- How the team reads files with the same header; engine::engine::column_choices makes the keys.
+CREATE TABLE column_choices (
+  key TEXT PRIMARY KEY, choice TEXT NOT NULL, user_id {uuid} NOT NULL REFERENCES users (id),
+  chosen_at BIGINT NOT NULL
 );
 -- reason: contract::api::CooldownReason.
 CREATE TABLE upstream_cooldowns (

@@ -1,21 +1,23 @@
 //! Changes of all tasks of a job that are in one state. The caller has locked the
 //! job; each change moves the job's counters.
 
-use super::{facts, job, write::update_tasks_sql};
+use super::{MAY_HAVE_EFFECT, facts, job, write::update_tasks_sql};
 use crate::store::{
     Actor, Database, Error, execute, execute_bulk, job_queues,
     journal::{self, FactDraft},
     query_all,
+    row::to_json_text,
     row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
 };
 use contract::{
-    api::{Job, RetryRequest},
+    api::{Job, RetryRequest, RetryState, WaitReason, WaitingFor},
     fact::{Fact, FactKind},
     state::TaskState,
 };
 use sea_orm::{DatabaseTransaction, Value};
 
-/// Cancels the job's queued tasks, and returns their number.
+/// Cancels the job's queued tasks that can't have had an effect, and returns their number.
+/// The others become due at once, to be reconciled.
 pub(in crate::store) async fn cancel_queued_tasks(
     tx: &DatabaseTransaction,
     job: &mut Job,
@@ -23,26 +25,55 @@ pub(in crate::store) async fn cancel_queued_tasks(
 ) -> Result<u32, Error> {
     let sql = update_tasks_sql(
         "state = 'cancelled', waiting_for = NULL, updated_at = $2",
-        " WHERE job_id = $1 AND state = 'queued'",
+        &format!(" WHERE job_id = $1 AND state = 'queued' AND NOT {MAY_HAVE_EFFECT}"),
     );
     let count = to_count(execute_bulk(tx, &sql, [job.id.0.into(), now.into()]).await?);
     job.counts.shift(Some(TaskState::Queued), Some(TaskState::Cancelled), count);
+    let checking = WaitingFor { reason: WaitReason::Checking, until: None, detail: None };
+    let checking = to_json_text("waiting_for", &checking)?;
+    let sql = update_tasks_sql(
+        "run_after = $2, waiting_for = $3, updated_at = $2",
+        " WHERE job_id = $1 AND state = 'queued'",
+    );
+    execute_bulk(tx, &sql, [job.id.0.into(), now.into(), checking.into()]).await?;
     Ok(count)
 }
 
-/// Queues those of the job's failed tasks again that `which` selects, as if they were
-/// new, reopens the job, and returns their number.
-pub(in crate::store) async fn requeue_failed_tasks(
+/// Queues those of the job's tasks again that have ended without success and that `which`
+/// selects, with all their attempts, and returns their number. An outcome that is unknown,
+/// as that of a poison task, stays unknown.
+pub(in crate::store) async fn requeue_ended_tasks(
     tx: &DatabaseTransaction,
     job: &mut Job,
     which: &RetryRequest,
     now: i64,
 ) -> Result<u32, Error> {
-    let mut condition = String::from(" WHERE job_id = $1 AND state = 'failed'");
-    let mut values: Vec<Value> = vec![job.id.0.into(), now.into()];
+    let states: &[TaskState] = match (&which.tasks, which.state) {
+        (Some(_), _) => &[TaskState::Failed, TaskState::Rejected, TaskState::Cancelled],
+        (None, Some(RetryState::Cancelled)) => &[TaskState::Cancelled],
+        (None, Some(RetryState::Failed) | None) => &[TaskState::Failed],
+    };
+    let mut total = 0;
+    for &state in states {
+        let count = requeue_tasks_in_state(tx, job, which, state, now).await?;
+        job.counts.shift(Some(state), Some(TaskState::Queued), count);
+        total += count;
+    }
+    Ok(total)
+}
+
+async fn requeue_tasks_in_state(
+    tx: &DatabaseTransaction,
+    job: &Job,
+    which: &RetryRequest,
+    state: TaskState,
+    now: i64,
+) -> Result<u32, Error> {
+    let mut condition = String::from(" WHERE job_id = $1 AND state = $3");
+    let mut values: Vec<Value> = vec![job.id.0.into(), now.into(), state.as_str().into()];
     if let Some(channel) = &which.channel {
         values.push(channel.as_str().into());
-        condition.push_str(" AND channel = $3");
+        condition.push_str(" AND channel = $4");
     }
     let assignments = "state = 'queued', attempt = 0, lease_losses = 0, run_after = $2, \
         waiting_for = NULL, checkpoint = NULL, outcome = NULL, updated_at = $2";
@@ -64,11 +95,7 @@ pub(in crate::store) async fn requeue_failed_tasks(
             }
         }
     }
-    let count = to_count(count);
-    if count > 0 {
-        job.counts.shift(Some(TaskState::Failed), Some(TaskState::Queued), count);
-    }
-    Ok(count)
+    Ok(to_count(count))
 }
 
 /// Has the job's published tasks published again, which makes the messages of the job
@@ -78,7 +105,7 @@ pub(in crate::store) async fn unpublish_job_tasks(
     job: &Job,
 ) -> Result<(), Error> {
     let sql = update_tasks_sql(
-        "waiting_for = waiting_for",
+        "",
         " WHERE job_id = $1 AND state = 'queued' AND published_at IS NOT NULL",
     );
     execute_bulk(tx, &sql, [job.id.0.into()]).await.map(|_| ())
@@ -95,10 +122,13 @@ pub(in crate::store) async fn delete_tasks(
     let values: [Value; 2] = [job.id.0.into(), limit.into()];
     let sql = format!("DELETE FROM attempts WHERE task_id IN ({first})");
     execute(tx, &sql, values.clone()).await?;
-    let sql = format!("DELETE FROM tasks WHERE id IN ({first}) RETURNING state");
+    let sql = format!("DELETE FROM tasks WHERE id IN ({first}) RETURNING state, effect");
     let mut count = 0;
     for deleted in query_all(tx, &sql, values).await? {
         job.counts.shift(Some(deleted.get("state")?), None, 1);
+        if let Some(effect) = deleted.get("effect")? {
+            job.counts.remove_effect(effect, 1);
+        }
         count += 1;
     }
     Ok(count)

@@ -16,9 +16,11 @@ pub(super) fn transition_facts(
     is_finished: bool,
 ) -> Vec<FactDraft> {
     let kind = match task.state {
+        // The start of a task doesn't come here: it writes no fact.
         TaskState::Queued | TaskState::Running => FactKind::TaskRequeued,
         TaskState::Succeeded => FactKind::TaskSucceeded,
         TaskState::Failed => FactKind::TaskFailed,
+        TaskState::Rejected => FactKind::TaskRejected,
         TaskState::Cancelled => FactKind::TaskCancelled,
         TaskState::NeedsReview => FactKind::TaskNeedsReview,
     };

@@ -75,8 +75,12 @@ pub(in crate::store) async fn save_jobs<C: ConnectionTrait>(
             ("new_open", BigInt),
             ("new_succeeded", BigInt),
             ("new_failed", BigInt),
+            ("new_rejected", BigInt),
             ("new_cancelled", BigInt),
             ("new_needs_review", BigInt),
+            ("new_created", BigInt),
+            ("new_updated", BigInt),
+            ("new_unchanged", BigInt),
             ("new_finished_at", BigInt),
         ]);
         for job in jobs {
@@ -90,16 +94,21 @@ pub(in crate::store) async fn save_jobs<C: ConnectionTrait>(
                 i64::from(counts.open).into(),
                 i64::from(counts.succeeded).into(),
                 i64::from(counts.failed).into(),
+                i64::from(counts.rejected).into(),
                 i64::from(counts.cancelled).into(),
                 i64::from(counts.needs_review).into(),
+                i64::from(counts.created).into(),
+                i64::from(counts.updated).into(),
+                i64::from(counts.unchanged).into(),
                 job.finished_at.into(),
             ])?;
         }
         let sql = format!(
             "UPDATE jobs SET state = new_state, paused = new_paused, \
              cancel_requested = new_cancel_requested, total = new_total, open = new_open, \
-             succeeded = new_succeeded, failed = new_failed, cancelled = new_cancelled, \
-             needs_review = new_needs_review, finished_at = new_finished_at \
+             succeeded = new_succeeded, failed = new_failed, rejected = new_rejected, \
+             cancelled = new_cancelled, needs_review = new_needs_review, created = new_created, \
+             updated = new_updated, unchanged = new_unchanged, finished_at = new_finished_at \
              FROM {} WHERE id = job_id",
             rows.table_sql(tx, 1)
         );

@@ -12,14 +12,15 @@ use crate::store::{
 use contract::{
     JobId, TaskId, UserId,
     api::{Job, Task},
-    state::TaskState,
+    state::{Effect, TaskState},
 };
 use sea_orm::{ConnectionTrait, Value};
 use std::collections::{BTreeMap, HashMap};
 
 /// Returns an UPDATE of tasks that makes their earlier deliveries and claims stale.
 pub(super) fn update_tasks_sql(assignments: &str, rest: &str) -> String {
-    format!("UPDATE tasks SET fence = fence + 1, published_at = NULL, {assignments}{rest}")
+    let separator = if assignments.is_empty() { "" } else { ", " };
+    format!("UPDATE tasks SET fence = fence + 1, published_at = NULL{separator}{assignments}{rest}")
 }
 
 /// A task to be inserted, with its id and what it belongs to.
@@ -203,9 +204,10 @@ pub(super) async fn update_tasks<C: ConnectionTrait>(
             ("task_id", Uuid),
             ("new_state", Text),
             ("new_outcome", Text),
+            ("new_effect", Text),
             ("new_waiting_for", Text),
             ("new_run_after", BigInt),
-            ("new_outcome_unknown", BigInt),
+            ("new_unknown_since", BigInt),
             ("new_checkpoint", Text),
             ("new_attempt", BigInt),
             ("new_lease_losses", BigInt),
@@ -216,9 +218,10 @@ pub(super) async fn update_tasks<C: ConnectionTrait>(
                 locked.task.0.into(),
                 transition.state.as_str().into(),
                 optional_json_text("outcome", transition.outcome.as_ref())?.into(),
+                transition.effect.map(Effect::as_str).into(),
                 optional_json_text("waiting_for", transition.waiting_for.as_ref())?.into(),
                 transition.run_after.into(),
-                i64::from(transition.outcome_unknown).into(),
+                transition.unknown_since.into(),
                 transition.checkpoint.as_ref().map(ToString::to_string).into(),
                 attempts_after(locked, transition).into(),
                 transition.lease_losses.into(),
@@ -231,8 +234,8 @@ pub(super) async fn update_tasks<C: ConnectionTrait>(
              ELSE COALESCE(new_outcome, outcome) END, \
              checkpoint = CASE WHEN starts_over = 1 THEN new_checkpoint \
              ELSE COALESCE(new_checkpoint, checkpoint) END, \
-             waiting_for = new_waiting_for, run_after = new_run_after, \
-             outcome_unknown = new_outcome_unknown, attempt = new_attempt, \
+             effect = new_effect, waiting_for = new_waiting_for, run_after = new_run_after, \
+             unknown_since = new_unknown_since, attempt = new_attempt, \
              lease_losses = new_lease_losses, updated_at = $1",
             &format!(
                 " FROM {} WHERE id = task_id RETURNING {}",
@@ -320,7 +323,7 @@ pub(in crate::store) async fn unpublish_tasks<C: ConnectionTrait>(
     published_before: i64,
 ) -> Result<Vec<JobId>, Error> {
     let sql = update_tasks_sql(
-        "waiting_for = waiting_for",
+        "",
         " WHERE queue = $1 AND state = 'queued' AND published_at < $2 RETURNING job_id",
     );
     let found = query_all(tx, &sql, [queue.into(), published_before.into()]).await?;

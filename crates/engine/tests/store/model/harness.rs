@@ -18,7 +18,7 @@ use contract::{
     envelope::CommandMessage,
     state::{JobState, TaskState},
 };
-use engine::store::{BACK_OFF_MS, ClaimedTask, JobControl, MAX_LEASE_LOSSES};
+use engine::store::{ClaimedTask, JobControl, MAX_LEASE_LOSSES, RETRY_BACKOFF_MS};
 use relay::RelayRound;
 use sea_orm::DatabaseConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -184,7 +184,7 @@ impl Harness {
                 self.deliver(0, false).await;
             }
             self.refresh_snapshot().await;
-            self.finish_all(&[AttemptEnd::Succeed]).await;
+            self.finish_all(&[AttemptEnd::Succeed { effect: None }]).await;
             self.refresh_snapshot().await;
             invariants::check_state(&self.snapshot);
         }
@@ -252,10 +252,10 @@ impl Harness {
         let after = Snapshot::read(&self.db).await;
         for (id, old) in expired {
             let new = &after.tasks[id];
-            let state = match self.snapshot.jobs[&old.job].cancel_requested {
+            let state = match old {
                 _ if old.lease_losses + 1 == MAX_LEASE_LOSSES => TaskState::Failed,
-                true => TaskState::Cancelled,
-                false => TaskState::Queued,
+                // It is reconciled, also if the job is being cancelled.
+                _ => TaskState::Queued,
             };
             let actual =
                 (new.state, new.lease_losses, new.attempt, new.outcome_unknown, new.attempt_count);
@@ -265,7 +265,7 @@ impl Harness {
             );
             // The first loss is retried at once.
             let waits = usize::try_from(old.lease_losses).unwrap().checked_sub(1);
-            let longest = waits.map_or(0, |step| BACK_OFF_MS[step]);
+            let longest = waits.map_or(0, |step| RETRY_BACKOFF_MS[step]);
             assert!((0..=longest).contains(&(new.run_after - now)), "{new:?}");
         }
     }

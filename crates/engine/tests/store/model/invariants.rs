@@ -3,7 +3,7 @@
 use super::snapshot::{Job, Snapshot, Task};
 use contract::{
     fact::{Fact, FactKind},
-    state::{Counts, JobState, TaskState},
+    state::{Counts, Effect, JobState, TaskState},
 };
 use engine::store::{MAX_ATTEMPTS, MAX_LEASE_LOSSES};
 use std::collections::{BTreeMap, HashSet};
@@ -26,14 +26,17 @@ pub fn check_state(now: &Snapshot) {
         let rows: Vec<&Task> = now.tasks.values().filter(|task| task.job == *id).collect();
         assert_eq!(job.counts, count_by_state(&rows), "counters of job {id}");
         let c = &job.counts;
-        assert_eq!(c.total, c.open + c.succeeded + c.failed + c.cancelled + c.needs_review);
+        assert_eq!(c.total, sum_of_states(c));
+        assert!(c.created + c.updated + c.unchanged <= c.succeeded, "{c:?}");
         if c.open == 0 {
             assert_eq!(job.state, c.final_state(job.cancel_requested), "verdict of job {id}");
             assert!(job.finished_at.is_some() && !job.paused, "an ended job: {job:?}");
         } else {
             assert_eq!((job.state, job.finished_at), (JobState::Running, None), "job {id}");
-            let queued = rows.iter().any(|task| task.state == TaskState::Queued);
-            assert!(!(job.cancel_requested && queued), "queued in a cancelled job {id}");
+            let is_waiting =
+                |task: &&&Task| task.state == TaskState::Queued && !task.may_have_effect();
+            let waiting = rows.iter().find(is_waiting);
+            assert!(!job.cancel_requested || waiting.is_none(), "in a cancelled job: {waiting:?}");
             assert!(!(job.cancel_requested && job.paused), "cancel overrides pause");
         }
     }
@@ -52,6 +55,10 @@ pub fn check_state(now: &Snapshot) {
             task.lease_losses < MAX_LEASE_LOSSES || task.state == TaskState::Failed,
             "{task:?}"
         );
+        if task.state == TaskState::Cancelled {
+            assert!(!task.may_have_effect(), "cancelled, and perhaps sent: {task:?}");
+        }
+        assert!(task.effect.is_none() || task.state == TaskState::Succeeded, "{task:?}");
         if task.state == TaskState::Queued {
             assert!(task.attempt < MAX_ATTEMPTS, "no attempts left: {task:?}");
         }
@@ -66,7 +73,7 @@ fn check_queue_counters(now: &Snapshot) {
         *by_job.entry((task.job, task.queue.clone())).or_default() += 1;
         let job = &now.jobs[&task.job];
         let waits = task.state == TaskState::Queued && task.published_at.is_none();
-        if waits && !job.paused && !job.cancel_requested {
+        if waits && !job.paused {
             let row = &now.job_queues[&(task.job, task.queue.clone())];
             let seen = row.ready || row.ready_at.is_some_and(|at| at <= task.run_after);
             assert!(seen, "the relay does not see {task:?}: {row:?}");
@@ -88,17 +95,29 @@ fn check_queue_counters(now: &Snapshot) {
     assert_eq!(now.user_queues, by_user, "open tasks by user and queue");
 }
 
+/// Returns the sum of the counters that a job's tasks are divided into.
+fn sum_of_states(c: &Counts) -> u32 {
+    c.open + c.succeeded + c.failed + c.rejected + c.cancelled + c.needs_review
+}
+
 fn count_by_state(rows: &[&Task]) -> Counts {
     let count = |states: &[TaskState]| {
         u32::try_from(rows.iter().filter(|task| states.contains(&task.state)).count()).unwrap()
+    };
+    let effects = |effect| {
+        u32::try_from(rows.iter().filter(|task| task.effect == Some(effect)).count()).unwrap()
     };
     Counts {
         total: u32::try_from(rows.len()).unwrap(),
         open: count(&[TaskState::Queued, TaskState::Running]),
         succeeded: count(&[TaskState::Succeeded]),
         failed: count(&[TaskState::Failed]),
+        rejected: count(&[TaskState::Rejected]),
         cancelled: count(&[TaskState::Cancelled]),
         needs_review: count(&[TaskState::NeedsReview]),
+        created: effects(Effect::Created),
+        updated: effects(Effect::Updated),
+        unchanged: effects(Effect::Unchanged),
     }
 }
 
@@ -122,7 +141,11 @@ pub fn check_transition(before: &Snapshot, now: &Snapshot, source: StepSource) {
             let allowed = match source {
                 StepSource::System | StepSource::Pruner => false,
                 StepSource::Retry => {
-                    old.state == TaskState::Failed && new.state == TaskState::Queued
+                    let may_be_retried = matches!(
+                        old.state,
+                        TaskState::Failed | TaskState::Rejected | TaskState::Cancelled
+                    );
+                    may_be_retried && new.state == TaskState::Queued
                 }
                 StepSource::Resolve => {
                     old.state == TaskState::NeedsReview
@@ -165,16 +188,15 @@ pub fn check_facts(
             if let Some(job) = &fact.data.job {
                 assert_eq!(now.jobs[&job.id.0].user, *user, "a fact for the wrong user");
                 let c = &job.counts;
-                let sum = c.open + c.succeeded + c.failed + c.cancelled + c.needs_review;
-                assert_eq!(c.total, sum, "{fact:?}");
+                assert_eq!(c.total, sum_of_states(c), "{fact:?}");
                 last.insert(job.id.0, fact);
             }
             if let Some(task) = &fact.data.task {
                 let row = &now.tasks[&task.id.0];
                 assert_eq!((task.state, i64::from(task.attempt)), (row.state, row.attempt));
                 assert_eq!(
-                    (task.outcome_unknown, task.cause.map(|id| id.0)),
-                    (row.outcome_unknown, row.cause)
+                    (task.outcome_unknown, task.effect, task.cause.map(|id| id.0)),
+                    (row.outcome_unknown, row.effect, row.cause)
                 );
             }
         }

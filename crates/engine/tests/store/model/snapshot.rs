@@ -3,7 +3,7 @@
 use contract::{
     UserId,
     fact::{Fact, FactData, FactKind},
-    state::{Counts, JobState, TaskState},
+    state::{Counts, Effect, JobState, TaskState},
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
 use std::{collections::BTreeMap, str::FromStr};
@@ -18,9 +18,11 @@ pub struct Task {
     pub queue: String,
     pub key: String,
     pub state: TaskState,
+    pub effect: Option<Effect>,
     pub attempt: i64,
     pub lease_losses: i64,
     pub outcome_unknown: bool,
+    pub has_checkpoint: bool,
     pub run_after: i64,
     pub published_at: Option<i64>,
     pub lease_owner: Option<String>,
@@ -30,6 +32,13 @@ pub struct Task {
     pub created_at: i64,
     /// Number of rows in `attempts`.
     pub attempt_count: i64,
+}
+
+impl Task {
+    /// Whether a cancel must not end it, because it may have had an effect.
+    pub const fn may_have_effect(&self) -> bool {
+        self.outcome_unknown || self.has_checkpoint
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,8 +93,8 @@ impl Snapshot {
     pub async fn read(db: &DatabaseConnection) -> Self {
         let tasks = rows(
             db,
-            "SELECT t.id, job_id, user_id, cause_id, kind, queue, key, state, attempt, lease_losses, \
-             outcome_unknown, run_after, published_at, lease_owner, lease_until, fence, outcome, \
+            "SELECT t.id, job_id, user_id, cause_id, kind, queue, key, state, effect, attempt, \
+             lease_losses, unknown_since, checkpoint, run_after, published_at, lease_owner, lease_until, fence, outcome, \
              created_at, (SELECT COUNT(*) FROM attempts a WHERE a.task_id = t.id) AS attempt_count \
              FROM tasks t",
         )
@@ -93,7 +102,7 @@ impl Snapshot {
         let jobs = rows(
             db,
             "SELECT id, user_id, state, paused, cancel_requested, total, open, succeeded, failed, \
-             cancelled, needs_review, finished_at FROM jobs",
+             rejected, cancelled, needs_review, created, updated, unchanged, finished_at FROM jobs",
         )
         .await;
         let users = rows(db, "SELECT id, seq FROM users").await;
@@ -145,9 +154,14 @@ fn task(row: &QueryResult) -> Task {
         queue: row.try_get("", "queue").unwrap(),
         key: row.try_get("", "key").unwrap(),
         state: parsed(row, "state"),
+        effect: row
+            .try_get::<Option<String>>("", "effect")
+            .unwrap()
+            .map(|effect| effect.parse().unwrap()),
         attempt: row.try_get("", "attempt").unwrap(),
         lease_losses: row.try_get("", "lease_losses").unwrap(),
-        outcome_unknown: flag(row, "outcome_unknown"),
+        outcome_unknown: row.try_get::<Option<i64>>("", "unknown_since").unwrap().is_some(),
+        has_checkpoint: row.try_get::<Option<String>>("", "checkpoint").unwrap().is_some(),
         run_after: row.try_get("", "run_after").unwrap(),
         published_at: row.try_get("", "published_at").unwrap(),
         lease_owner: row.try_get("", "lease_owner").unwrap(),
@@ -170,8 +184,12 @@ fn job(row: &QueryResult) -> Job {
             open: count(row, "open"),
             succeeded: count(row, "succeeded"),
             failed: count(row, "failed"),
+            rejected: count(row, "rejected"),
             cancelled: count(row, "cancelled"),
             needs_review: count(row, "needs_review"),
+            created: count(row, "created"),
+            updated: count(row, "updated"),
+            unchanged: count(row, "unchanged"),
         },
         finished_at: row.try_get("", "finished_at").unwrap(),
     }

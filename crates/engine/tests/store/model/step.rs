@@ -1,6 +1,7 @@
 //! All possible steps. Numbers select among what exists, modulo its size, so that
 //! every sequence of steps is valid and shrinks well.
 
+use contract::state::Effect;
 use engine::store::JobControl;
 use proptest::prelude::*;
 
@@ -99,28 +100,42 @@ pub enum Step {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
-    Succeed,
+    Succeed {
+        effect: Option<Effect>,
+    },
     /// Succeeds with follow-ups, one of them twice.
     Chain,
     Fail,
+    Reject,
+    /// The effect has not happened.
+    NotDone,
     Retry {
         outcome_unknown: bool,
     },
     Wait {
         record_attempt: bool,
     },
+    /// Waits for something that it has started, and saves a checkpoint.
+    Checkpoint,
     NeedsReview,
 }
 
 fn end() -> impl Strategy<Value = AttemptEnd> {
     prop_oneof![
-        2 => Just(AttemptEnd::Succeed),
+        2 => effect().prop_map(|effect| AttemptEnd::Succeed { effect }),
         3 => Just(AttemptEnd::Chain),
-        2 => Just(AttemptEnd::Fail),
+        1 => Just(AttemptEnd::Fail),
+        2 => Just(AttemptEnd::Reject),
+        2 => Just(AttemptEnd::NotDone),
         2 => any::<bool>().prop_map(|outcome_unknown| AttemptEnd::Retry { outcome_unknown }),
         1 => any::<bool>().prop_map(|record_attempt| AttemptEnd::Wait { record_attempt }),
+        1 => Just(AttemptEnd::Checkpoint),
         3 => Just(AttemptEnd::NeedsReview),
     ]
+}
+
+fn effect() -> impl Strategy<Value = Option<Effect>> {
+    prop::option::of(prop::sample::select(Effect::ALL))
 }
 
 fn publish_and_claim_all() -> impl Strategy<Value = Step> {
@@ -184,7 +199,7 @@ fn weighted_steps() -> Vec<(u32, BoxedStrategy<Step>)> {
                 .prop_map(|(job, control)| Step::Control { job, control })
                 .boxed(),
         ),
-        (3, (any::<u8>(), 0..3_u8).prop_map(|(job, which)| Step::Retry { job, which }).boxed()),
+        (3, (any::<u8>(), 0..4_u8).prop_map(|(job, which)| Step::Retry { job, which }).boxed()),
         (
             4,
             (any::<u8>(), any::<bool>())

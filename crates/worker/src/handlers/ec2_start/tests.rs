@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::connector;
+use aws::{account::ClientOptions, credentials::FixedCredentials};
 use contract::{JobId, TaskId, UserId, command::Command};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -47,8 +48,23 @@ impl FakeEc2 {
             }
         });
         let client = connector::build_client(Duration::from_secs(10)).unwrap();
-        let ec2 = Ec2Client { ec2_url: url.clone(), cloudwatch_url: url, http_client: client };
-        Self { state, actions, handler: Ec2StartHandler { ec2, poll_interval: POLL } }
+        let options = ClientOptions {
+            account: "ops".into(),
+            region: "eu-west-1".into(),
+            ec2_url: url.clone(),
+            cloudwatch_url: url,
+            http_client: client,
+        };
+        let client = aws::Client::new(options, FixedCredentials::new("key", "secret")).unwrap();
+        let ec2 = Ec2Client::new(client);
+        let handler = Ec2StartHandler {
+            watcher: Arc::new(MachineWatcher::new(ec2.clone(), POLL)),
+            ec2,
+            start_upstream: "ec2".into(),
+            poll_interval: POLL,
+            start_timeout: Duration::from_secs(600),
+        };
+        Self { state, actions, handler }
     }
 
     fn set_state(&self, state: &'static str) {
@@ -63,17 +79,22 @@ impl FakeEc2 {
     /// Runs the handler, and updates the task as the store would.
     async fn run(&self, task: &mut ClaimedTask) -> Result<Success, AttemptError> {
         let latest = Instant::now() + Duration::from_secs(10);
-        let mut context = AttemptContext {
-            task,
-            permit: None,
-            has_used_permit: false,
-            latest_request_start: latest,
+        let mut context = AttemptContext::new(task, None, None, latest);
+        // The clock of the tasks goes on between two attempts, that of the process does not.
+        self.handler.watcher.forget_reads();
+        let command = Ec2Start {
+            instance_id: "i-1".into(),
+            name: "web".into(),
+            account: "ops".into(),
+            region: "eu-west-1".into(),
         };
-        let command = Ec2Start { instance_id: "i-1".into(), name: "web".into() };
-        let outcome = self.handler.run(command, &mut context).await;
+        let outcome = match context.task.only_reconcile {
+            true => self.handler.reconcile(command, &mut context).await,
+            false => self.handler.run(command, &mut context).await,
+        };
         match &outcome {
             Err(AttemptError::Wait { wait, checkpoint, .. }) => {
-                task.checkpoint = Some((**checkpoint).clone());
+                task.checkpoint = checkpoint.as_deref().cloned().or(task.checkpoint.take());
                 task.started_at += i64::try_from(wait.as_millis()).unwrap();
             }
             Err(AttemptError::Retry { .. }) => task.attempt += 1,
@@ -102,7 +123,7 @@ async fn read_request(stream: &mut TcpStream) -> String {
 
 fn claimed_task() -> ClaimedTask {
     ClaimedTask {
-        task: TaskId(Uuid::now_v7()),
+        id: TaskId(Uuid::now_v7()),
         job: JobId(Uuid::now_v7()),
         user: UserId(Uuid::now_v7()),
         kind: Ec2Start::KIND.into(),
@@ -114,7 +135,8 @@ fn claimed_task() -> ClaimedTask {
         body: json!({}),
         checkpoint: None,
         attempt: 1,
-        outcome_unknown: false,
+        unknown_since: None,
+        only_reconcile: false,
         fence: 1,
         started_at: START_MS,
     }
@@ -139,9 +161,13 @@ async fn concurrent_tasks_start_a_machine_once() {
         Err(AttemptError::Wait { record_attempt: false, .. })
     ));
     ec2.set_state("running");
-    for task in [&mut ada, &mut bob, &mut self::claimed_task()] {
-        let outcome = ec2.run(task).await;
-        assert!(matches!(&outcome, Ok(success) if success.follow_ups.len() == 1));
+    for (task, message) in [
+        (&mut ada, "The machine is running."),
+        (&mut bob, "The machine is running."),
+        (&mut self::claimed_task(), "The machine was running already."),
+    ] {
+        let success = ec2.run(task).await.unwrap();
+        assert_eq!((success.outcome.message.as_str(), success.follow_ups.len()), (message, 1));
     }
     assert_eq!(ec2.take_actions(), ["describe"; 5], "the machine was started already");
 }
@@ -199,4 +225,51 @@ async fn waiting_for_a_machine_ends_after_the_maximum() {
         Err(AttemptError::Wait { record_attempt: false, .. })
     ));
     assert_eq!(ec2.take_actions(), ["describe", "describe"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_start_is_reconciled_and_starts_nothing() {
+    let ec2 = FakeEc2::new().await;
+    let lost = || ClaimedTask {
+        unknown_since: Some(START_MS - 1_000),
+        only_reconcile: true,
+        ..claimed_task()
+    };
+    let mut task = lost();
+    // A call that was just lost may still start the machine.
+    match ec2.run(&mut task).await {
+        Err(AttemptError::Wait { wait, .. }) => assert_eq!(wait, Duration::from_secs(9)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        ec2.run(&mut task).await,
+        Err(AttemptError::not_done("The machine was not started."))
+    );
+    ec2.set_state("running");
+    assert_eq!(ec2.run(&mut lost()).await.unwrap().outcome.message, "The machine is running.");
+    assert_eq!(ec2.take_actions(), ["describe"; 3]);
+}
+
+#[tokio::test]
+async fn a_cancelled_start_that_ec2_accepted_is_waited_for() {
+    let ec2 = FakeEc2::new().await;
+    for (state, succeeds) in [("running", true), ("stopped", false)] {
+        ec2.set_state("stopped");
+        let mut task = claimed_task();
+        assert!(matches!(ec2.run(&mut task).await, Err(AttemptError::Wait { .. })));
+        assert_eq!(ec2.take_actions(), ["describe", "start"]);
+        task.only_reconcile = true;
+        ec2.set_state("pending");
+        assert!(matches!(ec2.run(&mut task).await, Err(AttemptError::Wait { .. })));
+        ec2.set_state(state);
+        match ec2.run(&mut task).await {
+            Ok(_) => assert!(succeeds),
+            Err(error) => {
+                let failed =
+                    AttemptError::failed(state, "The machine was stopped after its start.");
+                assert_eq!((error, succeeds), (failed, false));
+            }
+        }
+        assert_eq!(ec2.take_actions(), ["describe", "describe"]);
+    }
 }

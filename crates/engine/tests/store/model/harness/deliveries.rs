@@ -1,7 +1,7 @@
 //! Deliveries to workers, which claim or defer the tasks.
 
 use super::{Harness, pick_index};
-use crate::model::snapshot::{Snapshot, Task};
+use crate::model::snapshot::{Job, Snapshot, Task};
 use contract::{
     api::{WaitReason, WaitingFor},
     envelope::CommandMessage,
@@ -14,6 +14,12 @@ use uuid::Uuid;
 
 /// The store's value.
 const LOCKED_RETRY_DELAY_MS: i64 = 2_000;
+
+/// Whether the task can't be claimed now, because of its job or its time.
+fn is_blocked(job: &Job, task: &Task, now: i64) -> bool {
+    let is_cancelled = job.cancel_requested && !task.may_have_effect();
+    job.paused || is_cancelled || task.run_after > now
+}
 
 impl Harness {
     pub(super) async fn deliver(&mut self, message: u8, again: bool) {
@@ -35,8 +41,9 @@ impl Harness {
             other.state == TaskState::Succeeded && other.created_at > task.created_at
         };
         let current = task.state == TaskState::Queued && task.fence == fence;
-        let superseded = current && alike.clone().any(is_newer);
-        let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
+        let is_any_newer = alike.clone().any(is_newer);
+        let superseded = current && is_any_newer && !task.may_have_effect();
+        let is_blocked = is_blocked(job, &task, now);
         let has_rival = alike.any(|other| other.state == TaskState::Running);
 
         let claim = self.fixture.store.tasks.claim(id, fence, "w1").await.unwrap();
@@ -49,14 +56,15 @@ impl Harness {
                 assert!(!superseded && (!current || is_blocked), "refused without a reason");
                 self.assert_unchanged().await;
             }
-            Claim::Locked => {
+            Claim::KeyInUse => {
                 assert!(current && !superseded && !is_blocked && has_rival);
                 let row = &Snapshot::read(&self.db).await.tasks[&id.0];
                 assert_eq!((row.run_after, row.published_at), (now + LOCKED_RETRY_DELAY_MS, None));
             }
             Claim::Claimed(claimed) => {
                 assert!(current && !superseded && !is_blocked && !has_rival, "{task:?}");
-                let actual = (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
+                assert_eq!(claimed.only_reconcile, job.cancel_requested || is_any_newer);
+                let actual = (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown());
                 assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
                 let row = &Snapshot::read(&self.db).await.tasks[&id.0];
                 assert_eq!(
@@ -79,7 +87,7 @@ impl Harness {
         let claimed_ids: HashSet<_> = claims
             .iter()
             .filter_map(|claim| match claim {
-                Ok(Claim::Claimed(claimed)) => Some(claimed.task.0),
+                Ok(Claim::Claimed(claimed)) => Some(claimed.id.0),
                 _ => None,
             })
             .collect();
@@ -96,7 +104,7 @@ impl Harness {
             };
             let job = &self.snapshot.jobs[&task.job];
             let current = task.state == TaskState::Queued && task.fence == *fence;
-            let is_blocked = job.paused || job.cancel_requested || task.run_after > now;
+            let is_blocked = is_blocked(job, task, now);
             let alike =
                 |(_, other): &(&Uuid, &Task)| (&other.kind, &other.key) == (&task.kind, &task.key);
             let mut others = self.snapshot.tasks.iter().filter(alike);
@@ -107,9 +115,10 @@ impl Harness {
                     || (row.state != TaskState::Running
                         && !batch.iter().any(|(task, _)| task.0 == *other))
             });
-            let newer = others.any(|(_, other)| {
+            let is_any_newer = others.any(|(_, other)| {
                 other.state == TaskState::Succeeded && other.created_at > task.created_at
             });
+            let newer = is_any_newer && !task.may_have_effect();
             let again = batch[..n].contains(&batch[n]);
             match claim {
                 Claim::Superseded(_) => assert!(current && newer),
@@ -117,11 +126,12 @@ impl Harness {
                     let refused = !current || again || (is_blocked && !newer);
                     assert!(refused, "refused without a reason: {task:?}");
                 }
-                Claim::Locked => assert!(current && !newer && !is_blocked && !has_no_rival),
+                Claim::KeyInUse => assert!(current && !newer && !is_blocked && !has_no_rival),
                 Claim::Claimed(claimed) => {
                     assert!(current && !newer && !is_blocked && !again, "{task:?}");
+                    assert_eq!(claimed.only_reconcile, job.cancel_requested || is_any_newer);
                     let actual =
-                        (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown);
+                        (claimed.fence, i64::from(claimed.attempt), claimed.outcome_unknown());
                     assert_eq!(actual, (task.fence + 1, task.attempt + 1, task.outcome_unknown));
                     let row = &after.tasks[&id.0];
                     assert_eq!(row.state, TaskState::Running);

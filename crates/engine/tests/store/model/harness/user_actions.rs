@@ -7,7 +7,7 @@ use crate::{
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{Resolution, RetryRequest},
+    api::{Resolution, RetryRequest, RetryState},
     command::Ec2Start,
     fact::{Fact, FactKind},
     state::{JobKind, JobState, TaskState},
@@ -99,14 +99,18 @@ impl Harness {
             assert!(facts.is_empty(), "{facts:?}");
             return self.assert_unchanged().await;
         }
+        let now = self.fixture.store.database.now_ms();
         self.assert_tasks_changed(|_, task| {
             if task.job != job.0 || task.state != TaskState::Queued {
                 return;
             }
             match control {
                 JobControl::Cancel => {
-                    task.state = TaskState::Cancelled;
                     unpublish(task);
+                    match task.may_have_effect() {
+                        true => task.run_after = now,
+                        false => task.state = TaskState::Cancelled,
+                    }
                 }
                 JobControl::Pause | JobControl::Resume if task.published_at.is_some() => {
                     unpublish(task);
@@ -115,16 +119,23 @@ impl Harness {
             }
         })
         .await;
-        let count = |state| {
+        let count = |is_counted: fn(&Task) -> bool| {
             let tasks = self.snapshot.tasks.values();
-            tasks.filter(|task| task.job == job.0 && task.state == state).count()
+            tasks.filter(|task| task.job == job.0 && is_counted(task)).count()
         };
         let kinds: Vec<_> = facts.iter().map(|fact| fact.kind).collect();
         match control {
             JobControl::Cancel => {
-                let cancelled = u32::try_from(count(TaskState::Queued)).ok();
+                let is_unsent =
+                    |task: &Task| task.state == TaskState::Queued && !task.may_have_effect();
+                let cancelled = u32::try_from(count(is_unsent)).ok();
                 assert_eq!((kinds[0], facts[0].data.count), (FactKind::JobCancelling, cancelled));
-                let ends = count(TaskState::Running) == 0;
+                let is_left = |task: &Task| match task.state {
+                    TaskState::Running => true,
+                    TaskState::Queued => task.may_have_effect(),
+                    _ => false,
+                };
+                let ends = count(is_left) == 0;
                 assert_eq!(kinds[1..], [FactKind::JobFinished][..usize::from(ends)]);
             }
             JobControl::Pause => assert_eq!(kinds, [FactKind::JobPaused]),
@@ -135,31 +146,37 @@ impl Harness {
     pub(super) async fn retry(&self, job: u8, which: u8) {
         let Some(job) = self.job(job) else { return };
         let row = &self.snapshot.jobs[&job.0];
-        let failed_of_job =
-            |(_, task): &(&Uuid, &Task)| task.job == job.0 && task.state == TaskState::Failed;
-        let failed: Vec<_> = self.snapshot.tasks.iter().filter(failed_of_job).collect();
+        let unsuccessful = [TaskState::Failed, TaskState::Rejected, TaskState::Cancelled];
+        let is_unsuccessful =
+            |(_, task): &(&Uuid, &Task)| task.job == job.0 && unsuccessful.contains(&task.state);
+        let unsuccessful: Vec<_> = self.snapshot.tasks.iter().filter(is_unsuccessful).collect();
         let all = RetryRequest::default();
         let which = match which {
             0 => all,
             1 => RetryRequest { channel: Some("acme".into()), ..all },
+            2 => RetryRequest { state: Some(RetryState::Cancelled), ..all },
             _ => {
-                let first = failed.first().map(|(id, _)| TaskId(**id));
+                let first = unsuccessful.first().map(|(id, _)| TaskId(**id));
                 let tasks: HashSet<_> =
-                    first.into_iter().chain(self.ended_claims.first().map(|c| c.task)).collect();
+                    first.into_iter().chain(self.ended_claims.first().map(|c| c.id)).collect();
                 let tasks = tasks.into_iter().chain([TaskId(Uuid::nil())]).collect();
                 RetryRequest { tasks: Some(tasks), ..all }
             }
         };
         let is_selected = |id: Uuid, task: &Task| {
             let is_named = which.tasks.as_ref().is_none_or(|tasks| tasks.contains(&TaskId(id)));
+            let is_in_state = match which.state {
+                _ if which.tasks.is_some() => true,
+                Some(RetryState::Cancelled) => task.state == TaskState::Cancelled,
+                Some(RetryState::Failed) | None => task.state == TaskState::Failed,
+            };
             // Only uploads have a channel.
-            is_named && (which.channel.is_none() || task.kind == "product.upload")
+            is_named && is_in_state && (which.channel.is_none() || task.kind == "product.upload")
         };
-        let selected = failed.iter().filter(|(id, task)| is_selected(**id, task));
+        let selected = unsuccessful.iter().filter(|(id, task)| is_selected(**id, task));
         let selected: HashSet<_> = selected.map(|(id, _)| **id).collect();
         let cancelling = row.cancel_requested && row.state == JobState::Running;
-        let retried =
-            self.fixture.store.tasks.retry_failed_tasks(UserId(row.user), job, &which).await;
+        let retried = self.fixture.store.tasks.retry_tasks(UserId(row.user), job, &which).await;
         if cancelling || selected.is_empty() {
             assert!(matches!(retried, Err(Error::Conflict(_))), "{retried:?}");
             return self.assert_unchanged().await;
@@ -173,7 +190,7 @@ impl Harness {
                 unpublish(task);
                 task.state = TaskState::Queued;
                 (task.attempt, task.lease_losses) = (0, 0);
-                (task.run_after, task.outcome) = (now, None);
+                (task.run_after, task.outcome, task.has_checkpoint) = (now, None, false);
             }
         })
         .await;
@@ -206,6 +223,6 @@ fn new_task(machine: bool, key: u8, row: u32) -> NewTask {
     if !machine {
         return task(&format!("SKU-{key}"), row);
     }
-    let command = Ec2Start { instance_id: format!("i-{key}"), name: String::new() };
+    let command = Ec2Start { instance_id: format!("i-{key}"), ..Ec2Start::default() };
     NewTask::new(&command, None, command.instance_id.clone(), String::new(), row).unwrap()
 }
