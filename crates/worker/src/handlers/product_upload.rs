@@ -36,7 +36,7 @@ impl Handler<ProductUpload> for ProductUploadHandler {
         let progress = attempt.run().await?;
         let reference = attempt.reference();
         match progress {
-            Progress::Changed(effect) => Ok(success(&client, effect, reference)),
+            Progress::Effect(effect) => Ok(success(&client, effect, reference)),
             Progress::NothingToDo => Ok(already_there(&client, &attempt, reference)),
         }
     }

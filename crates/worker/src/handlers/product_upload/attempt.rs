@@ -27,8 +27,8 @@ const MAX_ITEMS: usize = 250;
 
 /// What a run of the steps has done.
 pub enum Progress {
-    /// Something was changed at the service.
-    Changed(Effect),
+    /// The service said what this upload did.
+    Effect(Effect),
     /// The service had the product as it is to be.
     NothingToDo,
 }
@@ -56,6 +56,8 @@ pub struct UploadAttempt<'a, 'b> {
     /// Whether the outcome of earlier attempts is known by now: they had no effect.
     is_clarified: bool,
     changed: Option<Effect>,
+    /// Whether each step that was to change something had an idempotency key.
+    all_keyed: bool,
 }
 
 impl<'a, 'b> UploadAttempt<'a, 'b> {
@@ -82,6 +84,7 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
             existed_before: false,
             is_clarified: false,
             changed: None,
+            all_keyed: true,
         }
     }
 
@@ -108,8 +111,10 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
             }
         }
         Ok(match self.changed {
-            Some(Effect::Unchanged) | None => Progress::NothingToDo,
-            Some(effect) => Progress::Changed(effect),
+            None => Progress::NothingToDo,
+            // Without a key, the call of an earlier attempt may have changed it.
+            Some(Effect::Unchanged) if !self.all_keyed => Progress::NothingToDo,
+            Some(effect) => Progress::Effect(effect),
         })
     }
 
@@ -204,6 +209,7 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
         };
         let default = if self.existed_before { Effect::Updated } else { Effect::Created };
         let effect = said.unwrap_or(default);
+        self.all_keyed &= step.key_header.is_some();
         // A product that was created and then left as it is was created.
         self.changed = match self.changed {
             Some(before) if strength(before) >= strength(effect) => Some(before),

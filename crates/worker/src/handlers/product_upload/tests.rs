@@ -689,6 +689,26 @@ async fn a_later_step_that_changes_nothing_leaves_the_product_created() {
 }
 
 #[tokio::test]
+async fn an_answer_under_an_idempotency_key_is_that_of_the_first_call() {
+    let upsert = r#"
+[[step]]
+name = "put"
+effect = "upsert"
+request = "POST products"
+json = '{"sku": {{ product.sku }}}'
+save = { id = "answer.id", found = "none" }
+result = "answer.result"
+"#;
+    let service =
+        Service::start(|_, _| json_response(200, &json!({"id": 1, "result": "unchanged"}))).await;
+    let keyed = format!("{upsert}key_header = \"Idempotency-Key\"\n");
+    for (steps, expected) in [(&*keyed, Effect::Unchanged), (upsert, Effect::Updated)] {
+        let success = upload_with(service.client(steps), task(Some(0))).await.unwrap();
+        assert_eq!(success.effect, Some(expected), "{steps}");
+    }
+}
+
+#[tokio::test]
 async fn an_id_that_leads_to_another_path_is_not_used() {
     for id in ["..", ".", ""] {
         let service = Service::start(move |_, _| json_response(201, &json!({"id": id}))).await;
