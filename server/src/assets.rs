@@ -103,6 +103,12 @@ pub async fn service_worker() -> Response {
     (headers, include_str!("../../public/sw.js")).into_response()
 }
 
+/// `GET /asyncapi.json`: the catalogue of all events, with their schemas.
+pub async fn asyncapi() -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, include_str!("../../docs/asyncapi.json")).into_response()
+}
+
 fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, ending)| ending) {
         Some("js") => "text/javascript; charset=utf-8",

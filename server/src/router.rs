@@ -90,6 +90,7 @@ impl RouteTable {
             .route("/ws", get(hub::connect))
             .route("/pkg/{*name}", get(assets::serve))
             .route("/sw.js", get(assets::service_worker))
+            .route("/asyncapi.json", get(assets::asyncapi))
             .route("/metrics", get(metrics::metrics_endpoint));
         let probes = Routes::default()
             .route("/healthz", get(async || StatusCode::OK))

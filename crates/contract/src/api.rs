@@ -318,6 +318,7 @@ string_enum!(
 
 /// A sales channel with its rate limit and its load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Channel {
     /// Id of the channel, such as `acme`.
     pub id: String,

@@ -4,6 +4,7 @@
 use crate::{
     command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, NoopRun, ProductUpload},
     fact::FactKind,
+    signal::SignalKind,
 };
 
 /// One entry of the catalogue.
@@ -19,6 +20,10 @@ pub struct Event {
     pub producer: &'static str,
     /// Parts of the system that consume it.
     pub consumers: &'static str,
+    /// How often it is tried, and what makes up for one that is lost.
+    pub retry: &'static str,
+    /// What limits how much of it is worked on at once; empty for what calls no service.
+    pub limiter: &'static str,
     /// Kinds of events that it may cause.
     pub may_cause: &'static [&'static str],
 }
@@ -26,6 +31,7 @@ pub struct Event {
 const fn command_event<C: Command>(
     description: &'static str,
     producer: &'static str,
+    limiter: &'static str,
     may_cause: &'static [&'static str],
 ) -> Event {
     Event {
@@ -34,40 +40,53 @@ const fn command_event<C: Command>(
         description,
         producer,
         consumers: "worker",
+        retry: COMMAND_RETRY,
+        limiter,
         may_cause,
     }
 }
+
+const COMMAND_RETRY: &str = "up to 6 attempts with growing delays, then `task.failed`; waiting for \
+                             a permit or the end of a cooldown costs none";
+const FACT_RETRY: &str = "sent once; a hub that misses it reads the journal";
+const EC2_LIMITER: &str = "account, region and action: rate and concurrency";
 
 /// Commands, in the order in which they were added.
 pub const COMMANDS: &[Event] = &[
     command_event::<ProductUpload>(
         "Upload one product to one sales channel.",
         "launch of product uploads",
+        "sales channel: rate and concurrency",
         OUTCOME_EVENTS,
     ),
     command_event::<Ec2Start>(
         "Start one EC2 machine and see it running.",
         "launch of EC2 starts",
+        EC2_LIMITER,
         MACHINE_EVENTS,
     ),
     command_event::<AlarmCreate>(
         "Create the alarm of one machine.",
         "`ec2.start` and `ec2.launch`",
+        EC2_LIMITER,
         OUTCOME_EVENTS,
     ),
     command_event::<NoopRun>(
         "Do nothing, to measure the whole system; only where `MEANWHILE_NOOPS` is set.",
         "launch of no-ops",
+        "",
         &["task.requeued", "task.succeeded", "task.failed", "task.cancelled", "job.finished"],
     ),
     command_event::<Ec2Stop>(
         "Stop one EC2 machine and see it stopped.",
         "launch of EC2 stops",
+        EC2_LIMITER,
         OUTCOME_EVENTS,
     ),
     command_event::<Ec2Launch>(
         "Launch one EC2 machine from a launch template and see it running.",
         "launch of EC2 machines",
+        EC2_LIMITER,
         MACHINE_EVENTS,
     ),
 ];
@@ -155,6 +174,34 @@ pub const fn fact_event(kind: FactKind) -> Event {
         description,
         producer,
         consumers: "hub",
+        retry: FACT_RETRY,
+        limiter: "",
         may_cause: causes,
+    }
+}
+
+/// Returns the catalogue entry of a kind of signal.
+pub const fn signal_event(kind: SignalKind) -> Event {
+    let (description, producer, retry) = match kind {
+        SignalKind::TaskStarted => (
+            "A worker has started an attempt at a task.",
+            "claim",
+            "sent once; the next fact of the task says more",
+        ),
+        SignalKind::SessionEnded => (
+            "A user was signed out: their WebSockets are closed.",
+            "sign-out, password change, removal of an account",
+            "sent once; sockets check their session too",
+        ),
+    };
+    Event {
+        kind: kind.as_str(),
+        version: 1,
+        description,
+        producer,
+        consumers: "hub",
+        retry,
+        limiter: "",
+        may_cause: &[],
     }
 }

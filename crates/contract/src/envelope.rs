@@ -84,13 +84,19 @@ pub enum EnvelopeError {
 }
 
 /// `data` of a command: its body and the task that it belongs to.
-#[derive(Serialize, Deserialize)]
-struct CommandData {
-    task: TaskId,
-    job: JobId,
-    user: UserId,
-    fence: i64,
-    body: Value,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CommandData {
+    /// Id of the task.
+    pub task: TaskId,
+    /// Job of the task.
+    pub job: JobId,
+    /// User who owns the job.
+    pub user: UserId,
+    /// Fence of the task at its publication.
+    pub fence: i64,
+    /// Body of the command.
+    pub body: Value,
 }
 
 impl CommandMessage {

@@ -9,6 +9,7 @@
 //! | [`feed`] | results of reading a product feed |
 //! | [`command`] | commands: the work that a task gives to a worker |
 //! | [`fact`] | facts: what happened, as entries of a user's journal |
+//! | [`signal`] | signals: what nodes tell each other without a journal entry |
 //! | [`envelope`] | CloudEvents around a command or a fact |
 //! | [`instance_id`] | lists of EC2's ids |
 //! | [`text`] | length limits and allowed characters of stored texts |
@@ -28,6 +29,7 @@ pub mod id;
 pub mod instance_id;
 pub mod metric;
 pub mod product;
+pub mod signal;
 pub mod state;
 pub mod text;
 pub mod websocket;

@@ -72,6 +72,7 @@ impl CloseCode {
 
 /// Frame from the client to the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// First frame: subscribes to the user's facts.
@@ -92,6 +93,7 @@ pub enum ClientFrame {
 
 /// Frame from the server to the client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 // A frame lives for one encoding or decoding: boxing would cost more.
 #[allow(clippy::large_enum_variant)]
@@ -127,6 +129,7 @@ pub enum ServerFrame {
 
 /// The start of an attempt at a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskStarted {
     /// The task.
     pub task: TaskId,
@@ -140,6 +143,7 @@ pub struct TaskStarted {
 
 /// Progress of a job between facts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobProgress {
     /// Id of the job.
     pub job: JobId,

@@ -6,6 +6,7 @@
 //! | `certificates`, `trusted_authority` | certificates that a test makes, and processes that trust them |
 //! | `https_server` | an HTTPS server, and connections over TLS |
 //! | `json_server`, `vendure`, `moto` | services that others wrote, from npm and PyPI: two shops, and AWS without its faults |
+//! | `message_schemas`, `rabbit_tap` | the published schemas of all messages, and the messages of a broker |
 //! | `proxy`, `http_fault_proxy`, `small_disk` | a network, a service and a disk that can fail |
 //! | `managed_process` | child processes that do not outlive this one |
 //! | `node`, `server_process`, `cluster` | the product: a process, all in this one, or several with servers |
@@ -24,12 +25,14 @@ mod http_fault_proxy;
 mod https_server;
 mod json_server;
 mod managed_process;
+mod message_schemas;
 mod moto;
 mod node;
 mod npm;
 mod postgres;
 mod proxy;
 mod rabbit;
+mod rabbit_tap;
 mod redis;
 mod server_process;
 mod small_disk;
@@ -46,11 +49,13 @@ pub use http_fault_proxy::{HttpFault, HttpFaultProxy};
 pub use https_server::{HttpsServer, connect_tls};
 pub use json_server::JsonServer;
 pub use managed_process::ManagedProcess;
+pub use message_schemas::MessageSchemas;
 pub use moto::{AccessKey, MotoMachine, MotoServer};
 pub use node::{MemoryUsage, Node, Role};
 pub use postgres::PostgresNode;
 pub use proxy::{Proxy, ProxyMode};
 pub use rabbit::RabbitNode;
+pub use rabbit_tap::RabbitTap;
 pub use redis::RedisNode;
 pub use server_process::{SandboxConfig, ServerProcess};
 pub use small_disk::SmallDisk;

@@ -1,6 +1,6 @@
 //! A client of `/ws`.
 
-use crate::api::ApiClient;
+use crate::{api::ApiClient, message_schemas::MessageSchemas};
 use anyhow::{Context, bail};
 use contract::{
     JobId,
@@ -68,6 +68,15 @@ impl WebSocketClient<TcpStream> {
     }
 }
 
+/// Checks a frame against its published schema. Measurements, which are release builds, go
+/// without: it would take part of the time that they measure.
+fn check_frame(text: &str) -> anyhow::Result<()> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    MessageSchemas::published().check("server_frame", &serde_json::from_str(text)?)
+}
+
 /// Connects to the server, without Nagle's delay.
 pub async fn connect_tcp(api: &ApiClient) -> anyhow::Result<TcpStream> {
     let connection = TcpStream::connect(("127.0.0.1", api.port)).await?;
@@ -107,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
             let received_at = SystemTime::now().duration_since(UNIX_EPOCH)?;
             match message {
                 Message::Text(text) => {
+                    check_frame(&text)?;
                     let frame = serde_json::from_str(&text)?;
                     if matches!(frame, ServerFrame::Ping { .. }) {
                         self.send_frame(&ClientFrame::Pong).await?;

@@ -17,6 +17,10 @@ use tokio::time::Instant;
 /// runner sees to state, retries, locks and notifications.
 #[async_trait]
 pub trait Handler<C: Command>: Send + Sync + 'static {
+    /// Kinds of the commands that a success may cause, as the catalogue lists them. A success
+    /// that causes another one needs review (`undeclared_cause`).
+    const MAY_CAUSE: &'static [&'static str] = &[];
+
     /// Runs one attempt. Call [`AttemptContext::acquire_rate_permit`] before each
     /// request. The runner stops a handler that takes longer than five sixths of
     /// the lease.

@@ -3,13 +3,20 @@
 
 use crate::handler::{AttemptContext, Handler};
 use async_trait::async_trait;
-use contract::command::{Command, queue_name};
+use contract::{
+    api::Outcome,
+    command::{Command, queue_name},
+};
 use engine::{
     limiter::{Limiters, UpstreamLimits},
     relay::QueueConfig,
     store::{AttemptError, Success},
 };
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    marker::PhantomData,
+    sync::Arc,
+};
 
 /// [`Handler`] without the type of its command.
 #[async_trait]
@@ -26,15 +33,33 @@ impl<C: Command, H: Handler<C>> ErasedHandler for HandlerAdapter<C, H> {
             let message = format!("The command's body can't be read: {error}.");
             AttemptError::failed("unreadable_command", message)
         })?;
-        match context.task.only_reconcile {
+        let success = match context.task.only_reconcile {
             true => self.0.reconcile(command, context).await,
             false => self.0.run(command, context).await,
-        }
+        }?;
+        check_causes(C::KIND, H::MAY_CAUSE, &success)?;
+        Ok(success)
     }
+}
+
+/// Refuses a success that causes what its handler does not declare: the catalogue, which is
+/// generated, would not show it.
+fn check_causes(kind: &str, may_cause: &[&str], success: &Success) -> Result<(), AttemptError> {
+    let undeclared = success.follow_ups.iter().find(|task| !may_cause.contains(&task.kind));
+    let Some(task) = undeclared else { return Ok(()) };
+    tracing::error!(kind, cause = task.kind, "a handler causes what it does not declare");
+    let message = format!(
+        "It was done, but the next step was not started: {kind} does not declare that it may \
+         cause {}.",
+        task.kind
+    );
+    Err(AttemptError::NeedsReview(Outcome::new("undeclared_cause", message)))
 }
 
 /// Queue with its handler, and the upstream that limits its calls.
 pub(crate) struct Registration {
+    pub kind: &'static str,
+    pub may_cause: &'static [&'static str],
     pub queue: QueueConfig,
     pub upstream: Option<String>,
     pub handler: Arc<dyn ErasedHandler>,
@@ -61,7 +86,7 @@ impl Registry {
         handler: impl Handler<C>,
     ) -> Self {
         let rate = Some(limits.rate);
-        self.add_registration::<C>(
+        self.add_registration::<C, _>(
             suffix,
             Some(upstream.into()),
             limits.concurrency,
@@ -88,19 +113,21 @@ impl Registry {
         concurrency: u16,
         handler: impl Handler<C>,
     ) -> Self {
-        self.add_registration::<C>(None, None, concurrency, None, handler);
+        self.add_registration::<C, _>(None, None, concurrency, None, handler);
         self
     }
 
-    fn add_registration<C: Command>(
+    fn add_registration<C: Command, H: Handler<C>>(
         &mut self,
         suffix: Option<&str>,
         upstream: Option<String>,
         concurrency: u16,
         rate: Option<f64>,
-        handler: impl Handler<C>,
+        handler: H,
     ) {
         self.registrations.push(Registration {
+            kind: C::KIND,
+            may_cause: H::MAY_CAUSE,
             queue: QueueConfig { name: queue_name(C::KIND, suffix, C::VERSION), concurrency, rate },
             upstream,
             handler: Arc::new(HandlerAdapter(handler, PhantomData)),
@@ -112,6 +139,12 @@ impl Registry {
         for (upstream, limits) in &self.upstream_limits {
             limiters.add_upstream(upstream, limits.clone());
         }
+    }
+
+    /// Returns each kind of command with the kinds of commands that it may cause.
+    pub fn declared_causes(&self) -> BTreeMap<&'static str, &'static [&'static str]> {
+        let declared = self.registrations.iter();
+        declared.map(|registration| (registration.kind, registration.may_cause)).collect()
     }
 
     /// Returns the queues, for the relay and the reaper.

@@ -133,3 +133,32 @@ impl Upstreams {
         Ok(self.machines.iter().fold(registry, |registry, region| region.register(registry)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use contract::catalogue::COMMANDS;
+    use worker::handlers::noop_run;
+
+    #[test]
+    fn handlers_declare_the_commands_that_the_catalogue_says_they_may_cause() {
+        let (url, lease) = ("http://127.0.0.1:9", Duration::from_secs(60));
+        let channels = channels::sandbox_channels(url, 1.0, None).unwrap();
+        let upstreams = Upstreams {
+            channel_configs: channels.iter().map(|it| channels::channel_config(it, true)).collect(),
+            channels,
+            channel_handles: Mutex::default(),
+            machines: vec![machines::sandbox_region(url, 1.0, lease).unwrap()],
+            own_sandbox: None,
+        };
+        let registry = upstreams.registry(lease).unwrap();
+        let declared = registry.register_unlimited(1, noop_run::NoopRunHandler).declared_causes();
+        let is_command = |kind: &&str| COMMANDS.iter().any(|command| command.kind == *kind);
+        for command in COMMANDS {
+            let catalogued: Vec<_> = command.may_cause.iter().copied().filter(is_command).collect();
+            assert_eq!(declared[command.kind], catalogued, "{}", command.kind);
+        }
+        assert_eq!(declared.len(), COMMANDS.len(), "{declared:?}");
+    }
+}

@@ -22,11 +22,12 @@ const CANARY: &str = "canary";
 const METHODS: [Method; 5] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// Paths that answer everyone and show no user's data.
-const PUBLIC_PATHS: [&str; 9] = [
+const PUBLIC_PATHS: [&str; 10] = [
     "/healthz",
     "/readyz",
     "/pkg/{*name}",
     "/sw.js",
+    "/asyncapi.json",
     "/setup",
     "/sign-in",
     "/api/v1/session",

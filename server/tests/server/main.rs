@@ -11,6 +11,7 @@ mod aws;
 mod channel_files;
 mod cluster;
 mod crash_recovery;
+mod event_schemas;
 mod exclusive_lease;
 mod failed_csv;
 mod file_answers;

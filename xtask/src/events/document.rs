@@ -58,14 +58,14 @@ pub fn render(facts: &[(FactKind, Event)]) -> anyhow::Result<String> {
     let overview = |page: &mut String, title: &str, events: &mut dyn Iterator<Item = &Event>| {
         let _ = write!(
             page,
-            "\n## {title}\n\n| event | version | description | producer | consumers | may cause |\n\
-             | --- | --- | --- | --- | --- | --- |\n"
+            "\n## {title}\n\n| event | version | description | producer | consumers | limited by | \
+             may cause |\n| --- | --- | --- | --- | --- | --- | --- |\n"
         );
         for event in events {
-            let Event { description, producer, consumers, .. } = event;
+            let Event { description, producer, consumers, limiter, .. } = event;
             let _ = writeln!(
                 page,
-                "| {} | {} | {description} | {producer} | {consumers} | {} |",
+                "| {} | {} | {description} | {producer} | {consumers} | {limiter} | {} |",
                 event_link(event.kind),
                 event.version,
                 cause_links(event)
@@ -125,11 +125,11 @@ pub fn render(facts: &[(FactKind, Event)]) -> anyhow::Result<String> {
 }
 
 fn write_heading(page: &mut String, event: &Event) {
-    let Event { kind, version, description, producer, consumers, .. } = event;
+    let Event { kind, version, description, producer, consumers, retry, .. } = event;
     let _ = write!(
         page,
         "\n### {kind}\n\n{description} Version {version}; produced by {producer}, consumed by the \
-         {consumers}. May cause: {}.\n\n",
+         {consumers}. Delivery: {retry}. May cause: {}.\n\n",
         cause_links(event)
     );
 }

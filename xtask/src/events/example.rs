@@ -6,10 +6,12 @@ use contract::{
     JobId, TaskId, UserId,
     api::{Job, Notification, NotificationKind, Outcome, Task, WaitReason, WaitingFor},
     command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, NoopRun, ProductUpload},
-    envelope::CommandMessage,
+    envelope::{CommandMessage, Envelope},
     fact::{Fact, FactData, FactKind},
     product::{Price, Product, Variant},
+    signal::{SessionEnded, SignalKind},
     state::{Counts, Effect, JobKind, JobState, TaskState},
+    websocket::TaskStarted,
 };
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
@@ -224,6 +226,34 @@ pub fn fact(kind: FactKind) -> Fact {
     let job = data.job.as_ref().map(|job| job.id);
     let task = data.task.as_ref().map(|task| task.id);
     Fact { seq: 42, id: id(0x42), kind, job, task, at: CREATED_AT + 9_000, data }
+}
+
+/// Returns the data of a signal.
+pub fn signal(kind: SignalKind) -> serde_json::Result<Value> {
+    match kind {
+        SignalKind::TaskStarted => serde_json::to_value(TaskStarted {
+            task: TASK_ID,
+            job: JOB_ID,
+            attempt: 1,
+            at: CREATED_AT + 5_000,
+        }),
+        SignalKind::SessionEnded => serde_json::to_value(SessionEnded { session: None }),
+    }
+}
+
+/// Returns a message that a node publishes, of the type `kind`.
+pub fn envelope(kind: &str, data: Value) -> Envelope {
+    Envelope {
+        specversion: "1.0".into(),
+        id: id(0x42).to_string(),
+        kind: kind.into(),
+        source: format!("/meanwhile/node/{}", id(0x51)),
+        subject: id(0x01).to_string(),
+        atms: CREATED_AT + 9_010,
+        datacontenttype: "application/json".into(),
+        traceparent: None,
+        data,
+    }
 }
 
 fn job(state: JobState) -> Job {

@@ -4,30 +4,16 @@
 use super::HubEvent;
 use crate::store;
 use contract::{
-    JobId, TaskId, UserId,
+    UserId,
     envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, Envelope, EnvelopeError},
     fact::Fact,
-    websocket::TaskStarted,
+    signal::{SessionEnded, SignalKind},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-const STARTED: &str = "task.started";
-const SIGNED_OUT: &str = "session.ended";
-
-#[derive(Serialize, Deserialize)]
-struct StartedData {
-    task: TaskId,
-    job: JobId,
-    attempt: u32,
-    at: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SignedOutData {
-    session: Option<String>,
-}
+const STARTED: &str = SignalKind::TaskStarted.as_str();
+const SIGNED_OUT: &str = SignalKind::SessionEnded.as_str();
 
 /// An encoded message. All its events are of the same kind.
 pub struct Message {
@@ -77,15 +63,14 @@ pub fn encode(hub_event: &HubEvent, node: Uuid, at: i64) -> Result<Vec<Message>,
             events_by_kind.into_iter().map(message).collect()
         }
         HubEvent::TaskStarted(user, started) => {
-            let TaskStarted { task, job, attempt, at } = *started;
-            let data = serde_json::to_value(StartedData { task, job, attempt, at })?;
+            let data = serde_json::to_value(started)?;
             Ok(vec![single_event_message(
                 STARTED,
                 &envelope(STARTED, Uuid::now_v7(), *user, data),
             )?])
         }
         HubEvent::SignedOut { user, session } => {
-            let data = serde_json::to_value(SignedOutData { session: session.clone() })?;
+            let data = serde_json::to_value(SessionEnded { session: session.clone() })?;
             Ok(vec![single_event_message(
                 SIGNED_OUT,
                 &envelope(SIGNED_OUT, Uuid::now_v7(), *user, data),
@@ -122,12 +107,9 @@ pub fn decode(bytes: &[u8]) -> Result<(Uuid, Vec<HubEvent>), EnvelopeError> {
 fn decode_event(event: Envelope) -> Result<HubEvent, EnvelopeError> {
     let user = UserId(event.subject.parse().map_err(|_| EnvelopeError::Data("a user"))?);
     match event.kind.rsplit_once(".v").map(|(kind, _)| kind) {
-        Some(STARTED) => {
-            let StartedData { task, job, attempt, at } = serde_json::from_value(event.data)?;
-            Ok(HubEvent::TaskStarted(user, TaskStarted { task, job, attempt, at }))
-        }
+        Some(STARTED) => Ok(HubEvent::TaskStarted(user, serde_json::from_value(event.data)?)),
         Some(SIGNED_OUT) => {
-            let SignedOutData { session } = serde_json::from_value(event.data)?;
+            let SessionEnded { session } = serde_json::from_value(event.data)?;
             Ok(HubEvent::SignedOut { user, session })
         }
         Some(_) => {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use aws::ec2::MachineLaunch;
 use contract::{
     api::{Outcome, WaitReason},
-    command::{AlarmCreate, Ec2Launch},
+    command::{AlarmCreate, Command, Ec2Launch},
 };
 use engine::{
     clock::whole_millis,
@@ -45,6 +45,8 @@ struct LaunchCheckpoint {
 
 #[async_trait]
 impl Handler<Ec2Launch> for Ec2LaunchHandler {
+    const MAY_CAUSE: &'static [&'static str] = &[AlarmCreate::KIND];
+
     /// Launches the machine unless an earlier attempt knows it. The id of the task is the client
     /// token, so that a launch whose answer was lost is simply repeated: EC2 answers with the
     /// machine that it has launched.

@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use contract::{
     api::{Outcome, WaitReason},
-    command::{AlarmCreate, Ec2Start},
+    command::{AlarmCreate, Command, Ec2Start},
 };
 use engine::{
     clock::whole_millis,
@@ -51,6 +51,8 @@ struct StartCheckpoint {
 
 #[async_trait]
 impl Handler<Ec2Start> for Ec2StartHandler {
+    const MAY_CAUSE: &'static [&'static str] = &[AlarmCreate::KIND];
+
     /// Reads the state of the machine before anything else: someone else may have
     /// started it, or this task may have and the response was lost.
     async fn run(
