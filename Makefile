@@ -59,6 +59,7 @@ check: ## Check formatting, lints, style sheets, crate dependencies, generated d
 	cargo xtask check-dependencies
 	cargo xtask check-styles
 	cargo xtask events --check
+	scripts/asyncapi.sh
 	scripts/deny.sh
 
 fmt: ## Format the code, and apply the safe fixes of its linters

@@ -76,6 +76,7 @@ install_npm() {
 }
 if [ "$purpose" = check ]; then
   scripts/npx.sh biome --version
+  install_npm asyncapi @asyncapi/parser@3.6.6
 fi
 if [ "$purpose" = test ]; then
   [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has_command rabbitmq-server || install_packages rabbitmq-server
