@@ -87,12 +87,19 @@ if [ "$purpose" = test ]; then
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has_command initdb || install_packages postgresql
   [ -x "${CHROMIUM_PATH:-/usr/bin/chromium}" ] || install_packages chromium
   # AWS for the tests: moto checks signatures and policies.
+  has_command python3 && python3 -c 'import ensurepip' 2>/dev/null ||
+    install_packages python3 python3-venv
   if [ ! -x target/tools/moto/bin/moto_server ]; then
-    has_command python3 && python3 -c 'import ensurepip' 2>/dev/null ||
-      install_packages python3 python3-venv
     log "Installing moto into target/tools …"
     python3 -m venv target/tools/moto
     target/tools/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server,ec2,cloudwatch]==5.2.5'
+  fi
+  # What the examples of docs/examples need.
+  if [ "$(cat target/tools/python/installed 2>/dev/null)" != pika==1.4.4 ]; then
+    log "Installing pika into target/tools …"
+    python3 -m venv target/tools/python
+    target/tools/python/bin/pip install --quiet --disable-pip-version-check pika==1.4.4
+    echo pika==1.4.4 >target/tools/python/installed
   fi
   if ! has_recent_node && [ ! -x target/tools/node/bin/node ]; then
     case $(uname -sm) in

@@ -52,6 +52,7 @@ pub use managed_process::ManagedProcess;
 pub use message_schemas::MessageSchemas;
 pub use moto::{AccessKey, MotoMachine, MotoServer};
 pub use node::{MemoryUsage, Node, Role};
+pub use npm::python_command;
 pub use postgres::PostgresNode;
 pub use proxy::{Proxy, ProxyMode};
 pub use rabbit::RabbitNode;

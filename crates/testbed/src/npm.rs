@@ -1,4 +1,4 @@
-//! Programs from npm, which `scripts/setup.sh test` installs.
+//! Programs from npm and PyPI, which `scripts/setup.sh test` installs.
 
 use std::{
     env,
@@ -33,6 +33,16 @@ pub fn node_command(tool: &str) -> Command {
     let mut command = Command::new("env");
     command.arg("node").env("PATH", path).env("NODE_PATH", packages(tool));
     command
+}
+
+/// Returns a command that runs Python with the packages of the examples in `docs`.
+///
+/// # Panics
+/// It is not installed.
+pub fn python_command() -> Command {
+    let python = tools().join("python/bin/python");
+    assert!(python.exists(), "Python's packages are missing: run scripts/setup.sh test");
+    Command::new(python)
 }
 
 /// Returns the path of a program of a tool, as its package names it.

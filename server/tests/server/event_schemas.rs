@@ -1,12 +1,18 @@
-//! Every message on RabbitMQ follows its published schema.
+//! Every message on RabbitMQ follows its published schema, and a program in another language can
+//! follow the facts.
 
 use crate::support::BINARY;
 use reqwest::StatusCode;
 use serde_json::json;
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    path::Path,
+    time::Duration,
+};
 use testbed::{
-    ApiClient, Cluster, ClusterConfig, ClusterOptions, MessageSchemas, RabbitTap, SandboxConfig,
-    api::product_csv, wait_until,
+    ApiClient, Cluster, ClusterConfig, ClusterOptions, ManagedProcess, MessageSchemas, RabbitTap,
+    SandboxConfig, api::product_csv, python_command, wait_until,
 };
 use tokio::time::timeout;
 
@@ -55,6 +61,14 @@ async fn messages_on_rabbitmq_follow_their_schemas() {
     let queues: Vec<_> = kinds.map(|kind| format!("meanwhile.q.{kind}.v1")).collect();
     let mut tap = RabbitTap::start(&cluster.rabbit.url(), &queues).await.unwrap();
 
+    let output = cluster.folder().join("follow_facts.log");
+    let mut python = python_command();
+    python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/follow_facts.py"));
+    python.arg(cluster.rabbit.url()).stdout(File::create(&output).unwrap());
+    let _follower = ManagedProcess::spawn(&mut python).unwrap();
+    let followed = || fs::read_to_string(&output).unwrap();
+    wait_until("the follower listens", async || followed().contains("following")).await;
+
     let api = cluster.signed_in_clients().await.unwrap().remove(0);
     let job = api.upload(product_csv(30), "first").await.unwrap().id;
     let path = format!("/api/v1/jobs/{job}");
@@ -88,4 +102,11 @@ async fn messages_on_rabbitmq_follow_their_schemas() {
         let message = message.unwrap_or_else(|_| panic!("never seen: {:?}", missing())).unwrap();
         seen.extend(schemas.check_events(&message).unwrap());
     }
+
+    wait_until("the follower has seen the first job finish", async || {
+        let followed = followed();
+        let finished = followed.lines().find(|line| line.contains("of 90 succeeded"));
+        finished.is_some_and(|line| line.starts_with("products.csv: "))
+    })
+    .await;
 }

@@ -4,7 +4,7 @@
 
 use super::example;
 use contract::{
-    catalogue::{COMMANDS, Event, fact_event, signal_event},
+    catalogue::{COMMANDS, Event, signal_event},
     command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, NoopRun, ProductUpload},
     envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, CommandData, Envelope},
     fact::{Fact, FactKind},

@@ -2,9 +2,10 @@
 
 use super::{example, schema};
 use contract::{
-    catalogue::{COMMANDS, Event},
+    catalogue::{COMMANDS, Event, signal_event},
     envelope::Envelope,
     fact::{Fact, FactKind},
+    signal::SignalKind,
 };
 use schemars::schema_for;
 use serde::Serialize;
@@ -17,39 +18,11 @@ const INTRODUCTION: &str = "\
 # Events
 
 Messages between processes: a **command** asks a worker to run one task, a **fact** says what
-happened. This page lists both with their producers, their consumers and the events that they may
-cause.
+happened, and a **signal** is what nodes tell each other without a journal entry. This page lists them
+with their producers, their consumers and the events that they may cause.
 
-## Conventions
-
-- **Names.** A command is imperative, `noun.verb`: `product.upload`. A fact is in the past tense:
-  `task.succeeded`. A name never changes its meaning.
-- **Versions.** Changes within a version only add fields: a new field has a default, and a reader
-  ignores fields that it does not know. A change that an old reader would misread needs a new
-  version, hence a new queue (`meanwhile.q.<kind>[.<part>].v<version>`). Both queues are consumed for
-  one release, so that a deployment and its rollback lose nothing.
-- **Envelope.** Commands travel as [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
-  in structured JSON (`application/cloudevents+json`); `type` is kind and version, such as
-  `product.upload.v1`.
-- **Ids.** Jobs, facts and tasks, but for follow-ups, are UUIDv7, so they sort by creation time. A message's `id` is the
-  task's id and its fence, `<task>:<fence>`: it is the same if a message is delivered twice, or published twice
-  because its confirmation got lost. Whatever has a task published again raises the fence. The id of a follow-up task is the UUIDv5 of its
-  cause, kind and key, so that emitting it twice creates one task.
-- **Times.** UTC, whole milliseconds since 1970, by the database's clock. The envelope carries the
-  time of the message in the extension `atms`, by the clock of the process that sends it.
-- **Delivery.** At least once, in no particular order. The row in the database is the source of
-  truth, and a message only announces it: a consumer claims the task by its fence before it works,
-  and acknowledges and ignores a message whose fence is not the task's.
-- **Unreadable messages** are written to `rejected_messages` with the reason, then acknowledged.
-- **Facts** are entries of their user's journal. `seq` counts from 1 without gaps, and is assigned in
-  the commit that makes the change. A fact carries the absolute new state and the job's counters, so
-  applying it twice is harmless. Facts reach the hubs through the exchange `meanwhile.hub_events`, routed
-  by their kind; several of one commit form a batch (`application/cloudevents-batch+json`). Facts may
-  get lost on this way; a reader that sees a gap in `seq` reads the journal. A browser receives a
-  fact as one frame of `/ws`, with its fields beside `\"type\":\"fact\"`.
-
-To add an event, add its type to `contract::command` or `contract::fact`, its entry to
-`contract::catalogue` and an example to `xtask/src/events/example.rs`, then run `cargo xtask events`.
+[EVENT_CONVENTIONS.md](EVENT_CONVENTIONS.md) has the rules that all of them follow, and what a new one
+must bring. `/asyncapi.json` has the same catalogue for tools.
 ";
 
 pub fn render(facts: &[(FactKind, Event)]) -> anyhow::Result<String> {
@@ -94,6 +67,12 @@ pub fn render(facts: &[(FactKind, Event)]) -> anyhow::Result<String> {
         write_heading(&mut page, event);
         let _ = writeln!(page, "`data` carries {}.", data_fields(&sample)?);
         write_details(&mut page, "A fact", &sample)?;
+    }
+    let signals: Vec<_> = SignalKind::ALL.iter().map(|&kind| (kind, signal_event(kind))).collect();
+    overview(&mut page, "Signals", &mut signals.iter().map(|(_, signal)| signal));
+    for (kind, event) in &signals {
+        write_heading(&mut page, event);
+        write_details(&mut page, "`data` of a signal", &example::signal(*kind)?)?;
     }
     let envelope = schema_for!(Envelope).to_value();
     let _ = write!(
