@@ -27,8 +27,7 @@ def describe(event):
     fact = event["data"]
     job = fact["data"]["job"]
     if fact["kind"] == "job.finished":
-        counts = job["counts"]
-        return f"{job['title']}: {job['state']}, {counts['succeeded']} of {counts['total']} succeeded"
+        return f"{job['title']}: {job['state']}, {job['succeeded']} of {job['total']} succeeded"
     task = fact["data"]["task"]
     return f"{job['title']}: {task['key']} {task['state']}: {task['outcome']['message']}"
 

@@ -103,10 +103,8 @@ async fn messages_on_rabbitmq_follow_their_schemas() {
         seen.extend(schemas.check_events(&message).unwrap());
     }
 
-    wait_until("the follower has seen the first job finish", async || {
-        let followed = followed();
-        let finished = followed.lines().find(|line| line.contains("of 90 succeeded"));
-        finished.is_some_and(|line| line.starts_with("products.csv: "))
+    wait_until("the follower has seen a job finish", async || {
+        followed().lines().any(|line| line.contains("of 90 succeeded"))
     })
     .await;
 }
