@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test attacks faults build check fmt web
+.PHONY: help run test attacks faults drift build check fmt web
 
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -44,6 +44,10 @@ faults: ## Inject faults on real servers and write docs/FAULTS.md (some minutes;
 	cargo xtask web
 	cargo build --locked --package server --package bench
 	$${CARGO_TARGET_DIR:-target}/debug/bench faults --rounds $${ROUNDS:-1} --write docs/FAULTS.md
+
+drift: ## Check that CI's checks notice code that events' documents don't follow (some minutes)
+	@scripts/setup.sh check
+	scripts/drift.sh
 
 build: ## Build the release binary target/release/meanwhile
 	@scripts/setup.sh build

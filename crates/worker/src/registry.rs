@@ -152,3 +152,29 @@ impl Registry {
         self.registrations.iter().map(|registration| registration.queue.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use contract::command::{AlarmCreate, Ec2Start};
+    use engine::store::NewTask;
+
+    #[test]
+    fn a_success_causes_only_what_its_handler_declares() {
+        let alarm = AlarmCreate { instance_id: "i-1".into(), ..AlarmCreate::default() };
+        let follow_up = NewTask::new(&alarm, None, "i-1".into(), String::new(), 0).unwrap();
+        let success = Success::new(Outcome::new("running", "It runs.")).with_follow_up(follow_up);
+        let check = |may_cause| check_causes(Ec2Start::KIND, may_cause, &success);
+        check(&["noop.run", AlarmCreate::KIND]).unwrap();
+        for may_cause in [&[][..], &["noop.run"]] {
+            match check(may_cause) {
+                Err(AttemptError::NeedsReview(outcome)) => {
+                    assert_eq!(outcome.code, "undeclared_cause");
+                    assert!(outcome.message.contains("may cause alarm.create"), "{outcome:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
