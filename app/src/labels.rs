@@ -1,7 +1,10 @@
 //! Texts for states, facts, numbers and times, shared by server and browser.
 
 use contract::{
-    api::{Channel, CooldownReason, DurationRange, GridFilter, Job, Role, Task, WaitReason},
+    api::{
+        Channel, CooldownReason, DurationRange, GridFilter, Job, Role, Task, UpstreamPause,
+        WaitReason,
+    },
     command::{AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, ProductUpload},
     fact::{Fact, FactKind},
     product::Price,
@@ -71,6 +74,7 @@ pub fn task_status(task: &Task) -> &'static str {
             Some(WaitReason::Retry) => "will be retried",
             Some(WaitReason::RateLimit) => "waiting its turn",
             Some(WaitReason::Cooldown) => "paused by the service",
+            Some(WaitReason::Paused) => "paused by an admin",
             Some(WaitReason::LimiterUnavailable) => "waiting for the rate limiter",
             Some(WaitReason::Machine) => "starting",
             Some(WaitReason::KeyInUse) => "waiting for another",
@@ -289,23 +293,35 @@ pub fn note_count(listed: u64, total: u64) -> String {
     }
 }
 
-/// Returns a channel's rate and queue, or its cooldown, at `now` in UTC milliseconds.
+/// Returns a channel's rate and queue, or its cooldown or pause, at `now` in UTC milliseconds.
 pub fn channel_rate(channel: &Channel, now: i64) -> String {
+    if let Some(pause) = channel.pause.as_ref().filter(|pause| pause.until > now) {
+        return format!("paused by {} until {}", pause.by, date_and_minute(pause.until));
+    }
+    let rate = rate(channel.reduced_rate.unwrap_or(channel.rate));
     match channel.cooldown_until.filter(|until| *until > now) {
         Some(until) => format!("paused until {}", time_of_day(until)),
         None if channel.waiting > 0 => {
-            format!(
-                "{} per second, {} ahead",
-                channel.rate,
-                count_noun(channel.waiting.into(), "item")
-            )
+            format!("{rate} per second, {} ahead", count_noun(channel.waiting.into(), "item"))
         }
-        None => format!("{} per second, no queue", channel.rate),
+        None => format!("{rate} per second, no queue"),
     }
 }
 
-/// Returns until when a channel is in cooldown, and the status that caused it.
+/// Formats a rate, such as `2`, `1.6` or `0.25`.
+pub fn rate(rate: f64) -> String {
+    let text = if rate < 1.0 { format!("{rate:.2}") } else { format!("{rate:.1}") };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Returns until when a channel is paused or in cooldown, and who or what caused it.
 pub fn channel_cooldown(channel: &Channel) -> Option<String> {
+    if let Some(pause) = &channel.pause {
+        let UpstreamPause { until, by, note } = pause;
+        let gap = if note.is_empty() { "" } else { ": " };
+        let until = date_and_minute(*until);
+        return Some(format!("{} is paused by {by} until {until}{gap}{note}", channel.name));
+    }
     let until = time_of_day(channel.cooldown_until?);
     let name = &channel.name;
     let by = match channel.cooldown_reason {
@@ -379,6 +395,17 @@ pub fn day(ms: i64) -> String {
 pub fn date_and_minute(ms: i64) -> String {
     let at: String = timestamp(ms).chars().take(16).collect();
     at + " UTC"
+}
+
+/// Returns how long ago a time was, such as `5 min ago`.
+#[cfg(feature = "ssr")]
+pub fn time_ago(at: i64, now: i64) -> String {
+    match (now - at).max(0) / 60_000 {
+        0 => "just now".into(),
+        min @ 1..60 => format!("{min} min ago"),
+        min @ 60..1_440 => format!("{} h ago", min / 60),
+        min => format!("{} ago", count_noun((min / 1_440).unsigned_abs(), "day")),
+    }
 }
 
 /// Returns the name of a role.
@@ -541,6 +568,8 @@ mod tests {
             current_rate: 1.5,
             cooldown_until: Some(1_795_487_628_000),
             cooldown_reason: Some(contract::api::CooldownReason::ServiceUnavailable),
+            reduced_rate: None,
+            pause: None,
             in_flight: 0,
             waiting: 0,
             sandbox: true,
@@ -552,6 +581,19 @@ mod tests {
         channel.waiting = 1_500;
         let words = "1.6 per second, 1,500 items ahead";
         assert_eq!(super::channel_rate(&channel, 1_795_487_628_000), words);
+        channel.reduced_rate = Some(0.25);
+        let words = "0.25 per second, 1,500 items ahead";
+        assert_eq!(super::channel_rate(&channel, 1_795_487_628_000), words);
+        let until = 1_795_487_628_000;
+        channel.pause =
+            Some(contract::api::UpstreamPause { until, by: "a@b.c".into(), note: "sale".into() });
+        assert_eq!(super::channel_rate(&channel, 0), "paused by a@b.c until 2026-11-24 02:33 UTC");
+        let words = "Bazaar is paused by a@b.c until 2026-11-24 02:33 UTC: sale";
+        assert_eq!(super::channel_cooldown(&channel).as_deref(), Some(words));
+        let times = [(0, "just now"), (61, "1 min ago"), (7_300, "2 h ago"), (90_000, "1 day ago")];
+        for (seconds, words) in times {
+            assert_eq!(super::time_ago(0, seconds * 1_000), words);
+        }
     }
 
     #[test]

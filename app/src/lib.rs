@@ -49,8 +49,6 @@ pub struct Assets {
     pub js: String,
     pub wasm: String,
     pub css: String,
-    /// Whether the upstreams are simulated.
-    pub is_sandbox: bool,
     /// Whether no account exists yet.
     pub needs_setup: bool,
     /// Whether creating the first account takes the token from the server's log.
@@ -148,6 +146,7 @@ pub fn App() -> impl IntoView {
     let missing: RouteView = || page::not_found::NotFound().into_any();
     let launch: RouteView = || page::launch::Launch().into_any();
     let machines: RouteView = || page::machines::Machines().into_any();
+    let channels: RouteView = || page::channels::Channels().into_any();
     let jobs: RouteView = || page::jobs::Jobs().into_any();
     let job: RouteView = || page::job::Job().into_any();
     let inbox: RouteView = || page::inbox::Inbox().into_any();
@@ -163,6 +162,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/launch/upload") view=launch/>
                 <Route path=path!("/launch/machines") view=machines/>
                 <Route path=path!("/machines") view=machines/>
+                <Route path=path!("/channels") view=channels/>
                 <Route path=path!("/jobs") view=jobs/>
                 <Route path=path!("/jobs/:id") view=job/>
                 <Route path=path!("/inbox") view=inbox/>

@@ -3,6 +3,7 @@
 pub mod account;
 #[cfg(feature = "ssr")]
 pub mod auth;
+pub mod channels;
 #[cfg(feature = "ssr")]
 pub mod error_page;
 pub mod inbox;

@@ -29,6 +29,7 @@ pub fn PageShell(context: PageContext, children: Children) -> impl IntoView {
             <NavLink to="/" name="Launch" drawing="M8 13V3M4 7l4-4 4 4"/>
             <NavLink to="/jobs" name="Jobs" drawing="M3 4h10M3 8h10M3 12h6"/>
             <NavLink to="/machines" name="Machines" drawing="M3 2.5h10v4.5H3zM3 9h10v4.5H3zM5.5 4.8h.01M5.5 11.2h.01"/>
+            <NavLink to="/channels" name="Channels" drawing="M8 13v-3M3 3.5h10v3H3zM5.5 6.5L8 10l2.5-3.5"/>
             <NavLink to="/inbox" name="Inbox" drawing="M2 9l2-6h8l2 6v4H2zM2 9h4l1 2h2l1-2h4"/>
             {context
                 .is_admin

@@ -1,6 +1,8 @@
 //! Handlers of `/api/v1` for programs. They cover launching, watching and
 //! controlling jobs, notifications and API tokens.
 
+pub mod channels;
+
 use crate::{
     client::ClientAddress,
     problem::Problem,
@@ -19,8 +21,8 @@ use axum::{
 use contract::{
     JobId, TaskId,
     api::{
-        Channel, Inbox, Instance, Job, LaunchMachines, LaunchResponse, LaunchTemplate, MarkRead,
-        Page, ResolveRequest, RetryRequest, RunNoops, SignIn, StartInstances, Task, TaskDetail,
+        Inbox, Instance, Job, LaunchMachines, LaunchResponse, LaunchTemplate, MarkRead, Page,
+        ResolveRequest, RetryRequest, RunNoops, SignIn, StartInstances, Task, TaskDetail,
     },
     fact::Fact,
     feed::{
@@ -305,7 +307,8 @@ pub async fn tasks(
         })?,
         search_text: params.get("q").map(str::to_owned),
     };
-    let items = store.jobs.find_tasks(user_id, job, query).await?;
+    let mut items = store.jobs.find_tasks(user_id, job, query).await?;
+    state.engine.explain_pauses(items.iter_mut()).await?;
     let is_full = items.len() == limit as usize;
     let next = items.last().filter(|_| is_full).map(|task| format!("{}:{}", task.row, task.id));
     Ok(Json(Page { items, next }))
@@ -355,7 +358,10 @@ pub async fn task(
     user: CurrentUser,
     Path(task): Path<String>,
 ) -> JsonResult<TaskDetail> {
-    Ok(Json(state.engine.store().jobs.task(user.identity.user, TaskId(parse_id(&task)?)).await?))
+    let task = TaskId(parse_id(&task)?);
+    let mut found = state.engine.store().jobs.task(user.identity.user, task).await?;
+    state.engine.explain_pauses(std::iter::once(&mut found.task)).await?;
+    Ok(Json(found))
 }
 
 async fn control(
@@ -425,11 +431,4 @@ pub async fn mark_read(
 ) -> Result<StatusCode, Problem> {
     state.engine.mark_notifications_read(user.actor(), read.up_to).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-pub async fn channels(
-    State(state): State<AppState>,
-    _user: CurrentUser,
-) -> JsonResult<Page<Channel>> {
-    Ok(Json(Page { items: state.engine.channel_statuses().await?, next: None }))
 }

@@ -2,6 +2,7 @@
 //! and are answered with a redirect.
 
 pub mod accounts;
+pub mod channels;
 pub mod flash;
 pub mod launch;
 

@@ -67,6 +67,7 @@ pub fn routes() -> Routes {
         .route("/people/{id}/disable", post(form::accounts::disable))
         .route("/people/{id}/enable", post(form::accounts::enable))
         .route("/invitations/{id}/revoke", post(form::accounts::revoke_invitation))
+        .route("/channels/{id}/{what}", post(form::channels::control))
         .route("/account", get(account_page))
         .route("/account/tokens", post(form::accounts::create_token))
         .route("/account/tokens/{id}/revoke", post(form::accounts::revoke_token))
@@ -310,7 +311,6 @@ async fn attach_context(
         js: state.assets.js.clone(),
         wasm: state.assets.wasm.clone(),
         css: state.assets.css.clone(),
-        is_sandbox: true,
         needs_setup,
         setup_token_required: state.set_up_token.is_some(),
     };

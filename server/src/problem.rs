@@ -13,7 +13,10 @@ use contract::{
     feed::{BadRow, LeftOut, Question},
     text::TextError,
 };
-use engine::{engine::LaunchError, machines, store};
+use engine::{
+    engine::{ControlError, LaunchError},
+    machines, store,
+};
 use std::{any::Any, time::Duration};
 
 /// Media type of problem details.
@@ -142,7 +145,20 @@ impl From<machines::Error> for Problem {
             machines::Error::Rejected(_) => StatusCode::BAD_GATEWAY,
             machines::Error::Unreachable
             | machines::Error::Busy
+            | machines::Error::Paused(_)
             | machines::Error::LimiterUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        let status = match error {
+            ControlError::Store(error) => return error.into(),
+            ControlError::Unknown => StatusCode::NOT_FOUND,
+            ControlError::Invalid(_) | ControlError::Text(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ControlError::CheckRuns => StatusCode::CONFLICT,
         };
         Self::new(status, error.to_string())
     }

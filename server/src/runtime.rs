@@ -5,6 +5,7 @@
 //! | [`backends`] | store, task queue, event bus and rate limiter, chosen by their URLs |
 //! | [`channels`] | configuration of the sales channels |
 //! | [`machines`] | accounts with machines |
+//! | [`probes`] | how operators check channels and machines |
 //! | [`reload`] | channel files that are read again on SIGHUP |
 //! | [`protection`] | how well connections to servers are protected |
 //! | [`upstreams`] | channels and machines, and the commands that call them |
@@ -12,6 +13,7 @@
 mod backends;
 mod channels;
 mod machines;
+mod probes;
 mod protection;
 mod reload;
 mod upstreams;
@@ -164,6 +166,7 @@ impl Runtime {
             registry = registry.register_unlimited(NOOP_CONCURRENCY, noop_run::NoopRunHandler);
         }
         registry.register_upstreams(&backends.limiters);
+        backends.limiters.load_controls().await?;
         let queues: Vec<_> = registry.queues().into_iter().map(|queue| queue.name).collect();
         let task_queue = backends.task_queue.as_ref();
         if let Err(error) = relay::declare_queues(&backends.store, task_queue, &queues).await {
@@ -193,7 +196,8 @@ impl Runtime {
             backends.limiters.clone(),
             upstreams.channels().to_vec(),
         )
-        .with_machines(upstreams.machine_sources(&backends.limiters)?);
+        .with_machines(upstreams.machine_sources(&backends.limiters)?)
+        .with_upstreams(upstreams.descriptions(&backends.limiters)?);
         session::create_configured_admin(&backends.store, config).await?;
         Ok(Self {
             backends,
@@ -301,7 +305,8 @@ impl Runtime {
         done
     }
 
-    /// Starts the relays, the reaper and the pruner.
+    /// Starts the relays, the reaper, the pruner, and what follows the pauses and rates that admins
+    /// set.
     fn spawn_maintenance(&self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) {
         let Backends { store, task_queue, event_bus, owns_database, .. } = &self.backends;
         if !owns_database {
@@ -319,6 +324,7 @@ impl Runtime {
                 store.clone(),
                 Arc::clone(task_queue),
                 queue,
+                self.backends.limiters.clone(),
                 self.relay_waker.clone(),
                 relay_lease,
                 stop.clone(),
@@ -333,6 +339,9 @@ impl Runtime {
             leader_lease("reaper"),
             stop.clone(),
         ));
+        let limiters = self.backends.limiters.clone();
+        let controls_stop = stop.clone();
+        tasks.spawn(async move { limiters.follow_controls(controls_stop).await });
         let retention = config.retention.into();
         tasks.spawn(pruner::run(store.clone(), retention, leader_lease("pruner"), stop.clone()));
     }

@@ -150,6 +150,22 @@ impl FromRequestParts<AppState> for AdminUser {
     }
 }
 
+/// The authenticated admin of a request, in a browser or with an API token. All others get 404,
+/// as from [`AdminUser`].
+pub struct OperatorUser(pub CurrentUser);
+
+impl FromRequestParts<AppState> for OperatorUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let user = CurrentUser::from_request_parts(parts, state).await?;
+        match user.identity.role {
+            Role::Admin => Ok(Self(user)),
+            Role::User => Err(Problem::not_found()),
+        }
+    }
+}
+
 /// Returns the hash of the credential that the request presents, which has not
 /// been verified.
 pub fn presented_credential_hash(headers: &HeaderMap) -> Option<String> {

@@ -75,7 +75,8 @@ pub async fn load_job(
     let find = |id: &String| known.channels.iter().find(|known| known.id == *id).cloned();
     let channels = job.channels.iter().filter_map(find).collect();
     let query = GridQuery { filter, search_text, offset, limit: INITIAL_ROWS };
-    let grid = store.jobs.job_grid(identity.user, id, &query).await.map_err(server_error)?;
+    let mut grid = store.jobs.job_grid(identity.user, id, &query).await.map_err(server_error)?;
+    engine.explain_pauses(grid.tasks_mut()).await.map_err(server_error)?;
     let forecasts = engine.job_forecasts(std::slice::from_ref(&job), identity.user).await;
     let forecast = forecasts.map_err(server_error)?.remove(&id).unwrap_or_default();
     Ok(Some(JobPage {
@@ -200,6 +201,21 @@ fn refresh_on_resync(page: RwSignal<JobPage>, live: LiveState) {
     );
 }
 
+/// Loads the job again when a pause of one of its channels begins or ends, because its items say
+/// so.
+fn refresh_on_pauses(page: RwSignal<JobPage>, live: LiveState) {
+    let paused = Memo::new(move |_| {
+        let page = page.read();
+        let channels = page.channels.iter().map(|channel| live.current_channel(channel));
+        channels.map(|channel| channel.pause.is_some()).collect::<Vec<_>>()
+    });
+    Effect::watch(
+        move || paused.get(),
+        move |_, _, _| live.resync_count.update(|count| *count += 1),
+        false,
+    );
+}
+
 fn content(
     page: JobPage,
     route: JobRoute,
@@ -211,6 +227,7 @@ fn content(
     let page = RwSignal::new(page);
     let live_job = LiveJob::from_page(page, live);
     refresh_on_resync(page, live);
+    refresh_on_pauses(page, live);
     let query = use_query_map();
     let accepted = move || query.read().get("accepted").is_some();
     let tabs = JobTab::ALL

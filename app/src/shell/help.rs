@@ -3,11 +3,12 @@
 
 use leptos::prelude::*;
 
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("/", "Find a SKU or a job"),
     ("g l", "Go to Launch"),
     ("g j", "Go to Jobs"),
     ("g m", "Go to Machines"),
+    ("g c", "Go to Channels"),
     ("g i", "Go to the inbox"),
     ("Enter", "Open an item"),
     ("Escape", "Close an item, a menu or the newest notification"),
@@ -15,10 +16,11 @@ const KEYS: [(&str, &str); 8] = [
 ];
 
 /// Icon, state and meaning. The states are spelled as in [`crate::labels`].
-const STATE_MEANINGS: [(&str, &str, &str); 14] = [
+const STATE_MEANINGS: [(&str, &str, &str); 15] = [
     ("·", "waiting", "Queued; nothing has been sent yet."),
     ("·", "waiting its turn", "Ready, and waiting for the service's rate limit."),
     ("·", "paused by the service", "It answered 429 or 503; no calls are made until that time."),
+    ("·", "paused by an admin", "Nothing is sent to this channel until that time, for anybody."),
     ("·", "will be retried", "An attempt failed; the next one starts automatically."),
     (
         "·",

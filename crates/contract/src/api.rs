@@ -2,11 +2,15 @@
 //! 1970, by the database's clock.
 
 mod accounts;
+mod audit;
+mod channel;
 mod estimate;
 mod grid;
 mod launch;
 
 pub use accounts::*;
+pub use audit::*;
+pub use channel::*;
 pub use estimate::*;
 pub use grid::*;
 pub use launch::*;
@@ -96,6 +100,8 @@ string_enum!(
         /// The upstream is in a cooldown until `until` (429, or 503 with
         /// Retry-After).
         Cooldown = "cooldown",
+        /// An admin has paused the upstream until `until`.
+        Paused = "paused",
         /// The rate limiter can't be reached, so nobody may call.
         LimiterUnavailable = "limiter_unavailable",
         /// A machine is starting; the task occupies no concurrency slot meanwhile.
@@ -300,46 +306,6 @@ pub struct Inbox {
 pub struct MarkRead {
     /// `seq` up to which all notifications are read.
     pub up_to: i64,
-}
-
-string_enum!(
-    /// Reason for which an upstream is in a cooldown.
-    CooldownReason {
-        /// It answered 429.
-        TooManyRequests = "http_429",
-        /// It answered 503 with `Retry-After`.
-        ServiceUnavailable = "http_503",
-        /// It answered with an error code of its own that asks callers to slow down.
-        Throttled = "throttled",
-        /// It refused the credentials. Nobody calls it until they may have been mended.
-        CredentialsRefused = "credentials_refused",
-    }
-);
-
-/// A sales channel with its rate limit and its load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Channel {
-    /// Id of the channel, such as `acme`.
-    pub id: String,
-    /// Name of the channel, for people.
-    pub name: String,
-    /// Rate that the upstream allows, in requests per second.
-    pub rate: f64,
-    /// Rate that the rate limiter uses now, in requests per second.
-    pub current_rate: f64,
-    /// End of the cooldown, before which nobody calls the upstream.
-    #[serde(default)]
-    pub cooldown_until: Option<i64>,
-    /// Reason of the cooldown, where it is known.
-    #[serde(default)]
-    pub cooldown_reason: Option<CooldownReason>,
-    /// Number of calls in flight.
-    pub in_flight: u32,
-    /// Number of queued tasks, of all users.
-    pub waiting: u32,
-    /// Whether the sandbox plays the channel.
-    pub sandbox: bool,
 }
 
 /// An EC2 machine.

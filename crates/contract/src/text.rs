@@ -46,6 +46,8 @@ pub const PASSWORD: TextField = TextField::multi_line("password", 1_000);
 pub const TOKEN_NAME: TextField = TextField::single_line("token's name", 80);
 /// Id of a sales channel.
 pub const CHANNEL: TextField = TextField::single_line("channel", 64);
+/// Reason that an admin gives for a change.
+pub const AUDIT_NOTE: TextField = TextField::single_line("note", 200);
 /// Id of a machine; those of EC2 have 19 characters.
 pub const MACHINE_ID: TextField = TextField::single_line("machine's id", 64);
 /// Name tag of a machine. EC2 allows

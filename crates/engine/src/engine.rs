@@ -7,12 +7,14 @@ mod forecast;
 mod left_out_csv;
 mod machine_launches;
 mod uploads;
+mod upstreams;
 mod users;
 
 pub use column_choices::{RememberedColumns, columns_by_position};
 pub use forecast::{Forecast, JobForecast};
 pub use machine_launches::{MachineLaunchRequest, TemplateVersion};
 pub use uploads::Upload;
+pub use upstreams::ControlError;
 
 use crate::{
     channel::ChannelConfig,
@@ -22,6 +24,7 @@ use crate::{
     machines::{MachineCache, MachineSource},
     relay::RelayWaker,
     store::{self, Actor, JobControl, NewJob, NewTask, Store},
+    upstream::Upstream,
 };
 use contract::{
     JobId, TaskId, UserId,
@@ -124,6 +127,7 @@ pub struct Engine {
     channels: Arc<RwLock<Arc<[ChannelConfig]>>>,
     forecast_cache: forecast::ForecastCache,
     machines: MachineCache,
+    upstreams: Arc<[Upstream]>,
 }
 
 impl Engine {
@@ -143,7 +147,14 @@ impl Engine {
             channels: Arc::new(RwLock::new(channels.into())),
             forecast_cache: forecast::ForecastCache::default(),
             machines: MachineCache::default(),
+            upstreams: Arc::default(),
         }
+    }
+
+    /// Sets the upstreams that operators see and control.
+    #[must_use]
+    pub fn with_upstreams(self, upstreams: Vec<Upstream>) -> Self {
+        Self { upstreams: upstreams.into(), ..self }
     }
 
     /// Sets the sources of the machines, so that they can be listed and started.

@@ -8,6 +8,7 @@
 //! | [`event_bus`] | port to the bus that broadcasts events to the hubs of all nodes |
 //! | [`rabbitmq`] | the RabbitMQ server that both can run on |
 //! | [`channel`] | configuration of the sales channels |
+//! | [`upstream`] | sales channels and machines as operators see them |
 //! | [`limiter`] | rate limits and concurrency slots of upstreams |
 //! | [`election`] | leader leases: which process relays, reaps and prunes |
 //! | [`relay`] | publishes due tasks from the task table |
@@ -33,5 +34,6 @@ pub mod reaper;
 pub mod relay;
 pub mod store;
 pub mod task_queue;
+pub mod upstream;
 
 pub use engine::Engine;

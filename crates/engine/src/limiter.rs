@@ -6,6 +6,11 @@
 //! ahead together with a concurrency slot, waited for, and reserved again if it
 //! was missed or a cooldown started meanwhile.
 //!
+//! What admins set, a pause or a lower rate, is in the database and not in the limiter: a pause
+//! is neither lost with the limiter's state nor changed by what a service answers. Each process
+//! follows it ([`Limiters::follow_controls`]). A pause lets attempts that have sent something
+//! go on to their end.
+//!
 //! [`RateLimiter`] is the port: its steps are atomic for all processes that
 //! share it. [`Limiters`] is what workers use: it waits, retries and releases.
 
@@ -18,7 +23,7 @@ pub mod redis;
 pub mod suite;
 
 pub use learned_pace::PaceReport;
-pub use limiters::{AcquireError, Limiters};
+pub use limiters::{AcquireError, CONTROLS_POLL_INTERVAL, Limiters};
 pub use permit::UpstreamPermit;
 
 use async_trait::async_trait;

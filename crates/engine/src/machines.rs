@@ -33,6 +33,9 @@ pub enum Error {
     /// The account's rate limit is used up, or EC2 asked to wait.
     #[error("EC2 is busy with other calls of this account. Try again in some seconds.")]
     Busy,
+    /// An admin has paused the calls to EC2.
+    #[error("EC2 is not asked for the machines. {0}")]
+    Paused(String),
     /// The rate limiter can't be used, and without it nobody may call.
     #[error("The rate limiter for EC2 can't be reached. Try again soon.")]
     LimiterUnavailable,

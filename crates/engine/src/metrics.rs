@@ -75,6 +75,7 @@ pub(crate) fn record_acquire(upstream: &str, waited: Duration, error: Option<&Ac
         }
         Some(AcquireError::RetryAfter { in_cooldown: true, .. }) => "cooldown",
         Some(AcquireError::RetryAfter { in_cooldown: false, .. }) => "rate",
+        Some(AcquireError::Paused { .. }) => "paused",
         Some(AcquireError::Limiter(limiter::Error::Misconfigured(_))) => "misconfigured",
         Some(AcquireError::Limiter(limiter::Error::Unreachable(_))) => "unreachable",
     };

@@ -4,6 +4,7 @@
 
 use crate::{
     election::LeaderLease,
+    limiter::Limiters,
     store::{DueTasks, RoundRobin, Store},
     task_queue::{self, TaskQueue},
 };
@@ -31,6 +32,8 @@ const UNCLAIMED_WINDOW: Duration = Duration::from_secs(2);
 pub struct QueueConfig {
     /// AMQP name of the queue.
     pub name: String,
+    /// Upstream whose rate limiter its attempts pass; `None` if they pass none.
+    pub upstream: Option<String>,
     /// Maximum number of attempts in flight.
     pub concurrency: u16,
     /// Requests per second; `None` if they pass no rate limiter.
@@ -74,11 +77,13 @@ pub fn lease_name(queue: &str) -> String {
 }
 
 /// Publishes the tasks of one queue until `stop`, while this process holds
-/// `leader_lease`.
+/// `leader_lease`. Nothing is published while an admin has paused the queue's upstream, so that
+/// the tasks are due as soon as the pause ends.
 pub async fn run(
     store: Store,
     task_queue: Arc<dyn TaskQueue>,
     queue: QueueConfig,
+    limiters: Limiters,
     relay_waker: RelayWaker,
     mut leader_lease: LeaderLease,
     stop: CancellationToken,
@@ -97,6 +102,12 @@ pub async fn run(
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(LEASE_CHECK_INTERVAL) => continue,
                 }
+            }
+        }
+        if queue.upstream.as_ref().is_some_and(|upstream| limiters.pause(upstream).is_some()) {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(POLL_INTERVAL) => continue,
             }
         }
         // A wake-up from here on may concern a task that this round misses.

@@ -11,6 +11,7 @@
 mod accept;
 mod actor;
 mod attempt_result;
+mod audit;
 mod backlog;
 mod claim;
 mod clock;
@@ -44,11 +45,14 @@ mod session;
 mod sql;
 mod tokens;
 mod transition;
+mod upstream_control;
+mod upstream_load;
 mod users;
 
 pub use accept::{AcceptedJob, NewJob, NewTask, OpenKind, OpenLimits};
 pub use actor::{Actor, Credential};
 pub use attempt_result::{AttemptError, AttemptResult, Success};
+pub use audit::NewAuditEntry;
 pub use backlog::{Backlog, QueueBacklog};
 pub use claim::{Claim, ClaimedTask};
 pub use column_choices::ColumnChoice;
@@ -70,6 +74,8 @@ pub use read::{JobQuery, TaskQuery};
 pub use round_robin::RoundRobin;
 pub use session::MAX_SESSIONS;
 pub use tokens::MAX_TOKENS;
+pub use upstream_control::UpstreamControl;
+pub use upstream_load::{FailedAttempt, QueueReader};
 pub use users::{Identity, UserAccount};
 
 use contract::{UserId, fact::Fact, text::TextError};
@@ -383,6 +389,10 @@ pub struct Store {
     pub column_choices: ColumnChoices,
     /// What the processes of a cluster share: leader leases and cooldowns.
     pub coordination: Coordination,
+    /// What admins set for upstreams.
+    pub upstream_controls: UpstreamControls,
+    /// Log of what people changed for everybody.
+    pub audit: Audit,
     /// The database itself.
     pub database: Database,
 }
@@ -406,6 +416,10 @@ handles!(
     ColumnChoices,
     /// What the processes of a cluster share: leader leases and cooldowns.
     Coordination,
+    /// What admins set for upstreams.
+    UpstreamControls,
+    /// Log of what people changed for everybody.
+    Audit,
 );
 
 impl Store {
@@ -447,6 +461,8 @@ impl Store {
             journal: Journal { db: db.clone() },
             column_choices: ColumnChoices { db: db.clone() },
             coordination: Coordination { db: db.clone() },
+            upstream_controls: UpstreamControls { db: db.clone() },
+            audit: Audit { db: db.clone() },
             database: db,
         }
     }

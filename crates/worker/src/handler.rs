@@ -85,6 +85,8 @@ pub struct AttemptContext<'a> {
 /// Maximum time that an attempt waits for the permit of a further upstream, since it keeps a
 /// concurrency slot from others meanwhile.
 const MAX_FURTHER_WAIT: Duration = Duration::from_secs(5);
+/// Maximum time until a task that found its upstream paused is due again.
+const PAUSE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 impl<'a> AttemptContext<'a> {
     /// Creates the context of an attempt that has not sent anything.
@@ -239,13 +241,18 @@ fn no_permit_error(error: &AcquireError) -> AttemptError {
 pub(crate) fn no_permit_delay(error: &AcquireError) -> Duration {
     match error {
         AcquireError::RetryAfter { wait, .. } => *wait,
+        // An admin may end the pause at any time. Until then the relay publishes nothing more, so
+        // that few tasks are looked at again.
+        AcquireError::Paused { wait, .. } => (*wait).min(PAUSE_CHECK_INTERVAL),
         AcquireError::Limiter(_) => Duration::from_secs(2),
     }
 }
 
-/// Returns what an operator has to do before a permit can be acquired, if anything.
-pub(crate) fn operator_action(error: &AcquireError) -> Option<String> {
+/// Returns what people should know about why no permit was acquired, if anything: who has paused
+/// the upstream, or what an operator has to do.
+pub(crate) fn wait_detail(error: &AcquireError) -> Option<String> {
     match error {
+        AcquireError::Paused { pause, .. } => Some(pause.sentence()),
         AcquireError::Limiter(limiter::Error::Misconfigured(action)) => Some(action.clone()),
         AcquireError::Limiter(limiter::Error::Unreachable(_)) | AcquireError::RetryAfter { .. } => {
             None
@@ -258,6 +265,7 @@ pub(crate) fn wait_reason(error: &AcquireError) -> WaitReason {
     match error {
         AcquireError::RetryAfter { in_cooldown: true, .. } => WaitReason::Cooldown,
         AcquireError::RetryAfter { in_cooldown: false, .. } => WaitReason::RateLimit,
+        AcquireError::Paused { .. } => WaitReason::Paused,
         AcquireError::Limiter(_) => WaitReason::LimiterUnavailable,
     }
 }

@@ -128,7 +128,12 @@ impl Registry {
         self.registrations.push(Registration {
             kind: C::KIND,
             may_cause: H::MAY_CAUSE,
-            queue: QueueConfig { name: queue_name(C::KIND, suffix, C::VERSION), concurrency, rate },
+            queue: QueueConfig {
+                name: queue_name(C::KIND, suffix, C::VERSION),
+                upstream: upstream.clone(),
+                concurrency,
+                rate,
+            },
             upstream,
             handler: Arc::new(HandlerAdapter(handler, PhantomData)),
         });

@@ -1,9 +1,12 @@
 //! Accounts with machines: those of AWS that are configured, or the sandbox's.
 
+use super::probes::MachineProbe;
 use crate::config::{AwsAccount, AwsConfig};
 use anyhow::Context;
 use aws::{Account, account::ClientOptions, credentials::FixedCredentials};
-use contract::command::{AlarmCreate, Ec2Launch, Ec2Start, Ec2Stop, machine_queue_suffix};
+use contract::command::{
+    AlarmCreate, Command, Ec2Launch, Ec2Start, Ec2Stop, machine_queue_suffix, queue_name,
+};
 use engine::{
     limiter::{Limiters, UpstreamLimits},
     machines::{MachineLocation, MachineSource, READ_TIMEOUT},
@@ -145,6 +148,39 @@ impl MachineRegion {
             limiters.clone(),
             self.describe.id.clone(),
         )))
+    }
+
+    /// Returns the machines as operators see them: one upstream with several limits.
+    ///
+    /// # Errors
+    /// The HTTP client can't be built.
+    pub fn description(&self, limiters: &Limiters) -> anyhow::Result<engine::upstream::Upstream> {
+        let MachineLocation { account, region } = &self.location;
+        let suffix = machine_queue_suffix(account, region);
+        let suffix = suffix.as_deref();
+        let mut limits = Vec::new();
+        for limit in [&self.describe, &self.start, &self.stop, &self.launch, &self.cloudwatch] {
+            if !limits.contains(&limit.id) {
+                limits.push(limit.id.clone());
+            }
+        }
+        let (id, name) = match suffix {
+            Some(suffix) => (format!("aws.{suffix}"), format!("Machines of {account} in {region}")),
+            None => ("machines".to_owned(), "Machines".to_owned()),
+        };
+        Ok(engine::upstream::Upstream {
+            id,
+            name,
+            limits,
+            queues: vec![
+                queue_name(Ec2Start::KIND, suffix, Ec2Start::VERSION),
+                queue_name(Ec2Stop::KIND, suffix, Ec2Stop::VERSION),
+                queue_name(Ec2Launch::KIND, suffix, Ec2Launch::VERSION),
+                queue_name(AlarmCreate::KIND, suffix, AlarmCreate::VERSION),
+            ],
+            probe: Arc::new(MachineProbe(self.source(limiters)?)),
+            check_lock: Arc::default(),
+        })
     }
 
     /// Registers the handlers of the commands about the machines.

@@ -3,12 +3,15 @@
 use super::{
     channels,
     machines::{self, MachineRegion},
+    probes::ChannelProbe,
 };
 use crate::config::Config;
 use ::channels::Channel;
 use anyhow::Context;
-use contract::command::ProductUpload;
-use engine::{channel::ChannelConfig, limiter::Limiters, machines::MachineSource};
+use contract::command::{Command, ProductUpload, queue_name};
+use engine::{
+    channel::ChannelConfig, limiter::Limiters, machines::MachineSource, upstream::Upstream,
+};
 use parking_lot::Mutex;
 use sandbox::{SAMPLE_CHANNELS, Sandbox};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -46,18 +49,22 @@ impl Upstreams {
         let channel_handles = Mutex::default();
         let machines = match &config.aws {
             Some(aws) => machines::aws_regions(aws, config.lease).await?,
+            // Beside real channels, simulated machines would look like real ones.
+            None if config.channels.is_some() => Vec::new(),
             None => vec![machines::sandbox_region(&url, speed, config.lease)?],
         };
         Ok(Self { channels, channel_configs, channel_handles, machines, own_sandbox })
     }
 
-    /// Uses the sandbox that `config` names, or starts one.
+    /// Uses the sandbox that `config` names, or starts one if it is needed.
     ///
     /// # Errors
     /// The sandbox can't be started.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.sandbox.sandbox_url {
             Some(url) => Self::new(url.expose_secret().into(), config, None).await,
+            // Nothing is simulated.
+            None if config.channels.is_some() => Self::new(String::new(), config, None).await,
             None => Self::start(config).await,
         }
     }
@@ -103,6 +110,30 @@ impl Upstreams {
         limiters: &Limiters,
     ) -> anyhow::Result<Vec<Arc<dyn MachineSource>>> {
         self.machines.iter().map(|region| region.source(limiters)).collect()
+    }
+
+    /// Returns the upstreams as operators see them. The handlers are registered already.
+    ///
+    /// # Errors
+    /// The HTTP client can't be built.
+    pub fn descriptions(&self, limiters: &Limiters) -> anyhow::Result<Vec<Upstream>> {
+        let handles = self.channel_handles.lock();
+        let channels = self.channel_configs.iter().filter_map(|config| {
+            let queue = queue_name(ProductUpload::KIND, Some(&config.id), ProductUpload::VERSION);
+            Some(Upstream {
+                id: config.id.clone(),
+                name: config.name.clone(),
+                limits: vec![config.id.clone()],
+                queues: vec![queue],
+                probe: Arc::new(ChannelProbe(Arc::clone(handles.get(&config.id)?))),
+                check_lock: Arc::default(),
+            })
+        });
+        let mut all: Vec<_> = channels.collect();
+        for region in &self.machines {
+            all.push(region.description(limiters)?);
+        }
+        Ok(all)
     }
 
     /// Returns the clients of the channels whose handlers are registered, by id.

@@ -123,7 +123,7 @@ impl AccessFixture {
     fn calls_to(&self, path: &str, methods: &[Method]) -> Vec<Call> {
         let mut paths = BTreeSet::new();
         for id in self.adas_ids() {
-            for action in ["cancel", "pause", "resume", "retry"] {
+            for action in ["cancel", "pause", "resume", "retry", "pace", "check"] {
                 let parts = path.split('/').map(|part| match part {
                     "{what}" => action,
                     part if part.starts_with('{') => id,
@@ -200,7 +200,7 @@ fn server_function_arguments(path: &str, id: &str) -> Value {
     let name = path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit());
     match name {
         "load_launch_page" | "load_recent_jobs" | "load_machines" | "load_inbox"
-        | "load_people" | "load_account" => json!({}),
+        | "load_people" | "load_account" | "load_channels" => json!({}),
         "load_jobs" => {
             json!({ "filter": JobListFilter { q: Some(CANARY.into()), ..JobListFilter::default() } })
         }

@@ -25,7 +25,11 @@ pub async fn load_task(id: String) -> Result<Option<TaskDetail>, ServerFnError> 
     let RequestContext { engine, identity } = request_context()?;
     let Ok(id) = id.parse() else { return Ok(None) };
     match engine.store().jobs.task(identity.user, id).await {
-        Ok(detail) => Ok(Some(detail)),
+        Ok(mut detail) => {
+            let task = std::iter::once(&mut detail.task);
+            engine.explain_pauses(task).await.map_err(server_error)?;
+            Ok(Some(detail))
+        }
         Err(engine::store::Error::NotFound) => Ok(None),
         Err(error) => Err(server_error(error)),
     }

@@ -117,7 +117,7 @@ fn time_left(live_job: LiveJob) -> String {
     }
 }
 
-/// Lists the job's channels that are in cooldown, and until when.
+/// Lists the job's channels that are in cooldown or paused, and until when.
 fn cooldowns(live_job: LiveJob) -> impl IntoView {
     let live = expect_context::<LiveState>();
     // No message announces the end of a cooldown, so a timer does.
@@ -130,7 +130,9 @@ fn cooldowns(live_job: LiveJob) -> impl IntoView {
         let channels = page.channels.iter().map(|channel| live.current_channel(channel));
         channels
             .filter_map(|channel| {
-                Some((channel.cooldown_until?, labels::channel_cooldown(&channel)?))
+                let pause_end = channel.pause.as_ref().map(|pause| pause.until);
+                let until = channel.cooldown_until.max(pause_end)?;
+                Some((until, labels::channel_cooldown(&channel)?))
             })
             .filter(|(until, _)| *until > ended_at.get())
             .collect::<Vec<_>>()

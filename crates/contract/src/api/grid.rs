@@ -28,6 +28,13 @@ pub struct Grid {
     pub rows: Vec<GridRow>,
 }
 
+impl Grid {
+    /// Returns the tasks of all rows.
+    pub fn tasks_mut(&mut self) -> impl Iterator<Item = &mut Task> {
+        self.rows.iter_mut().flat_map(|row| &mut row.cells)
+    }
+}
+
 string_enum!(
     /// Filter of the grid's rows: shows rows with at least one such task.
     GridFilter {

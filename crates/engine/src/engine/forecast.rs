@@ -174,6 +174,20 @@ impl Engine {
         Ok(forecast)
     }
 
+    /// Discards the cached forecast, because the limits have changed.
+    pub(super) async fn forget_forecast(&self) {
+        *self.forecast_cache.last.lock().await = None;
+    }
+
+    /// Returns the channel with the rate that an admin has set, if it is lower.
+    fn with_set_rate(&self, spec: &ChannelConfig) -> ChannelConfig {
+        let mut spec = spec.clone();
+        if let Some((_, Some(rate))) = self.limiters.configured_limits(&spec.id) {
+            spec.limits.rate = spec.limits.rate.min(rate);
+        }
+        spec
+    }
+
     async fn compute_forecast(&self) -> Result<Forecast, store::Error> {
         let mut forecast = Forecast::default();
         for calls in self.store.jobs.running_calls().await? {
@@ -184,6 +198,7 @@ impl Engine {
         }
         let now = self.store.database.now_ms();
         for spec in self.channels().iter() {
+            let spec = &self.with_set_rate(spec);
             let known_state = match self.limiters.state(&spec.id).await {
                 Ok(state) => Some(state),
                 Err(error) => {
@@ -199,13 +214,18 @@ impl Engine {
                 in_flight: 0,
             });
             let mut channel = channel_status(spec, &state, forecast.count_queued(&spec.id), now);
+            if let Some((configured, reduced_rate)) = self.limiters.configured_limits(&spec.id) {
+                (channel.rate, channel.reduced_rate) = (configured.rate, reduced_rate);
+            }
+            channel.pause = self.limiters.pause(&spec.id);
             if channel.cooldown_until.is_some() {
                 let cooldown = self.store.coordination.last_cooldown(&spec.id).await?;
                 channel.cooldown_reason = cooldown.map(|cooldown| cooldown.reason);
             }
             if is_known {
                 let permit_interval = spec.limits.permit_interval();
-                let pace = allowed_pace(spec, &state, channel.cooldown_until);
+                let pause_end = channel.pause.as_ref().map(|pause| pause.until);
+                let pace = allowed_pace(spec, &state, channel.cooldown_until.max(pause_end));
                 let allowed = AllowedPace { pace, permit_interval };
                 forecast.allowed_paces.insert(spec.id.clone(), allowed);
             }
@@ -226,9 +246,11 @@ fn channel_status(
         id: spec.id.clone(),
         name: spec.name.clone(),
         rate: spec.limits.rate,
+        reduced_rate: None,
         current_rate: state.current_rate,
         cooldown_until,
         cooldown_reason: None,
+        pause: None,
         in_flight: state.in_flight,
         waiting: queued,
         sandbox: spec.is_sandbox,

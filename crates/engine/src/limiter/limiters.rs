@@ -4,8 +4,12 @@ use super::{
     CONCURRENCY_SLOT_TTL, Error, LimiterState, MAX_RESERVE_AHEAD, PaceReport, RateLimiter,
     UpstreamLimits, UpstreamPermit, learned_pace::LearnedPace,
 };
-use crate::{clock::whole_millis, metrics, store::Store};
-use contract::api::CooldownReason;
+use crate::{
+    clock::whole_millis,
+    metrics,
+    store::{self, Store, UpstreamControl},
+};
+use contract::api::{CooldownReason, UpstreamPause};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
@@ -22,6 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// Interval at which each process reads what admins have set for upstreams.
+pub const CONTROLS_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Why no permit was acquired.
 #[derive(Debug)]
 pub enum AcquireError {
@@ -31,6 +38,13 @@ pub enum AcquireError {
         wait: Duration,
         /// Whether a cooldown causes the wait.
         in_cooldown: bool,
+    },
+    /// An admin has paused the upstream: defer the task.
+    Paused {
+        /// Time until the pause ends, if nobody ends it earlier.
+        wait: Duration,
+        /// The pause.
+        pause: UpstreamPause,
     },
     /// The rate limiter can't be used, and without it nobody may call: defer the
     /// task and report the error.
@@ -45,6 +59,8 @@ impl From<Error> for AcquireError {
 
 pub(super) struct Upstream {
     limits: Mutex<UpstreamLimits>,
+    /// What an admin has set.
+    control: Mutex<UpstreamControl>,
     learned: Mutex<LearnedPace>,
     /// Number of requests of this process that have no answer yet.
     pub requests_in_flight: AtomicUsize,
@@ -59,10 +75,19 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Returns the limits: those that were configured, or less if the upstream's answers say
-    /// that it allows less.
-    pub fn limits(&self) -> UpstreamLimits {
+    /// Returns the configured limits, with the rate that an admin has set if it is lower.
+    fn set_limits(&self) -> UpstreamLimits {
         let mut limits = self.limits.lock().clone();
+        if let Some(rate) = self.control.lock().rate {
+            limits.rate = limits.rate.min(rate);
+        }
+        limits
+    }
+
+    /// Returns the limits: those that were configured or set, or less if the upstream's answers
+    /// say that it allows less.
+    pub fn limits(&self) -> UpstreamLimits {
+        let mut limits = self.set_limits();
         if let Some(learned) = self.learned.lock().rate() {
             limits.rate = limits.rate.min(learned);
         }
@@ -105,6 +130,8 @@ struct LimitersInner {
     /// Persists cooldowns beyond the lifetime of the limiter's state.
     store: Option<Store>,
     upstreams: Mutex<HashMap<String, Arc<Upstream>>>,
+    /// Orders the reads of what admins have set, so that an older one does not overwrite a newer.
+    controls_lock: tokio::sync::Mutex<()>,
 }
 
 /// The rate limiters as one process uses them; cheap to clone.
@@ -115,7 +142,12 @@ impl Limiters {
     /// Creates limiters without upstreams. `store` persists cooldowns in case
     /// `limiter` loses its state.
     pub fn new(limiter: Arc<dyn RateLimiter>, store: Option<Store>) -> Self {
-        Self(Arc::new(LimitersInner { limiter, store, upstreams: Mutex::default() }))
+        Self(Arc::new(LimitersInner {
+            limiter,
+            store,
+            upstreams: Mutex::default(),
+            controls_lock: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Adds an upstream, or replaces its limits. Attempts that hold a slot keep it.
@@ -126,6 +158,7 @@ impl Limiters {
         let local_slots = Arc::new(Semaphore::new(limits.concurrency.into()));
         let upstream = Upstream {
             limits: Mutex::new(limits),
+            control: Mutex::default(),
             learned: Mutex::default(),
             requests_in_flight: AtomicUsize::default(),
             local_slots,
@@ -192,7 +225,10 @@ impl Limiters {
         deadline: Instant,
     ) -> Result<UpstreamPermit, AcquireError> {
         let mut permit = UpstreamPermit::new(self.clone(), name.into(), upstream, local_slot);
-        let acquired = permit.wait_for_next(deadline).await;
+        let acquired = match self.pause(name) {
+            Some(pause) => Err(self.paused_error(pause)),
+            None => permit.wait_for_next(deadline).await,
+        };
         metrics::record_acquire(name, start.elapsed(), acquired.as_ref().err());
         acquired?;
         Ok(permit)
@@ -213,6 +249,59 @@ impl Limiters {
         if let Err(error) = store.coordination.record_cooldown(name, until, reason).await {
             tracing::warn!(upstream = name, %error, "could not persist a cooldown");
         }
+    }
+
+    /// Reads what admins have set for the upstreams, and applies it from now on.
+    ///
+    /// # Errors
+    /// The store failed; what was set before stays.
+    pub async fn load_controls(&self) -> Result<(), store::Error> {
+        let Some(store) = &self.0.store else { return Ok(()) };
+        let _guard = self.0.controls_lock.lock().await;
+        let mut controls: HashMap<_, _> =
+            store.upstream_controls.all().await?.into_iter().collect();
+        for (name, upstream) in &*self.0.upstreams.lock() {
+            *upstream.control.lock() = controls.remove(name).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Applies what admins set, in whatever process, within [`CONTROLS_POLL_INTERVAL`], until
+    /// `stop`.
+    pub async fn follow_controls(&self, stop: CancellationToken) {
+        let mut has_failed = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(CONTROLS_POLL_INTERVAL) => {}
+            }
+            let result = self.load_controls().await;
+            if let (Err(error), false) = (&result, has_failed) {
+                tracing::warn!(%error, "could not read what is set for upstreams");
+            }
+            has_failed = result.is_err();
+        }
+    }
+
+    /// Returns the pause of an upstream that an admin has set and that is not over.
+    pub fn pause(&self, name: &str) -> Option<UpstreamPause> {
+        let upstream = self.0.upstreams.lock().get(name).cloned()?;
+        let pause = upstream.control.lock().pause.clone()?;
+        (pause.until > self.0.store.as_ref()?.database.now_ms()).then_some(pause)
+    }
+
+    /// Returns the configured limits of an upstream, and the lower rate that an admin has set.
+    pub fn configured_limits(&self, name: &str) -> Option<(UpstreamLimits, Option<f64>)> {
+        let upstream = self.0.upstreams.lock().get(name).cloned()?;
+        let limits = upstream.limits.lock().clone();
+        let rate = upstream.control.lock().rate.filter(|rate| *rate < limits.rate);
+        Some((limits, rate))
+    }
+
+    pub(super) fn paused_error(&self, pause: UpstreamPause) -> AcquireError {
+        let now = self.0.store.as_ref().map_or(0, |store| store.database.now_ms());
+        let wait_ms = u64::try_from(pause.until.saturating_sub(now)).unwrap_or_default();
+        AcquireError::Paused { wait: Duration::from_millis(wait_ms), pause }
     }
 
     /// Returns the upstreams of this process with their limits, sorted by name.

@@ -31,6 +31,8 @@ pub struct UpstreamPermit {
     has_slot: bool,
     /// Whether a request has been sent that has no answer yet.
     is_in_request: bool,
+    /// Whether a request has been sent. From then on a pause no longer stops the attempt.
+    has_sent: bool,
     rate_permit_at: Instant,
     generation: String,
     _local_slot: OwnedSemaphorePermit,
@@ -51,6 +53,7 @@ impl UpstreamPermit {
             upstream,
             has_slot: false,
             is_in_request: false,
+            has_sent: false,
             rate_permit_at: Instant::now(),
             generation: String::new(),
             _local_slot: local_slot,
@@ -69,6 +72,9 @@ impl UpstreamPermit {
     /// # Errors
     /// The same as those of [`Limiters::acquire`].
     pub async fn confirm(&mut self, deadline: Instant) -> Result<(), AcquireError> {
+        if let (Some(pause), false) = (self.limiters.pause(&self.upstream_name), self.has_sent) {
+            return Err(self.limiters.paused_error(pause));
+        }
         while !(self.is_in_time()
             && self.limiters.limiter().confirm(&self.upstream_name, &self.generation).await?
             && self.is_in_time())
@@ -82,6 +88,7 @@ impl UpstreamPermit {
                 in_cooldown: false,
             }),
             false => {
+                self.has_sent = true;
                 self.set_in_request(true);
                 Ok(())
             }

@@ -4,7 +4,7 @@
 use super::{Error, query_all};
 use contract::{
     JobId, TaskId, TokenId, UserId,
-    api::{CooldownReason, Job, NotificationKind, Role, Task},
+    api::{AuditAction, CooldownReason, Job, NotificationKind, Role, Task},
     fact::FactKind,
     state::{Counts, Effect, JobKind, JobState, TaskState},
 };
@@ -81,7 +81,7 @@ macro_rules! from_native_column {
         })+
     };
 }
-from_native_column!(i64, String, Uuid, Option<i64>, Option<String>, Option<Uuid>);
+from_native_column!(i64, String, Uuid, Option<i64>, Option<f64>, Option<String>, Option<Uuid>);
 
 macro_rules! from_id_column {
     ($($type:ident),+) => {
@@ -116,7 +116,16 @@ impl FromColumn for Option<Effect> {
     }
 }
 
-from_text_column!(TaskState, JobState, JobKind, FactKind, Role, NotificationKind, CooldownReason);
+from_text_column!(
+    TaskState,
+    JobState,
+    JobKind,
+    FactKind,
+    Role,
+    NotificationKind,
+    CooldownReason,
+    AuditAction
+);
 
 /// A flag: 0 or 1.
 impl FromColumn for bool {

@@ -206,10 +206,13 @@ async fn tasks_of_a_deleted_queue_are_republished() {
     let name = NoopRun { launch, number: 0 }.queue();
     relay::declare_queues(&store, task_queue.as_ref(), std::slice::from_ref(&name)).await.unwrap();
     let (relay_waker, stop) = (RelayWaker::default(), CancellationToken::new());
-    let queue = QueueConfig { name: name.clone(), concurrency: 4, rate: None };
+    let queue = QueueConfig { name: name.clone(), upstream: None, concurrency: 4, rate: None };
     let leader_lease = LeaderLease::new(store.clone(), "relay", "one");
     let (publisher, waker) = (Arc::clone(&task_queue), relay_waker.clone());
-    tokio::spawn(relay::run(store.clone(), publisher, queue, waker, leader_lease, stop.clone()));
+    let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
+    let relay =
+        relay::run(store.clone(), publisher, queue, limiters, waker, leader_lease, stop.clone());
+    tokio::spawn(relay);
     let ready = async |count: u64| {
         let start = Instant::now();
         while task_queue.queue_depth(&name).await.ok().map(|depth| depth.ready) != Some(count) {

@@ -19,6 +19,7 @@ mod search;
 mod superseded;
 mod tasks;
 mod texts;
+mod upstream_controls;
 mod users;
 
 /// Defines the tests. The compiler reports a test that is not listed as dead code.
@@ -82,6 +83,11 @@ suite! {
         rejected_items_are_exported_and_retried_only_by_name;
     column_choices:
         a_choice_is_shared_and_keeps_who_made_it_first;
+    upstream_controls:
+        a_pause_and_a_rate_are_shared_and_each_change_is_in_the_audit_log
+        the_end_of_a_pause_leaves_the_services_own_cooldown
+        only_admins_change_upstreams_and_what_changes_nothing_is_no_entry
+        waiting_jobs_and_failed_attempts_are_those_of_the_reader;
     clock:
         delays_survive_a_clock_that_was_set_back
         tasks_published_before_the_clock_was_set_back_are_republished

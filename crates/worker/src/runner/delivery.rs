@@ -2,7 +2,7 @@
 
 use super::{DeliveryProcessor, RECONNECT_BACKOFF};
 use crate::{
-    handler::{no_permit_delay, operator_action, wait_reason},
+    handler::{no_permit_delay, wait_detail, wait_reason},
     metrics,
 };
 use contract::{
@@ -99,14 +99,19 @@ impl DeliveryProcessor {
         let permit = match acquired {
             Ok(permit) => permit,
             Err(error) => {
-                let until = shared.store.database.now_ms() + whole_millis(no_permit_delay(&error));
+                let run_after =
+                    shared.store.database.now_ms() + whole_millis(no_permit_delay(&error));
+                let until = match &error {
+                    AcquireError::Paused { pause, .. } => pause.until,
+                    AcquireError::RetryAfter { .. } | AcquireError::Limiter(_) => run_after,
+                };
                 let reason = wait_reason(&error);
-                let detail = operator_action(&error);
+                let detail = wait_detail(&error);
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };
                 shared
                     .store
                     .tasks
-                    .defer_task(message.task, message.fence, until, waiting_for)
+                    .defer_task(message.task, message.fence, run_after, waiting_for)
                     .await?;
                 return Ok(DeliveryResult::Handled);
             }

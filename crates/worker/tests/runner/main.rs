@@ -9,6 +9,7 @@ mod leases;
 mod lost_queues;
 mod new_command;
 mod outages;
+mod pauses;
 mod system;
 mod unreadable_messages;
 mod worker_shutdown;

@@ -78,16 +78,18 @@ async fn a_registered_command_is_consumed() {
     let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
     let task_queue: Arc<dyn TaskQueue> = Arc::new(EmbeddedTaskQueue::default());
     let (relay_waker, stop) = (RelayWaker::default(), CancellationToken::new());
+    let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
     for queue in registry().queues() {
         let lease = LeaderLease::new(store.clone(), relay::lease_name(&queue.name), "here");
-        let (task_queue, waker) = (Arc::clone(&task_queue), relay_waker.clone());
-        tokio::spawn(relay::run(store.clone(), task_queue, queue, waker, lease, stop.clone()));
+        let (task_queue, limiters) = (Arc::clone(&task_queue), limiters.clone());
+        let (store, waker, stop) = (store.clone(), relay_waker.clone(), stop.clone());
+        tokio::spawn(relay::run(store, task_queue, queue, limiters, waker, lease, stop));
     }
     let options = worker::Options {
         store: store.clone(),
         task_queue,
         event_bus: Arc::new(EmbeddedEventBus::default()),
-        limiters: Limiters::new(Arc::new(EmbeddedLimiter::default()), None),
+        limiters,
         relay_waker,
         registry: registry(),
         worker_name: "w".into(),

@@ -217,6 +217,7 @@ impl InProcessSystem {
                 system.store.clone(),
                 Arc::clone(&system.task_queue),
                 queue,
+                system.limiters.clone(),
                 system.relay_waker.clone(),
                 leader_lease("relay"),
                 system.stop.clone(),

@@ -36,6 +36,7 @@ pub async fn load_rows(
     let seq = store.journal.journal_head(identity.user).await.map_err(server_error)?;
     let id = parse_job_id(&id)?;
     let query = engine::store::GridQuery { filter, search_text, offset, limit: limit.min(200) };
-    let grid = store.jobs.job_grid(identity.user, id, &query).await.map_err(job_read_error)?;
+    let mut grid = store.jobs.job_grid(identity.user, id, &query).await.map_err(job_read_error)?;
+    engine.explain_pauses(grid.tasks_mut()).await.map_err(server_error)?;
     Ok(GridPage { seq, grid })
 }

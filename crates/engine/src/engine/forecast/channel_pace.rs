@@ -29,6 +29,7 @@ pub fn allowed_pace(
     let full_rate = (spec.limits.rate * RATE_SAFETY_FACTOR / requests).min(by_concurrency);
     let queue = QueueConfig {
         name: String::new(),
+        upstream: None,
         concurrency: spec.limits.concurrency,
         rate: Some(spec.limits.rate),
     };

@@ -81,8 +81,12 @@ CREATE INDEX tasks_succeeded_by_key ON tasks (kind, key, created_at) WHERE state
 CREATE TABLE attempts (
   task_id {uuid} NOT NULL REFERENCES tasks (id), fence BIGINT NOT NULL,
   number BIGINT NOT NULL, started_at BIGINT NOT NULL, ended_at BIGINT NOT NULL,
-  worker TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (task_id, fence)
+  worker TEXT NOT NULL, outcome TEXT NOT NULL,
+  -- Queue of the task, if the attempt failed.
+  failed_queue TEXT, PRIMARY KEY (task_id, fence)
 );
+-- The last errors of an upstream, by its queues.
+CREATE INDEX attempts_failed ON attempts (failed_queue, ended_at) WHERE failed_queue IS NOT NULL;
 CREATE TABLE journal (
   user_id {uuid} NOT NULL, seq BIGINT NOT NULL, id {uuid} NOT NULL, kind TEXT NOT NULL,
   job_id {uuid}, task_id {uuid}, at BIGINT NOT NULL, data TEXT NOT NULL,
@@ -107,6 +111,19 @@ CREATE TABLE column_choices (
 CREATE TABLE upstream_cooldowns (
   upstream TEXT PRIMARY KEY, cooldown_until BIGINT NOT NULL, reason TEXT NOT NULL, started_at BIGINT
 );
+-- What admins set for everybody: a pause until a time, and a rate in requests per second that is
+-- lower than the configured one.
+CREATE TABLE upstream_controls (
+  upstream TEXT PRIMARY KEY, paused_until BIGINT, paused_by TEXT, pause_note TEXT,
+  rate DOUBLE PRECISION
+);
+-- action: contract::api::AuditAction. before_value and after_value are JSON.
+CREATE TABLE audit_log (
+  id {uuid} PRIMARY KEY, at BIGINT NOT NULL, user_id {uuid} NOT NULL, user_email TEXT NOT NULL,
+  action TEXT NOT NULL, subject TEXT NOT NULL, before_value TEXT, after_value TEXT,
+  note TEXT NOT NULL
+);
+CREATE INDEX audit_log_by_subject ON audit_log (subject, action, id);
 CREATE TABLE leader_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at BIGINT NOT NULL);
 -- Counters of open tasks, so that nothing counts them.
 CREATE TABLE job_queues (
@@ -117,6 +134,8 @@ CREATE TABLE job_queues (
 CREATE INDEX job_queues_ready ON job_queues (queue, user_id, job_id) WHERE ready = 1;
 CREATE INDEX job_queues_waiting ON job_queues (queue, ready_at)
   WHERE ready = 0 AND ready_at IS NOT NULL;
+-- The jobs that wait at an upstream.
+CREATE INDEX job_queues_by_user ON job_queues (queue, user_id, job_id);
 CREATE TABLE user_queues (
   user_id {uuid} NOT NULL REFERENCES users (id), queue TEXT NOT NULL, channel TEXT,
   open BIGINT NOT NULL, active_jobs BIGINT NOT NULL, active_tasks BIGINT NOT NULL,

@@ -11,7 +11,7 @@ use crate::store::{
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{Job, Task},
+    api::{Job, Task, WaitReason},
     state::{Effect, TaskState},
 };
 use sea_orm::{ConnectionTrait, Value};
@@ -259,6 +259,21 @@ fn attempts_after(locked: &LockedTask, transition: &Transition) -> i64 {
     (locked.attempt - refunded).max(0)
 }
 
+/// Whether an attempt with this result is an error of its upstream, or one that the upstream has
+/// found. Waiting for something is none.
+fn is_failure(transition: &Transition) -> bool {
+    match transition.state {
+        TaskState::Failed | TaskState::Rejected | TaskState::NeedsReview => true,
+        TaskState::Queued => transition.waiting_for.as_ref().is_some_and(|waiting| {
+            matches!(
+                waiting.reason,
+                WaitReason::Retry | WaitReason::Cooldown | WaitReason::Checking
+            )
+        }),
+        TaskState::Running | TaskState::Succeeded | TaskState::Cancelled => false,
+    }
+}
+
 /// Inserts the attempts that are recorded.
 pub(super) async fn insert_attempts<C: ConnectionTrait>(
     tx: &C,
@@ -273,6 +288,7 @@ pub(super) async fn insert_attempts<C: ConnectionTrait>(
             ("started_at", BigInt),
             ("worker", Text),
             ("outcome", Text),
+            ("failed_queue", Text),
         ]);
         for (locked, transition) in transitions {
             let (Some(worker), Some(outcome)) = (&transition.recorded_worker, &transition.outcome)
@@ -286,13 +302,15 @@ pub(super) async fn insert_attempts<C: ConnectionTrait>(
                 locked.started_at.unwrap_or(now).into(),
                 worker.as_str().into(),
                 row::to_json_text("outcome", outcome)?.into(),
+                is_failure(transition).then_some(locked.queue.as_str()).into(),
             ])?;
         }
         if rows.is_empty() {
             continue;
         }
         let sql = format!(
-            "INSERT INTO attempts (task_id, fence, number, started_at, worker, outcome, ended_at) \
+            "INSERT INTO attempts \
+             (task_id, fence, number, started_at, worker, outcome, failed_queue, ended_at) \
              SELECT new.*, CAST($1 AS BIGINT) FROM {}",
             rows.table_sql(tx, 2)
         );

@@ -58,6 +58,7 @@ impl Ec2MachineSource {
                     _ => Error::Busy,
                 }
             }
+            AcquireError::Paused { pause, .. } => Error::Paused(pause.sentence()),
             AcquireError::Limiter(error) => {
                 tracing::warn!(%error, "could not read the machines without the rate limiter");
                 Error::LimiterUnavailable

@@ -1,0 +1,47 @@
+//! The audit log: what people changed for everybody.
+
+use crate::{UserId, state::string_enum};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+string_enum!(
+    /// What a person did. A new action takes a line here, and one in `app::labels`.
+    AuditAction {
+        /// Paused an upstream for everybody. `subject` is the upstream, `after` the end.
+        UpstreamPaused = "upstream.paused",
+        /// Ended the pause of an upstream.
+        UpstreamResumed = "upstream.resumed",
+        /// Changed the pace of an upstream. `subject` is the limit, `before` and `after` are
+        /// requests per second, or `null` for what the configuration says.
+        UpstreamPaceChanged = "upstream.pace_changed",
+        /// Checked whether an upstream can be used. `after` says what it answered.
+        UpstreamChecked = "upstream.checked",
+    }
+);
+
+/// One line of the audit log. It is written with the change, and never changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Id of the entry; entries sort by it, in the order of time.
+    pub id: Uuid,
+    /// Time of the change.
+    pub at: i64,
+    /// The person.
+    pub actor: UserId,
+    /// Email address of the person at that time.
+    pub actor_email: String,
+    /// What the person did.
+    pub action: AuditAction,
+    /// Id of what it was done to.
+    pub subject: String,
+    /// Value before the change, if there was one.
+    #[serde(default)]
+    pub before: Option<Value>,
+    /// Value after the change, if there is one.
+    #[serde(default)]
+    pub after: Option<Value>,
+    /// Reason that the person gave; empty without one.
+    #[serde(default)]
+    pub note: String,
+}
