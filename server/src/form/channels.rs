@@ -10,7 +10,7 @@ use axum::{
 };
 use contract::api::{PaceRequest, PauseRequest};
 use engine::engine::ControlError;
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::Offset};
 use serde::Deserialize;
 
 const PAGE: &str = "/channels";
@@ -91,13 +91,13 @@ fn end_of_pause(form: &ControlForm, now_ms: i64) -> Option<i64> {
         ("", "15m") => now.checked_add(SignedDuration::from_mins(15)).ok()?,
         ("", "1h") => now.checked_add(SignedDuration::from_hours(1)).ok()?,
         ("", "tomorrow") => {
-            let tomorrow = now.to_zoned(TimeZone::UTC).date().tomorrow().ok()?;
-            tomorrow.at(8, 0, 0, 0).to_zoned(TimeZone::UTC).ok()?.timestamp()
+            let tomorrow = Offset::UTC.to_datetime(now).date().tomorrow().ok()?;
+            Offset::UTC.to_timestamp(tomorrow.at(8, 0, 0, 0)).ok()?
         }
         ("", _) => return None,
         (until, _) => {
             let until: civil::DateTime = until.parse().ok()?;
-            until.to_zoned(TimeZone::UTC).ok()?.timestamp()
+            Offset::UTC.to_timestamp(until).ok()?
         }
     };
     Some(until.as_millisecond())

@@ -8,6 +8,7 @@ mod access_control;
 mod admission;
 mod api_tokens;
 mod aws;
+mod channel_controls;
 mod channel_files;
 mod cluster;
 mod crash_recovery;

@@ -12,6 +12,7 @@ use engine::{
     clock,
     election::LeaderLease,
     event_bus::{self, EventBus, HubEvent, rabbitmq::RabbitMqEventBus},
+    limiter::{Limiters, embedded::EmbeddedLimiter},
     rabbitmq::RabbitMqServer,
     relay::{self, QueueConfig, RelayWaker},
     store::{self, NewJob, NewTask, Store},
