@@ -27,6 +27,8 @@ async fn nothing_is_sent_during_a_pause_and_everything_when_it_ends() {
     assert_eq!(system.actions("acme"), [] as [&str; 0]);
     let job = system.job(paused).await;
     assert_eq!((job.counts.open, job.state), (3, JobState::Running));
+    let published = "SELECT id FROM tasks WHERE channel = 'acme' AND published_at IS NOT NULL";
+    assert_eq!(system.query(published).await.len(), 0, "the relay holds them back");
     system.set_pause("acme", false).await;
     assert_eq!(system.wait_for_end(paused).await.counts.succeeded, 3);
     for task in system.tasks(paused).await {
