@@ -1,12 +1,6 @@
-import { mkdirSync } from "node:fs";
-import type { Page } from "@playwright/test";
 import { csvFile, expect, signIn, test } from "../fixtures.ts";
 import { launchJob, waitForJobEnd } from "../helpers.ts";
-
-const OUTPUT_DIR = process.env.SCREENSHOT_DIR ?? "shots";
-const WIDTHS = [360, 768, 1440, 1920];
-const nameFilter = process.env.SCREENSHOT_FILTER;
-mkdirSync(OUTPUT_DIR, { recursive: true });
+import { takeScreenshots } from "./take.ts";
 
 const THINGS = ["lamp", "chair", "table", "shelf", "mirror", "rug"];
 const WOODS = ["Oak", "Birch", "Walnut", "Brass", "Linen", "Wool", "Slate", "Cork"];
@@ -41,20 +35,6 @@ const WITH_DRAFTS_AND_SALES = `ID,Type,SKU,Name,Published,Sale price,Regular pri
 4,grouped,L-4,Set of lamps,1,,
 5,simple,L-5,Linen lamp,1,39.90,49.90
 `;
-
-/** Takes the picture of the viewport, or of the whole page, in every width and both themes. */
-async function takeScreenshots(page: Page, name: string, fullPage = false) {
-  if (nameFilter && !name.includes(nameFilter)) return;
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    for (const width of WIDTHS) {
-      await page.setViewportSize({ width, height: width === 360 ? 740 : 900 });
-      const path = `${OUTPUT_DIR}/${name}-${width}-${colorScheme}.png`;
-      await page.screenshot({ path, fullPage, animations: "disabled" });
-    }
-  }
-  await page.setViewportSize({ width: 1440, height: 900 });
-}
 
 test("takes screenshots of every page", async ({ page, server, browser }) => {
   const signedOutPage = await (await browser.newContext()).newPage();
@@ -134,6 +114,7 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   for (const [name, path] of [
     ["launch", "/"],
     ["machines", "/machines"],
+    ["channels", "/channels"],
     ["jobs", "/jobs"],
     ["jobs-no-match", "/jobs?q=sofa"],
     ["inbox", "/inbox"],

@@ -60,7 +60,7 @@ impl AccessFixture {
         for user in [ada, bob] {
             let name = if user == ada { CANARY } else { "bobs" };
             store.tasks.accept(new_upload_job(user, name, &["acme"])).await.unwrap();
-            finish_two_tasks(&store, CANARY).await;
+            finish_two_tasks(&store, name).await;
         }
         let paused = store.tasks.accept(new_upload_job(ada, CANARY, &["acme"])).await.unwrap().job;
         store.tasks.control_job(ada, paused.id, JobControl::Pause).await.unwrap();

@@ -34,6 +34,9 @@ async fn audit(api: &ApiClient) -> Vec<AuditEntry> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_holds_items_says_why_and_survives_a_restart() {
     let mut server = start_server().await;
+    // Slow enough for an estimate without a measurement.
+    let (status, _) = post(&server.api, "/channels/acme/pace", json!({ "rate": 5 })).await;
+    assert_eq!(status, StatusCode::OK);
     let until = now_plus(HOUR_MS);
     let pause = json!({ "until": until, "note": "price review" });
     let (status, body) = post(&server.api, "/channels/acme/pause", pause).await;
@@ -69,7 +72,12 @@ async fn a_pause_holds_items_says_why_and_survives_a_restart() {
     wait_until("the paused job", async || server.api.job(job.id).await.unwrap().counts.open == 0)
         .await;
     let actions: Vec<_> = audit(&server.api).await.iter().map(|entry| entry.action).collect();
-    assert_eq!(actions, [AuditAction::UpstreamResumed, AuditAction::UpstreamPaused]);
+    let expected = [
+        AuditAction::UpstreamResumed,
+        AuditAction::UpstreamPaused,
+        AuditAction::UpstreamPaceChanged,
+    ];
+    assert_eq!(actions, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
