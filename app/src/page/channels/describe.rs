@@ -20,7 +20,7 @@ pub fn panel(upstream: &UpstreamStatus, now: i64) -> UpstreamPanel {
         state: state.to_owned(),
         status,
         is_paused: pause.is_some(),
-        limits: limits.iter().map(|limit| limit_line(limit, is_only)).collect(),
+        limits: limits.iter().map(|limit| limit_line(limit, is_only, pause.is_some())).collect(),
         queue_summary: queue_summary(queue, *other_open),
         queue: queue.iter().map(queue_line).collect(),
         errors: errors.iter().map(|error| error_line(error, now)).collect(),
@@ -82,13 +82,17 @@ fn status(upstream: &UpstreamStatus) -> (&'static str, String) {
     }
 }
 
-fn limit_line(limit: &UpstreamLimit, is_only: bool) -> LimitLine {
+fn limit_line(limit: &UpstreamLimit, is_only: bool, is_paused: bool) -> LimitLine {
     let set = limit.reduced_rate.unwrap_or(limit.rate);
     let reduced = match limit.reduced_rate {
         Some(rate) => format!(", reduced to {} by an admin", labels::rate(rate)),
         None => String::new(),
     };
-    let now = limit.current_rate.map_or_else(|| "unknown".to_owned(), labels::rate);
+    let now = match limit.current_rate {
+        _ if is_paused || limit.cooldown_until.is_some() => "0".to_owned(),
+        Some(rate) => labels::rate(rate),
+        None => "unknown".to_owned(),
+    };
     LimitLine {
         id: limit.id.clone(),
         name: match is_only {
@@ -174,17 +178,17 @@ pub fn change(entry: &AuditEntry, upstreams: &[UpstreamStatus], now: i64) -> Str
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use contract::{
-        JobId, TaskId, UserId,
+        JobId, TaskId,
         api::{UpstreamCheck, UpstreamPause},
         state::JobKind,
     };
-    use uuid::Uuid;
-
     /// 2026-11-24 02:33:48 UTC.
     const NOW: i64 = 1_795_487_628_000;
     const MINUTE: i64 = 60_000;
+    const ID: &str = "01a227d1-cde9-7560-8cab-06c048fbf04e";
 
     fn limit() -> UpstreamLimit {
         UpstreamLimit {
@@ -250,7 +254,7 @@ mod tests {
 
     #[test]
     fn pace_queue_errors_and_check_are_said_in_words() {
-        let (job, task) = (JobId(Uuid::from_u128(1)), TaskId(Uuid::from_u128(2)));
+        let (job, task): (JobId, TaskId) = (ID.parse().unwrap(), ID.parse().unwrap());
         let entry = |title: &str, is_own, open| UpstreamQueueEntry {
             job,
             kind: JobKind::ProductUploads,
@@ -280,6 +284,8 @@ mod tests {
         );
         let pace = "1.5 of 2 requests per second, reduced to 1.5 by an admin";
         assert_eq!(shown.limits[0].pace, pace);
+        assert_eq!(limit_line(&limit(), true, false).pace, "1.9 of 2 requests per second");
+        assert_eq!(limit_line(&limit(), true, true).pace, "0 of 2 requests per second");
         assert_eq!(shown.queue_summary, "1,201 items open, and 20 of other jobs.");
         assert_eq!(shown.queue[0].detail, "1 item");
         assert_eq!(shown.queue[0].href, Some(format!("/jobs/{job}")));
@@ -293,9 +299,9 @@ mod tests {
     #[test]
     fn audit_entries_are_sentences() {
         let entry = |action, before: Option<Value>, after: Option<Value>, note: &str| AuditEntry {
-            id: Uuid::nil(),
+            id: Default::default(),
             at: NOW - 3 * MINUTE,
-            actor: UserId(Uuid::nil()),
+            actor: ID.parse().unwrap(),
             actor_email: "ada@example.com".into(),
             action,
             subject: "acme".into(),

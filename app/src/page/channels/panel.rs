@@ -161,7 +161,10 @@ fn actions(upstream: &UpstreamPanel) -> AnyView {
 
 fn pace_form(action: String, limit: &LimitLine) -> AnyView {
     let LimitLine { id, name, rate, max_rate, is_reduced, .. } = limit;
-    let label = format!("{name} Requests per second, at most {max_rate}");
+    let label = match name.is_empty() {
+        true => format!("Requests per second, at most {max_rate}"),
+        false => format!("{name}: requests per second, at most {max_rate}"),
+    };
     let back = is_reduced.then(|| {
         view! {
             <button class="subtle" name="reset" value="true" formnovalidate>
@@ -173,7 +176,7 @@ fn pace_form(action: String, limit: &LimitLine) -> AnyView {
         <form method="post" action=action>
             <input type="hidden" name="limit" value=id.clone()/>
             <label>
-                {label.trim().to_owned()}
+                {label}
                 <input type="text" name="rate" inputmode="decimal" required autocomplete="off" value=rate.clone()/>
             </label>
             <button>"Change for everybody"</button>
