@@ -192,3 +192,28 @@ pub async fn record_request(request: Request, next: Next) -> Response {
     .increment(1);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dashboard_and_the_alerts_use_metrics_that_exist() {
+        let files = [
+            include_str!("../../deploy/grafana/meanwhile.json"),
+            include_str!("../../deploy/prometheus/alerts.yml"),
+        ];
+        let plain = metric::COUNTERS.iter().chain(metric::GAUGES);
+        let mut known: Vec<_> = plain.map(|(name, _)| (*name).to_owned()).collect();
+        known.extend(metric::HISTOGRAMS.iter().map(|(name, _)| format!("{name}_bucket")));
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        for file in files {
+            let words = file.split(|c| !is_part(c));
+            let names: Vec<_> = words.filter(|word| word.starts_with("meanwhile_")).collect();
+            assert!(names.len() > 10, "{names:?}");
+            for name in names {
+                assert!(known.iter().any(|known| known == name), "there is no metric {name}");
+            }
+        }
+    }
+}
