@@ -2,7 +2,7 @@
 
 use super::{DeliveryProcessor, RECONNECT_BACKOFF};
 use crate::{
-    handler::{no_permit_delay, operator_action, wait_reason},
+    handler::{no_permit_delay, wait_detail, wait_reason},
     metrics,
 };
 use contract::{
@@ -101,7 +101,7 @@ impl DeliveryProcessor {
             Err(error) => {
                 let until = shared.store.database.now_ms() + whole_millis(no_permit_delay(&error));
                 let reason = wait_reason(&error);
-                let detail = operator_action(&error);
+                let detail = wait_detail(&shared.limiters, self.upstream.as_deref(), &error).await;
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };
                 shared
                     .store
