@@ -5,6 +5,7 @@ mod adobe_commerce;
 mod bigcommerce;
 mod preset;
 mod rest;
+mod scripted_shop;
 mod shopify;
 mod vendure;
 mod woocommerce;
