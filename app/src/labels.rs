@@ -332,6 +332,9 @@ pub fn channel_cooldown(channel: &Channel) -> Option<String> {
         Some(CooldownReason::CredentialsRefused) => {
             return Some(format!("Paused until {until}: {name} refused the credentials"));
         }
+        Some(CooldownReason::CertificateRefused) => {
+            return Some(format!("Paused until {until}: {name}'s certificate is refused"));
+        }
     };
     Some(format!("Paused by {name} until {until}{by}"))
 }

@@ -12,6 +12,7 @@ mod feed;
 mod kills;
 mod large;
 mod open_jobs;
+mod pace;
 mod page_isolation;
 mod relay;
 mod shared;
@@ -64,6 +65,8 @@ pub enum Scenario {
     Vendure(vendure::VendureUpload),
     /// Cancel uploads at random moments, and compare what is told with the ledger.
     Cancel(cancel::Cancellations),
+    /// Measure how much is used of limits that only the services' answers tell.
+    Pace(pace::LearnedPace),
     /// Read pages of ten users at the same time: nobody sees another's data.
     PageIsolation(page_isolation::PageIsolation),
 }
@@ -90,6 +93,7 @@ impl Scenario {
             Self::Update(scenario) => scenario.run(binary).await,
             Self::Vendure(scenario) => scenario.run(binary).await,
             Self::Cancel(scenario) => scenario.run(binary).await,
+            Self::Pace(scenario) => scenario.run(binary).await,
             Self::PageIsolation(scenario) => scenario.run(binary).await,
         }
     }

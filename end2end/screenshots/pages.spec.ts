@@ -85,10 +85,10 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
     server,
     "Autumn catalogue, furniture and lighting.csv",
     productCsv(60),
-    "acme,bazaar,corner",
+    "acme,bazaar,corner,depot",
   );
   await waitForJobEnd(page, server, done);
-  const open = await launchJob(page, server, "winter-2026.csv", productCsv(400), "acme,bazaar,corner");
+  const open = await launchJob(page, server, "winter-2026.csv", productCsv(400), "acme,bazaar,corner,depot");
   await page.goto(`${server.url}/jobs/${open}?accepted=1`);
   await expect(page.getByTestId("connection")).toHaveText("live");
   await expect(page.locator("[data-testid=cell][data-state=succeeded]").nth(20)).toBeVisible();

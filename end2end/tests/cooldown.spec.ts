@@ -18,10 +18,10 @@ test("the time left is shown with its reason, and a channel's cooldown while it 
     .setInputFiles({ name: "paced.csv", mimeType: "text/csv", buffer: Buffer.from(lines.join("\n")) });
   await page.getByTestId("upload-button").click();
   await expect(page.getByTestId("time-left")).toHaveText(
-    /^about \d+( to \d+)? min left, limited by (Acme|Bazaar|Corner)$/,
+    /^about \d+( to \d+)? min left, limited by (Acme|Bazaar|Corner|Depot)$/,
   );
   const cooldowns = page.getByTestId("cooldown");
-  await expect(cooldowns.first()).toHaveText(/^Paused by (Acme|Bazaar|Corner) until \d\d:\d\d:\d\d UTC \(429\)$/);
+  await expect(cooldowns.first()).toHaveText(/^Paused by (Acme|Bazaar|Corner|Depot) until \d\d:\d\d:\d\d UTC \(429\)$/);
   await expect(cooldowns, "the cooldown ends by itself").toHaveCount(0, { timeout: 40_000 });
   await page.getByRole("button", { name: "Pause" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Paused");

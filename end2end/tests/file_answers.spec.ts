@@ -63,7 +63,7 @@ test("the columns of a German list are asked for, and remembered for the next on
   const price = page.getByLabel(/^VK/);
   await price.focus();
   await price.selectOption("Price");
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await expect(price, "the focus stays where the answer was given").toBeFocused();
   await expect(preview(page)).toHaveText([/L-1\s*Eichenlampe\s*19\.90/, /L-2\s*Birkenlampe\s*1,299\.00/]);
   await launchButton(page).click();
@@ -74,7 +74,7 @@ test("the columns of a German list are asked for, and remembered for the next on
   await page.goto(server.url);
   await chooseFile(page, GERMAN_LIST.replace("19,90", "18,90"), "artikel-neu.csv");
   await expect(columns(page).locator("summary")).toContainText("Columns as chosen by ada@example.com on");
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await expect(preview(page).first()).toContainText("18.90");
 
   // It can be changed: the price moves to the other column.
@@ -98,7 +98,7 @@ test("a remembered choice of columns can be forgotten", async ({ page, server, b
   };
   await upload(page);
   await chooseFile(page, GERMAN_LIST, "artikel.csv");
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await columns(page).locator("summary").click();
   await expectAccessibleLayout(page, "remembered columns");
   await page.getByRole("button", { name: "Forget this choice" }).click();
@@ -150,7 +150,7 @@ test("questions are answered with the keyboard alone", async ({ page, server }) 
   await expect(page.getByLabel("1.500 is 1,500.00")).toBeFocused();
   await page.keyboard.press("ArrowDown");
   await expect(page.getByLabel("A point, as in 1,299.00")).toBeFocused();
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "prices.csv" })).toBeVisible();
   expect(await listJobs(page, server)).toHaveLength(1);
@@ -187,7 +187,7 @@ test("an ambiguous price is decided by a person", async ({ page, server }) => {
   await expect(choice.getByRole("radio", { checked: true })).toHaveCount(0);
   await expectAccessibleLayout(page, "a question about prices");
   await choice.getByLabel("1.500 is 1,500.00").check();
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await expect(preview(page).first()).toContainText("1,500.00");
   await expect(choice.getByRole("radio", { checked: true })).toBeFocused();
   await expect(choice).toContainText("Read as 1.500 → 1,500.00 · 2.300 → 2,300.00");
@@ -204,7 +204,7 @@ test("an ambiguous price is decided by a person", async ({ page, server }) => {
 test("drafts are left out and listed, unless they are asked for", async ({ page, server }) => {
   await signIn(page, server);
   await chooseFile(page, WITH_DRAFTS, "wc-product-export.csv");
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   const leftOut = page.getByTestId("left-out-rows");
   await expect(leftOut.locator("summary")).toContainText("2 rows are left out");
   await leftOut.locator("summary").click();
@@ -212,13 +212,13 @@ test("drafts are left out and listed, unless they are asked for", async ({ page,
   const drafts = page.getByTestId("choice-drafts");
   await expect(drafts.getByLabel("Leave them out")).toBeChecked();
   await drafts.getByLabel(/Send them as drafts/).check();
-  await expect(launchButton(page)).toHaveText("Upload 4 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 4 products to 4 channels");
   await expect(leftOut).toHaveCount(0);
   await drafts.getByLabel("Leave them out").check();
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await launchButton(page).click();
   await expect(page.getByText("Accepted.")).toBeVisible();
-  expect(await listJobs(page, server)).toMatchObject([{ total: 6 }]);
+  expect(await listJobs(page, server)).toMatchObject([{ total: 8 }]);
 });
 
 test("a workbook is uploaded from the sheet that has the products", async ({ page, server }) => {
@@ -229,7 +229,7 @@ test("a workbook is uploaded from the sheet that has the products", async ({ pag
   await expect(launchButton(page)).toBeDisabled();
   await sheet.focus();
   await sheet.selectOption("Artikel");
-  await expect(launchButton(page)).toHaveText("Upload 3 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 3 products to 4 channels");
   await expect(checkResult(page)).toContainText("in the sheet “Artikel”");
   await expect(preview(page).nth(1)).toContainText("1,299.00");
   await expect(preview(page).nth(2)).toContainText("0017");
@@ -258,7 +258,7 @@ test("left-out rows are downloaded, corrected and uploaded", async ({ page, serv
 
   await page.goto(server.url);
   await chooseFile(page, content.replace("cheap", "29.90"), "lamps-left-out.csv");
-  await expect(launchButton(page)).toHaveText("Upload 1 product to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 1 product to 4 channels");
   await launchButton(page).click();
   await expect(page.getByText("Accepted.")).toBeVisible();
   await expect(page.getByTestId("left-out")).toHaveCount(0);
@@ -276,7 +276,7 @@ test("an answer that the server does not confirm is not taken for given", async 
   await expect(launchButton(page)).toBeDisabled();
   await page.unroute("**/launch/check");
   await choice.getByLabel("1.500 is 1,500.00").check();
-  await expect(launchButton(page)).toHaveText("Upload 2 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 2 products to 4 channels");
   await expect(page.getByTestId("answer-problem")).toHaveCount(0);
 });
 
@@ -296,7 +296,7 @@ test.describe("without scripts", () => {
     await page.getByLabel(/^VK/).selectOption("Price");
     await page.getByRole("button", { name: "Check again with these answers" }).click();
     await expect(preview(page).first()).toContainText("19.90");
-    await page.getByRole("button", { name: "Upload 2 products to 3 channels" }).click();
+    await page.getByRole("button", { name: "Upload 2 products to 4 channels" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
 
     // A remembered choice is shown before anything is uploaded with it.
@@ -306,7 +306,7 @@ test.describe("without scripts", () => {
     await expect(page.getByTestId("problem")).toContainText("Your team chose");
     await expect(columns(page)).toContainText("Columns as chosen by ada@example.com on");
     expect(await listJobs(page, server)).toHaveLength(1);
-    await page.getByRole("button", { name: "Upload 2 products to 3 channels" }).click();
+    await page.getByRole("button", { name: "Upload 2 products to 4 channels" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
     await context.close();
   });
@@ -320,7 +320,7 @@ test.describe("without scripts", () => {
     await page.getByRole("button", { name: "Check again with these answers" }).click();
     await expect(preview(page).first()).toContainText("1,500.00");
     await expect(page.getByLabel(/A comma/)).toBeChecked();
-    await page.getByRole("button", { name: "Upload 2 products to 3 channels" }).click();
+    await page.getByRole("button", { name: "Upload 2 products to 4 channels" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
     await context.close();
   });

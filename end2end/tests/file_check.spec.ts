@@ -42,13 +42,13 @@ test("a file is checked on the page, then launched by the same form", async ({ p
   await expect(checkResult).toContainText("plain CSV, comma between cells: 150 products from 150 rows");
   await expect(checkResult.locator("table.preview tbody tr")).toHaveCount(5);
   await expect(checkResult).toContainText("And 145 more.");
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 4 channels");
   const estimate = page.getByTestId("estimate");
   // Corner is asked for each product before it gets it.
   await expect(estimate).toContainText("limited by Corner");
   await page.getByLabel("Corner").uncheck();
   await expect(estimate).not.toContainText("Corner");
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 2 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
   for (const channel of ["Acme", "Bazaar"]) await page.getByLabel(channel).uncheck();
   await expect(launchButton(page)).toBeDisabled();
   await expect(launchButton(page)).toHaveText("Choose a channel");
@@ -85,7 +85,7 @@ test("a file without a good row can't be launched, and the page says why", async
   await expect(launchButton(page)).toBeDisabled();
   // Choosing another file replaces the previous one.
   await chooseFile(page, GOOD);
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 4 channels");
   await expect(page.getByTestId("problem")).toHaveCount(0);
   expect((await listJobs(page, server)).items).toEqual([]);
 });
@@ -154,14 +154,14 @@ test("the chosen file and channels stay while jobs start and finish", async ({ p
   await signIn(page, server);
   await chooseFile(page, GOOD);
   await page.getByLabel("Corner").uncheck();
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 2 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
   const { context, page: otherPage } = await signInWithoutScripts(browser, server);
   await otherPage.getByRole("button", { name: "Upload the sample of 150" }).click();
   await expect(page.getByTestId("running").locator(".list-item")).toContainText("sample-150.csv");
   await otherPage.locator("summary", { hasText: "Cancel" }).click();
   await otherPage.getByRole("button", { name: "Cancel this job" }).click();
   await expect(page.getByTestId("finished").locator(".list-item")).toContainText("Cancelled");
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 2 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
   await context.close();
 });
 
@@ -180,7 +180,7 @@ test("input given before the scripts have loaded is not lost", async ({ page, se
   await machine.check();
   await expect(launchButton(page)).toHaveText("Upload the file");
   serveWasm();
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 2 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
   await expect(page.getByRole("button", { name: "Start 1 machine" })).toBeVisible();
   await expect(machine).toBeChecked();
 });
@@ -202,7 +202,7 @@ test("a file can be launched with the keyboard alone", async ({ page, server }) 
   await expect(page.getByTestId("check-result")).toBeVisible();
   await tabTo(/^checkbox$/);
   await page.keyboard.press("Space");
-  await expect(launchButton(page)).toHaveText("Upload 150 products to 2 channels");
+  await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
   await tabTo(/^Upload 150/);
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "keys.csv" })).toBeVisible();
@@ -218,9 +218,9 @@ test.describe("without scripts", () => {
     await expect(page.getByTestId("estimate")).toContainText("It takes about");
     await expect(page.getByLabel("Bazaar")).not.toBeChecked();
     expect((await listJobs(page, server)).items).toEqual([]);
-    await page.getByRole("button", { name: "Upload 150 products to 2 channels" }).click();
+    await page.getByRole("button", { name: "Upload 150 products to 3 channels" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
-    expect((await listJobs(page, server)).items).toMatchObject([{ title: "lamps.csv", total: 300 }]);
+    expect((await listJobs(page, server)).items).toMatchObject([{ title: "lamps.csv", total: 450 }]);
     await context.close();
   });
 
@@ -243,7 +243,7 @@ test.describe("without scripts", () => {
     await page.getByRole("button", { name: "Check the file" }).click();
     await expect(page.getByText("choose it again")).toBeVisible();
     await chooseFile(page, large);
-    await page.getByRole("button", { name: "Upload 150 products to 3 channels" }).click();
+    await page.getByRole("button", { name: "Upload 150 products to 4 channels" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
     await context.close();
   });
@@ -263,7 +263,7 @@ test.describe("without scripts", () => {
     const { context, page } = await signInWithoutScripts(browser, server);
     await page.getByRole("button", { name: "Preview the sample" }).click();
     await expect(page.getByTestId("check-result")).toContainText("sample-150.csv");
-    await page.getByRole("button", { name: "Upload 150 products to 3 channels" }).click();
+    await page.getByRole("button", { name: "Upload 150 products to 4 channels" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
     await context.close();
   });

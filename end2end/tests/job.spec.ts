@@ -14,7 +14,7 @@ const rows = "table.grid tbody tr[aria-rowindex]:visible";
 test("the server filters and searches items, and the URL reflects it", async ({ page }) => {
   await expect(page.locator(rows)).toHaveCount(3);
   await expect(page.getByTestId("matching-count")).toHaveText("3 rows");
-  await expect(page.getByTestId("show-rejected")).toHaveText("Rejected 3");
+  await expect(page.getByTestId("show-rejected")).toHaveText("Rejected 4");
   await page.getByTestId("show-rejected").click();
   await expect(page.locator(rows)).toHaveCount(1);
   await expect(page.getByTestId("matching-count")).toHaveText("1 row matches");
@@ -70,11 +70,11 @@ test("the grid can be navigated with the keyboard", async ({ page }) => {
   await expect(cell("B-SBX-REJECT", "bazaar")).toBeFocused();
   await expect(page.getByTestId("announcement")).toContainText("B-SBX-REJECT on bazaar: rejected.");
   await page.keyboard.press("End");
-  await expect(cell("B-SBX-REJECT", "corner")).toBeFocused();
+  await expect(cell("B-SBX-REJECT", "depot")).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(page.getByTestId("details").getByRole("heading", { level: 2 })).toBeFocused();
   await page.keyboard.press("Escape");
-  await expect(cell("B-SBX-REJECT", "corner")).toBeFocused();
+  await expect(cell("B-SBX-REJECT", "depot")).toBeFocused();
 });
 
 test("failed rows can be downloaded and uploaded again", async ({ page, server }) => {
@@ -88,13 +88,13 @@ test("failed rows can be downloaded and uploaded again", async ({ page, server }
   const lines = buffer.toString().trim().split("\r\n");
   expect(lines).toHaveLength(2);
   expect(lines[1]).toMatch(
-    /^B-SBX-REJECT,Odd lamp,5\.00,.*Acme rejected it: .*Bazaar rejected it: .*Corner rejected it: /,
+    /^B-SBX-REJECT,Odd lamp,5\.00,.*Acme rejected it: .*Bazaar rejected it: .*Corner rejected it: .*Depot rejected it: /,
   );
   await page.goto(server.url);
   await page.getByLabel(/CSV file/).setInputFiles({ name: "again.csv", mimeType: "text/csv", buffer });
-  await page.getByRole("button", { name: "Upload 1 product to 3 channels" }).click();
+  await page.getByRole("button", { name: "Upload 1 product to 4 channels" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Failed");
-  await expect(page.getByTestId("counts")).toHaveText("3 of 3 finished · 3 rejected");
+  await expect(page.getByTestId("counts")).toHaveText("4 of 4 finished · 4 rejected");
   const one = await page.request.get(`${page.url().split("?")[0]}/failed.csv?channel=acme`);
   expect(await one.text()).not.toContain("Bazaar");
   expect(one.headers()["content-disposition"]).toContain("again-acme-failed.csv");
@@ -103,7 +103,7 @@ test("failed rows can be downloaded and uploaded again", async ({ page, server }
 test("the flow of an upload has one node per channel", async ({ page }) => {
   await page.getByRole("link", { name: "Flow" }).click();
   const nodes = page.getByTestId("flow-node");
-  await expect(nodes).toHaveCount(3);
+  await expect(nodes).toHaveCount(4);
   await expect(nodes.first()).toContainText("Upload to Acme");
   await expect(nodes.first()).toContainText("3 items");
   await expect(nodes.first()).toContainText("2 uploaded");
@@ -114,9 +114,9 @@ test("the flow of an upload has one node per channel", async ({ page }) => {
 test("the timeline shows every event, newest first, and updates live", async ({ page, browser, server }) => {
   await page.getByRole("link", { name: "Timeline" }).click();
   const timeline = page.getByTestId("timeline");
-  await expect(timeline.locator("li").last()).toContainText("Accepted, 9 items.");
+  await expect(timeline.locator("li").last()).toContainText("Accepted, 12 items.");
   await expect(timeline.locator("li").first()).toContainText(
-    "Partly failed. 9 of 9 finished · 6 uploaded (6 created) · 3 rejected.",
+    "Partly failed. 12 of 12 finished · 8 uploaded (8 created) · 4 rejected.",
   );
   await expect(page.getByTestId("connection")).toHaveText("live");
   const otherPage = await (await browser.newContext()).newPage();
@@ -127,7 +127,7 @@ test("the timeline shows every event, newest first, and updates live", async ({ 
   await otherPage.getByRole("button", { name: "Send it unchanged again" }).click();
   await expect(timeline).toContainText("Started again. 1 item queued.");
   await expect(timeline.locator("li").first()).toContainText("Partly failed.");
-  await expect(timeline.locator("li").last()).toContainText("Accepted, 9 items.");
+  await expect(timeline.locator("li").last()).toContainText("Accepted, 12 items.");
   const lines = await timeline.locator("li").allTextContents();
   await page.reload();
   await expect(timeline.locator("li").first()).toContainText("Partly failed.");
@@ -181,9 +181,9 @@ test("without scripts, items can be filtered, searched and opened", async ({ pag
   await pageWithoutScripts.getByRole("link", { name: "Close" }).click();
   await expect(pageWithoutScripts.locator(rows), "the search stays").toHaveCount(2);
   await pageWithoutScripts.getByRole("link", { name: "Flow" }).click();
-  await expect(pageWithoutScripts.getByTestId("flow-node")).toHaveCount(3);
+  await expect(pageWithoutScripts.getByTestId("flow-node")).toHaveCount(4);
   await pageWithoutScripts.getByRole("link", { name: "Timeline" }).click();
-  await expect(pageWithoutScripts.getByTestId("timeline")).toContainText("Accepted, 9 items.");
+  await expect(pageWithoutScripts.getByTestId("timeline")).toContainText("Accepted, 12 items.");
   await contextWithoutScripts.close();
 });
 

@@ -18,7 +18,7 @@ test("a running job is live on the launch page, and moves when it finishes", asy
   const finishedJob = page.getByTestId("finished").locator(".list-item");
   await expect(finishedJob).toContainText("lamps.csv");
   await expect(finishedJob).toContainText("Succeeded");
-  await expect(finishedJob).toContainText("6 of 6 finished · 6 uploaded");
+  await expect(finishedJob).toContainText("8 of 8 finished · 8 uploaded");
   await expect(page.getByTestId("running")).toContainText("Nothing is running.");
   await otherPage.context().close();
 });

@@ -1,4 +1,4 @@
-// Tests the page of a running job with 10,000 rows on three channels.
+// Tests the page of a running job with 10,000 rows on four channels.
 import { EMAIL, expect, PASSWORD, signIn, test } from "../fixtures.ts";
 
 const ROWS = 10_000;
@@ -110,7 +110,7 @@ test("a cell at the end of 10,000 rows updates live", async ({ page, server, bro
   const region = page.getByRole("region", { name: "Items" });
   await region.evaluate((region) => (region.scrollTop = region.scrollHeight));
   const last = page.locator(`tr[aria-rowindex="${ROWS + 1}"] ${cell}`);
-  await expect(last).toHaveCount(3);
+  await expect(last).toHaveCount(4);
   await expect(last.first()).toHaveAttribute("data-state", "queued");
   const otherPage = await (await browser.newContext()).newPage();
   await signIn(otherPage, server);

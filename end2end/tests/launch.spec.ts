@@ -7,17 +7,17 @@ test("a launched batch updates live until it is done, and a toast announces it",
   await uploadFile(page, CSV);
   await expect(page.getByText("Accepted. You can leave this page")).toBeVisible();
   await expect(page.getByTestId("connection")).toHaveText("live");
-  await expect(page.getByTestId("cell")).toHaveCount(9);
+  await expect(page.getByTestId("cell")).toHaveCount(12);
   const loads: string[] = [];
   page.on("framenavigated", (frame) => loads.push(frame.url()));
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
-  await expect(page.locator('[data-testid=cell][data-state="succeeded"]')).toHaveCount(9);
+  await expect(page.locator('[data-testid=cell][data-state="succeeded"]')).toHaveCount(12);
   await expect(page.getByTestId("toast")).toContainText("three.csv is done");
   await expect(page.getByTestId("unread-count")).toHaveText("1");
   expect(loads, "the page updates without a reload").toEqual([]);
 
   const ledger = await server.ledger();
-  for (const channel of ["acme", "bazaar", "corner"]) {
+  for (const channel of ["acme", "bazaar", "corner", "depot"]) {
     expect(ledger[channel], channel).toMatchObject({ over_limit: 0, duplicate_effects: 0, effects: 3 });
   }
 });
@@ -25,7 +25,7 @@ test("a launched batch updates live until it is done, and a toast announces it",
 test("a user who leaves misses nothing, and two browsers show the same", async ({ page, server, browser }) => {
   await signIn(page, server);
   await uploadFile(page, CSV);
-  await expect(page.getByTestId("cell")).toHaveCount(9);
+  await expect(page.getByTestId("cell")).toHaveCount(12);
   const job = page.url();
   await page.goto("about:blank");
 
@@ -35,7 +35,7 @@ test("a user who leaves misses nothing, and two browsers show the same", async (
   await expect(otherPage.getByTestId("job-state")).toHaveText("Succeeded");
   await page.goto(job);
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
-  await expect(page.getByTestId("counts")).toHaveText("9 of 9 finished · 9 uploaded (9 created)");
+  await expect(page.getByTestId("counts")).toHaveText("12 of 12 finished · 12 uploaded (12 created)");
   await otherPage.context().close();
 });
 
@@ -49,7 +49,7 @@ test("a page survives the kill and restart of the server", async ({ page, server
   await expect(page.getByTestId("connection")).not.toHaveText("live");
   await server.start();
   await expect(page.getByTestId("connection")).toHaveText("live", { timeout: 30_000 });
-  await expect(page.getByTestId("counts")).toHaveText(/^450 of 450 finished · 450 uploaded/, { timeout: 45_000 });
+  await expect(page.getByTestId("counts")).toHaveText(/^600 of 600 finished · 600 uploaded/, { timeout: 45_000 });
   await expect(page.locator('[data-testid=cell]:not([data-state="succeeded"])')).toHaveCount(0);
 });
 
@@ -72,7 +72,7 @@ test("a rejected item is sent again without a second effect", async ({ page, ser
   const content = `${CSV}B-SBX-REJECT,Odd lamp,5.00\n`;
   await uploadFile(page, content);
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
-  await expect(page.locator('[data-testid=cell][data-state="rejected"]')).toHaveCount(3);
+  await expect(page.locator('[data-testid=cell][data-state="rejected"]')).toHaveCount(4);
   const before = await server.ledger();
   await page.locator('[data-testid=cell][data-state="rejected"] a').first().click();
   await page.getByRole("button", { name: "Send it unchanged again" }).click();
@@ -95,7 +95,7 @@ test.describe("on the first visit", () => {
     await expect(page).toHaveURL(`${server.url}/`);
     await page.getByLabel(/CSV file/).setInputFiles(csvFile(CSV));
     await page.getByTestId("upload-button").click();
-    await expect(page.getByTestId("cell")).toHaveCount(9);
+    await expect(page.getByTestId("cell")).toHaveCount(12);
     await context.close();
   });
 });

@@ -9,12 +9,12 @@ const SECOND =
 test("a second upload says what it created, updated, left as it was and could not send", async ({ page, server }) => {
   await signIn(page, server);
   await uploadFile(page, FIRST, "first.csv");
-  await expect(page.getByTestId("counts")).toHaveText("6 of 6 finished · 6 uploaded (6 created)");
+  await expect(page.getByTestId("counts")).toHaveText("8 of 8 finished · 8 uploaded (8 created)");
   await page.goto(server.url);
   await uploadFile(page, SECOND, "second.csv");
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
   await expect(page.getByTestId("counts")).toHaveText(
-    "12 of 12 finished · 9 uploaded (3 created, 3 updated, 3 unchanged) · 3 rejected",
+    "16 of 16 finished · 12 uploaded (4 created, 4 updated, 4 unchanged) · 4 rejected",
   );
   await expect(page.getByTestId("left-out")).toHaveText("1 of 5 rows left out · Download with reasons");
   const cell = (sku: string) => page.locator(`[data-testid=cell][data-sku="${sku}"][data-channel=acme]`);
@@ -33,7 +33,7 @@ test("a second upload says what it created, updated, left as it was and could no
 
   // A retry can't help what was rejected: it is exported to be corrected.
   await expect(page.getByRole("button", { name: /^Retry/ })).toBeHidden();
-  await expect(page.getByTestId("failed-csv")).toHaveText("Export (3)");
+  await expect(page.getByTestId("failed-csv")).toHaveText("Export (4)");
   await page.getByTestId("show-unchanged").click();
   await expect(page.getByTestId("matching-count")).toHaveText("1 row matches");
   await page.getByTestId("show-rejected").click();
@@ -49,9 +49,9 @@ test("cancelled items are launched again, and all of them end", async ({ page, s
   await page.locator("summary", { hasText: "Cancel" }).click();
   await page.getByRole("button", { name: "Cancel this job" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Cancelled");
-  await expect(page.getByTestId("counts")).toHaveText(/^450 of 450 finished .*\d+ cancelled$/);
+  await expect(page.getByTestId("counts")).toHaveText(/^600 of 600 finished .*\d+ cancelled$/);
   await page.getByRole("button", { name: /^Launch \d+ cancelled items again$/ }).click();
-  await expect(page.getByTestId("counts")).toHaveText("450 of 450 finished · 450 uploaded (450 created)", {
+  await expect(page.getByTestId("counts")).toHaveText("600 of 600 finished · 600 uploaded (600 created)", {
     timeout: 45_000,
   });
   await expect(page.getByRole("button", { name: /cancelled items? again$/ })).toBeHidden();

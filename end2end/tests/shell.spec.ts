@@ -295,7 +295,7 @@ test("the pages fit every width and have no accessibility violations", async ({ 
     server,
     "a-rather-long-name-of-a-file-from-june-2026.csv",
     csv,
-    "acme,bazaar,corner",
+    "acme,bazaar,corner,depot",
   );
   await waitForJobEnd(page, server, job);
   const paths = [

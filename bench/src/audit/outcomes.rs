@@ -3,11 +3,13 @@
 
 use contract::{api::Task, state::TaskState};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use testbed::api::ServiceRecord;
+use testbed::api::{RecordedRequest, ServiceRecord};
 
 /// Part of an SKU that the sandbox always answers with 500.
 const ALWAYS_500_MARKER: &str = "-SBX-500ALWAYS";
 const STATUS_REJECTED: u16 = 422;
+/// Kind of the error with which the ledger records a rejection that has the status 200.
+const GRAPHQL_REJECTED: &str = "rejected";
 
 /// Outcomes that are allowed although the channel's answers don't explain them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +35,11 @@ impl ChannelEvidence {
             for effect in record.effects.iter().filter(|effect| effect.created) {
                 *evidence.created.entry((channel.clone(), effect.sku.clone())).or_default() += 1;
             }
-            let refused = record.requests.iter().filter(|r| r.status == Some(STATUS_REJECTED));
+            let is_refusal = |request: &&RecordedRequest| {
+                request.status == Some(STATUS_REJECTED)
+                    || request.error.as_deref() == Some(GRAPHQL_REJECTED)
+            };
+            let refused = record.requests.iter().filter(is_refusal);
             let skus = refused.filter_map(|request| request.sku.clone());
             evidence.rejected.extend(skus.map(|sku| (channel.clone(), sku)));
         }
@@ -57,7 +63,8 @@ impl ChannelEvidence {
             }
             TaskState::Failed => {
                 let explained = match outcome_code(task) {
-                    "http_500" => task.sku.contains(ALWAYS_500_MARKER),
+                    // A GraphQL API says it in an answer with the status 200.
+                    "http_500" | "retry" => task.sku.contains(ALWAYS_500_MARKER),
                     "poison" => allowed.poison,
                     _ => false,
                 };
@@ -95,7 +102,7 @@ fn is_repeat_safe(task: &Task) -> bool {
     sandbox::SAMPLE_CHANNELS
         .iter()
         .filter(|spec| channel == Some(spec.id))
-        .any(|spec| spec.idempotency_keys || spec.rejects_duplicate_skus)
+        .any(sandbox::ChannelProfile::is_repeat_safe)
 }
 
 fn is_unanswered(code: &str) -> bool {
@@ -136,7 +143,22 @@ pub fn sample_task(channel: &str, sku: &str, state: TaskState, code: &str) -> Ta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use testbed::api::{RecordedRequest, ledger::RecordedEffect};
+    use testbed::api::ledger::RecordedEffect;
+
+    #[test]
+    fn a_rejection_may_come_with_the_status_200() {
+        let rejection = RecordedRequest {
+            sku: Some("R".into()),
+            status: Some(200),
+            error: Some("rejected".into()),
+            ..RecordedRequest::default()
+        };
+        let record = ServiceRecord { requests: vec![rejection], effects: Vec::new() };
+        let evidence =
+            ChannelEvidence::from_ledger(&BTreeMap::from([("depot".to_owned(), record)]));
+        let rejected = sample_task("depot", "R", TaskState::Rejected, "rejected");
+        assert_eq!(evidence.objection(&rejected, AllowedOutcomes::default()), None);
+    }
 
     /// Evidence that Corner created M and rejected R.
     fn evidence() -> ChannelEvidence {
@@ -184,7 +206,9 @@ mod tests {
     #[test]
     fn needs_review_only_where_repeats_are_unsafe() {
         let evidence = evidence();
-        for (channel, fine) in [("acme", false), ("bazaar", false), ("corner", true)] {
+        for (channel, fine) in
+            [("acme", false), ("bazaar", false), ("corner", true), ("depot", false)]
+        {
             let item = sample_task(channel, "X", TaskState::NeedsReview, "timeout");
             assert_eq!(
                 evidence.objection(&item, AllowedOutcomes::default()).is_none(),

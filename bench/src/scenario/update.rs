@@ -21,6 +21,7 @@ use contract::api::{Job, Task};
 use effects::{EffectCounts, LedgerEffects};
 use futures_util::future::try_join_all;
 use rand::{SeedableRng, rngs::StdRng};
+use sandbox::ChannelApi;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use testbed::{
     ApiClient, Cluster,
@@ -96,15 +97,18 @@ impl RepeatedUpload {
     ) -> anyhow::Result<()> {
         let channels = sandbox::SAMPLE_CHANNELS.iter();
         let wrong = channels.map(|channel| async move {
-            let period = 1.0 / (channel.rate.per_second * self.speed * READ_RATE);
+            let period = 1.0 / (channel.request_limit().per_second * self.speed * READ_RATE);
             let mut pace = interval(Duration::from_secs_f64(period));
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut wrong = Vec::new();
             for number in catalogue.numbers() {
                 pace.tick().await;
-                let stored = api.stored_products(channel.id, &catalogue.sku(number)).await?;
-                let products: Vec<_> = stored.iter().map(|stored| &stored.product).collect();
-                wrong.extend(catalogue.objection(number, &products));
+                let sku = catalogue.sku(number);
+                let stored = match channel.api {
+                    ChannelApi::Rest => api.stored_products(channel.id, &sku).await?,
+                    ChannelApi::GraphQl => api.stored_graphql_products(channel.id, &sku).await?,
+                };
+                wrong.extend(catalogue.objection(number, &stored));
             }
             anyhow::Ok((channel.id, wrong))
         });

@@ -51,6 +51,15 @@ pub enum Error {
         /// What to do.
         message: String,
     },
+    /// The endpoint's certificate is refused. Nothing was sent, and no call can succeed until a
+    /// person acts.
+    #[error("{message}")]
+    Certificate {
+        /// Code of this crate.
+        code: String,
+        /// What to do.
+        message: String,
+    },
     /// The credentials are accepted, but do not allow the action.
     #[error("{message}")]
     PermissionMissing {
@@ -87,6 +96,7 @@ impl Error {
             | Self::Temporary { code, .. }
             | Self::NotFound { code, .. }
             | Self::Credentials { code, .. }
+            | Self::Certificate { code, .. }
             | Self::PermissionMissing { code, .. }
             | Self::QuotaReached { code, .. }
             | Self::Rejected { code, .. } => code,

@@ -188,7 +188,11 @@ impl Client {
         let (name, region) = (service.name(), &self.shared.region);
         let outcome_unknown = !error.is_connect();
         let (code, message) = if let Some(failure) = TlsFailure::find(error) {
-            ("tls", format!("{name} in {region} can't be reached over TLS: {failure}."))
+            let message = format!("{name} in {region} can't be reached over TLS: {failure}.");
+            if failure.is_refused_certificate() {
+                return Error::Certificate { code: "certificate_refused".into(), message };
+            }
+            ("tls", message)
         } else if error.is_timeout() {
             ("timeout", format!("{name} in {region} did not answer in time."))
         } else if outcome_unknown {

@@ -4,10 +4,8 @@ use crate::{
     compile,
     error::Mistakes,
     settings::{SecretSource, Settings},
-    template::{Expression, Template, TemplateError, to_value},
+    template::{Expression, Template},
 };
-use minijinja::Value;
-use serde_json::Value as Json;
 use std::{collections::BTreeMap, time::Duration};
 
 /// A sales channel as its file describes it.
@@ -155,7 +153,7 @@ pub struct Step {
     /// Condition; `None` runs the step always.
     pub when: Option<Expression>,
     /// List for whose items the step is repeated, as `item` and `index`.
-    pub for_each: Option<ValueSource>,
+    pub for_each: Option<Expression>,
     /// What the step does.
     pub effect: StepEffect,
     /// Header that carries the idempotency key.
@@ -163,37 +161,9 @@ pub struct Step {
     /// The request.
     pub request: Request,
     /// Values that are saved, by name. With `for_each`, each is a list.
-    pub save: BTreeMap<String, ValueSource>,
+    pub save: BTreeMap<String, Expression>,
     /// Expression for what the step did: `created`, `updated` or `unchanged`.
     pub result: Option<Expression>,
-}
-
-/// How a value is computed.
-#[derive(Clone, Debug)]
-pub enum ValueSource {
-    /// An expression.
-    Expression(Expression),
-    /// A template of a JSON document.
-    Json(Template),
-}
-
-impl ValueSource {
-    /// Computes the value.
-    ///
-    /// # Errors
-    /// A value is undefined, the work is too much, or the document is no JSON.
-    pub fn evaluate(&self, variables: &Value) -> Result<Value, TemplateError> {
-        let template = match self {
-            Self::Expression(expression) => return expression.evaluate(variables),
-            Self::Json(template) => template,
-        };
-        let json: Result<Json, _> = serde_json::from_str(&template.render(variables)?);
-        json.map(|json| to_value(&json)).map_err(|_| TemplateError {
-            line: None,
-            range: None,
-            message: "the template makes no JSON".into(),
-        })
-    }
 }
 
 /// A request.

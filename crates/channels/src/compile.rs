@@ -1,31 +1,25 @@
 //! Checks of a whole file, which find every mistake at once.
 
 mod auth;
+mod pace;
 mod request;
+mod rules;
+mod steps;
 mod strings;
 
 use crate::{
-    channel::{Channel, Check, Pace, ProductState, Rule, Step, StepEffect, Then, ValueSource},
+    channel::{Channel, Check, ProductState},
     error::{Mistake, Mistakes},
-    file::{
-        ChannelFile, CheckTable, EffectName, PaceTable, ProductTable, RuleTable, StepTable, Text,
-        Texts, ThenName,
-    },
+    file::{ChannelFile, CheckTable, ProductTable, Text, Texts},
     position::Source,
     scope::BUILT_IN,
     settings::{SecretSource, Settings},
     template::{Escaping, Expression, Template},
 };
 use request::RequestKeys;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 use strings::Strings;
 
-/// Lowest and highest rate, in requests per second.
-const RATES: std::ops::RangeInclusive<f64> = 0.001..=10_000.0;
-/// Maximum number of requests in flight.
-const MAX_CONCURRENCY: i64 = 1_000;
-/// Maximum expected duration of a request, s.
-const MAX_LATENCY: f64 = 300.0;
 /// Maximum number of steps and of rules.
 const MAX_ENTRIES: usize = 100;
 
@@ -75,6 +69,8 @@ fn channel_id(source: &Source<'_>) -> Result<String, Mistake> {
 /// Names that a request has no values for if it concerns no product.
 pub(crate) const WITHOUT_PRODUCT: &[&str] =
     &["product", "item", "index", "token", "key", "known", "accepted_at"];
+/// Names that have no value outside of a step's own requests.
+const OUTSIDE_OF_REQUESTS: &[&str] = &["token", "item", "index"];
 
 struct Compiler<'a> {
     strings: Strings<'a>,
@@ -146,14 +142,8 @@ impl<'a> Compiler<'a> {
         let pace = self.pace(&file.pace);
         let product = self.product(&file.product);
         let steps = self.steps(file);
-        let names: Vec<_> = file.step.iter().map(|step| step.get_ref().name.get_ref()).collect();
         self.limit_entries(file);
-        let rules: Option<Vec<_>> = file
-            .on
-            .iter()
-            .enumerate()
-            .map(|(n, rule)| self.rule(n, rule.get_ref(), &names))
-            .collect();
+        let rules = self.rules(file);
         let check = file.check.as_ref().map(|check| self.check(check.get_ref()));
         Some(Channel {
             id,
@@ -244,246 +234,20 @@ impl<'a> Compiler<'a> {
         Some(url)
     }
 
-    fn pace(&mut self, pace: &toml::Spanned<PaceTable>) -> Option<Pace> {
-        let table = pace.get_ref();
-        let rate = *table.rate.get_ref();
-        if !RATES.contains(&rate) {
-            let message =
-                format!("a rate is {} to {} requests a second", RATES.start(), RATES.end());
-            self.strings.mistake(&table.rate, "pace.rate", message);
-        }
-        let concurrency = *table.concurrency.get_ref();
-        if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
-            let message =
-                format!("concurrency is 1 to {MAX_CONCURRENCY} requests at the same time");
-            self.strings.mistake(&table.concurrency, "pace.concurrency", message);
-        }
-        let latency = *table.latency.get_ref();
-        if !(latency > 0.0 && latency <= MAX_LATENCY) {
-            let message = format!(
-                "latency is the expected duration of one request in seconds, up to {MAX_LATENCY}"
-            );
-            self.strings.mistake(&table.latency, "pace.latency", message);
-            return None;
-        }
-        let requests = table.requests.as_ref().map_or(1, |requests| {
-            if *requests.get_ref() < 1 || *requests.get_ref() > 1_000 {
-                let message = "this is the number of requests for a new product: 1 or more";
-                self.strings.mistake(requests, "pace.requests", message);
-            }
-            *requests.get_ref()
-        });
-        if let (None, Some(text), _) | (Some(text), None, _) | (None, None, Some(text)) =
-            (&table.left, &table.refill, &table.cost)
-        {
-            let message = "`left` and `refill` stand together: what is left, and by how many \
-                           requests a second it refills";
-            self.strings.mistake(text, "pace", message);
-        }
-        Some(Pace {
-            rate,
-            concurrency: u16::try_from(concurrency).unwrap_or(1),
-            latency: Duration::from_secs_f64(latency),
-            requests: u32::try_from(requests).unwrap_or(1),
-            left: self.strings.optional_expression(table.left.as_ref(), "pace.left", &[])?,
-            refill: self.strings.optional_expression(table.refill.as_ref(), "pace.refill", &[])?,
-            cost: self.strings.optional_expression(table.cost.as_ref(), "pace.cost", &[])?,
-        })
-    }
-
     fn product(&mut self, table: &ProductTable) -> Option<ProductState> {
+        self.strings.unavailable = OUTSIDE_OF_REQUESTS;
         let exists = self.strings.expression(&table.exists, "product.exists", &[]);
         let reference = self.strings.expression(&table.reference, "product.reference", &[]);
         let updated_at =
             self.strings.optional_expression(table.updated_at.as_ref(), "product.updated_at", &[]);
         let created_at =
             self.strings.optional_expression(table.created_at.as_ref(), "product.created_at", &[]);
+        self.strings.unavailable = &[];
         Some(ProductState {
             exists: exists?,
             reference: reference?,
             updated_at: updated_at?,
             created_at: created_at?,
-        })
-    }
-
-    fn steps(&mut self, file: &ChannelFile) -> Option<Vec<Step>> {
-        let mut steps = Some(Vec::new());
-        let mut names: Vec<&str> = Vec::new();
-        for table in &file.step {
-            let (start, table) = (table.span().start, table.get_ref());
-            let name = table.name.get_ref().as_str();
-            if !is_identifier(name) {
-                let message = "the name of a step has letters, digits and underscores only";
-                self.strings.mistake(&table.name, "step.name", message);
-            }
-            if names.contains(&name) {
-                let message = format!("there are two steps `{name}`: give them different names");
-                self.strings.mistake(&table.name, "step.name", message);
-            }
-            names.push(name);
-            match (self.step(start, table), &mut steps) {
-                (Some(step), Some(steps)) => steps.push(step),
-                _ => steps = None,
-            }
-        }
-        let has_effect = |step: &Step| step.effect != StepEffect::None;
-        if steps.as_ref().is_some_and(|steps| !steps.iter().any(has_effect)) {
-            let message = "no step changes anything: at least one [[step]] needs an `effect`";
-            self.strings.mistake_at(0, "step", message);
-        }
-        steps
-    }
-
-    fn step(&mut self, start: usize, table: &StepTable) -> Option<Step> {
-        let key = |part: &str| format!("step {}: {part}", table.name.get_ref());
-        let define = self.defined(&key("define"), &table.define);
-        let outside: &[_] = match table.for_each {
-            Some(_) => &["token"],
-            None => &["token", "item", "index"],
-        };
-        self.strings.unavailable = outside;
-        let when = self.strings.optional_expression(table.when.as_ref(), &key("when"), &[]);
-        let for_each = match &table.for_each {
-            None => Some(None),
-            Some(text) => self.strings.value_source(text, &key("for_each")).map(Some),
-        };
-        let request = self.request(&RequestKeys {
-            key: &format!("step {}", table.name.get_ref()),
-            request: &table.request,
-            headers: Some(&table.headers),
-            query: Some(&table.query),
-            json: table.json.as_ref(),
-            form: table.form.as_ref(),
-            graphql: table.graphql.as_ref(),
-            variables: table.variables.as_ref(),
-            keep_nulls: table.keep_nulls,
-        });
-        // Without a method nobody knows whether it needs one.
-        let effect = match &request {
-            Some(request) => self.effect(&request.method, start, table),
-            None => None,
-        };
-        if let Some(header) = &table.key_header {
-            self.header_name(header, &key("key_header"));
-            if matches!(effect, Some(StepEffect::None)) {
-                let message = "a step without an effect needs no idempotency key";
-                self.strings.mistake(header, &key("key_header"), message);
-            }
-        }
-        let save = self.value_sources(&key("save"), &table.save);
-        let result = self.strings.optional_expression(table.result.as_ref(), &key("result"), &[]);
-        self.strings.unavailable = &[];
-        Some(Step {
-            name: table.name.get_ref().clone(),
-            define: define?,
-            when: when?,
-            for_each: for_each?,
-            effect: effect?,
-            key_header: table.key_header.as_ref().map(|header| header.get_ref().clone()),
-            request: request?,
-            save: save?,
-            result: result?,
-        })
-    }
-
-    /// Returns the documents that a step defines, in the order of the file.
-    fn defined(&mut self, key: &str, texts: &Texts) -> Option<Vec<(String, Template)>> {
-        let mut in_order: Vec<_> = texts.keys().collect();
-        in_order.sort_by_key(|name| name.span().start);
-        let mut templates = self.templates(key, texts, Escaping::Json)?;
-        let names = in_order.into_iter().map(|name| name.get_ref());
-        Some(names.filter_map(|name| templates.remove_entry(name)).collect())
-    }
-
-    fn value_sources(&mut self, key: &str, texts: &Texts) -> Option<BTreeMap<String, ValueSource>> {
-        let mut sources = Some(BTreeMap::new());
-        for (name, text) in texts {
-            let key = format!("{key}.{}", name.get_ref());
-            match (self.strings.value_source(text, &key), &mut sources) {
-                (Some(source), Some(all)) => {
-                    all.insert(name.get_ref().clone(), source);
-                }
-                _ => sources = None,
-            }
-        }
-        sources
-    }
-
-    /// Returns what a step does. A method that may change something needs an `effect`,
-    /// because a repeated request is safe or not by what it does.
-    fn effect(&mut self, method: &str, start: usize, table: &StepTable) -> Option<StepEffect> {
-        let key = format!("step {}: effect", table.name.get_ref());
-        let reads = matches!(method, "GET" | "HEAD");
-        let Some(effect) = &table.effect else {
-            let is_query = table.graphql.as_ref().is_some_and(|text| {
-                let text = text.get_ref().trim_start();
-                text.starts_with("query") || text.starts_with('{')
-            });
-            if reads || is_query {
-                return Some(StepEffect::None);
-            }
-            let message = format!(
-                "`{method}` may change something: say effect = \"create\", \"update\", \"upsert\" \
-                 or \"none\""
-            );
-            self.strings.mistake_at(start, &key, message);
-            return None;
-        };
-        let effect_name = *effect.get_ref();
-        if reads && effect_name != EffectName::None {
-            let message = format!("`{method}` changes nothing: leave `effect` out");
-            self.strings.mistake(effect, &key, message);
-        }
-        Some(match effect_name {
-            EffectName::None => StepEffect::None,
-            EffectName::Create => StepEffect::Create,
-            EffectName::Update => StepEffect::Update,
-            EffectName::Upsert => StepEffect::Upsert,
-        })
-    }
-
-    fn rule(&mut self, index: usize, table: &RuleTable, steps: &[&String]) -> Option<Rule> {
-        let key = |part: &str| format!("on {}: {part}", index + 1);
-        if let Some(step) = &table.step
-            && !steps.contains(&step.get_ref())
-        {
-            let names: Vec<_> = steps.iter().map(|name| name.as_str()).collect();
-            let message = format!("there is no such step; there are {}", names.join(", "));
-            self.strings.mistake(step, &key("step"), message);
-        }
-        let then = *table.then.get_ref();
-        let waits = matches!(then, ThenName::Cooldown | ThenName::Credentials);
-        if let (Some(wait), false) = (&table.wait, waits) {
-            let message = "only `cooldown` and `credentials` wait: leave it out";
-            self.strings.mistake(wait, &key("wait"), message);
-        }
-        let needs_reason =
-            matches!(then, ThenName::Rejected | ThenName::Failed | ThenName::NeedsReview);
-        if needs_reason && table.reason.is_none() {
-            let message = "say why in `reason`: a person reads it";
-            self.strings.mistake(&table.then, &key("then"), message);
-        }
-        let when = self.strings.expression(&table.when, &key("when"), &[]);
-        let reason = self.strings.optional_public_template(table.reason.as_ref(), &key("reason"));
-        let wait = self.strings.optional_expression(table.wait.as_ref(), &key("wait"), &[]);
-        let save = self.expressions(&key("save"), &table.save);
-        Some(Rule {
-            step: table.step.as_ref().map(|step| step.get_ref().clone()),
-            when: when?,
-            then: match then {
-                ThenName::Ok => Then::Ok,
-                ThenName::Found => Then::Found,
-                ThenName::Rejected => Then::Rejected,
-                ThenName::Failed => Then::Failed,
-                ThenName::Retry => Then::Retry,
-                ThenName::OutcomeUnknown => Then::OutcomeUnknown,
-                ThenName::Cooldown => Then::Cooldown,
-                ThenName::Credentials => Then::Credentials,
-                ThenName::NeedsReview => Then::NeedsReview,
-            },
-            reason: reason?,
-            wait: wait?,
-            save: save?,
         })
     }
 
@@ -508,6 +272,7 @@ impl<'a> Compiler<'a> {
         Some(Check { request: request?, says: says? })
     }
 
+    /// Returns named expressions, such as those of `save`.
     fn expressions(&mut self, key: &str, texts: &Texts) -> Option<BTreeMap<String, Expression>> {
         let mut expressions = Some(BTreeMap::new());
         for (name, text) in texts {

@@ -24,7 +24,6 @@ pub mod template;
 
 pub use channel::{
     Auth, Body, Channel, Pace, ProductState, Request, Rule, Step, StepEffect, Then, TokenAuth,
-    ValueSource,
 };
 pub use error::{Mistake, Mistakes};
 pub use scope::Scope;

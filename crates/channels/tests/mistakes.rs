@@ -170,13 +170,28 @@ fn each_mistake_is_found_with_its_line_its_key_and_what_to_do() {
         ("\"GET products\"", "\"GET ../x\"", 25, "step find: request", "stays below"),
         ("\"GET products\"", "\"GET products?a=b\"", 25, "step find: request", "use `query"),
         ("effect = \"create\"\n", "", 29, "step create: effect", "may change something"),
-        // A list that a JSON template makes.
+        // A JSON template of several lines.
         (
             "when = \"found\"",
-            "for_each = \"\"\"\n[\n  {% for x in nope %}{{ x }}{% endfor %}\n]\"\"\"",
+            "define.list = \"\"\"\n[\n  {% for x in nope %}{{ x }}{% endfor %}\n]\"\"\"",
             45,
-            "step update: for_each",
+            "step update: define.list",
             "there is no `nope`",
+        ),
+        (
+            "when = \"found\"",
+            "for_each = \"[{{ product.sku }}]\"",
+            43,
+            "step update: for_each",
+            "a JSON template into `define`",
+        ),
+        ("when = \"found\"", "when = \"item\"", 43, "step update: when", "no value here"),
+        (
+            "when = \"found\"",
+            "define.list = \"[{{ item }}]\"",
+            43,
+            "step update: define.list",
+            "no value here",
         ),
         (
             "\"GET products\"",

@@ -1,4 +1,4 @@
-//! A sales channel.
+//! A sales channel with a REST API.
 
 mod draft;
 mod product_store;
@@ -6,7 +6,7 @@ mod product_store;
 use parking_lot::Mutex;
 use std::{io, sync::Arc, time::Duration};
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -26,7 +26,8 @@ use crate::{
 const POST: &str = "POST";
 const PUT: &str = "PUT";
 const GET: &str = "GET";
-const FIND_LATENCY: Duration = Duration::from_millis(400);
+/// Time that looking up a product takes, at speed 1.
+pub(crate) const FIND_LATENCY: Duration = Duration::from_millis(400);
 
 /// A sales channel with its limiter and its stored products.
 pub struct Channel {
@@ -44,11 +45,6 @@ impl Channel {
             ServiceLimiter::new(profile.id, profile.rate, &history, Arc::clone(&environment));
         let products = Mutex::new(ProductStore::restore(&history));
         Self { profile, environment, limiter, products }
-    }
-
-    /// Returns the id in paths and in the ledger.
-    pub fn id(&self) -> &'static str {
-        self.profile.id
     }
 
     /// Handles `POST /products`. Stores the product after the latency, just before the
@@ -128,7 +124,7 @@ impl Channel {
             )?;
             return Ok(CallOutcome::Respond(too_many_requests_response().with_retry_after(value)));
         }
-        tokio::time::sleep(self.simulated_latency(&draft.sku, nth)).await;
+        tokio::time::sleep(self.environment.call_latency(&self.profile, &draft.sku, nth)).await;
         let response = match fault {
             Some(Fault::Reject(reason)) => rejected_response(reason),
             Some(Fault::InternalError) => internal_error_response(),
@@ -232,16 +228,6 @@ impl Channel {
         self.respond(request, response)
     }
 
-    fn simulated_latency(&self, sku: &str, nth: u32) -> Duration {
-        if let Some(latency) = self.environment.latency {
-            return self.environment.scale_duration(latency);
-        }
-        let fraction = self.environment.rng.random_fraction("latency", self.profile.id, sku, nth);
-        let shortest = self.profile.latency.saturating_sub(self.profile.latency_spread);
-        self.environment
-            .scale_duration(shortest + self.profile.latency_spread.mul_f64(2.0 * fraction))
-    }
-
     fn respond_too_many_requests(
         &self,
         request: &RecordedRequest,
@@ -258,14 +244,35 @@ impl Channel {
         response: ServiceResponse,
     ) -> io::Result<CallOutcome> {
         self.limiter.record_response(request.index, response.status.as_u16())?;
-        Ok(CallOutcome::Respond(response))
+        Ok(CallOutcome::Respond(match self.profile.rate_limit_headers {
+            true => self.with_rate_limit_headers(response, request),
+            false => response,
+        }))
+    }
+
+    /// Adds what was left when the request was counted.
+    fn with_rate_limit_headers(
+        &self,
+        response: ServiceResponse,
+        request: &RecordedRequest,
+    ) -> ServiceResponse {
+        let per_minute = self.environment.scale_rate(self.profile.rate).per_second * 60.0;
+        let header = HeaderName::from_static;
+        response
+            .with_header(header("x-ratelimit-limit"), format!("{per_minute:.0}"))
+            .with_header(header("x-ratelimit-remaining"), format!("{:.0}", request.left.floor()))
     }
 
     fn ledger_unavailable(&self, error: &io::Error) -> CallOutcome {
-        tracing::error!(%error, channel = self.profile.id, "the sandbox can't write its ledger");
-        let body = json!({ "error": "unavailable", "reason": "The ledger can't be written" });
-        CallOutcome::Respond(ServiceResponse::json(StatusCode::SERVICE_UNAVAILABLE, body))
+        ledger_unavailable(self.profile.id, error)
     }
+}
+
+/// Returns the answer of a channel whose ledger can't be written.
+pub(crate) fn ledger_unavailable(channel: &str, error: &io::Error) -> CallOutcome {
+    tracing::error!(%error, channel, "the sandbox can't write its ledger");
+    let body = json!({ "error": "unavailable", "reason": "The ledger can't be written" });
+    CallOutcome::Respond(ServiceResponse::json(StatusCode::SERVICE_UNAVAILABLE, body))
 }
 
 /// What a write is about.
@@ -319,6 +326,6 @@ fn internal_error_response() -> ServiceResponse {
     ServiceResponse::json(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "internal" }))
 }
 
-fn too_many_requests_response() -> ServiceResponse {
+pub(crate) fn too_many_requests_response() -> ServiceResponse {
     ServiceResponse::json(StatusCode::TOO_MANY_REQUESTS, json!({ "error": "too_many_requests" }))
 }

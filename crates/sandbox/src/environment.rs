@@ -9,7 +9,11 @@ use std::{
 };
 
 use crate::{
-    clock::Clock, faults::SeededRng, ledger::Ledger, profiles::RateLimit, server::Options,
+    clock::Clock,
+    faults::SeededRng,
+    ledger::Ledger,
+    profiles::{ChannelProfile, RateLimit},
+    server::Options,
 };
 
 /// Clock, random numbers, ledger and options of all services.
@@ -23,7 +27,7 @@ pub struct Environment {
     speed: f64,
     faults_enabled: AtomicBool,
     /// Latency of a product call at speed 1, whatever the channel.
-    pub latency: Option<Duration>,
+    latency: Option<Duration>,
 }
 
 impl Environment {
@@ -42,6 +46,16 @@ impl Environment {
     /// Returns the real duration of a time at speed 1.
     pub fn scale_duration(&self, time: Duration) -> Duration {
         Duration::try_from_secs_f64(time.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
+    }
+
+    /// Returns how long the `nth` (from 0) call of a channel about `sku` takes.
+    pub fn call_latency(&self, profile: &ChannelProfile, sku: &str, nth: u32) -> Duration {
+        if let Some(latency) = self.latency {
+            return self.scale_duration(latency);
+        }
+        let fraction = self.rng.random_fraction("latency", profile.id, sku, nth);
+        let shortest = profile.latency.saturating_sub(profile.latency_spread);
+        self.scale_duration(shortest + profile.latency_spread.mul_f64(2.0 * fraction))
     }
 
     /// Returns the real rate limit of one at speed 1.

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 pub use file::OpenError;
 pub use record::{Effect, Request, ServiceRecord, Snapshot};
-pub use row::{EffectRow, RequestRow, ResponseRow};
+pub use row::{AnswerError, EffectRow, RequestRow, ResponseRow};
 pub use summary::ServiceSummary;
 
 use file::LedgerFile;

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | [`Sandbox`], [`Options`], [`Error`] | starts and stops the sandbox |
 //! | [`channel_url`] | where a channel is found |
-//! | [`ChannelProfile`], [`RateLimit`], [`SAMPLE_CHANNELS`] | behaviour of the channels |
+//! | [`ChannelProfile`], [`ChannelApi`], [`RateLimit`], [`SAMPLE_CHANNELS`] | behaviour of the channels |
 //! | [`Snapshot`], [`ServiceRecord`], [`Request`], [`Effect`] | the ledger |
 //! | [`ServiceSummary`] | counts of the ledger |
 //!
@@ -14,7 +14,9 @@
 //! | route | effect |
 //! | --- | --- |
 //! | `POST /channels/{id}/products` | creates a product; only acme supports `Idempotency-Key` |
+//! | `PUT /channels/{id}/products/{product}` | changes a product |
 //! | `GET /channels/{id}/products?sku=…` | finds by SKU; counts against the limit, has no faults |
+//! | `POST /channels/{id}/graphql.json` | depot's only route: `query Find`, `mutation Set`, `query Check` |
 //! | `POST /ec2` | `DescribeInstances`, `StartInstances`, `StopInstances` (Query protocol) |
 //! | `POST /cloudwatch` | `PutMetricAlarm`, `DescribeAlarms` (Query protocol) |
 //! | `GET /ledger`, `GET /ledger/summary` | every request and effect; their counts |
@@ -45,6 +47,10 @@
 //!
 //! A request over the limit, or during a cooldown, gets a 429 at once and does not count as one of
 //! the posts above.
+//!
+//! Depot answers as Shopify's GraphQL API: instead of the 422 with `userErrors`, instead of the
+//! 500 with the error `INTERNAL_SERVER_ERROR`, and over the limit with the error `THROTTLED`, all
+//! with the status 200. Its limit counts points, and every answer says how many are left.
 #![warn(missing_docs)]
 
 mod aws;
@@ -56,6 +62,7 @@ mod connection;
 mod ec2;
 mod environment;
 mod faults;
+mod graphql_channel;
 mod ledger;
 mod limiter;
 mod profiles;
@@ -72,12 +79,14 @@ pub const CHANNEL_FILES: &[(&str, &str)] = &[
     ("acme.toml", include_str!("../channels/acme.toml")),
     ("bazaar.toml", include_str!("../channels/bazaar.toml")),
     ("corner.toml", include_str!("../channels/corner.toml")),
+    ("depot.toml", include_str!("../channels/depot.toml")),
 ];
 
 pub use ledger::{
-    Effect, OpenError as LedgerError, Request, ServiceRecord, ServiceSummary, Snapshot,
+    AnswerError, Effect, OpenError as LedgerError, Request, ServiceRecord, ServiceSummary, Snapshot,
 };
 pub use profiles::{
-    CLOUDWATCH_RATE, ChannelProfile, EC2_RATE, RateLimit, RetryAfterFormat, SAMPLE_CHANNELS,
+    CLOUDWATCH_RATE, ChannelApi, ChannelProfile, EC2_RATE, RateLimit, RetryAfterFormat,
+    SAMPLE_CHANNELS,
 };
 pub use server::{Error, Options, Sandbox, channel_url};

@@ -6,7 +6,7 @@ use std::{io, ops::Range, sync::Arc, time::Duration};
 use crate::{
     clock::{Micros, micros},
     environment::Environment,
-    ledger::{RequestRow, ResponseRow, ServiceHistory},
+    ledger::{AnswerError, RequestRow, ResponseRow, ServiceHistory},
     profiles::{RateLimit, RetryAfterFormat},
     retry_after::{SAFETY_MARGIN, header_value},
     token_bucket::TokenBucket,
@@ -26,6 +26,19 @@ struct LimiterState {
     cooldown: Range<Micros>,
 }
 
+/// What the ledger says about a request before it is answered.
+#[derive(Clone, Copy)]
+pub struct RequestDetails<'a> {
+    /// The HTTP method, the action of the Query protocol, or the name of the GraphQL operation.
+    pub action: &'a str,
+    /// The `Idempotency-Key`; for an alarm its name.
+    pub key: Option<&'a str>,
+    /// The product's SKU.
+    pub sku: Option<&'a str>,
+    /// Points that it needs, where the limit counts points.
+    pub cost: Option<u32>,
+}
+
 /// A request that is in the ledger.
 pub struct RecordedRequest {
     /// Index that [`ServiceLimiter::record_response`] and the like take.
@@ -34,6 +47,10 @@ pub struct RecordedRequest {
     pub at: Micros,
     /// Time at which a rejected request may be repeated.
     pub retry_at: Option<Micros>,
+    /// Whether it came during a cooldown.
+    pub is_in_cooldown: bool,
+    /// Requests or points that were left after it.
+    pub left: f64,
 }
 
 impl ServiceLimiter {
@@ -47,7 +64,7 @@ impl ServiceLimiter {
         let mut bucket = TokenBucket::full(environment.scale_rate(rate));
         for (request, _) in &history.requests {
             // Whether it was admitted is known already; this only brings the bucket up to date.
-            let _ = bucket.try_take(request.at_us);
+            let _ = bucket.try_take(request.cost.map_or(1.0, f64::from), request.at_us);
         }
         let responses = history.requests.iter().filter_map(|(_, response)| *response);
         let cooldown_until = responses.filter_map(|response| response.cooldown_until_us).max();
@@ -65,9 +82,19 @@ impl ServiceLimiter {
         key: Option<&str>,
         sku: Option<&str>,
     ) -> io::Result<RecordedRequest> {
+        self.record(RequestDetails { action, key, sku, cost: None })
+    }
+
+    /// Counts a request and writes it to the ledger, like
+    /// [`record_request`](Self::record_request), by the points that it needs.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub fn record(&self, request: RequestDetails<'_>) -> io::Result<RecordedRequest> {
+        let RequestDetails { action, key, sku, cost } = request;
         let mut state = self.state.lock();
         let at = self.environment.clock.now();
-        let token_at = state.bucket.try_take(at).err();
+        let token_at = state.bucket.try_take(cost.map_or(1.0, f64::from), at).err();
         let in_cooldown = state.cooldown.contains(&at);
         let row = RequestRow {
             at_us: at,
@@ -75,11 +102,34 @@ impl ServiceLimiter {
             key: key.map(Into::into),
             sku: sku.map(Into::into),
             over_limit: token_at.is_some(),
+            cost,
             cooldown_age_us: in_cooldown.then(|| at - state.cooldown.start),
         };
         let index = self.environment.ledger.record_request(self.service, row)?;
         let retry_at = token_at.max(in_cooldown.then_some(state.cooldown.end));
-        Ok(RecordedRequest { index, at, retry_at })
+        let left = state.bucket.left(at);
+        Ok(RecordedRequest { index, at, retry_at, is_in_cooldown: in_cooldown, left })
+    }
+
+    /// Returns what is left of the limit now.
+    pub fn left(&self) -> f64 {
+        self.state.lock().bucket.left(self.environment.clock.now())
+    }
+
+    /// Records the answer to a GraphQL operation, and gives back the points that it did not
+    /// need.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub fn record_answer(
+        &self,
+        request_index: usize,
+        error: Option<AnswerError>,
+        refund: u32,
+    ) -> io::Result<()> {
+        self.state.lock().bucket.give_back(refund.into());
+        let status = Some(200);
+        self.record_end(ResponseRow { request_index, status, error, refund, ..Default::default() })
     }
 
     /// Records that a request got a response with `status`.
@@ -87,11 +137,8 @@ impl ServiceLimiter {
     /// # Errors
     /// The ledger can't be written.
     pub fn record_response(&self, request_index: usize, status: u16) -> io::Result<()> {
-        self.record_end(ResponseRow {
-            request_index,
-            status: Some(status),
-            cooldown_until_us: None,
-        })
+        let status = Some(status);
+        self.record_end(ResponseRow { request_index, status, ..ResponseRow::default() })
     }
 
     /// Records that a request's connection was dropped.
@@ -99,7 +146,7 @@ impl ServiceLimiter {
     /// # Errors
     /// The ledger can't be written.
     pub fn record_dropped(&self, request_index: usize) -> io::Result<()> {
-        self.record_end(ResponseRow { request_index, status: None, cooldown_until_us: None })
+        self.record_end(ResponseRow { request_index, ..ResponseRow::default() })
     }
 
     /// Records a 429 and rejects all requests for `duration`, a time at speed 1. Returns the value
@@ -121,7 +168,13 @@ impl ServiceLimiter {
         let start = if state.cooldown.contains(&now) { state.cooldown.start } else { now };
         state.cooldown = start..state.cooldown.end.max(named - SAFETY_MARGIN);
         let cooldown_until_us = Some(state.cooldown.end);
-        self.record_end(ResponseRow { request_index, status: Some(429), cooldown_until_us })?;
+        let status = Some(429);
+        self.record_end(ResponseRow {
+            request_index,
+            status,
+            cooldown_until_us,
+            ..ResponseRow::default()
+        })?;
         Ok(value)
     }
 

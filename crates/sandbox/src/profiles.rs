@@ -11,6 +11,16 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+/// API of a simulated sales channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelApi {
+    /// A resource of products with a path for each. The limit counts requests.
+    Rest,
+    /// One path for all operations, as Shopify's. The limit counts points, which requests cost
+    /// by what they do, and a product is created or changed by its handle.
+    GraphQl,
+}
+
 /// Format of the Retry-After of a channel's 429.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfterFormat {
@@ -27,7 +37,9 @@ pub struct ChannelProfile {
     pub id: &'static str,
     /// Name for people.
     pub name: &'static str,
-    /// Rate limit at speed 1.
+    /// Its API.
+    pub api: ChannelApi,
+    /// Rate limit at speed 1, in requests or in points.
     pub rate: RateLimit,
     /// Mean time that creating a product takes, at speed 1.
     pub latency: Duration,
@@ -39,6 +51,41 @@ pub struct ChannelProfile {
     pub rejects_duplicate_skus: bool,
     /// Format of the Retry-After of a 429.
     pub retry_after_format: RetryAfterFormat,
+    /// Whether answers of a [`Rest`](ChannelApi::Rest) API say in `X-RateLimit-Limit` how many
+    /// requests a minute takes, and in `X-RateLimit-Remaining` how many are left.
+    pub rate_limit_headers: bool,
+}
+
+/// Points that looking up a product costs at most.
+pub(crate) const FIND_COST: u32 = 6;
+/// Points that a change of a product costs, without its variants.
+pub(crate) const SET_COST: u32 = 10;
+
+impl ChannelProfile {
+    /// Returns the limit in requests: for points, that of lookups and changes of products with
+    /// one variant in turn.
+    #[must_use]
+    pub fn request_limit(&self) -> RateLimit {
+        let RateLimit { per_second, burst } = self.rate;
+        match self.api {
+            ChannelApi::Rest => self.rate,
+            ChannelApi::GraphQl => {
+                let pair = FIND_COST + SET_COST + 1;
+                RateLimit {
+                    per_second: per_second * 2.0 / f64::from(pair),
+                    burst: burst * 2 / pair,
+                }
+            }
+        }
+    }
+
+    /// Whether the same call twice makes one product.
+    #[must_use]
+    pub const fn is_repeat_safe(&self) -> bool {
+        matches!(self.api, ChannelApi::GraphQl)
+            || self.idempotency_keys
+            || self.rejects_duplicate_skus
+    }
 }
 
 /// Rate limit of EC2, at speed 1.
@@ -56,32 +103,50 @@ pub static SAMPLE_CHANNELS: &[ChannelProfile] = &[
     ChannelProfile {
         id: "acme",
         name: "Acme",
+        api: ChannelApi::Rest,
         rate: RateLimit { per_second: 2.0, burst: 2 },
         latency: Duration::from_secs(4),
         latency_spread: Duration::from_secs(2),
         idempotency_keys: true,
         rejects_duplicate_skus: false,
         retry_after_format: RetryAfterFormat::Seconds,
+        rate_limit_headers: false,
     },
     ChannelProfile {
         id: "bazaar",
         name: "Bazaar",
+        api: ChannelApi::Rest,
         rate: RateLimit { per_second: 1.6, burst: 2 },
         latency: Duration::from_secs(3),
         latency_spread: Duration::from_secs(1),
         idempotency_keys: false,
         rejects_duplicate_skus: true,
         retry_after_format: RetryAfterFormat::Date,
+        rate_limit_headers: false,
     },
     ChannelProfile {
         id: "corner",
         name: "Corner",
+        api: ChannelApi::Rest,
         rate: RateLimit { per_second: 2.0, burst: 2 },
         latency: Duration::from_secs(10),
         latency_spread: Duration::ZERO,
         idempotency_keys: false,
         rejects_duplicate_skus: false,
         retry_after_format: RetryAfterFormat::Seconds,
+        rate_limit_headers: false,
+    },
+    ChannelProfile {
+        id: "depot",
+        name: "Depot",
+        api: ChannelApi::GraphQl,
+        rate: RateLimit { per_second: 25.0, burst: 100 },
+        latency: Duration::from_millis(1_200),
+        latency_spread: Duration::from_millis(400),
+        idempotency_keys: false,
+        rejects_duplicate_skus: false,
+        retry_after_format: RetryAfterFormat::Seconds,
+        rate_limit_headers: false,
     },
 ];
 

@@ -1,7 +1,7 @@
 //! Responses of a service, before they are HTTP responses.
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub enum CallOutcome {
 pub struct ServiceResponse {
     /// HTTP status.
     pub status: StatusCode,
-    retry_after: Option<String>,
+    headers: Vec<(HeaderName, String)>,
     body: ResponseBody,
 }
 
@@ -33,17 +33,23 @@ enum ResponseBody {
 impl ServiceResponse {
     /// Returns a JSON response.
     pub fn json(status: StatusCode, body: Value) -> Self {
-        Self { status, retry_after: None, body: ResponseBody::Json(body) }
+        Self { status, headers: Vec::new(), body: ResponseBody::Json(body) }
     }
 
     /// Returns an XML response.
     pub fn xml(status: StatusCode, body: String) -> Self {
-        Self { status, retry_after: None, body: ResponseBody::Xml(body) }
+        Self { status, headers: Vec::new(), body: ResponseBody::Xml(body) }
     }
 
     /// Sets the header `Retry-After`.
     pub fn with_retry_after(self, value: String) -> Self {
-        Self { retry_after: Some(value), ..self }
+        self.with_header(header::RETRY_AFTER, value)
+    }
+
+    /// Adds a header.
+    pub fn with_header(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// Replaces the status.
@@ -61,8 +67,10 @@ impl IntoResponse for ServiceResponse {
                 (self.status, kind, text).into_response()
             }
         };
-        if let Some(value) = self.retry_after.and_then(|text| HeaderValue::try_from(text).ok()) {
-            response.headers_mut().insert(header::RETRY_AFTER, value);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
         }
         response
     }

@@ -11,7 +11,7 @@ use axum::{
     extract::{ConnectInfo, DefaultBodyLimit, Form, Path, Query, State, rejection::FormRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
-    routing::{get, put},
+    routing::{get, post, put},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,8 +24,9 @@ use crate::{
     connection::ConnectionAbortHandle,
     ec2::Ec2,
     environment::Environment,
+    graphql_channel::GraphQlChannel,
     ledger::{ServiceSummary, Snapshot},
-    profiles::ChannelProfile,
+    profiles::{ChannelApi, ChannelProfile},
     query_protocol::QueryParams,
 };
 
@@ -36,6 +37,7 @@ pub struct AppState {
     environment: Arc<Environment>,
     calls: CallTracker,
     channels: HashMap<&'static str, Arc<Channel>>,
+    graphql_channels: HashMap<&'static str, Arc<GraphQlChannel>>,
     ec2: Arc<Endpoint<Ec2>>,
     cloudwatch: Arc<Endpoint<CloudWatch>>,
 }
@@ -47,12 +49,17 @@ impl AppState {
         calls: CallTracker,
         channels: &[ChannelProfile],
     ) -> Self {
-        let channels =
-            channels.iter().map(|profile| Channel::new(*profile, Arc::clone(&environment)));
-        let channels = channels.map(|channel| (channel.id(), Arc::new(channel))).collect();
+        let of_api = |api| channels.iter().copied().filter(move |profile| profile.api == api);
+        let graphql_channels = of_api(ChannelApi::GraphQl).map(|profile| {
+            (profile.id, Arc::new(GraphQlChannel::new(profile, Arc::clone(&environment))))
+        });
+        let graphql_channels = graphql_channels.collect();
+        let channels = of_api(ChannelApi::Rest)
+            .map(|profile| (profile.id, Arc::new(Channel::new(profile, Arc::clone(&environment)))));
+        let channels = channels.collect();
         let ec2 = Arc::new(Endpoint::new(Arc::clone(&environment)));
         let cloudwatch = Arc::new(Endpoint::new(Arc::clone(&environment)));
-        Self { environment, calls, channels, ec2, cloudwatch }
+        Self { environment, calls, channels, graphql_channels, ec2, cloudwatch }
     }
 }
 
@@ -69,6 +76,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/channels/{id}/products", get(find_products).post(create_product))
         .route("/channels/{id}/products/{product}", put(update_product))
+        .route("/channels/{id}/graphql.json", post(execute_graphql))
         .route("/ec2", get(ec2).post(ec2))
         .route("/ec2/", get(ec2).post(ec2))
         .route("/cloudwatch", get(cloudwatch).post(cloudwatch))
@@ -129,6 +137,18 @@ async fn find_products(
         return channel_not_found(&id);
     };
     state.calls.run_detached(abort_handle, channel.find_products(query.sku)).await
+}
+
+async fn execute_graphql(
+    State(state): SharedState,
+    Path(id): Path<String>,
+    ConnectInfo(abort_handle): ConnectInfo<ConnectionAbortHandle>,
+    body: Bytes,
+) -> Response {
+    let Some(channel) = state.graphql_channels.get(id.as_str()).cloned() else {
+        return channel_not_found(&id);
+    };
+    state.calls.run_detached(abort_handle, channel.execute(body)).await
 }
 
 fn channel_not_found(id: &str) -> Response {

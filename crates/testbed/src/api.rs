@@ -22,9 +22,9 @@ use std::{fmt::Write, time::Duration};
 
 pub const ADMIN_EMAIL: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct-horse";
-pub const CHANNELS: &str = "acme,bazaar,corner";
+pub const CHANNELS: &str = "acme,bazaar,corner,depot";
 /// Number of channels in [`CHANNELS`].
-pub const CHANNEL_COUNT: usize = 3;
+pub const CHANNEL_COUNT: usize = 4;
 
 /// Returns a client whose timeouts detect a server that no longer answers.
 fn http_client() -> Client {

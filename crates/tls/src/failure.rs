@@ -110,6 +110,20 @@ impl TlsFailure {
         None
     }
 
+    /// Whether the server's certificate is refused: only a person can change that.
+    pub const fn is_refused_certificate(&self) -> bool {
+        match self {
+            Self::UnknownAuthority
+            | Self::BadSignature
+            | Self::AuthorityAsServer
+            | Self::WrongName { .. }
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::InvalidCertificate(_) => true,
+            Self::ClientCertificate | Self::NotSupported | Self::Handshake(_) => false,
+        }
+    }
+
     fn of(error: &RustlsError) -> Self {
         match error {
             RustlsError::InvalidCertificate(error) => Self::of_certificate(error),

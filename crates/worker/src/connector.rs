@@ -8,6 +8,9 @@ use engine::store::AttemptError;
 use std::time::{Duration, SystemTime};
 use tls::TlsFailure;
 
+/// Time after which a service whose certificate was refused is tried again: a handshake locks
+/// no account, as refused credentials may.
+pub(crate) const CERTIFICATE_COOLDOWN: Duration = Duration::from_secs(60);
 /// Cooldown of an upstream that answers 429 without a wait that can be read.
 pub(crate) const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
 
@@ -134,11 +137,17 @@ pub(crate) fn unreadable_response(service: &str) -> AttemptError {
 }
 
 /// Returns the error for a call without a response: unless it was never sent, it may
-/// have had its effect.
+/// have had its effect. A refused certificate fails no task, because the tasks are right.
 pub(crate) fn request_error(service: &str, error: &reqwest::Error) -> AttemptError {
     let outcome_unknown = !error.is_connect();
     let (code, message) = if let Some(failure) = TlsFailure::find(error) {
-        ("tls", format!("{service} can't be reached over TLS: {failure}."))
+        let message = format!("{service} can't be reached over TLS: {failure}.");
+        if failure.is_refused_certificate() {
+            let outcome = Outcome::new("certificate_refused", message);
+            let reason = CooldownReason::CertificateRefused;
+            return AttemptError::cooldown(outcome, reason, CERTIFICATE_COOLDOWN);
+        }
+        ("tls", message)
     } else if error.is_timeout() {
         ("timeout", format!("{service} did not answer in time."))
     } else if outcome_unknown {
@@ -229,8 +238,9 @@ mod tests {
         call_https(&authority.issue(&["127.0.0.1"])).await.unwrap();
         for (certificate, parts) in authority.refused_certificates() {
             match call_https(&certificate).await {
-                Err(AttemptError::Retry { outcome, outcome_unknown: false }) => {
-                    assert_eq!(outcome.code, "tls");
+                Err(AttemptError::Cooldown { outcome, reason, outcome_unknown: false, .. }) => {
+                    assert_eq!(reason, CooldownReason::CertificateRefused);
+                    assert_eq!(outcome.code, "certificate_refused");
                     for part in parts {
                         assert!(outcome.message.contains(part), "no {part:?} in {outcome:?}");
                     }

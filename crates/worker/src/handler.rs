@@ -133,8 +133,11 @@ impl<'a> AttemptContext<'a> {
             Some(_) if Instant::now() > latest => return Err(self.too_slow_error()),
             Some(permit) => permit.acquire_next(latest).await,
         };
-        acquired.map_err(|error| no_permit_error(&error))?;
-        self.last_upstream = self.permit.as_deref().map(|it| it.upstream_name().to_owned());
+        let upstream = self.permit.as_deref().map(|it| it.upstream_name().to_owned());
+        if let Err(error) = acquired {
+            return Err(self.no_permit_error(upstream.as_deref(), &error).await);
+        }
+        self.last_upstream = upstream;
         Ok(())
     }
 
@@ -170,7 +173,9 @@ impl<'a> AttemptContext<'a> {
                 }
             }
         };
-        acquired.map_err(|error| no_permit_error(&error))?;
+        if let Err(error) = acquired {
+            return Err(self.no_permit_error(Some(upstream), &error).await);
+        }
         self.last_upstream = Some(upstream.to_owned());
         Ok(())
     }
@@ -179,6 +184,20 @@ impl<'a> AttemptContext<'a> {
     pub async fn report_pace(&mut self, report: PaceReport) {
         if let Some(permit) = self.permit.as_deref_mut() {
             permit.report_pace(report).await;
+        }
+    }
+
+    /// Returns the error of an attempt without a permit. The task is put back, and its next
+    /// attempt has to find out again what this one has already done.
+    async fn no_permit_error(&self, upstream: Option<&str>, error: &AcquireError) -> AttemptError {
+        AttemptError::NoRatePermit {
+            reason: wait_reason(error),
+            detail: match self.limiters {
+                Some(limiters) => wait_detail(limiters, upstream, error).await,
+                None => None,
+            },
+            wait: no_permit_delay(error),
+            outcome_unknown: false,
         }
     }
 
@@ -227,16 +246,6 @@ impl<'a> AttemptContext<'a> {
     }
 }
 
-/// Returns the error of an attempt without a permit. The task is put back, and its next attempt
-/// has to find out again what this one has already done.
-fn no_permit_error(error: &AcquireError) -> AttemptError {
-    AttemptError::NoRatePermit {
-        reason: wait_reason(error),
-        wait: no_permit_delay(error),
-        outcome_unknown: false,
-    }
-}
-
 /// Returns the delay of a task that got no permit.
 pub(crate) fn no_permit_delay(error: &AcquireError) -> Duration {
     match error {
@@ -248,12 +257,19 @@ pub(crate) fn no_permit_delay(error: &AcquireError) -> Duration {
     }
 }
 
-/// Returns what people should know about why no permit was acquired, if anything: who has paused
-/// the upstream, or what an operator has to do.
-pub(crate) fn wait_detail(error: &AcquireError) -> Option<String> {
+/// Returns what people should know about why no permit of `upstream` was acquired, if anything:
+/// who has paused the upstream, or what somebody has to do.
+pub(crate) async fn wait_detail(
+    limiters: &Limiters,
+    upstream: Option<&str>,
+    error: &AcquireError,
+) -> Option<String> {
     match error {
         AcquireError::Paused { pause, .. } => Some(pause.sentence()),
         AcquireError::Limiter(limiter::Error::Misconfigured(action)) => Some(action.clone()),
+        AcquireError::RetryAfter { in_cooldown: true, .. } => {
+            limiters.cooldown_message(upstream?).await
+        }
         AcquireError::Limiter(limiter::Error::Unreachable(_)) | AcquireError::RetryAfter { .. } => {
             None
         }

@@ -42,9 +42,9 @@ const REQUEST_SHARE_OF_LEASE: f64 = 1.0 / 2.0;
 /// First and longest delay before an internal operation (consume, claim, save) is
 /// repeated; each delay is twice the one before.
 const RECONNECT_BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(15)];
-/// Interval at which a consumer checks the generation of its queue, which changes when
-/// messages of the queue are found to be lost.
-const MESSAGE_LOSS_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval at which a consumer checks the limits of its upstream, and the generation of its
+/// queue, which changes when messages of the queue are found to be lost.
+const CONSUMER_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 struct RunnerShared {
     store: Store,
@@ -97,7 +97,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
         tracker.spawn(async move {
             let consumer = Consumer {
                 queue: registration.queue.name,
-                prefetch: registration.queue.concurrency,
+                concurrency: registration.queue.concurrency,
                 upstream: registration.upstream.map(Into::into),
                 handler: registration.handler,
             };
@@ -112,7 +112,8 @@ pub async fn run(options: Options, stop: CancellationToken) {
 
 struct Consumer {
     queue: String,
-    prefetch: u16,
+    /// Number of deliveries at once, unless the upstream's limits have been replaced since.
+    concurrency: u16,
     upstream: Option<Arc<str>>,
     handler: Arc<dyn ErasedHandler>,
 }
@@ -121,6 +122,7 @@ impl Consumer {
     async fn run(self, shared: Arc<RunnerShared>, tracker: TaskTracker, stop: CancellationToken) {
         let mut backoff = RECONNECT_BACKOFF[0];
         while !stop.is_cancelled() {
+            let prefetch = self.prefetch(&shared.limiters);
             let start_consuming = async {
                 let queues = std::slice::from_ref(&self.queue);
                 if relay::declare_queues(&shared.store, shared.task_queue.as_ref(), queues).await?
@@ -131,7 +133,7 @@ impl Consumer {
                 // Read before consuming, because messages that are found to be lost from
                 // now on may never reach this consumer.
                 let generation = shared.store.tasks.queue_generation(&self.queue).await?;
-                let deliveries = shared.task_queue.consume(&self.queue, self.prefetch).await?;
+                let deliveries = shared.task_queue.consume(&self.queue, prefetch).await?;
                 Ok::<_, relay::Error>((deliveries, generation))
             };
             let mut next_backoff = RECONNECT_BACKOFF[0];
@@ -143,13 +145,13 @@ impl Consumer {
                     // the next consumer.
                     let consumer_ended = stop.child_token();
                     let _consumer_guard = consumer_ended.clone().drop_guard();
-                    let mut message_loss =
-                        pin!(self.wait_until_messages_lost(&shared.store, &generation));
+                    let mut reason_to_restart =
+                        pin!(self.wait_for_reason_to_restart(&shared, &generation, prefetch));
                     loop {
                         let delivery = tokio::select! {
                             () = stop.cancelled() => return,
                             delivery = deliveries.recv() => delivery,
-                            () = &mut message_loss => break,
+                            () = &mut reason_to_restart => break,
                         };
                         // A stream ends when the broker cancels the consumer, for
                         // example of a deleted queue: declare and consume again.
@@ -178,15 +180,32 @@ impl Consumer {
         }
     }
 
-    /// Waits until messages of the queue are found to be lost. The stream may not have
+    /// Returns the number of deliveries that the limits of the upstream allow at once.
+    fn prefetch(&self, limiters: &Limiters) -> u16 {
+        let limits = self.upstream.as_deref().and_then(|upstream| limiters.limits_of(upstream));
+        limits.map_or(self.concurrency, |limits| limits.concurrency)
+    }
+
+    /// Waits until the queue has to be consumed anew: the limits have been replaced, or
+    /// messages of the queue are found to be lost. The stream may not have
     /// ended then, and yet deliver nothing: if a queue is deleted and declared again
     /// at once, RabbitMQ moves its consumer to the new queue instead of cancelling it
     /// (`handle_consuming_queue_down_or_eol` in its `rabbit_channel.erl`), and 3.10
     /// counts messages as delivered to it that it never sends.
-    async fn wait_until_messages_lost(&self, store: &Store, known: &QueueGeneration) {
+    async fn wait_for_reason_to_restart(
+        &self,
+        shared: &RunnerShared,
+        known: &QueueGeneration,
+        prefetch: u16,
+    ) {
         loop {
-            sleep(MESSAGE_LOSS_CHECK_INTERVAL).await;
-            match store.tasks.queue_generation(&self.queue).await {
+            sleep(CONSUMER_CHECK_INTERVAL).await;
+            let current = self.prefetch(&shared.limiters);
+            if current != prefetch {
+                tracing::info!(self.queue, current, "the concurrency was changed");
+                return;
+            }
+            match shared.store.tasks.queue_generation(&self.queue).await {
                 Ok(generation) if generation == *known => {}
                 Ok(_) => {
                     tracing::info!(self.queue, "messages were lost; restarting the consumer");

@@ -64,7 +64,12 @@ struct Shop {
     url: String,
     /// Values of `X-Version` of the requests that created something.
     versions: Arc<Mutex<Vec<String>>>,
+    /// Number of requests in flight now, and at most so far.
+    in_flight: Arc<Mutex<(usize, usize)>>,
 }
+
+/// Time that the creation of a product with *slow* in its SKU takes.
+const SLOW: Duration = Duration::from_millis(300);
 
 impl Shop {
     async fn start() -> Self {
@@ -72,6 +77,8 @@ impl Shop {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let versions: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&versions);
+        let in_flight: Arc<Mutex<(usize, usize)>> = Arc::default();
+        let counted = Arc::clone(&in_flight);
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let header = |name| headers[name].to_str().unwrap().to_owned();
             let credentials = header("authorization");
@@ -88,12 +95,25 @@ impl Shop {
                     (StatusCode::CREATED, "{}".into())
                 }
             };
-            async move { response }
+            let is_slow = String::from_utf8_lossy(&body).contains("slow");
+            let in_flight = Arc::clone(&counted);
+            async move {
+                if is_slow {
+                    {
+                        let mut counts = in_flight.lock();
+                        counts.0 += 1;
+                        counts.1 = counts.1.max(counts.0);
+                    }
+                    sleep(SLOW).await;
+                    in_flight.lock().0 -= 1;
+                }
+                response
+            }
         };
         tokio::spawn(async move {
             axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
         });
-        Self { url, versions }
+        Self { url, versions, in_flight }
     }
 
     fn write_file(&self, folder: &Path, version: &str) {
@@ -113,7 +133,11 @@ async fn start_with_channels(folder: &Path) -> ServerProcess {
 }
 
 async fn upload(server: &ServerProcess, prefix: &str) -> Job {
-    let rows = (0..3).map(|row| format!("{prefix}-{row},Lamp {row},19.90\n"));
+    upload_rows(server, prefix, 3).await
+}
+
+async fn upload_rows(server: &ServerProcess, prefix: &str, count: u32) -> Job {
+    let rows = (0..count).map(|row| format!("{prefix}-{row},Lamp {row},19.90\n"));
     let csv = format!("sku,title,price\n{}", rows.collect::<String>());
     let job = server.api.upload_to_channels("my-shop", csv, prefix).await.unwrap();
     let start = Instant::now();
@@ -158,6 +182,26 @@ async fn a_changed_file_is_used_after_sighup_and_a_wrong_one_changes_nothing() {
     // The pages know no sandbox when the channels are real.
     let page = server.api.get("/").send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("sandbox-badge"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raised_concurrency_is_used_after_sighup() {
+    let (shop, folder) = (Shop::start().await, tempfile::tempdir().unwrap());
+    let write_file = |concurrency: &str| {
+        shop.write_file(folder.path(), "1");
+        let path = folder.path().join("my-shop.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace("concurrency = 4", concurrency)).unwrap();
+    };
+    write_file("concurrency = 1");
+    let server = start_with_channels(folder.path()).await;
+    assert_eq!(upload_rows(&server, "slow-a", 4).await.counts.created, 4);
+    assert_eq!(shop.in_flight.lock().1, 1);
+    write_file("concurrency = 3");
+    hang_up(&server);
+    wait_for_log(&server, "the concurrency was changed", 1).await;
+    assert_eq!(upload_rows(&server, "slow-b", 12).await.counts.created, 12);
+    assert_eq!(shop.in_flight.lock().1, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

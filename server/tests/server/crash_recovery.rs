@@ -2,6 +2,7 @@
 
 use crate::support::{SANDBOX_SPEED, start_server};
 use reqwest::{StatusCode, header};
+use sandbox::RateLimit;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -13,8 +14,8 @@ fn product_csv(count: usize) -> String {
     std::iter::once("sku,title,price\n".to_owned()).chain(rows).collect()
 }
 
-const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme,bazaar,corner";
-const CHANNELS: [&str; 3] = ["acme", "bazaar", "corner"];
+const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme,bazaar,corner,depot";
+const CHANNELS: [&str; 4] = ["acme", "bazaar", "corner", "depot"];
 /// So many that most requests follow the last kill without a pause, and show a rate that
 /// is a quarter too high; see [`AllowedRate`].
 const PRODUCT_COUNT: usize = 120;
@@ -88,9 +89,10 @@ async fn batch_survives_kills_without_loss_or_duplicates() {
         // a busy host delays by different times arrive closer together than they were
         // sent. What no such delay explains is a violation, of every process's requests
         // together.
+        let RateLimit { per_second, burst } = channel.request_limit();
         let limit = AllowedRate {
-            rate: channel.rate.per_second * SANDBOX_SPEED,
-            burst: channel.rate.burst,
+            rate: per_second * SANDBOX_SPEED,
+            burst,
             max_delay: MAX_DELAY_ON_BUSY_HOST,
         };
         let arrivals = record.requests.iter().map(|request| request.at_ms);

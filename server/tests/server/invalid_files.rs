@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme,bazaar,corner";
+const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme,bazaar,corner,depot";
 /// One gigabyte in decimal units.
 const GIGABYTE: usize = 1_000_000_000;
 

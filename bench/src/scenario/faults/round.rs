@@ -46,7 +46,7 @@ pub struct RoundConfig {
 impl RoundConfig {
     /// Returns the limits by service; empty if the services' own counts decide.
     fn rate_limits(&self) -> BTreeMap<String, AllowedRate> {
-        let channels = sandbox::SAMPLE_CHANNELS.iter().map(|spec| (spec.id, spec.rate));
+        let channels = sandbox::SAMPLE_CHANNELS.iter().map(|spec| (spec.id, spec.request_limit()));
         let account = [(EC2, sandbox::EC2_RATE), (CLOUDWATCH, sandbox::CLOUDWATCH_RATE)];
         let all = channels.chain(account).filter(|_| !self.max_request_delay.is_zero());
         all.map(|(id, RateLimit { per_second, burst })| {

@@ -76,7 +76,7 @@ impl Catalogue {
 
     /// Returns what is wrong with the products that a channel stores for a SKU after both
     /// uploads; `None` if nothing is.
-    pub fn objection(self, number: usize, stored: &[&Value]) -> Option<String> {
+    pub fn objection(self, number: usize, stored: &[Value]) -> Option<String> {
         let (sku, price) = (self.sku(number), self.price(number, Edition::Second).to_string());
         match stored {
             [product] if product["price"] == price => None,
@@ -130,8 +130,8 @@ mod tests {
         let catalogue = Catalogue { products: 2 };
         let product = |price| json!({ "sku": "UPD-00002", "price": price });
         let (old, new) = (product("10.02"), product("100010.02"));
-        assert_eq!(catalogue.objection(2, &[&new]), None);
-        for wrong in [&[][..], &[&old], &[&new, &new]] {
+        assert_eq!(catalogue.objection(2, std::slice::from_ref(&new)), None);
+        for wrong in [&[][..], &[old], &[new.clone(), new.clone()]] {
             assert!(catalogue.objection(2, wrong).is_some(), "{wrong:?}");
         }
     }

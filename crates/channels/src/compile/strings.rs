@@ -1,7 +1,6 @@
 //! Templates and expressions of a file, with the names that they may use.
 
 use crate::{
-    channel::ValueSource,
     error::Mistake,
     file::Text,
     position::Source,
@@ -105,7 +104,13 @@ impl<'a> Strings<'a> {
 
     pub fn expression(&mut self, text: &Text, key: &str, more: &[&str]) -> Option<Expression> {
         if text.get_ref().contains("{{") || text.get_ref().contains("{%") {
-            let message = "this is an expression: write `answer.id`, without braces";
+            let message = match text.get_ref().trim_start().starts_with(['[', '{']) {
+                // `{{ … }}` alone is an expression with braces that are too many.
+                true if !text.get_ref().trim_start().starts_with("{{") => {
+                    "this is an expression: write a JSON template into `define`, and its name here"
+                }
+                _ => "this is an expression: write `answer.id`, without braces",
+            };
             self.mistake(text, key, message);
             return None;
         }
@@ -127,16 +132,6 @@ impl<'a> Strings<'a> {
         more: &[&str],
     ) -> Option<Option<Expression>> {
         text.map_or(Some(None), |text| self.expression(text, key, more).map(Some))
-    }
-
-    /// A value: an expression, or the template of a JSON document.
-    pub fn value_source(&mut self, text: &Text, key: &str) -> Option<ValueSource> {
-        let source = text.get_ref().trim_start();
-        let is_document = source.starts_with(['[', '{']) && !source.starts_with("{{");
-        match is_document && (source.contains("{{") || source.contains("{%")) {
-            true => self.template(text, key, Escaping::Json).map(ValueSource::Json),
-            false => self.expression(text, key, &[]).map(ValueSource::Expression),
-        }
     }
 
     /// Checks that all variables exist, and adds a mistake for each that does not.

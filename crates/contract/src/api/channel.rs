@@ -17,8 +17,19 @@ string_enum!(
         Throttled = "throttled",
         /// It refused the credentials. Nobody calls it until they may have been mended.
         CredentialsRefused = "credentials_refused",
+        /// Its certificate is refused. Nobody calls it until it may have been replaced.
+        CertificateRefused = "certificate_refused",
     }
 );
+
+impl CooldownReason {
+    /// Whether the upstream asks to be called less often. Other reasons are for a person to
+    /// mend, and say nothing about the rate.
+    #[must_use]
+    pub const fn is_throttling(self) -> bool {
+        matches!(self, Self::TooManyRequests | Self::ServiceUnavailable | Self::Throttled)
+    }
+}
 
 /// A pause of an upstream for everybody. It is an admin's, and no answer of the service changes
 /// it.

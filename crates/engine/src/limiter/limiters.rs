@@ -7,7 +7,7 @@ use super::{
 use crate::{
     clock::whole_millis,
     metrics,
-    store::{self, Store, UpstreamControl},
+    store::{self, Store, UpstreamControl, UpstreamCooldown},
 };
 use contract::api::{CooldownReason, UpstreamPause};
 use parking_lot::{Mutex, MutexGuard};
@@ -236,17 +236,29 @@ impl Limiters {
 
     /// Starts a cooldown of `wait`, because the upstream refused a request for
     /// `reason`. The limiter learns of it first, because others
-    /// call until then; afterwards it is persisted. Refused credentials say nothing about the
-    /// rate, and don't reduce it.
+    /// call until then; afterwards it is persisted. Only a reason that
+    /// [is throttling](CooldownReason::is_throttling) reduces the rate.
     pub async fn start_cooldown(&self, name: &str, wait: Duration, reason: CooldownReason) {
+        self.start_cooldown_with_message(name, wait, reason, None).await;
+    }
+
+    /// Starts a cooldown like [`start_cooldown`](Self::start_cooldown), with a `message` for
+    /// people whose items wait: what happened, and what to do.
+    pub async fn start_cooldown_with_message(
+        &self,
+        name: &str,
+        wait: Duration,
+        reason: CooldownReason,
+        message: Option<&str>,
+    ) {
         metrics::record_cooldown(name);
-        let is_new_refusal = reason != CooldownReason::CredentialsRefused;
-        if let Err(error) = self.0.limiter.start_cooldown(name, wait, is_new_refusal).await {
+        if let Err(error) = self.0.limiter.start_cooldown(name, wait, reason.is_throttling()).await
+        {
             tracing::warn!(upstream = name, %error, "could not start a cooldown");
         }
         let Some(store) = &self.0.store else { return };
         let until = store.database.now_ms() + whole_millis(wait);
-        if let Err(error) = store.coordination.record_cooldown(name, until, reason).await {
+        if let Err(error) = store.coordination.record_cooldown(name, until, reason, message).await {
             tracing::warn!(upstream = name, %error, "could not persist a cooldown");
         }
     }
@@ -315,6 +327,12 @@ impl Limiters {
         all
     }
 
+    /// Returns the configured limits of an upstream, if it is known.
+    pub fn limits_of(&self, name: &str) -> Option<UpstreamLimits> {
+        let upstreams = self.0.upstreams.lock();
+        upstreams.get(name).map(|upstream| upstream.limits.lock().clone())
+    }
+
     /// Returns the current state of an upstream's rate limiter.
     ///
     /// # Errors
@@ -327,9 +345,18 @@ impl Limiters {
     /// Returns why an upstream is in a cooldown; `None` if it is in none, or the reason is not
     /// known.
     pub async fn cooldown_reason(&self, name: &str) -> Option<CooldownReason> {
+        self.persisted_cooldown(name).await.map(|cooldown| cooldown.reason)
+    }
+
+    /// Returns what people whose items wait should know about the cooldown of an upstream.
+    pub async fn cooldown_message(&self, name: &str) -> Option<String> {
+        self.persisted_cooldown(name).await?.message
+    }
+
+    async fn persisted_cooldown(&self, name: &str) -> Option<UpstreamCooldown> {
         let store = self.0.store.as_ref()?;
         let cooldown = store.coordination.last_cooldown(name).await.ok()??;
-        (cooldown.until > store.database.now_ms()).then_some(cooldown.reason)
+        (cooldown.until > store.database.now_ms()).then_some(cooldown)
     }
 
     /// Renews the concurrency slots of this process until `stop`.
@@ -470,10 +497,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refused_credentials_do_not_reduce_the_rate() {
-        for (reason, reduced) in
-            [(CooldownReason::CredentialsRefused, false), (CooldownReason::Throttled, true)]
-        {
+    async fn only_throttling_reduces_the_rate() {
+        for (reason, reduced) in [
+            (CooldownReason::CredentialsRefused, false),
+            (CooldownReason::CertificateRefused, false),
+            (CooldownReason::Throttled, true),
+        ] {
             let limiters = limiters();
             for _ in 0..5 {
                 limiters.start_cooldown("acme", Duration::from_secs(1), reason).await;

@@ -86,6 +86,8 @@ pub enum AttemptError {
     NoRatePermit {
         /// Why there is none.
         reason: WaitReason,
+        /// Details for people, such as what to do before the upstream is called again.
+        detail: Option<String>,
         /// Time until the task is due again.
         wait: Duration,
         /// Whether an earlier call of the attempt has had an effect, or may have.
@@ -160,8 +162,8 @@ impl AttemptError {
             Self::Cooldown { outcome, reason, wait, .. } => {
                 Self::Cooldown { outcome, reason, wait, outcome_unknown: true }
             }
-            Self::NoRatePermit { reason, wait, .. } => {
-                Self::NoRatePermit { reason, wait, outcome_unknown: true }
+            Self::NoRatePermit { reason, detail, wait, .. } => {
+                Self::NoRatePermit { reason, detail, wait, outcome_unknown: true }
             }
             other => other.with_outcome_unknown(),
         }

@@ -231,10 +231,10 @@ impl Tasks {
                     ..requeued_without_cost(until)
                 }
             }
-            Err(AttemptError::NoRatePermit { reason, wait, outcome_unknown }) => {
+            Err(AttemptError::NoRatePermit { reason, detail, wait, outcome_unknown }) => {
                 let until = end_of(wait);
                 Transition {
-                    waiting_for: Some(WaitingFor { reason, until: Some(until), detail: None }),
+                    waiting_for: Some(WaitingFor { reason, until: Some(until), detail }),
                     unknown_since: outcome_unknown.then_some(now),
                     outcome: Some(new_outcome(
                         "no_rate_permit",

@@ -16,7 +16,7 @@ async fn a_failed_cooldown_restore_is_retried_by_the_next_acquire() {
     let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
     store
         .coordination
-        .record_cooldown("acme", 60_000, CooldownReason::TooManyRequests)
+        .record_cooldown("acme", 60_000, CooldownReason::TooManyRequests, None)
         .await
         .unwrap();
     let raw = Database::connect(&url).await.unwrap();

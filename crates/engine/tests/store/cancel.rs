@@ -88,6 +88,7 @@ pub async fn a_lost_worker_is_reconciled_after_a_cancel(fixture: StoreFixture) {
     // The rate limiter has no permit for the question: it is asked later.
     let wait = AttemptError::NoRatePermit {
         reason: WaitReason::RateLimit,
+        detail: None,
         wait: Duration::ZERO,
         outcome_unknown: false,
     };

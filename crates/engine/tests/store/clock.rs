@@ -43,6 +43,7 @@ pub async fn delays_survive_a_clock_that_was_set_back(fixture: StoreFixture) {
             "acme",
             fixture.store.database.now_ms() + 60_000,
             CooldownReason::ServiceUnavailable,
+            None,
         )
         .await
         .unwrap();

@@ -69,7 +69,7 @@ suite! {
         resolving_a_task_does_not_undo_a_cancel
         five_lost_leases_in_a_row_fail_the_task
         a_renewed_lease_is_not_taken_back
-        a_cooldown_keeps_its_reason_and_is_never_shortened
+        a_cooldown_keeps_its_reason_and_message_and_is_never_shortened
         jobs_of_other_users_are_not_found;
     cancel:
         a_cancel_reconciles_what_was_sent_without_an_answer

@@ -228,19 +228,23 @@ pub async fn a_renewed_lease_is_not_taken_back(fixture: StoreFixture) {
     fixture.assert_consistent().await;
 }
 
-pub async fn a_cooldown_keeps_its_reason_and_is_never_shortened(fixture: StoreFixture) {
+pub async fn a_cooldown_keeps_its_reason_and_message_and_is_never_shortened(fixture: StoreFixture) {
     assert_eq!(fixture.store.coordination.last_cooldown("acme").await.unwrap(), None);
     let reasons = [CooldownReason::TooManyRequests, CooldownReason::ServiceUnavailable];
     for (until, reason) in [2_000, 3_000].into_iter().zip(reasons) {
-        fixture.store.coordination.record_cooldown("acme", until, reason).await.unwrap();
+        let message = Some(reason.as_str());
+        let coordination = &fixture.store.coordination;
+        coordination.record_cooldown("acme", until, reason, message).await.unwrap();
         let shorter = fixture.store.coordination.record_cooldown(
             "acme",
             until - 1,
             CooldownReason::Throttled,
+            None,
         );
         shorter.await.unwrap();
         let cooldown =
             fixture.other_store.coordination.last_cooldown("acme").await.unwrap().unwrap();
         assert_eq!((cooldown.until, cooldown.reason), (until, reason));
+        assert_eq!(cooldown.message.as_deref(), message);
     }
 }

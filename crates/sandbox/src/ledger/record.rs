@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{EffectRow, RequestRow, ResponseRow, ServiceHistory};
+use super::{AnswerError, EffectRow, RequestRow, ResponseRow, ServiceHistory};
 
-/// Response of `GET /ledger`: a record for each of `acme`, `bazaar`, `corner`, `ec2` and
-/// `cloudwatch`.
+/// Response of `GET /ledger`: a record for each of `acme`, `bazaar`, `corner`, `depot`, `ec2`
+/// and `cloudwatch`.
 pub type Snapshot = BTreeMap<&'static str, ServiceRecord>;
 
 /// Record of one service, in the order of arrival.
@@ -31,6 +31,10 @@ pub struct Request {
     /// Status of the response. `None` while in flight, if the connection was dropped, and if the
     /// process died.
     pub status: Option<u16>,
+    /// Error in a GraphQL answer with the status 200.
+    pub error: Option<AnswerError>,
+    /// Points that it took from the limit, where that counts points.
+    pub cost: Option<u32>,
     /// Whether it came faster than the limit allows.
     pub over_limit: bool,
     /// Whether it came before a Retry-After was over.
@@ -40,7 +44,7 @@ pub struct Request {
     pub cooldown_age_ms: Option<u64>,
     /// Whether it was executed and its connection dropped without a response.
     pub connection_dropped: bool,
-    /// The HTTP method, or the action of the Query protocol.
+    /// The HTTP method, the action of the Query protocol, or the name of the GraphQL operation.
     pub action: Box<str>,
 }
 
@@ -58,7 +62,7 @@ pub struct Effect {
     pub created: bool,
     /// Whether a stored product was changed.
     pub updated: bool,
-    /// The HTTP method, or the action of the Query protocol.
+    /// The HTTP method, the action of the Query protocol, or the name of the GraphQL operation.
     pub action: Box<str>,
 }
 
@@ -74,11 +78,15 @@ impl From<&ServiceHistory> for ServiceRecord {
 impl From<&(RequestRow, Option<ResponseRow>)> for Request {
     fn from((request, response): &(RequestRow, Option<ResponseRow>)) -> Self {
         let status = response.and_then(|response| response.status);
+        let refund = response.map_or(0, |response| response.refund);
+        let cost = request.cost.filter(|_| request.is_admitted());
         Self {
             at_ms: request.at_us / 1_000,
             key: request.key.clone(),
             sku: request.sku.clone(),
             status,
+            error: response.and_then(|response| response.error),
+            cost: cost.map(|cost| cost.saturating_sub(refund)),
             over_limit: request.over_limit,
             during_cooldown: request.cooldown_age_us.is_some(),
             cooldown_age_ms: request.cooldown_age_us.map(|time| time / 1_000),

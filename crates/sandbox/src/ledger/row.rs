@@ -33,7 +33,7 @@ pub enum RowBody {
 pub struct RequestRow {
     /// Time of its arrival, in microseconds since 1970.
     pub at_us: Micros,
-    /// The HTTP method, or the action of the Query protocol.
+    /// The HTTP method, the action of the Query protocol, or the name of the GraphQL operation.
     pub action: Box<str>,
     /// The `Idempotency-Key`; for an alarm its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +44,9 @@ pub struct RequestRow {
     /// Whether the request came faster than the limit allows.
     #[serde(default, skip_serializing_if = "is_false")]
     pub over_limit: bool,
+    /// Points that it needed, where the limit counts points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u32>,
     /// Age of the cooldown at its arrival, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooldown_age_us: Option<Micros>,
@@ -56,13 +59,33 @@ impl RequestRow {
     }
 }
 
+/// Kind of the error that a GraphQL answer with the status 200 contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerError {
+    /// Too few points are left (`THROTTLED`).
+    Throttled,
+    /// The service failed, and has done nothing (`INTERNAL_SERVER_ERROR`).
+    Internal,
+    /// The product is rejected (`userErrors`).
+    Rejected,
+    /// The request is not one that the service knows.
+    Invalid,
+}
+
 /// The end of a request.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub struct ResponseRow {
     /// Index of the request among those of the service, from 0.
     pub request_index: usize,
     /// Status of the response; `None` if the connection was dropped instead.
     pub status: Option<u16>,
+    /// Error in a response with the status 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<AnswerError>,
+    /// Points that it needed less than it had to have.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refund: u32,
     /// End of the cooldown that the response started: every request gets a 429 until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooldown_until_us: Option<Micros>,
@@ -73,7 +96,7 @@ pub struct ResponseRow {
 pub struct EffectRow {
     /// Time of the effect, in microseconds since 1970.
     pub at_us: Micros,
-    /// The HTTP method, or the action of the Query protocol.
+    /// The HTTP method, the action of the Query protocol, or the name of the GraphQL operation.
     pub action: Box<str>,
     /// The `Idempotency-Key`; for an alarm its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,4 +115,8 @@ pub struct EffectRow {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }

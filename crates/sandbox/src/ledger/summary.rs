@@ -36,7 +36,9 @@ impl From<&ServiceHistory> for ServiceSummary {
         let created_effects = || history.effects.iter().filter(|effect| effect.created);
         let mut seen_skus = HashSet::new();
         let duplicate_effects = created_effects()
-            .filter(|effect| &*effect.action == "POST" && !seen_skus.insert(&effect.sku))
+            .filter(|effect| {
+                matches!(&*effect.action, "POST" | "Set") && !seen_skus.insert(&effect.sku)
+            })
             .count();
         let span = requests().next().zip(requests().next_back());
         let observed_rate = span.and_then(|(first, last)| {

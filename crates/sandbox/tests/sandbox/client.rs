@@ -93,6 +93,13 @@ impl TestClient {
         response.json::<Value>().await.unwrap()["items"].take()
     }
 
+    /// Sends a GraphQL operation to Depot.
+    pub async fn graphql(&self, query: &str, variables: Value) -> Response {
+        let url = format!("{}/channels/depot/graphql.json", self.sandbox.base_url());
+        let body = json!({ "query": query, "variables": variables });
+        self.http.post(url).json(&body).send().await.unwrap()
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let url = format!("{}{path}", self.sandbox.base_url());
         self.http.get(url).send().await.unwrap().json().await.unwrap()

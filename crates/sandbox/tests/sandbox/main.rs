@@ -4,6 +4,7 @@
 
 mod aws;
 mod client;
+mod graphql;
 mod idempotency;
 mod limits;
 mod products;

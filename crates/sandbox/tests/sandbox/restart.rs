@@ -26,7 +26,7 @@ async fn ledger_has_the_shape_that_other_tests_read() {
     let client = TestClient::start(200.0).await;
     client.create_product("acme", Some("k1"), "A").await;
     let ledger = client.get("/ledger").await;
-    for service in ["acme", "bazaar", "corner", "ec2", "cloudwatch"] {
+    for service in ["acme", "bazaar", "corner", "depot", "ec2", "cloudwatch"] {
         assert!(ledger[service]["requests"].is_array(), "{service}");
         assert!(ledger[service]["effects"].is_array(), "{service}");
     }

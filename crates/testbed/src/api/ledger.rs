@@ -26,11 +26,15 @@ pub struct ServiceRecord {
 pub struct RecordedRequest {
     /// Time of arrival, UTC ms by the host's clock.
     pub at_ms: i64,
-    /// The HTTP method, or the action of EC2 and CloudWatch.
+    /// The HTTP method, the action of EC2 and CloudWatch, or the name of a GraphQL operation.
     pub action: String,
     pub sku: Option<String>,
     /// Status of the response; `None` without one.
     pub status: Option<u16>,
+    /// Kind of the error in a GraphQL answer, whose status is 200.
+    pub error: Option<String>,
+    /// Points that it took from the limit, where that counts points.
+    pub cost: Option<u32>,
     /// Whether the request was carried out and its connection then dropped.
     pub connection_dropped: bool,
     /// Whether it exceeded the rate limit.
@@ -41,7 +45,7 @@ pub struct RecordedRequest {
 
 #[derive(Debug, Default, Deserialize)]
 pub struct RecordedEffect {
-    /// The HTTP method, or the action of EC2 and CloudWatch.
+    /// The HTTP method, the action of EC2 and CloudWatch, or the name of a GraphQL operation.
     pub action: String,
     /// SKU of the product, or id of the instance.
     pub sku: String,

@@ -8,6 +8,7 @@ mod throttle_backoff;
 
 pub use alarm_config::AlarmConfig;
 
+use super::CERTIFICATE_COOLDOWN;
 use aws::ec2::{LaunchTemplatePage, Machine, MachineLaunch, MachinePage};
 use contract::api::{CooldownReason, Outcome};
 use engine::store::AttemptError;
@@ -165,6 +166,11 @@ fn attempt_error(error: aws::Error, throttling: &ThrottleBackoff) -> AttemptErro
             CooldownReason::CredentialsRefused,
             CREDENTIALS_COOLDOWN,
         ),
+        aws::Error::Certificate { .. } => AttemptError::cooldown(
+            outcome,
+            CooldownReason::CertificateRefused,
+            CERTIFICATE_COOLDOWN,
+        ),
         aws::Error::Temporary { outcome_unknown, .. } => {
             AttemptError::Retry { outcome, outcome_unknown }
         }
@@ -189,6 +195,7 @@ mod tests {
         let (code, message) = words();
         let throttled = aws::Error::Throttled { code: code.clone(), message: message.clone() };
         let credentials = aws::Error::Credentials { code: code.clone(), message: message.clone() };
+        let certificate = aws::Error::Certificate { code: code.clone(), message: message.clone() };
         let not_found = aws::Error::NotFound { code: code.clone(), message: message.clone() };
         let quota = aws::Error::QuotaReached { code: code.clone(), message: message.clone() };
         let temporary =
@@ -196,6 +203,7 @@ mod tests {
         for (error, expected) in [
             (throttled, "throttled"),
             (credentials, "credentials"),
+            (certificate, "certificate_refused"),
             (not_found, "retry"),
             (quota, "failed"),
             (temporary, "outcome unknown"),

@@ -37,10 +37,13 @@ impl DeliveryProcessor {
         };
         drop(permit);
         metrics::observe_attempt(&claimed.kind, &result, start.elapsed());
-        if let (Err(AttemptError::Cooldown { reason, wait, .. }), Some(upstream)) =
+        if let (Err(AttemptError::Cooldown { outcome, reason, wait, .. }), Some(upstream)) =
             (&result, last_upstream.as_deref().or(self.upstream.as_deref()))
         {
-            shared.limiters.start_cooldown(upstream, *wait, *reason).await;
+            // A person has to act: those whose items wait are told what to do.
+            let message = (!reason.is_throttling()).then_some(outcome.message.as_str());
+            let limiters = &shared.limiters;
+            limiters.start_cooldown_with_message(upstream, *wait, *reason, message).await;
         }
         let finish_attempt = FinishAttempt {
             task: claimed.id,

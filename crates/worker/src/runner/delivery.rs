@@ -106,7 +106,7 @@ impl DeliveryProcessor {
                     AcquireError::RetryAfter { .. } | AcquireError::Limiter(_) => run_after,
                 };
                 let reason = wait_reason(&error);
-                let detail = wait_detail(&error);
+                let detail = wait_detail(&shared.limiters, self.upstream.as_deref(), &error).await;
                 let waiting_for = WaitingFor { reason, until: Some(until), detail };
                 shared
                     .store

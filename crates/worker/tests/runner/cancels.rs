@@ -13,7 +13,7 @@ use engine::{
 };
 use std::sync::Arc;
 
-const CHANNELS: [&str; 3] = ["acme", "bazaar", "corner"];
+const CHANNELS: [&str; 4] = ["acme", "bazaar", "corner", "depot"];
 
 #[tokio::test]
 async fn a_cancel_finds_what_was_uploaded_without_a_response() {
@@ -24,14 +24,14 @@ async fn a_cancel_finds_what_was_uploaded_without_a_response() {
         InProcessSystem::new(SystemOptions { backoff_divisor, ..SystemOptions::default() }).await;
     let _worker = system.spawn_worker("w", &no_hook());
     let job = system.upload_skus(&CHANNELS, &["A-SBX-DROPONCE"]).await;
-    wait_until("three lost responses", async || {
+    wait_until("the lost responses", async || {
         let tasks = system.tasks(job).await;
         tasks.iter().all(|task| attempt_codes(task) == ["connection_dropped"])
     })
     .await;
     system.engine.control_job(system.user, job, JobControl::Cancel).await.unwrap();
     let ended = system.wait_for_end(job).await;
-    assert_eq!((ended.counts.cancelled, ended.counts.created), (0, 3));
+    assert_eq!((ended.counts.cancelled, ended.counts.created), (0, 4));
     for task in system.tasks(job).await {
         let channel = task.task.channel.clone().unwrap();
         assert_eq!(
@@ -44,10 +44,19 @@ async fn a_cancel_finds_what_was_uploaded_without_a_response() {
     }
 }
 
-/// Returns the requests of an upload and its reconciliation: only Corner, which knows no
-/// duplicates, is asked before a call.
+/// Returns the requests of an upload and its reconciliation: Corner, which knows no
+/// duplicates, and Depot are asked before a call.
 fn expected_actions(channel: &str) -> &'static [&'static str] {
-    if channel == "corner" { &["GET", "POST", "GET"] } else { &["POST", "GET"] }
+    match channel {
+        "corner" => &["GET", "POST", "GET"],
+        "depot" => &["Find", "Set", "Find"],
+        _ => &["POST", "GET"],
+    }
+}
+
+/// Returns the request that looks a product up.
+fn look_up(channel: &str) -> &'static str {
+    if channel == "depot" { "Find" } else { "GET" }
 }
 
 #[tokio::test]
@@ -60,7 +69,8 @@ async fn a_cancelled_item_that_was_not_uploaded_is_sent_to_nobody() {
     let before_upload: BeforeUploadHook = {
         let seen = seen.clone();
         Arc::new(move |claimed| {
-            let (hangs, seen) = (!claimed.outcome_unknown() && seen.len() < 3, seen.clone());
+            let (hangs, seen) =
+                (!claimed.outcome_unknown() && seen.len() < CHANNELS.len(), seen.clone());
             Box::pin(async move {
                 if hangs {
                     seen.push("hangs");
@@ -71,12 +81,12 @@ async fn a_cancelled_item_that_was_not_uploaded_is_sent_to_nobody() {
     };
     let _worker = system.spawn_worker("w", &before_upload);
     let job = system.upload_skus(&CHANNELS, &["LAMP"]).await;
-    wait_until("three calls", async || seen.len() == 3).await;
+    wait_until("a call to each channel", async || seen.len() == CHANNELS.len()).await;
     system.engine.control_job(system.user, job, JobControl::Cancel).await.unwrap();
     clock.advance(DEFAULT_LEASE_MS);
     system.store.tasks.reap_expired_leases(false).await.unwrap();
     wait_until("a look-up at each channel", async || {
-        CHANNELS.iter().all(|channel| system.actions(channel) == ["GET"])
+        CHANNELS.iter().all(|channel| system.actions(channel) == [look_up(channel)])
     })
     .await;
     wait_until("the end of the look-ups", async || {
@@ -87,9 +97,10 @@ async fn a_cancelled_item_that_was_not_uploaded_is_sent_to_nobody() {
     clock.advance(DEFAULT_LEASE_MS);
     system.wait_for_end(job).await;
     let ended = system.job(job).await;
-    assert_eq!((ended.state, ended.counts.cancelled), (JobState::Cancelled, 3));
+    assert_eq!((ended.state, ended.counts.cancelled), (JobState::Cancelled, 4));
     for channel in CHANNELS {
-        assert_eq!(system.actions(channel), ["GET", "GET"], "{channel} was asked twice");
+        let look_up = look_up(channel);
+        assert_eq!(system.actions(channel), [look_up; 2], "{channel} was asked twice");
     }
 
     let retry = RetryRequest {
@@ -97,5 +108,5 @@ async fn a_cancelled_item_that_was_not_uploaded_is_sent_to_nobody() {
         ..RetryRequest::default()
     };
     system.engine.retry_tasks(system.user, job, &retry).await.unwrap();
-    assert_eq!(system.wait_for_end(job).await.counts.created, 3);
+    assert_eq!(system.wait_for_end(job).await.counts.created, 4);
 }

@@ -35,6 +35,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Temporary { .. } => "temporary",
         Error::NotFound { .. } => "not found",
         Error::Credentials { .. } => "credentials",
+        Error::Certificate { .. } => "certificate",
         Error::PermissionMissing { .. } => "permission",
         Error::QuotaReached { .. } => "quota",
         Error::Rejected { .. } => "rejected",

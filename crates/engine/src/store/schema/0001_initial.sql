@@ -107,9 +107,10 @@ CREATE TABLE column_choices (
   key TEXT PRIMARY KEY, choice TEXT NOT NULL, user_id {uuid} NOT NULL REFERENCES users (id),
   chosen_at BIGINT NOT NULL
 );
--- reason: contract::api::CooldownReason.
+-- reason: contract::api::CooldownReason; message: for people who wait, what to do.
 CREATE TABLE upstream_cooldowns (
-  upstream TEXT PRIMARY KEY, cooldown_until BIGINT NOT NULL, reason TEXT NOT NULL, started_at BIGINT
+  upstream TEXT PRIMARY KEY, cooldown_until BIGINT NOT NULL, reason TEXT NOT NULL, message TEXT,
+  started_at BIGINT
 );
 -- What admins set for everybody: a pause until a time, and a rate in requests per second that is
 -- lower than the configured one.

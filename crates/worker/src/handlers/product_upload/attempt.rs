@@ -1,29 +1,20 @@
 //! One run of the steps of a channel's file.
 
+mod requests;
+mod values;
+
 use crate::{
     connector::{
-        channel::{Answer, ChannelClient, CurrentToken, Verdict},
+        channel::{ChannelClient, Verdict},
         unreadable_response,
     },
     handler::AttemptContext,
 };
-use channels::{
-    Scope, Step, StepEffect, ValueSource,
-    template::{Expression, to_value},
-};
-use contract::{api::WaitReason, product::Product, state::Effect};
-use engine::{limiter::PaceReport, store::AttemptError};
-use minijinja::{Value, value::ValueKind};
+use channels::{Scope, Step, StepEffect};
+use contract::{product::Product, state::Effect};
+use engine::store::AttemptError;
+use minijinja::Value;
 use std::collections::BTreeMap;
-
-/// Maximum number of requests of one attempt.
-const MAX_REQUESTS: u32 = 300;
-/// Number of requests after which an attempt that gets no permit in time counts as failed.
-const MAX_FREE_REQUESTS: u32 = 10;
-/// Maximum size of all answers of one attempt, in bytes.
-const MAX_BYTES: usize = 32 << 20;
-/// Maximum number of items that one step is repeated for.
-const MAX_ITEMS: usize = 250;
 
 /// What a run of the steps has done.
 pub enum Progress {
@@ -165,19 +156,6 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
         Ok(Verdict::Done)
     }
 
-    /// Renders the documents that a step defines, which later steps use too.
-    fn define_values(&mut self, step: &Step) -> Result<(), AttemptError> {
-        for (name, template) in &step.define {
-            let rendered = template
-                .render(&self.scope.variables())
-                .map_err(|error| self.client.template_error(&error))?;
-            let json: serde_json::Value = serde_json::from_str(&rendered)
-                .map_err(|_| self.broken(step, &format!("`{name}` is no JSON")))?;
-            self.scope.set(name, to_value(&json));
-        }
-        Ok(())
-    }
-
     /// Waits before something is created anew that an earlier call may still create, and
     /// remembers whether the product was there before the first change.
     fn prepare_effect(&mut self, step: &Step) -> Result<(), AttemptError> {
@@ -218,22 +196,6 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
         Ok(())
     }
 
-    fn items(&self, step: &Step, list: &ValueSource) -> Result<Vec<Value>, AttemptError> {
-        let value = list
-            .evaluate(&self.scope.variables())
-            .map_err(|error| self.broken(step, &error.message))?;
-        let items = match value.kind() {
-            ValueKind::Seq | ValueKind::Iterable => value.try_iter().ok(),
-            _ => None,
-        };
-        let Some(items) = items else { return Err(self.broken(step, "`for_each` is no list")) };
-        let items: Vec<_> = items.take(MAX_ITEMS + 1).collect();
-        if items.len() > MAX_ITEMS {
-            return Err(self.broken(step, "`for_each` has more than 250 items"));
-        }
-        Ok(items)
-    }
-
     async fn run_step(&mut self, step: &Step) -> Result<Verdict, AttemptError> {
         let verdict = self.request(step).await?;
         if verdict == Verdict::Done {
@@ -252,142 +214,28 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
     ) -> Result<Verdict, AttemptError> {
         let mut lists: BTreeMap<&str, Vec<Value>> =
             step.save.keys().map(|name| (name.as_str(), Vec::new())).collect();
+        let mut verdict = Verdict::Done;
         for (index, item) in items.into_iter().enumerate() {
             self.scope.set("item", item);
             self.scope.set("index", Value::from(index));
-            if self.request(step).await? == Verdict::Found {
-                return Ok(Verdict::Found);
+            verdict = self.request(step).await?;
+            if verdict == Verdict::Found {
+                break;
             }
             for (name, value) in self.saved_values(step)? {
                 lists.entry(name).or_default().push(value);
             }
             self.record_effect(step)?;
         }
-        for (name, list) in lists {
-            self.scope.set(name, Value::from(list));
+        for name in ["item", "index"] {
+            self.scope.set(name, Value::from(()));
         }
-        Ok(Verdict::Done)
-    }
-
-    fn saved_values<'s>(&self, step: &'s Step) -> Result<Vec<(&'s str, Value)>, AttemptError> {
-        let mut values = Vec::with_capacity(step.save.len());
-        for (name, expression) in &step.save {
-            let value = expression.evaluate(&self.scope.variables()).map_err(|error| {
-                let message = format!(
-                    "{}'s answer is not as its file expects it (step {}, {name}): {error}.",
-                    self.client.name(),
-                    step.name
-                );
-                match step.effect {
-                    StepEffect::None => AttemptError::retry("unexpected_answer", message),
-                    _ => AttemptError::retry_outcome_unknown("unexpected_answer", message),
-                }
-            })?;
-            values.push((name.as_str(), value));
+        if verdict == Verdict::Done {
+            for (name, list) in lists {
+                self.scope.set(name, Value::from(list));
+            }
         }
-        Ok(values)
-    }
-
-    async fn request(&mut self, step: &Step) -> Result<Verdict, AttemptError> {
-        let sent = self.send_with_token(step).await;
-        let judged = match sent {
-            Ok(answer) => {
-                let judged = answer.judge(self.client, Some(step), &mut self.scope);
-                if let Some(report) = self.pace_report() {
-                    self.context.report_pace(report).await;
-                }
-                judged
-            }
-            Err(error) => Err(error),
-        };
-        match judged {
-            Ok(verdict) => {
-                if step.effect == StepEffect::None {
-                    self.answered_finds += 1;
-                }
-                Ok(verdict)
-            }
-            // A find has changed nothing, whatever became of it.
-            Err(AttemptError::Retry { outcome, .. }) if step.effect == StepEffect::None => {
-                Err(AttemptError::Retry { outcome, outcome_unknown: false })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sends the request of a step. A token that has been refused is fetched again, once:
-    /// it may have been revoked, and the refused request has changed nothing.
-    async fn send_with_token(&mut self, step: &Step) -> Result<Answer, AttemptError> {
-        let mut was_repeated = false;
-        loop {
-            let token = match self.client.current_token() {
-                CurrentToken::NotNeeded => None,
-                CurrentToken::Available(token) => Some(token),
-                CurrentToken::Missing => {
-                    self.acquire().await?;
-                    self.client.fetch_token().await?;
-                    continue;
-                }
-            };
-            self.acquire().await?;
-            let token = token.as_deref();
-            let answer = self.client.send(step, &self.scope, &self.key, token).await?;
-            self.bytes_read += answer.size();
-            if self.bytes_read > MAX_BYTES {
-                return Err(self.broken(step, "the answers have more than 32 MiB"));
-            }
-            let is_refused = answer.refuses_credentials(self.client, step, &self.scope);
-            match token {
-                Some(token) if is_refused && !was_repeated => self.client.forget_token(token),
-                _ => return Ok(answer),
-            }
-            was_repeated = true;
-        }
-    }
-
-    /// Returns what the last answer says about the service's limit, where the file reads it
-    /// and the answer has it.
-    fn pace_report(&self) -> Option<PaceReport> {
-        let pace = &self.client.channel.pace;
-        let variables = self.scope.variables();
-        let number = |expression: &Expression| {
-            let value = expression.evaluate(&variables).ok()?;
-            match value.as_str() {
-                Some(text) => text.trim().parse().ok(),
-                None => f64::try_from(value).ok(),
-            }
-        };
-        Some(PaceReport {
-            left: number(pace.left.as_ref()?)?,
-            refill: number(pace.refill.as_ref()?)?,
-            cost: pace.cost.as_ref().map_or(Some(1.0), number)?,
-        })
-    }
-
-    async fn acquire(&mut self) -> Result<(), AttemptError> {
-        self.requests += 1;
-        if self.requests > MAX_REQUESTS {
-            let message = format!(
-                "It takes more than {MAX_REQUESTS} requests at {}. Split the product.",
-                self.client.name()
-            );
-            return Err(AttemptError::failed("too_many_requests", message));
-        }
-        match self.context.acquire_rate_permit().await {
-            // It would begin again for ever, at no cost.
-            Err(AttemptError::NoRatePermit { reason: WaitReason::RateLimit, .. })
-                if self.requests > MAX_FREE_REQUESTS =>
-            {
-                let message = format!(
-                    "It takes more requests at {} than fit into one attempt: {} were not enough. \
-                     Raise the channel's rate or MEANWHILE_LEASE_S.",
-                    self.client.name(),
-                    self.requests - 1
-                );
-                Err(AttemptError::retry("too_slow", message))
-            }
-            acquired => acquired,
-        }
+        Ok(verdict)
     }
 
     /// Adds to the error that ends the attempt what it has done before: after a change, the
@@ -398,57 +246,6 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
             return in_part(error);
         }
         if self.is_clarified { error } else { self.context.keep_unknown(error) }
-    }
-
-    fn broken(&self, step: &Step, why: &str) -> AttemptError {
-        let message = format!(
-            "The file of the channel {} can't express this product (step {}): {why}.",
-            self.client.name(),
-            step.name
-        );
-        AttemptError::failed("channel_file", message)
-    }
-
-    fn evaluate(&self, expression: &Expression) -> Result<Value, AttemptError> {
-        expression
-            .evaluate(&self.scope.variables())
-            .map_err(|error| self.client.template_error(&error))
-    }
-
-    fn is_true(&self, expression: &Expression) -> Result<bool, AttemptError> {
-        Ok(self.evaluate(expression)?.is_true())
-    }
-
-    /// Whether the service has the product, as far as the finds say.
-    pub fn exists(&self) -> Result<bool, AttemptError> {
-        self.is_true(&self.client.channel.product.exists)
-    }
-
-    /// Returns the service's id of the product, if it is known.
-    pub fn reference(&self) -> Option<String> {
-        let value = self.evaluate(&self.client.channel.product.reference).ok()?;
-        match value.kind() {
-            ValueKind::String | ValueKind::Number => Some(self.client.redact(&value.to_string())),
-            _ => None,
-        }
-    }
-
-    /// Returns the time of the last change, UTC ms, if the service tells it.
-    pub fn updated_at_ms(&self) -> Option<i64> {
-        self.time(self.client.channel.product.updated_at.as_ref()?)
-    }
-
-    /// Returns the time at which the product was created, UTC ms, if the service tells it.
-    pub fn created_at_ms(&self) -> Option<i64> {
-        self.time(self.client.channel.product.created_at.as_ref()?)
-    }
-
-    fn time(&self, expression: &Expression) -> Option<i64> {
-        let value = self.evaluate(expression).ok()?;
-        match value.as_str() {
-            Some(text) => channels::scope::parse_time_ms(text),
-            None => i64::try_from(value).ok(),
-        }
     }
 
     /// Whether a time of the service may be one after the acceptance of the task. Many services

@@ -5,6 +5,7 @@ mod adobe_commerce;
 mod bigcommerce;
 mod preset;
 mod rest;
+mod scripted_shop;
 mod shopify;
 mod vendure;
 mod woocommerce;
@@ -260,7 +261,8 @@ async fn a_step_is_repeated_for_a_list_that_a_template_makes() {
     let steps = r#"
 [[step]]
 name = "options"
-for_each = '''[{% for name in ["Color", "Size"] %}{% if not loop.first %},{% endif %}{"name": {{ name }}}{% endfor %}]'''
+define.names = '''[{% for name in ["Color", "Size"] %}{% if not loop.first %},{% endif %}{"name": {{ name }}}{% endfor %}]'''
+for_each = "names"
 effect = "create"
 request = "POST options/{{ item.name }}"
 save = { id = "answer.id", found = "none" }
@@ -270,11 +272,38 @@ save = { id = "answer.id", found = "none" }
     assert_eq!(service.lines(), ["POST /options/Color", "POST /options/Size"]);
     let broken = steps.replace("{% if not loop.first %},{% endif %}", "");
     let error = upload(service.client(&broken)).await.unwrap_err();
-    assert!(error.to_string().contains("the template makes no JSON"), "{error}");
+    assert!(error.to_string().contains("`names` is no JSON"), "{error}");
     // No item, no effect.
     let none = steps.replace(r#"["Color", "Size"]"#, "product.options");
     let success = upload(service.client(&none)).await.unwrap();
     assert_eq!(success.effect, Some(Effect::Unchanged));
+}
+
+#[tokio::test]
+async fn an_item_has_no_value_after_its_step() {
+    let steps = r#"
+[[step]]
+name = "options"
+for_each = "['Color', 'Size']"
+effect = "create"
+request = "POST options/{{ item }}"
+save = { id = "answer.id", found = "none" }
+
+[[step]]
+name = "finish"
+effect = "update"
+request = "POST finish"
+json = "{}"
+
+[[on]]
+when = "item is none and index is none"
+then = "rejected"
+reason = "no item"
+"#;
+    let service = Service::start(|_, _| json_response(200, &json!({"id": 1}))).await;
+    let error = upload(service.client(steps)).await.unwrap_err();
+    assert!(error.to_string().contains("no item"), "{error}");
+    assert_eq!(service.lines().len(), 3, "{:?}", service.lines());
 }
 
 #[tokio::test]

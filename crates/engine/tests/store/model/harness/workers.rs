@@ -170,6 +170,7 @@ fn attempt_result(end: AttemptEnd, claimed: &ClaimedTask) -> AttemptResult {
         }
         AttemptEnd::Wait { record_attempt: false } => Err(AttemptError::NoRatePermit {
             reason: WaitReason::RateLimit,
+            detail: None,
             wait: WAIT,
             outcome_unknown: false,
         }),

@@ -4,6 +4,7 @@
 use super::{
     Received, Service, json_response, preset,
     preset::{lamp, shirt},
+    scripted_shop::{ScriptedShop, TestShop},
     task, upload_product,
 };
 use axum::{body::Body, http::Response};
@@ -11,20 +12,25 @@ use contract::{
     product::{Price, Product, ProductStatus, Weight, WeightUnit},
     state::Effect,
 };
-use engine::store::{AttemptError, AttemptResult};
-use parking_lot::Mutex;
+use engine::store::AttemptError;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use serde_json::{Value as Json, json};
-use std::sync::Arc;
 
-#[derive(Default)]
 struct Stored {
     products: Vec<Json>,
     attributes: Vec<Json>,
     next_id: u64,
-    /// Number of the request that is carried out, but whose answer a gateway swallows.
-    lost: Option<usize>,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        let attributes = vec![
+            attribute(93, "color", "Color", &[("Red", "52"), ("Blue", "53")]),
+            attribute(141, "size_de", "Größe", &[("M", "169")]),
+        ];
+        Self { products: Vec::new(), attributes, next_id: 0 }
+    }
 }
 
 /// Members of a product in
@@ -51,7 +57,10 @@ fn attribute(id: u64, code: &str, label: &str, labels: &[(&str, &str)]) -> Json 
     json!({"attribute_id": id, "attribute_code": code, "default_frontend_label": label, "frontend_input": "select", "options": options})
 }
 
-impl Stored {
+impl ScriptedShop for Stored {
+    const PRESET: &'static str = "adobe-commerce";
+    const SETTINGS: &'static [(&'static str, &'static str)] = &[("access_token", "t0ken")];
+
     fn answer(&mut self, request: &Received) -> Response<Body> {
         let (method, path) = request.line.split_once(' ').unwrap();
         let url = Url::parse(&format!("http://shop{path}")).unwrap();
@@ -113,7 +122,9 @@ impl Stored {
             _ => json_response(404, &json!({"message": "Request does not match any route."})),
         }
     }
+}
 
+impl Stored {
     fn put(&mut self, sku: &str, body: &Json) -> Response<Body> {
         assert_eq!(body["sku"], sku);
         let at = self.products.iter().position(|one| one["sku"] == sku).unwrap_or_else(|| {
@@ -155,51 +166,9 @@ impl Stored {
     }
 }
 
-struct Shop {
-    service: Service,
-    stored: Arc<Mutex<Stored>>,
-}
+type Shop = TestShop<Stored>;
 
 impl Shop {
-    async fn new() -> Self {
-        let stored: Arc<Mutex<Stored>> = Arc::default();
-        stored.lock().attributes = vec![
-            attribute(93, "color", "Color", &[("Red", "52"), ("Blue", "53")]),
-            attribute(141, "size_de", "Größe", &[("M", "169")]),
-        ];
-        let shared = Arc::clone(&stored);
-        let service = Service::start(move |request, number| {
-            let mut stored = shared.lock();
-            let response = stored.answer(request);
-            match stored.lost.take_if(|lost| *lost == number) {
-                Some(_) => json_response(504, &Json::Null),
-                None => response,
-            }
-        })
-        .await;
-        Self { service, stored }
-    }
-
-    async fn upload(&self, product: &Product) -> AttemptResult {
-        self.attempt(product, None).await
-    }
-
-    async fn attempt(&self, product: &Product, unknown_since: Option<i64>) -> AttemptResult {
-        let settings = [("access_token", "t0ken")];
-        let client = preset::client("adobe-commerce", &self.service.url, &settings);
-        upload_product(client, task(unknown_since), product).await
-    }
-
-    /// Returns the requests since the last call.
-    fn lines(&self) -> Vec<String> {
-        let received = std::mem::take(&mut *self.service.received.lock());
-        let line = |request: Received| {
-            let line = request.line.split('?').next().unwrap().to_owned();
-            percent_decode_str(&line).decode_utf8().unwrap().into_owned()
-        };
-        received.into_iter().map(line).collect()
-    }
-
     fn product(&self, sku: &str) -> Json {
         let stored = self.stored.lock();
         stored.products.iter().find(|one| one["sku"] == sku).cloned().unwrap_or_default()
@@ -354,12 +323,7 @@ async fn after_a_lost_answer_the_same_steps_finish_the_product() {
     // An option value, each variant, and the product.
     for lost in [3, 7, 8, 9, 10] {
         let shop = Shop::new().await;
-        shop.stored.lock().lost = Some(lost);
-        match shop.upload(&shirt()).await {
-            Err(AttemptError::Retry { outcome_unknown: true, .. }) => {}
-            other => panic!("{lost}: {other:?}"),
-        }
-        shop.attempt(&shirt(), Some(0)).await.unwrap();
+        shop.upload_with_lost_answer(&shirt(), lost).await;
         assert_eq!(shop.stored.lock().products.len(), 4, "{lost}");
         let parent = shop.product("S-RED-M-group");
         let links = parent["extension_attributes"]["configurable_product_links"].clone();

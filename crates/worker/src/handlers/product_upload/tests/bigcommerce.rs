@@ -3,6 +3,7 @@
 use super::{
     Received, Service, json_response, preset,
     preset::{lamp, shirt},
+    scripted_shop::{ScriptedShop, TestShop},
     task, upload_product,
 };
 use axum::{body::Body, http::Response};
@@ -10,7 +11,7 @@ use contract::{
     product::{Image, Price, Product, ProductStatus, Weight, WeightUnit},
     state::Effect,
 };
-use engine::store::{AttemptError, AttemptResult};
+use engine::store::AttemptError;
 use parking_lot::Mutex;
 use reqwest::Url;
 use serde_json::{Value as Json, json};
@@ -21,8 +22,6 @@ use std::{sync::Arc, time::Duration};
 struct Stored {
     products: Vec<Json>,
     next_id: u64,
-    /// Number of the request that is carried out, but whose answer a gateway swallows.
-    lost: Option<usize>,
 }
 
 fn number(id: &str) -> u64 {
@@ -43,11 +42,9 @@ fn error(status: u16, title: &str, errors: Json) -> Response<Body> {
     )
 }
 
-impl Stored {
-    fn id(&mut self) -> u64 {
-        self.next_id += 1;
-        self.next_id
-    }
+impl ScriptedShop for Stored {
+    const PRESET: &'static str = "bigcommerce";
+    const BASE_PATH: &'static str = "/catalog";
 
     fn answer(&mut self, request: &Received) -> Response<Body> {
         assert_eq!(request.headers["accept"], "application/json");
@@ -121,6 +118,13 @@ impl Stored {
             }
             _ => error(404, "Not found", json!({})),
         }
+    }
+}
+
+impl Stored {
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     fn product(&mut self, id: &str) -> &mut Json {
@@ -225,44 +229,9 @@ fn merge(stored: &mut Json, body: &Json) {
     }
 }
 
-struct Store {
-    service: Service,
-    stored: Arc<Mutex<Stored>>,
-}
+type Store = TestShop<Stored>;
 
 impl Store {
-    async fn new() -> Self {
-        let stored: Arc<Mutex<Stored>> = Arc::default();
-        let shared = Arc::clone(&stored);
-        let service = Service::start(move |request, number| {
-            let mut stored = shared.lock();
-            let response = stored.answer(request);
-            match stored.lost.take_if(|lost| *lost == number) {
-                Some(_) => json_response(504, &Json::Null),
-                None => response,
-            }
-        })
-        .await;
-        Self { service, stored }
-    }
-
-    async fn upload(&self, product: &Product) -> AttemptResult {
-        self.attempt(product, None).await
-    }
-
-    async fn attempt(&self, product: &Product, unknown_since: Option<i64>) -> AttemptResult {
-        let client = preset::client("bigcommerce", &self.service.url, &[]);
-        upload_product(client, task(unknown_since), product).await
-    }
-
-    /// Returns the requests since the last call.
-    fn lines(&self) -> Vec<String> {
-        let received = std::mem::take(&mut *self.service.received.lock());
-        let line =
-            |request: Received| request.line.split('?').next().unwrap().replace("/catalog", "");
-        received.into_iter().map(line).collect()
-    }
-
     fn product(&self) -> Json {
         let stored = self.stored.lock();
         assert_eq!(stored.products.len(), 1, "{:#?}", stored.products);
@@ -385,12 +354,7 @@ async fn after_a_lost_answer_the_same_steps_finish_the_product() {
         if let Some(before) = before {
             store.upload(&before).await.unwrap();
         }
-        store.stored.lock().lost = Some(lost);
-        match store.upload(&more).await {
-            Err(AttemptError::Retry { outcome_unknown: true, .. }) => {}
-            other => panic!("{lost}: {other:?}"),
-        }
-        store.attempt(&more, Some(0)).await.unwrap();
+        store.upload_with_lost_answer(&more, lost).await;
         assert_eq!(store.variants("sku"), ["S-RED-M", "S-RED-L", "S-BLUE-M", "S-GREEN-M"]);
         let labels = store.product()["options"][0]["option_values"].as_array().unwrap().len();
         assert_eq!(labels, 3, "{lost}");

@@ -4,6 +4,7 @@
 use super::{
     Received, Service, json_response, preset,
     preset::{lamp, shirt},
+    scripted_shop::{ScriptedShop, TestShop},
     task, upload_product,
 };
 use axum::{body::Body, http::Response};
@@ -11,7 +12,7 @@ use contract::{
     product::{Image, Price, Product, ProductStatus, Weight, WeightUnit},
     state::Effect,
 };
-use engine::store::{AttemptError, AttemptResult};
+use engine::store::AttemptError;
 use parking_lot::Mutex;
 use reqwest::Url;
 use serde_json::{Map, Value as Json, json};
@@ -23,8 +24,6 @@ struct Stored {
     products: Vec<Json>,
     /// Variations, with the member `parent_id`.
     variations: Vec<Json>,
-    /// Number of the request that is carried out, but whose answer a gateway swallows.
-    lost: Option<usize>,
 }
 
 /// Answers of <https://woocommerce.github.io/woocommerce-rest-api-docs/#products>, without
@@ -53,7 +52,9 @@ fn error(status: u16, code: &str, message: &str, data: Json) -> Response<Body> {
     json_response(status, &json!({"code": code, "message": message, "data": data}))
 }
 
-impl Stored {
+impl ScriptedShop for Stored {
+    const PRESET: &'static str = "woocommerce";
+
     fn answer(&mut self, request: &Received) -> Response<Body> {
         let (method, path) = request.line.split_once(' ').unwrap();
         let url = Url::parse(&format!("http://shop{path}")).unwrap();
@@ -119,7 +120,9 @@ impl Stored {
             _ => error(404, "rest_no_route", "No route was found.", json!({"status": 404})),
         }
     }
+}
 
+impl Stored {
     fn product(&self, id: &str) -> Option<&Json> {
         self.products.iter().find(|product| product["id"] == id.parse::<u64>().unwrap())
     }
@@ -166,43 +169,9 @@ fn typed(mut one: Json) -> Json {
     one
 }
 
-/// A shop with its service.
-struct Shop {
-    service: Service,
-    stored: Arc<Mutex<Stored>>,
-}
+type Shop = TestShop<Stored>;
 
 impl Shop {
-    async fn new() -> Self {
-        let stored: Arc<Mutex<Stored>> = Arc::default();
-        let shared = Arc::clone(&stored);
-        let service = Service::start(move |request, number| {
-            let mut stored = shared.lock();
-            let response = stored.answer(request);
-            match stored.lost.take_if(|lost| *lost == number) {
-                Some(_) => json_response(504, &Json::Null),
-                None => response,
-            }
-        })
-        .await;
-        Self { service, stored }
-    }
-
-    async fn upload(&self, product: &Product) -> AttemptResult {
-        self.attempt(product, None).await
-    }
-
-    async fn attempt(&self, product: &Product, unknown_since: Option<i64>) -> AttemptResult {
-        let client = preset::client("woocommerce", &self.service.url, &[]);
-        upload_product(client, task(unknown_since), product).await
-    }
-
-    /// Returns the requests since the last call.
-    fn lines(&self) -> Vec<String> {
-        let received = std::mem::take(&mut *self.service.received.lock());
-        received.into_iter().map(|request| request.line.split('?').next().unwrap().into()).collect()
-    }
-
     fn product(&self) -> Json {
         let stored = self.stored.lock();
         assert_eq!(stored.products.len(), 1, "{:#?}", stored.products);
@@ -329,12 +298,7 @@ async fn after_a_lost_answer_the_same_steps_finish_the_product() {
     // Create, images, and each of three variations.
     for lost in 1..=5 {
         let shop = Shop::new().await;
-        shop.stored.lock().lost = Some(lost);
-        match shop.upload(&shirt()).await {
-            Err(AttemptError::Retry { outcome_unknown: true, .. }) => {}
-            other => panic!("{lost}: {other:?}"),
-        }
-        shop.attempt(&shirt(), Some(0)).await.unwrap();
+        shop.upload_with_lost_answer(&shirt(), lost).await;
         assert_eq!(shop.variations("sku"), ["", "S-RED-L", "S-BLUE-M"], "{lost}");
         assert_eq!(shop.product()["images"].as_array().unwrap().len(), 1);
         assert_eq!(shop.upload(&shirt()).await.unwrap().effect, Some(Effect::Unchanged));
