@@ -144,6 +144,7 @@ impl MachineRegion {
             self.location.clone(),
             limiters.clone(),
             self.describe.id.clone(),
+            &self.alarm,
         )))
     }
 
