@@ -66,6 +66,9 @@ pub(super) fn selected_fields(
     };
     let button = |action: MachineAction, of_all: u32| {
         let is_all = all.is_some();
+        if is_all && of_all == 0 {
+            return ().into_any();
+        }
         let count = move || match is_all {
             true => Some(of_all as usize),
             false => selection.count(action),
