@@ -1,7 +1,7 @@
 //! Ids of machines as people paste and programs send them.
 
-use crate::support::start_server;
-use reqwest::{Client, Response, StatusCode, header, redirect::Policy};
+use crate::support::{post_form, start_server};
+use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use testbed::{ServerProcess, wait_until};
@@ -89,13 +89,7 @@ async fn wrong_ids_are_refused_by_name_before_anything_is_stored() {
 
 /// Sends the form of the machines as a browser does.
 async fn send_form(meanwhile: &ServerProcess, fields: &[(&str, &str)]) -> Response {
-    let client = Client::builder().redirect(Policy::none()).build().unwrap();
-    let request = client
-        .post(meanwhile.api.url("/launch/machines"))
-        .header(header::ORIGIN, meanwhile.api.url(""))
-        .header(header::ACCEPT, "text/html")
-        .header(header::COOKIE, &meanwhile.api.cookie);
-    request.form(fields).send().await.unwrap()
+    post_form(meanwhile, "/launch/machines", fields).await
 }
 
 #[tokio::test]

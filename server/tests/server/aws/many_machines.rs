@@ -1,7 +1,9 @@
 //! Many machines in several regions, and processes that are killed meanwhile.
 
 use super::*;
+use crate::support::{get_page, post_form};
 use contract::JobId;
+use reqwest::header;
 use std::{collections::BTreeSet, path::Path, time::Duration};
 use testbed::{
     ApiClient, Cluster, ClusterConfig, ClusterOptions, HttpFault, HttpFaultProxy, SandboxConfig,
@@ -9,7 +11,6 @@ use testbed::{
 use tokio::time::{Instant, sleep};
 
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
-const MACHINES_PER_REGION: usize = 150;
 /// Time after which a test gives up.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
@@ -19,23 +20,23 @@ struct Fleet {
     proxy: HttpFaultProxy,
     key: AccessKey,
     ids: Vec<String>,
+    per_region: usize,
 }
 
 impl Fleet {
-    async fn start() -> Self {
+    async fn start(per_region: usize) -> Self {
         let moto = MotoServer::start(CALLS_OF_USER + 2 * CALLS_OF_MACHINES).await.unwrap();
         let mut ids = Vec::new();
         for region in REGIONS {
-            let made = moto.make_stopped_machines(region, "web", MACHINES_PER_REGION).await;
+            let made = moto.make_stopped_machines(region, "web", per_region).await;
             ids.extend(made.unwrap());
         }
         let key = moto.make_user("worker", &NEEDED_ACTIONS).await.unwrap();
         let proxy = HttpFaultProxy::start(moto.port(), |_| HttpFault::None).await.unwrap();
-        Self { moto, proxy, key, ids }
+        Self { moto, proxy, key, ids, per_region }
     }
 
-    /// Starts all machines with one job, once all are listed.
-    async fn launch_start(&self, api: &ApiClient) -> JobId {
+    async fn wait_for_list(&self, api: &ApiClient) {
         wait_until("all machines are listed", async || {
             let answer = api.get("/api/v1/instances").send().await.unwrap();
             if !answer.status().is_success() {
@@ -45,8 +46,6 @@ impl Fleet {
             listed["items"].as_array().unwrap().len() == self.ids.len()
         })
         .await;
-        let all: Vec<_> = self.ids.iter().map(String::as_str).collect();
-        api.start_instances(&all, "key").await.unwrap().id
     }
 
     async fn wait_for_starts(&self, share: usize) {
@@ -80,7 +79,7 @@ impl Fleet {
         for region in REGIONS {
             let here = machines.iter().filter(|machine| machine.region == region);
             let running = here.filter(|machine| machine.state == "running").count();
-            assert_eq!(running, MACHINES_PER_REGION, "{region}");
+            assert_eq!(running, self.per_region, "{region}");
         }
         let expected: BTreeSet<_> = self.ids.iter().map(|id| format!("status-web-{id}")).collect();
         assert_eq!(self.moto.alarm_names().await.unwrap(), expected);
@@ -96,11 +95,20 @@ impl Fleet {
 
 #[tokio::test]
 async fn three_hundred_machines_in_two_regions_are_started_by_one_job() {
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::start(150).await;
     let mut server = new_aws_server(&fleet.proxy.url(), &REGIONS, &fleet.key);
     server.set_env("MEANWHILE_LEASE_S", "20");
     let mut server = start(server).await;
-    let job = fleet.launch_start(&server.api).await;
+    fleet.wait_for_list(&server.api).await;
+    // The page shows some of them, and the form starts all.
+    let page = get_page(&server, "/machines?select=all&page=3&q=web").await;
+    assert_eq!(page.matches("data-machine=").count(), 100);
+    assert!(page.contains("Machines 201 to 300 of 300"), "{page}");
+    assert!(page.contains(">Start 300 machines</button>"), "{page}");
+    let fields = [("key", "key"), ("action", "start"), ("can_start", "300")];
+    let launched = post_form(&server, "/launch/machines?select=all&q=web", &fields).await;
+    let to = launched.headers()[header::LOCATION].to_str().unwrap();
+    let job = to.trim_start_matches("/jobs/").trim_end_matches("?accepted=1").parse().unwrap();
     for share in [30, 150] {
         fleet.wait_for_starts(share).await;
         server.kill();
@@ -109,11 +117,24 @@ async fn three_hundred_machines_in_two_regions_are_started_by_one_job() {
     fleet.check_end(&server.api, job).await;
 }
 
-/// One web node and two workers on PostgreSQL, RabbitMQ and Redis. Each worker is killed once
-/// while the machines start, and the first one once more while alarms are created.
 #[tokio::test(flavor = "multi_thread")]
+async fn machines_survive_the_death_of_each_worker() {
+    start_while_workers_die(40).await;
+}
+
+/// Takes some two minutes: `cargo test -p server --test server -- --ignored --nocapture
+/// three_hundred_machines_survive` prints the figures.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the short form runs with the other tests"]
 async fn three_hundred_machines_survive_the_death_of_each_worker() {
-    let fleet = Fleet::start().await;
+    start_while_workers_die(150).await;
+}
+
+/// Starts machines with one web node and two workers on PostgreSQL, RabbitMQ and Redis. Each
+/// worker is killed once while machines start, and the first one once more while alarms are
+/// created.
+async fn start_while_workers_die(per_region: usize) {
+    let fleet = Fleet::start(per_region).await;
     let home = tempfile::tempdir().unwrap();
     let env = write_aws_files(home.path(), &REGIONS, &fleet.key, &fleet.proxy.url());
     let config = ClusterConfig {
@@ -127,15 +148,18 @@ async fn three_hundred_machines_survive_the_death_of_each_worker() {
     let mut cluster = Cluster::start_with(Path::new(BINARY), config, options).await.unwrap();
     let api = cluster.signed_in_clients().await.unwrap().remove(0);
     let begin = Instant::now();
-    let job = fleet.launch_start(&api).await;
-    for (share, worker) in [(30, 0), (150, 1)] {
+    fleet.wait_for_list(&api).await;
+    let all: Vec<_> = fleet.ids.iter().map(String::as_str).collect();
+    let job = api.start_instances(&all, "key").await.unwrap().id;
+    for (share, worker) in [(per_region / 5, 0), (per_region, 1)] {
         fleet.wait_for_starts(share).await;
         cluster.workers[worker].kill();
         // The other one goes on alone for a while.
-        fleet.wait_for_starts(share + 30).await;
+        fleet.wait_for_starts(share + per_region / 5).await;
         cluster.workers[worker].spawn().await.unwrap();
     }
-    wait_until("alarms are created", async || fleet.count("Action=PutMetricAlarm") >= 30).await;
+    let alarms = async || fleet.count("Action=PutMetricAlarm") >= per_region / 5;
+    wait_until("alarms are created", alarms).await;
     cluster.workers[0].kill();
     cluster.workers[0].spawn().await.unwrap();
     fleet.check_end(&api, job).await;
