@@ -76,6 +76,7 @@ pub fn task_status(task: &Task) -> &'static str {
             Some(WaitReason::Cooldown) => "paused by the service",
             Some(WaitReason::Paused) => "paused by an admin",
             Some(WaitReason::LimiterUnavailable) => "waiting for the rate limiter",
+            Some(WaitReason::Machine) if task.kind == Ec2Stop::KIND => "stopping",
             Some(WaitReason::Machine) => "starting",
             Some(WaitReason::KeyInUse) => "waiting for another",
             Some(WaitReason::Checking) => "sent, no answer, checking",

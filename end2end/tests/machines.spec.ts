@@ -1,6 +1,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { csvFile, expect, signIn, test } from "../fixtures.ts";
+import { expectAccessibleLayout } from "../helpers.ts";
 
 const machineRow = (page: Page, name: string) => page.locator(`[data-testid=machine][data-machine="${name}"]`);
 
@@ -9,7 +10,7 @@ test("started machines are shown as running, and get their alarms", async ({ pag
   await page.getByRole("link", { name: "Machines", exact: true }).click();
   await expect(page.getByTestId("machine")).toHaveCount(8);
   await expect(machineRow(page, "web-1")).toContainText("running");
-  await expect(machineRow(page, "web-1").getByRole("checkbox")).toBeDisabled();
+  await expect(machineRow(page, "web-1").getByRole("checkbox")).toBeEnabled();
   await expect(machineRow(page, "web-2")).toContainText("stopped");
   await expect(machineRow(page, "web-2")).toContainText("t3.medium · eu-central-1b");
 
@@ -92,14 +93,100 @@ test("pasted ids are started, after a question about those that the account does
   await expect(ids, "what was pasted can be corrected").toHaveValue("i-0a1b2c3d4e5f60002, web-server-01");
   await ids.fill("i-0a1b2c3d4e5f60002\ni-0000000000000dead");
   await page.getByRole("button", { name: "Start machines" }).click();
-  const question = page.getByTestId("unknown-machines");
-  await expect(question).toContainText(
-    "i-0000000000000dead is not among the machines of this account. Start it anyway?",
-  );
+  const question = page.getByTestId("machine-question");
+  await expect(question.getByRole("heading")).toHaveText("Start it anyway?");
+  await expect(question).toContainText("i-0000000000000dead is not among the machines of the configured accounts.");
+  await expect(ids, "what was pasted can be corrected").toHaveValue(/i-0000000000000dead/);
   const { violations } = await new AxeBuilder({ page }).analyze();
   expect(violations.map((violation) => violation.id)).toEqual([]);
   await question.getByRole("button", { name: "Leave it out" }).click();
   await expect(page.getByRole("heading", { name: /^Start (web-2|i-0a1b2c3d4e5f60002)$/ })).toBeVisible();
+});
+
+test("the list is filtered by its URL, and the words say what can be done", async ({ page, server }) => {
+  await signIn(page, server);
+  await page.goto(`${server.url}/machines`);
+  const summary = page.getByTestId("machine-summary");
+  await expect(summary).toContainText("8 machines: 7 can start, 1 can stop.");
+  await page.getByRole("navigation", { name: "By state" }).getByRole("link", { name: "Running 1" }).click();
+  await expect(page).toHaveURL(`${server.url}/machines?state=running`);
+  await expect(page.getByTestId("machine")).toHaveCount(1);
+  await expect(summary).toContainText("1 of 8 machines: 1 can stop.");
+  await page.getByRole("searchbox", { name: "Search by name or id" }).fill("BATCH");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("No machines match.")).toBeVisible();
+  await page.getByRole("link", { name: "All 2" }).click();
+  await expect(page).toHaveURL(`${server.url}/machines?q=BATCH`);
+  await expect(page.getByTestId("machine")).toHaveCount(2);
+  await page.goBack();
+  await expect(page.getByText("No machines match.")).toBeVisible();
+  await page.getByRole("link", { name: "Show all machines" }).click();
+  await expect(page.getByTestId("machine")).toHaveCount(8);
+});
+
+test("all machines that match are started, and the button says how many", async ({ page, server }) => {
+  await signIn(page, server);
+  await page.goto(`${server.url}/machines?q=batch`);
+  await page.getByRole("link", { name: "Select all 2 machines" }).click();
+  await expect(page).toHaveURL(/select=all/);
+  await expect(machineRow(page, "batch-1").getByRole("checkbox")).toBeChecked();
+  await expect(machineRow(page, "batch-1").getByRole("checkbox"), "cleared as a whole").toBeDisabled();
+  await page.getByRole("link", { name: "Clear the selection" }).click();
+  await expect(machineRow(page, "batch-1").getByRole("checkbox")).not.toBeChecked();
+  await page.goBack();
+  await expectAccessibleLayout(page, "all machines selected");
+  await page.getByRole("button", { name: "Start 2 machines" }).click();
+  await expect(page.getByRole("heading", { name: "Start 2 machines" })).toBeVisible();
+  await expect(page.getByTestId("job-state")).toHaveText("Succeeded", { timeout: 30_000 });
+});
+
+test("a stop is confirmed by keyboard, and the page follows it live", async ({ page, server, browser }) => {
+  await signIn(page, server);
+  const otherPage = await (await browser.newContext()).newPage();
+  await signIn(otherPage, server);
+  await otherPage.goto(`${server.url}/machines`);
+  await expect(otherPage.getByTestId("connection")).toHaveText("live");
+  await page.goto(`${server.url}/machines`);
+  await expect(page.getByTestId("connection")).toHaveText("live");
+  await machineRow(page, "web-1").getByRole("checkbox").focus();
+  await page.keyboard.press("Space");
+  await expect(page.getByRole("button", { name: "Start 0 machines" })).toBeDisabled();
+  await page.getByRole("button", { name: "Stop 1 machine", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  const question = page.getByTestId("machine-question");
+  await expect(question.getByRole("heading", { name: "Stop web-1?" })).toBeFocused();
+  await expect(question).toContainText("interrupts everyone");
+  await expectAccessibleLayout(page, "stop question");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await expect(page, "Cancel leads back").toHaveURL(`${server.url}/machines`);
+  await expect(machineRow(page, "web-1")).toHaveAttribute("data-state", "running");
+
+  await machineRow(page, "web-1").getByRole("checkbox").check();
+  await page.getByRole("button", { name: "Stop 1 machine", exact: true }).click();
+  await question.getByRole("button", { name: "Stop 1 machine" }).click();
+  await expect(page.getByRole("heading", { name: "Stop web-1" })).toBeVisible();
+  await expect(machineRow(otherPage, "web-1"), "updated without a reload").toHaveAttribute("data-state", "stopped", {
+    timeout: 30_000,
+  });
+  await expect(machineRow(otherPage, "web-1")).toContainText("Stop done");
+  expect(await server.ledger()).toMatchObject({ ec2: { effects: 1 } });
+  await otherPage.context().close();
+});
+
+test("without scripts, all that match are stopped after a question", async ({ server, browser }) => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await signIn(page, server);
+  await page.goto(`${server.url}/machines`);
+  await page.getByRole("link", { name: "Running 1" }).click();
+  await page.getByRole("link", { name: "Select it" }).click();
+  await page.getByRole("button", { name: "Stop 1 machine" }).click();
+  await expect(page.getByRole("heading", { name: "Stop web-1?" })).toBeVisible();
+  await page.getByRole("button", { name: "Stop 1 machine" }).click();
+  await expect(page.getByRole("heading", { name: "Stop web-1" })).toBeVisible();
+  await context.close();
 });
 
 test.describe("at EC2's own rate", () => {

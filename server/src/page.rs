@@ -85,7 +85,7 @@ pub fn routes() -> Routes {
         .route("/launch/sample", post(form::launch::upload_sample).layer(max_body(MAX_FORM_BYTES)))
         .route(
             "/launch/machines",
-            get(app_page).post(form::launch::start_machines).layer(max_body(MAX_ID_LIST_BYTES)),
+            get(app_page).post(form::launch::submit_machines).layer(max_body(MAX_ID_LIST_BYTES)),
         )
         .route("/jobs/{id}/failed.csv", get(failed_csv::download))
         .route("/jobs/{id}/left-out.csv", get(failed_csv::download_left_out))

@@ -5,11 +5,11 @@ use contract::api::Task;
 use leptos::prelude::*;
 
 impl LiveState {
-    /// Returns the last task of `kind` for machine `id`: the current state of the page's task,
-    /// or one received after the page.
+    /// Returns the last task for machine `id` whose kind is one of `kinds`: the current state of
+    /// the page's task, or one received after the page.
     pub fn last_machine_task(
         self,
-        kind: &str,
+        kinds: &[&str],
         id: &str,
         page: Option<&Task>,
         since: i64,
@@ -17,7 +17,8 @@ impl LiveState {
         let known = page.map(|task| task.id);
         let newer = self.tasks.with(|tasks| {
             let candidates = tasks.values().filter(|(seq, task)| {
-                *seq > since && task.kind == kind && task.sku == id && Some(task.id) != known
+                let is_wanted = kinds.contains(&task.kind.as_str()) && task.sku == id;
+                *seq > since && is_wanted && Some(task.id) != known
             });
             // A retry of an older job's task may end after a newer start began.
             candidates

@@ -7,6 +7,7 @@ mod channel;
 mod estimate;
 mod grid;
 mod launch;
+mod machine;
 
 pub use accounts::*;
 pub use audit::*;
@@ -14,6 +15,7 @@ pub use channel::*;
 pub use estimate::*;
 pub use grid::*;
 pub use launch::*;
+pub use machine::*;
 
 use crate::{
     JobId, TaskId,
@@ -306,45 +308,6 @@ pub struct Inbox {
 pub struct MarkRead {
     /// `seq` up to which all notifications are read.
     pub up_to: i64,
-}
-
-/// An EC2 machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instance {
-    /// EC2's id, such as `i-0a1b2c3d4e5f60001`.
-    pub id: String,
-    /// Name tag of the machine.
-    pub name: String,
-    /// EC2's name of its state: `stopped`, `pending`, `running` …
-    pub state: String,
-    /// Instance type, such as `t3.medium`.
-    pub instance_type: String,
-    /// Availability zone, such as `eu-central-1a`.
-    pub zone: String,
-    /// Account that has the machine, as the configuration names it; empty for the account of the
-    /// sandbox.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub account: String,
-    /// Region of the machine; empty for the account of the sandbox.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub region: String,
-}
-
-/// A launch template of EC2.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchTemplate {
-    /// EC2's id, such as `lt-0a1b2c3d4e5f60001`.
-    pub id: String,
-    /// Name of the template.
-    pub name: String,
-    /// Number of the version that the template's owner has chosen.
-    pub default_version: u64,
-    /// Number of the newest version.
-    pub latest_version: u64,
-    /// Account that has the template, as the configuration names it.
-    pub account: String,
-    /// Region of the template.
-    pub region: String,
 }
 
 string_enum!(

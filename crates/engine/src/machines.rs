@@ -4,6 +4,10 @@
 //! therefore cached for [`CACHE_TTL`], and callers that come during a read share its
 //! result.
 
+mod filter;
+
+pub use filter::{FilteredMachines, MachineFilter};
+
 use async_trait::async_trait;
 use contract::api::{Instance, LaunchTemplate};
 use futures_util::future::join_all;
@@ -58,6 +62,9 @@ pub struct MachineLocation {
 pub trait MachineSource: Send + Sync {
     /// Returns the account and region.
     fn location(&self) -> &MachineLocation;
+
+    /// Says what alarm each machine gets once it runs: its name, and when it is raised.
+    fn alarm(&self) -> &str;
 
     /// Describes all machines, within the account's rate limit.
     ///
@@ -190,6 +197,11 @@ impl MachineCache {
         self.0.sources.iter().map(|source| source.location().clone()).collect()
     }
 
+    /// Returns what alarm the machines of each account and region get once they run, for people.
+    pub fn alarms(&self) -> Vec<(&MachineLocation, &str)> {
+        self.0.sources.iter().map(|source| (source.location(), source.alarm())).collect()
+    }
+
     /// Returns those of `ids` that are not among the machines of the configured accounts; none
     /// of them if the machines of an account can't be listed.
     pub async fn find_unknown(&self, ids: &[String]) -> Vec<String> {
@@ -251,6 +263,10 @@ mod tests {
     impl MachineSource for StubSource {
         fn location(&self) -> &MachineLocation {
             &self.location
+        }
+
+        fn alarm(&self) -> &str {
+            "“up”"
         }
 
         async fn describe_launch_templates(&self) -> Result<Vec<LaunchTemplate>, Error> {

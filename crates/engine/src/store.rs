@@ -30,6 +30,7 @@ mod job_queues;
 mod journal;
 mod leader_lease;
 mod left_out;
+mod machine_tasks;
 mod one_time_link;
 mod open_failure;
 mod protection;

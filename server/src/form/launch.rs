@@ -6,7 +6,7 @@ mod fields;
 mod machines;
 mod sample;
 
-pub use machines::start_machines;
+pub use machines::submit_machines;
 
 use crate::{
     page::{self, PageContext},

@@ -147,6 +147,7 @@ impl MachineRegion {
             self.location.clone(),
             limiters.clone(),
             self.describe.id.clone(),
+            &self.alarm,
         )))
     }
 

@@ -7,7 +7,7 @@ use crate::{
     seed::{self, create_session, finish_two_tasks, new_upload_job, session_cookie},
     support::{new_server, start_server},
 };
-use app::page::jobs::JobListFilter;
+use app::page::{jobs::JobListFilter, machines::MachineListFilter};
 use contract::{UserId, api::GridFilter};
 use engine::store::{JobControl, Store};
 use futures_util::StreamExt;
@@ -199,8 +199,13 @@ fn server_function_arguments(path: &str, id: &str) -> Value {
     let filter = GridFilter::All;
     let name = path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit());
     match name {
-        "load_launch_page" | "load_recent_jobs" | "load_machines" | "load_inbox"
-        | "load_people" | "load_account" | "load_channels" => json!({}),
+        "load_launch_page" | "load_recent_jobs" | "load_inbox" | "load_people" | "load_account"
+        | "load_channels" => json!({}),
+        "load_machines" => {
+            let filter =
+                MachineListFilter { q: Some(CANARY.into()), ..MachineListFilter::default() };
+            json!({ "filter": filter, "is_panel": false })
+        }
         "load_jobs" => {
             json!({ "filter": JobListFilter { q: Some(CANARY.into()), ..JobListFilter::default() } })
         }

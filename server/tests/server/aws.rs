@@ -5,10 +5,10 @@ mod faults;
 mod many_machines;
 mod stop_and_launch;
 
-use crate::support::new_server;
+use crate::support::{BINARY, new_server};
 use contract::api::Task;
 use serde_json::Value;
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 use testbed::{AccessKey, MotoServer, ServerProcess, wait_until};
 
 const REGION: &str = "eu-west-1";
@@ -42,19 +42,34 @@ fn aws_toml(regions: &[&str]) -> String {
 fn new_aws_server(endpoint: &str, regions: &[&str], key: &AccessKey) -> ServerProcess {
     let mut server = new_server().with_admin();
     let home = server.folder().to_owned();
-    let config = home.join("aws.toml");
-    std::fs::write(&config, aws_toml(regions)).unwrap();
-    server.set_env("HOME", home.display().to_string());
-    server.set_env("MEANWHILE_AWS", config.display().to_string());
-    server.set_env("AWS_ENDPOINT_URL", endpoint);
-    server.set_env("AWS_EC2_METADATA_DISABLED", "true");
-    write_key(&server, key);
+    for (name, value) in write_aws_files(&home, regions, key, endpoint) {
+        server.set_env(name, value);
+    }
     server
 }
 
+/// Writes the file of the accounts and the key into `home`, and returns the variables of a
+/// process that uses them.
+fn write_aws_files(
+    home: &Path,
+    regions: &[&str],
+    key: &AccessKey,
+    endpoint: &str,
+) -> Vec<(&'static str, String)> {
+    let config = home.join("aws.toml");
+    std::fs::write(&config, aws_toml(regions)).unwrap();
+    write_key(home, key);
+    vec![
+        ("HOME", home.display().to_string()),
+        ("MEANWHILE_AWS", config.display().to_string()),
+        ("AWS_ENDPOINT_URL", endpoint.to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ]
+}
+
 /// Writes the key of the profile, as `aws configure` does.
-fn write_key(server: &ServerProcess, key: &AccessKey) {
-    let folder = server.folder().join(".aws");
+fn write_key(home: &Path, key: &AccessKey) {
+    let folder = home.join(".aws");
     std::fs::create_dir_all(&folder).unwrap();
     let mut text = format!("[{PROFILE}]\n");
     let AccessKey { id, secret } = key;

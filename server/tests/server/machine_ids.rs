@@ -1,7 +1,7 @@
 //! Ids of machines as people paste and programs send them.
 
-use crate::support::start_server;
-use reqwest::{Client, Response, StatusCode, header, redirect::Policy};
+use crate::support::{post_form, start_server};
+use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use testbed::{ServerProcess, wait_until};
@@ -89,25 +89,19 @@ async fn wrong_ids_are_refused_by_name_before_anything_is_stored() {
 
 /// Sends the form of the machines as a browser does.
 async fn send_form(meanwhile: &ServerProcess, fields: &[(&str, &str)]) -> Response {
-    let client = Client::builder().redirect(Policy::none()).build().unwrap();
-    let request = client
-        .post(meanwhile.api.url("/launch/machines"))
-        .header(header::ORIGIN, meanwhile.api.url(""))
-        .header(header::ACCEPT, "text/html")
-        .header(header::COOKIE, &meanwhile.api.cookie);
-    request.form(fields).send().await.unwrap()
+    post_form(meanwhile, "/launch/machines", fields).await
 }
 
 #[tokio::test]
 async fn form_asks_about_machines_that_the_account_does_not_have() {
     let meanwhile = start_server().await;
     let pasted = format!("{WEB_2}, {UNKNOWN}");
-    let fields = [("key", "of-the-form"), ("ids", pasted.as_str())];
+    let fields = [("key", "of-the-form"), ("pasted", pasted.as_str())];
     let asked = send_form(&meanwhile, &fields).await;
     assert_eq!(asked.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = asked.text().await.unwrap();
-    let question = format!("{UNKNOWN} is not among the machines of this account. Start it anyway?");
-    assert!(page.contains(&question), "{page}");
+    let question = format!("{UNKNOWN} is not among the machines of the configured accounts.");
+    assert!(page.contains(&question) && page.contains("Start it anyway?"), "{page}");
     assert!(page.contains(&pasted), "the pasted ids stay in the form: {page}");
     assert!(page.contains("name=\"key\" value=\"of-the-form\""), "{page}");
     assert_eq!(meanwhile.api.get_json("/api/v1/jobs").await.unwrap()["items"], json!([]));
@@ -121,9 +115,9 @@ async fn form_asks_about_machines_that_the_account_does_not_have() {
     };
     let answer = |word: &'static str| [fields[1], ("unknown", word)];
     assert_eq!(total(&answer("leave_out")).await, 1);
-    assert_eq!(total(&answer("start")).await, 2);
+    assert_eq!(total(&answer("include")).await, 2);
     // Nothing is left.
-    let nothing = send_form(&meanwhile, &[("ids", UNKNOWN), ("unknown", "leave_out")]).await;
+    let nothing = send_form(&meanwhile, &[("pasted", UNKNOWN), ("unknown", "leave_out")]).await;
     let to = nothing.headers()[header::LOCATION].to_str().unwrap();
     assert_eq!(to, "/machines?problem=Choose%20at%20least%20one%20machine.");
 }
@@ -131,7 +125,7 @@ async fn form_asks_about_machines_that_the_account_does_not_have() {
 #[tokio::test]
 async fn form_shows_wrong_ids_and_keeps_them() {
     let meanwhile = start_server().await;
-    let refused = send_form(&meanwhile, &[("ids", WEB_2), ("ids", "web-server-01")]).await;
+    let refused = send_form(&meanwhile, &[("ids", WEB_2), ("pasted", "web-server-01")]).await;
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = refused.text().await.unwrap();
     assert!(page.contains("“web-server-01” is not the id of a machine"), "{page}");

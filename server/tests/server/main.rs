@@ -23,6 +23,7 @@ mod headers;
 mod invalid_files;
 mod journal_retention;
 mod list_endpoints;
+mod machine_forms;
 mod machine_ids;
 mod metrics;
 mod noops;

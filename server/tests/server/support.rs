@@ -1,6 +1,6 @@
 //! Starts the product for one test.
 
-use reqwest::Client;
+use reqwest::{Client, Response, StatusCode, header, redirect::Policy};
 use std::{path::Path, process::Command};
 use testbed::{SandboxConfig, ServerProcess, free_port};
 
@@ -38,4 +38,32 @@ pub async fn start_server() -> ServerProcess {
     server.spawn().await.unwrap();
     server.api.sign_in().await.unwrap();
     server
+}
+
+fn client_without_redirects() -> Client {
+    Client::builder().redirect(Policy::none()).build().unwrap()
+}
+
+/// Returns a page as [`page_text`].
+pub async fn get_page(server: &ServerProcess, path: &str) -> String {
+    let request = client_without_redirects().get(server.api.url(path));
+    let request = request.header(header::COOKIE, &server.api.cookie);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    page_text(response).await
+}
+
+/// Returns a page without the marks that separate texts for hydration.
+pub async fn page_text(response: Response) -> String {
+    response.text().await.unwrap().replace("<!>", "")
+}
+
+/// Sends a form as a browser does, and follows no redirect.
+pub async fn post_form(server: &ServerProcess, path: &str, fields: &[(&str, &str)]) -> Response {
+    let request = client_without_redirects()
+        .post(server.api.url(path))
+        .header(header::ORIGIN, server.api.url(""))
+        .header(header::ACCEPT, "text/html")
+        .header(header::COOKIE, &server.api.cookie);
+    request.form(fields).send().await.unwrap()
 }

@@ -1,50 +1,126 @@
-//! What the form of the machines selects: ticked machines, and ids that were pasted.
+//! What the form of the machines selects: ticked machines, ids that were pasted, or all machines
+//! that match the filter.
 
+use super::{MachineListFilter, list::MachineList};
 use crate::labels;
+use contract::api::MachineAction;
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
-/// A submitted form that started nothing, for the page that responds to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SubmittedMachines {
-    pub idempotency_key: String,
-    /// The ids that were ticked or pasted, as they were sent.
-    pub ids: String,
-    /// Ids that are not among the account's machines, if that is why nothing was started.
-    pub unknown: Vec<String>,
-    pub problem: Option<String>,
-}
-
-/// What is selected to be started. It stays when the list is loaded again.
+/// What is selected. It stays when another page or filter is shown.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Selection {
-    /// Ids of the ticked machines.
-    pub ticked: RwSignal<Vec<String>>,
+    /// Ids of the ticked machines, with what can be done with each.
+    pub ticked: RwSignal<Vec<(String, MachineAction)>>,
     /// Text of the field for further ids.
     pub pasted: RwSignal<String>,
 }
 
 impl Selection {
-    /// Returns the label of the button. How many ids were pasted is only known once they
-    /// are checked.
-    pub fn button_label(self) -> String {
-        let count = self.ticked.with(Vec::len);
-        match count {
-            1.. if self.pasted.with(|pasted| pasted.trim().is_empty()) => {
-                format!("Start {}", labels::count_noun(count as u64, "machine"))
-            }
-            _ => "Start machines".into(),
-        }
+    /// Returns the number of ticked machines that `action` can be done with; `None` if it isn't
+    /// known, because nothing is ticked, or ids were pasted that are checked later.
+    fn count(self, action: MachineAction) -> Option<usize> {
+        let is_known = self.pasted.with(|pasted| pasted.trim().is_empty());
+        self.ticked.with(|ticked| {
+            let can = ticked.iter().filter(|(_, can)| *can == action);
+            (is_known && !ticked.is_empty()).then(|| can.count())
+        })
     }
 }
 
+fn button_label(action: MachineAction, count: Option<usize>) -> String {
+    let verb = if action == MachineAction::Start { "Start" } else { "Stop" };
+    match count {
+        Some(count) => format!("{verb} {}", labels::count_noun(count as u64, "machine")),
+        None => format!("{verb} machines"),
+    }
+}
+
+/// Renders the fields that say what is selected, and the buttons. The machines of an account that
+/// is listed on another page can only be started there.
+pub(super) fn selected_fields(
+    selection: Selection,
+    list: &MachineList,
+    filter: Option<&MachineListFilter>,
+) -> AnyView {
+    let all = filter.filter(|filter| filter.selects_all());
+    let fields = match all {
+        Some(_) => view! {
+            // Another number than the button's is asked about.
+            <input type="hidden" name="can_start" value=list.can_start/>
+            <input type="hidden" name="can_stop" value=list.can_stop/>
+        }
+        .into_any(),
+        None => {
+            // Machines may be ticked that are not on this page.
+            let ticked = move || {
+                selection.ticked.with(|ticked| {
+                    ticked.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(",")
+                })
+            };
+            view! {
+                <input type="hidden" name="ids" prop:value=ticked/>
+                {pasted_ids_field(selection)}
+            }
+            .into_any()
+        }
+    };
+    let button = |action: MachineAction, of_all: u32| {
+        let is_all = all.is_some();
+        if is_all && of_all == 0 {
+            return ().into_any();
+        }
+        let count = move || match is_all {
+            true => Some(of_all as usize),
+            false => selection.count(action),
+        };
+        let class = (action == MachineAction::Start).then_some("primary");
+        view! {
+            <button
+                class=class
+                name="action"
+                value=action.as_str()
+                disabled=move || count() == Some(0)
+            >
+                {move || button_label(action, count())}
+            </button>
+        }
+        .into_any()
+    };
+    let start = button(MachineAction::Start, list.can_start);
+    let stop = filter.is_some().then(|| button(MachineAction::Stop, list.can_stop));
+    view! {
+        {fields}
+        <p class="buttons machine-actions">{start} {stop}</p>
+    }
+    .into_any()
+}
+
+/// Says how many machines match, and selects all of them, or none.
+pub(super) fn select_all_line(list: &MachineList, filter: &MachineListFilter) -> AnyView {
+    let select = (!filter.selects_all()).then(|| "all".to_owned());
+    let href = MachineListFilter { select: select.clone(), ..filter.clone() }.url("/machines");
+    let all = labels::count_noun(list.matching.into(), "machine");
+    let (words, link) = match select {
+        Some(_) if list.matching == 1 => (list.summary.clone(), "Select it".to_owned()),
+        Some(_) => (list.summary.clone(), format!("Select all {all}")),
+        None => (format!("{} selected", list.summary), "Clear the selection".to_owned()),
+    };
+    let possible = list.possible.clone();
+    view! {
+        <p class="machine-summary" data-testid="machine-summary">
+            <strong>{words}</strong> ": " {possible} ". " <a href=href>{link}</a>
+        </p>
+    }
+    .into_any()
+}
+
 /// Field for ids that are pasted instead of ticked.
-pub(super) fn pasted_ids_field(selection: Selection) -> AnyView {
+fn pasted_ids_field(selection: Selection) -> AnyView {
     view! {
         <label>
             "Or paste ids, separated by commas, spaces or new lines"
             <textarea
-                name="ids"
+                name="pasted"
                 rows="2"
                 spellcheck="false"
                 on:input=move |event| selection.pasted.set(event_target_value(&event))
@@ -54,87 +130,4 @@ pub(super) fn pasted_ids_field(selection: Selection) -> AnyView {
         </label>
     }
     .into_any()
-}
-
-/// Returns why the submitted form started nothing: a problem, or a question whose buttons
-/// send it again.
-pub(super) fn submitted_notice(form: SubmittedMachines, selection: Selection) -> AnyView {
-    if selection.pasted.with_untracked(String::is_empty) {
-        selection.pasted.set(form.ids);
-    }
-    if let Some(words) = form.problem {
-        return view! { <p class="problem" role="alert" data-testid="problem">{words}</p> }
-            .into_any();
-    }
-    let UnknownMachines { question, start, leave_out } = UnknownMachines::new(&form.unknown);
-    view! {
-        <div class="warning" role="alert" data-testid="unknown-machines">
-            <p>{question}</p>
-            <p class="buttons">
-                <button name="unknown" value="start">
-                    {start}
-                </button>
-                <button name="unknown" value="leave_out">
-                    {leave_out}
-                </button>
-            </p>
-        </div>
-    }
-    .into_any()
-}
-
-/// Maximum number of unknown machines that the question names.
-const MAX_NAMED_MACHINES: usize = 10;
-
-/// Texts of the question about ids that are not among the account's machines.
-#[derive(Debug, PartialEq, Eq)]
-struct UnknownMachines {
-    question: String,
-    /// Button that starts them all the same.
-    start: &'static str,
-    leave_out: &'static str,
-}
-
-impl UnknownMachines {
-    fn new(ids: &[String]) -> Self {
-        let (named, rest) = ids.split_at(ids.len().min(MAX_NAMED_MACHINES));
-        let rest = match rest.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = format!("{}{rest}", named.join(", "));
-        if ids.len() == 1 {
-            return Self {
-                question: format!(
-                    "{named} is not among the machines of this account. Start it anyway?"
-                ),
-                start: "Start it anyway",
-                leave_out: "Leave it out",
-            };
-        }
-        Self {
-            question: format!(
-                "{named} are not among the machines of this account. Start them anyway?"
-            ),
-            start: "Start them anyway",
-            leave_out: "Leave them out",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_machines_are_named_and_asked_about() {
-        let ids = |count: u32| (0..count).map(|n| format!("i-{n:08x}")).collect::<Vec<_>>();
-        let one = UnknownMachines::new(&ids(1));
-        let words = "i-00000000 is not among the machines of this account. Start it anyway?";
-        assert_eq!((one.question.as_str(), one.leave_out), (words, "Leave it out"));
-        let two = UnknownMachines::new(&ids(2)).question;
-        assert!(two.starts_with("i-00000000, i-00000001 are not among the machines"), "{two}");
-        let many = UnknownMachines::new(&ids(12)).question;
-        assert!(many.contains("i-00000009 and 2 more are not among"), "{many}");
-    }
 }

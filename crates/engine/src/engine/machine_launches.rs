@@ -122,7 +122,8 @@ impl Engine {
         }
         let machines = self.locate_machines(&ids, location, verb)?;
         let mut tasks = Vec::with_capacity(machines.len());
-        let mut hash = Sha256::new();
+        // A form that was sent to start machines and then to stop them has one key.
+        let mut hash = Sha256::new_with_prefix(verb.kind.as_str());
         for (row, (id, machine)) in (0..).zip(&machines) {
             hash.update(id);
             hash.update(",");

@@ -11,6 +11,7 @@ mod disk_full;
 mod effects;
 mod fixture;
 mod leases;
+mod machine_tasks;
 mod model;
 mod prune;
 mod races;
@@ -133,6 +134,8 @@ suite! {
         texts_that_cannot_be_stored_are_refused_whole
         texts_of_outside_services_are_sanitized_and_truncated
         defects_are_distinguished_from_database_errors;
+    machine_tasks:
+        the_last_tasks_of_each_machine_are_found_in_the_newest_job_about_it;
     search:
         search_finds_the_prefix_among_the_users_own_items;
     accounts:

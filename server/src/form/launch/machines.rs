@@ -1,4 +1,8 @@
-//! Handler of the form that starts machines.
+//! Handler of the forms that start, stop and launch machines. What it does not accept, it answers
+//! with the page of the machines and a problem, or a question whose buttons send the form again.
+
+mod fields;
+mod questions;
 
 use crate::{
     form::flash::{redirect_with_problem, redirect_with_problem_and_key},
@@ -7,91 +11,243 @@ use crate::{
     session::CurrentUser,
     state::AppState,
 };
-use app::page::machines::SubmittedMachines;
+use app::page::machines::{MachineListFilter, SubmittedMachines};
 use axum::{
     Extension, Form,
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use contract::instance_id::{InstanceIdError, parse_instance_ids};
+use contract::{
+    api::{Job, MachineAction},
+    instance_id::{InstanceIdError, parse_instance_ids},
+};
 use engine::{
-    engine::{LaunchError, new_idempotency_key},
+    engine::{LaunchError, MachineLaunchRequest, TemplateVersion, new_idempotency_key},
+    machines::MachineFilter,
     store,
 };
+use fields::{MachineFields, RequestedAction};
+use std::collections::HashMap;
 
 const FORM_PATH: &str = "/launch/machines";
 const MACHINES_PATH: &str = "/machines";
-/// Values of the buttons that answer the question about unknown machines.
-const START: &str = "start";
-const LEAVE_OUT: &str = "leave_out";
 
-/// Starts machines, which were ticked or whose ids were pasted. Each gets an alarm once
-/// it runs. Ids that the account does not contain are asked about first: they may be
-/// mistyped.
-pub async fn start_machines(
-    State(state): State<AppState>,
-    user: CurrentUser,
-    Extension(context): Extension<PageContext>,
-    Form(pairs): Form<Vec<(String, String)>>,
-) -> Response {
-    let values_of = |wanted: &'static str| {
-        let matching = pairs.iter().filter(move |(name, _)| name == wanted);
-        matching.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    };
-    let key = values_of("key").next().map(str::to_owned);
-    let answer = values_of("unknown").next();
-    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
-    let submitted = || SubmittedMachines {
-        idempotency_key: key.clone().unwrap_or_else(new_idempotency_key),
-        ids: values_of("ids").collect::<Vec<_>>().join("\n"),
-        unknown: Vec::new(),
-        problem: None,
-    };
-    let mut ids = match parse_instance_ids(values_of("ids")) {
-        Ok(ids) => ids,
-        // There is nothing to keep in the form.
-        Err(InstanceIdError::Empty) => Vec::new(),
-        Err(error @ InstanceIdError::Invalid(_)) => {
-            let problem = Some(error.to_string());
-            return form_page(context, SubmittedMachines { problem, ..submitted() }).await;
-        }
-    };
-    if answer != Some(START) && !ids.is_empty() {
-        let unknown = state.engine.machines().find_unknown(&ids).await;
-        match answer {
-            Some(LEAVE_OUT) => ids.retain(|id| !unknown.contains(id)),
-            _ if !unknown.is_empty() => {
-                return form_page(context, SubmittedMachines { unknown, ..submitted() }).await;
-            }
-            _ => {}
-        }
-    }
-    match state.engine.start_machines(user.actor(), &ids, None, key.clone()).await {
-        Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
-        Err(LaunchError::Store(store::Error::KeyReused)) => {
-            let detail = "This form was already sent with different machines. Your jobs include what \
-                         it started. Send it again to start these.";
-            redirect_with_problem(
-                MACHINES_PATH,
-                &Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
-            )
-        }
-        Err(error) => {
-            let problem = Problem::from(error);
-            match key {
-                // The launch may have been committed, so the form uses the same key again.
-                Some(key) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
-                    redirect_with_problem_and_key(&key, MACHINES_PATH, &problem)
-                }
-                _ => redirect_with_problem(MACHINES_PATH, &problem),
-            }
-        }
+/// Why a form was not accepted.
+enum Refusal {
+    /// The page shows this.
+    Shown(Box<SubmittedMachines>, StatusCode),
+    Launch(LaunchError),
+}
+
+impl From<LaunchError> for Refusal {
+    fn from(error: LaunchError) -> Self {
+        Self::Launch(error)
     }
 }
 
-/// Renders the page of the machines with the ids that were sent, because nothing was
-/// started.
-async fn form_page(context: PageContext, submitted: SubmittedMachines) -> Response {
-    page::launch_page(context, FORM_PATH, StatusCode::UNPROCESSABLE_ENTITY, submitted).await
+/// Starts or stops machines, which were ticked, pasted, or selected by the filter in the URL; or
+/// launches new ones. A stop has to be confirmed. Ids that the accounts do not contain are asked
+/// about first: they may be mistyped.
+pub async fn submit_machines(
+    State(state): State<AppState>,
+    user: CurrentUser,
+    Extension(context): Extension<PageContext>,
+    Query(filter): Query<MachineListFilter>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Response {
+    let fields = MachineFields::new(pairs);
+    let _permit = state.work_limits.acquire_launch(user.identity.user).await;
+    let launched = match fields.action() {
+        RequestedAction::Launch => launch_machines(&state, &user, &fields).await,
+        RequestedAction::OfMachines(action) => {
+            run_action(&state, &user, &fields, action, &filter).await
+        }
+    };
+    match launched {
+        Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
+        Err(Refusal::Shown(submitted, status)) => {
+            page::launch_page(context, &filter.url(FORM_PATH), status, *submitted).await
+        }
+        Err(Refusal::Launch(error)) => failure_response(error, fields.key(), &filter),
+    }
+}
+
+async fn launch_machines(
+    state: &AppState,
+    user: &CurrentUser,
+    fields: &MachineFields,
+) -> Result<Job, Refusal> {
+    let sent = fields.new_machines();
+    let version = match sent.version.as_str() {
+        "latest" => TemplateVersion::Latest,
+        _ => TemplateVersion::Default,
+    };
+    let launched = match sent.count.trim().parse() {
+        Ok(count) => {
+            let request = MachineLaunchRequest {
+                template: sent.template.clone(),
+                version,
+                count,
+                name: sent.name.clone(),
+                location: None,
+            };
+            let key = fields.key().map(str::to_owned);
+            state.engine.launch_machines(user.actor(), request, key).await
+        }
+        Err(_) => Err(LaunchError::Invalid("Type the number of machines in digits.".into())),
+    };
+    launched.map_err(|error| match error {
+        LaunchError::Invalid(_) | LaunchError::Text(_) => {
+            let submitted = SubmittedMachines {
+                problem: Some(Problem::from(error).detail),
+                new_machines: Some(sent),
+                ..submitted_again(fields)
+            };
+            Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        error => error.into(),
+    })
+}
+
+async fn run_action(
+    state: &AppState,
+    user: &CurrentUser,
+    fields: &MachineFields,
+    action: MachineAction,
+    filter: &MachineListFilter,
+) -> Result<Job, Refusal> {
+    let ids = match filter.selects_all() && !fields.has_ids() {
+        true => select_all(state, fields, action, filter).await?,
+        false => select_named(state, fields, action).await?,
+    };
+    if action == MachineAction::Stop && !fields.is_confirmed() && !ids.is_empty() {
+        let question = questions::confirm_stop(&names(state, &ids), &ids);
+        let submitted = SubmittedMachines { question: Some(question), ..submitted_again(fields) };
+        return Err(Refusal::Shown(Box::new(submitted), StatusCode::OK));
+    }
+    let (engine, actor, key) = (&state.engine, user.actor(), fields.key().map(str::to_owned));
+    let launched = match action {
+        MachineAction::Start => engine.start_machines(actor, &ids, None, key).await,
+        MachineAction::Stop => engine.stop_machines(actor, &ids, None, key).await,
+    };
+    Ok(launched?)
+}
+
+/// Returns the machines that match the filter and that the action can be done with. If they are
+/// not as many as the button said, the person is asked again.
+async fn select_all(
+    state: &AppState,
+    fields: &MachineFields,
+    action: MachineAction,
+    filter: &MachineListFilter,
+) -> Result<Vec<String>, Refusal> {
+    let machines = match state.engine.machines().list().await {
+        Ok(machines) => machines,
+        Err(error) => return Err(shown_problem(fields, error.to_string())),
+    };
+    let ids = MachineFilter::from(filter).apply(&machines).ids_for(action);
+    if ids.is_empty() {
+        return Err(shown_problem(fields, questions::nothing_can(action)));
+    }
+    let expected = fields.expected(action);
+    if action == MachineAction::Start && expected.is_some_and(|expected| expected != ids.len()) {
+        let question = questions::changed_number(&names(state, &ids), &ids);
+        let submitted = SubmittedMachines { question: Some(question), ..submitted_again(fields) };
+        return Err(Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    Ok(ids)
+}
+
+/// Returns the machines that were ticked, without those that the action can't be done with any
+/// more, and those whose ids were pasted.
+async fn select_named(
+    state: &AppState,
+    fields: &MachineFields,
+    action: MachineAction,
+) -> Result<Vec<String>, Refusal> {
+    let parse = |texts: &mut dyn Iterator<Item = &str>| match parse_instance_ids(texts) {
+        Ok(ids) => Ok(ids),
+        // There is nothing to keep in the form.
+        Err(InstanceIdError::Empty) => Ok(Vec::new()),
+        Err(error @ InstanceIdError::Invalid(_)) => {
+            let submitted = SubmittedMachines {
+                ids: fields.ids(),
+                problem: Some(error.to_string()),
+                ..submitted_again(fields)
+            };
+            Err(Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY))
+        }
+    };
+    let mut ticked = parse(&mut fields.ticked())?;
+    let pasted = parse(&mut fields.pasted())?;
+    let had_ticked = !ticked.is_empty();
+    let machines = state.engine.machines();
+    if had_ticked && let Ok(listed) = machines.list().await {
+        let states: HashMap<_, _> =
+            listed.iter().map(|machine| (machine.id.as_str(), machine.state.as_str())).collect();
+        ticked.retain(|id| {
+            states.get(id.as_str()).is_none_or(|it| MachineAction::for_state(it) == Some(action))
+        });
+    }
+    if had_ticked && ticked.is_empty() && pasted.is_empty() {
+        return Err(shown_problem(fields, questions::nothing_can(action)));
+    }
+    let mut ids = ticked;
+    ids.extend(pasted);
+    if fields.includes_unknown() || ids.is_empty() {
+        return Ok(ids);
+    }
+    let unknown = machines.find_unknown(&ids).await;
+    if fields.leaves_out_unknown() {
+        ids.retain(|id| !unknown.contains(id));
+    } else if !unknown.is_empty() {
+        let question = questions::unknown_machines(action, &unknown, fields.ids());
+        let submitted = SubmittedMachines {
+            ids: fields.ids(),
+            question: Some(question),
+            ..submitted_again(fields)
+        };
+        return Err(Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    Ok(ids)
+}
+
+/// Returns the last known names of machines, or their ids.
+fn names(state: &AppState, ids: &[String]) -> Vec<String> {
+    let machines = state.engine.machines();
+    let name = |id: &String| match machines.last_known(id) {
+        Some(machine) if !machine.name.is_empty() => machine.name,
+        _ => id.clone(),
+    };
+    ids.iter().map(name).collect()
+}
+
+/// Returns what the page continues with.
+fn submitted_again(fields: &MachineFields) -> SubmittedMachines {
+    let idempotency_key = fields.key().map_or_else(new_idempotency_key, str::to_owned);
+    SubmittedMachines { idempotency_key, ..SubmittedMachines::default() }
+}
+
+fn shown_problem(fields: &MachineFields, words: String) -> Refusal {
+    let submitted = SubmittedMachines { problem: Some(words), ..submitted_again(fields) };
+    Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+fn failure_response(error: LaunchError, key: Option<&str>, filter: &MachineListFilter) -> Response {
+    let page = filter.url(MACHINES_PATH);
+    if let LaunchError::Store(store::Error::KeyReused) = error {
+        let detail = "This form was already sent with different machines. Your jobs include what \
+                     it launched. Send it again for these.";
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        return redirect_with_problem(&page, &problem);
+    }
+    let problem = Problem::from(error);
+    match key {
+        // The launch may have been committed, so the form uses the same key again.
+        Some(key) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            redirect_with_problem_and_key(key, &page, &problem)
+        }
+        _ => redirect_with_problem(&page, &problem),
+    }
 }

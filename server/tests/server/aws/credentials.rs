@@ -24,7 +24,7 @@ async fn a_wrong_secret_pauses_the_work_until_it_is_corrected() {
     let task = server.api.tasks(job).await.unwrap().remove(0);
     assert_eq!((task.state.as_str(), task.attempt), ("queued", 0), "it costs no attempt");
 
-    write_key(&server, &key);
+    write_key(server.folder(), &key);
     wait_until("the end of the job", async || {
         server.api.job(job).await.unwrap().state.as_str() != "running"
     })

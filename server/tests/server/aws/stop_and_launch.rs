@@ -1,6 +1,7 @@
 //! Machines that are stopped, and new ones from a launch template.
 
 use super::*;
+use crate::support::{get_page, page_text, post_form};
 use parking_lot::Mutex;
 use serde_json::json;
 use testbed::{HttpFault, HttpFaultProxy};
@@ -93,11 +94,39 @@ async fn machines_are_launched_from_the_version_that_was_accepted_and_never_twic
     let alarms = moto.alarm_names().await.unwrap();
     assert_eq!(alarms, [format!("status-render-{}", machines[0].id)].into());
 
+    launch_by_form(&server, &template).await;
+    let launched = async || moto.machines().await.unwrap().len() == 3;
+    wait_until("the machines of the form are launched", launched).await;
+
     let body = json!({ "template": template, "count": 3, "name": "batch" });
     let tasks = launch(&server, "/api/v1/jobs/ec2-launches", body).await;
     assert_eq!(tasks.len(), 6, "{:?}", results(&tasks));
     assert!(tasks.iter().all(|task| task.state.as_str() == "succeeded"), "{:?}", results(&tasks));
-    assert_eq!(moto.machines().await.unwrap().len(), 4);
+    assert_eq!(moto.machines().await.unwrap().len(), 6);
+}
+
+/// Launches two machines by the form of the page, after a mistake.
+async fn launch_by_form(server: &ServerProcess, template: &str) {
+    let page = get_page(server, "/machines?launch=1").await;
+    let option = format!("value=\"{template}\">web · version 1, latest 2 · ops · {REGION}<");
+    assert!(page.contains(&option), "{page}");
+    let form = "/launch/machines?launch=1";
+    let fields = |count: &'static str| {
+        [
+            ("action", "launch"),
+            ("template", template),
+            ("version", "latest"),
+            ("count", count),
+            ("name", "edge"),
+        ]
+    };
+    let refused = post_form(server, form, &fields("501")).await;
+    assert_eq!(refused.status().as_u16(), 422);
+    let page = page_text(refused).await;
+    assert!(page.contains("A launch has 1 to 500 machines."), "{page}");
+    assert!(page.contains("value=\"501\"") && page.contains("value=\"edge\""), "{page}");
+    let accepted = post_form(server, form, &fields("2")).await;
+    assert_eq!(accepted.status().as_u16(), 303, "{}", page_text(accepted).await);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Alarm that each machine gets once it runs.
 
 use aws::cloudwatch::MachineAlarm;
+use std::fmt;
 
 /// Maximum length of an alarm's name.
 /// See [`PutMetricAlarm`](https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html).
@@ -75,9 +76,53 @@ impl AlarmConfig {
     }
 }
 
+impl fmt::Display for AlarmConfig {
+    /// Says for people what the alarm is called and when it is raised.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, metric, threshold, .. } = self;
+        let statistic = self.statistic.to_lowercase();
+        let comparison = match self.comparison.as_str() {
+            "GreaterThanOrEqualToThreshold" => "at least",
+            "GreaterThanThreshold" => "more than",
+            "LessThanOrEqualToThreshold" => "at most",
+            "LessThanThreshold" => "less than",
+            other => other,
+        };
+        let seconds = u64::from(self.period_s) * u64::from(self.evaluation_periods);
+        let time = match seconds {
+            0..120 => format!("{seconds} s"),
+            _ if seconds % 60 == 0 => format!("{} min", seconds / 60),
+            _ => format!("{seconds} s"),
+        };
+        write!(
+            f,
+            "“{name}”, raised when the {statistic} of {metric} is {comparison} {threshold} for {time}"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_say_when_the_alarm_is_raised() {
+        let words = "“status-{name}-{id}”, raised when the maximum of StatusCheckFailed is at \
+                     least 1 for 2 min";
+        assert_eq!(AlarmConfig::default().to_string(), words);
+        let busy = AlarmConfig {
+            name: "cpu-{id}".into(),
+            metric: "CPUUtilization".into(),
+            statistic: "Average".into(),
+            comparison: "GreaterThanThreshold".into(),
+            threshold: 92.5,
+            period_s: 30,
+            evaluation_periods: 3,
+        };
+        let words =
+            "“cpu-{id}”, raised when the average of CPUUtilization is more than 92.5 for 90 s";
+        assert_eq!(busy.to_string(), words);
+    }
 
     #[test]
     fn a_machine_without_a_name_leaves_out_one_separator() {

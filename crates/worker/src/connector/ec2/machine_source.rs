@@ -1,6 +1,6 @@
 //! The machines of an account and region, read within the rate limit of their descriptions.
 
-use super::Ec2Client;
+use super::{AlarmConfig, Ec2Client};
 use async_trait::async_trait;
 use aws::ec2::Machine;
 use contract::{
@@ -27,6 +27,8 @@ pub struct Ec2MachineSource {
     pub limiters: Limiters,
     /// Name of the upstream in `limiters`.
     pub upstream: String,
+    /// What alarm each machine gets once it runs, for people.
+    pub alarm: String,
 }
 
 impl Ec2MachineSource {
@@ -36,8 +38,9 @@ impl Ec2MachineSource {
         location: MachineLocation,
         limiters: Limiters,
         upstream: String,
+        alarm: &AlarmConfig,
     ) -> Self {
-        Self { ec2, location, limiters, upstream }
+        Self { ec2, location, limiters, upstream, alarm: alarm.to_string() }
     }
 
     async fn acquire_rate_permit(&self) -> Result<UpstreamPermit, AcquireError> {
@@ -101,6 +104,10 @@ impl Ec2MachineSource {
 impl MachineSource for Ec2MachineSource {
     fn location(&self) -> &MachineLocation {
         &self.location
+    }
+
+    fn alarm(&self) -> &str {
+        &self.alarm
     }
 
     async fn describe_machines(&self) -> Result<Vec<Instance>, Error> {
@@ -222,7 +229,8 @@ mod tests {
         let limiters = Limiters::new(Arc::new(EmbeddedLimiter::default()), None);
         limiters.add_upstream("ec2", UpstreamLimits { rate: 100.0, concurrency: 1 });
         let location = MachineLocation::default();
-        let source = Ec2MachineSource::new(ec2, location, limiters, "ec2".into());
+        let alarm = AlarmConfig::default();
+        let source = Ec2MachineSource::new(ec2, location, limiters, "ec2".into(), &alarm);
         let error = source.describe_machines().await.unwrap_err();
         assert_eq!(error.to_string(), "EC2 can't be reached. Try again.");
     }

@@ -1,0 +1,63 @@
+//! What the page says in response to a form that accepted nothing: a problem, or a question whose
+//! buttons send it again.
+
+use super::{MachineListFilter, new_machines::NewMachines};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A submitted form that accepted nothing, for the page that responds to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedMachines {
+    pub idempotency_key: String,
+    /// The ids that were ticked or pasted, for the field of ids.
+    pub ids: String,
+    pub problem: Option<String>,
+    pub question: Option<Question>,
+    /// What was asked for, if new machines were to be launched.
+    pub new_machines: Option<NewMachines>,
+}
+
+/// Question about certain machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    pub title: String,
+    pub detail: String,
+    /// Name of the action that the question is about.
+    pub action: String,
+    /// The ids that the buttons send again.
+    pub ids: String,
+    /// Name, value and label of each button; the first one does what was asked for.
+    pub buttons: Vec<(String, String, String)>,
+    /// Whether the question is asked because an action interrupts people.
+    pub is_warning: bool,
+}
+
+/// Renders the question. Its form sends the ids themselves: what is done is what was asked about,
+/// whatever matches the filter then.
+pub(super) fn question_panel(
+    question: Question,
+    key: String,
+    filter: &MachineListFilter,
+) -> AnyView {
+    let class = if question.is_warning { "danger" } else { "primary" };
+    let button = |(at, (name, value, label)): (usize, (String, String, String))| {
+        let class = (at == 0).then_some(class);
+        view! { <button class=class name=name value=value>{label}</button> }
+    };
+    let buttons = question.buttons.into_iter().enumerate().map(button).collect_view();
+    let listed = MachineListFilter { select: None, ..filter.clone() };
+    view! {
+        <section class="panel machine-question" aria-labelledby="question" data-testid="machine-question">
+            <h2 id="question" tabindex="-1" autofocus>{question.title}</h2>
+            <p>{question.detail}</p>
+            <form method="post" action=listed.url("/launch/machines") class="buttons">
+                <input type="hidden" name="key" value=key/>
+                <input type="hidden" name="pasted" value=question.ids/>
+                <input type="hidden" name="action" value=question.action/>
+                {buttons}
+                <a class="button" href=filter.url("/machines")>"Cancel"</a>
+            </form>
+        </section>
+    }
+    .into_any()
+}
