@@ -35,7 +35,13 @@ test("takes screenshots of channels", async ({ page, server, browser }) => {
   await control("acme", "check", {});
   await control("acme", "pace", { rate: 1.5 });
   const odd = ["CHAIR-SBX-REJECT", "TABLE-SBX-REJECT"];
-  await launchJob(page, server, "Autumn catalogue, furniture and lighting.csv", productCsv("A", 140, odd), "acme,bazaar");
+  await launchJob(
+    page,
+    server,
+    "Autumn catalogue, furniture and lighting.csv",
+    productCsv("A", 140, odd),
+    "acme,bazaar",
+  );
   await launchJob(page, server, "winter-2026.csv", productCsv("W", 60), "bazaar,corner");
   await launchJob(bob, server, "bobs-lamps.csv", productCsv("B", 1200), "acme,corner");
   await launchJob(page, server, "storm.csv", productCsv("S", 1, ["S-SBX-429ONCE"]), "corner");
@@ -46,7 +52,10 @@ test("takes screenshots of channels", async ({ page, server, browser }) => {
   const error = page.getByTestId("error").first();
   await expect(error).toBeVisible({ timeout: 40_000 });
   await takeScreenshots(page, "channels-busy", true);
-  await page.locator("summary", { hasText: /^Pause$/ }).first().click();
+  await page
+    .locator("summary", { hasText: /^Pause$/ })
+    .first()
+    .click();
   await takeScreenshots(page, "channels-pause", true);
   await page.locator("summary", { hasText: "Change pace" }).last().click();
   await takeScreenshots(page, "channels-pace", true);

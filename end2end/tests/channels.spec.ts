@@ -41,9 +41,7 @@ test("a paused channel keeps its items, which say why, and they finish after it 
   await expect(panel(page).getByTestId("queue-summary"), "the page refreshes itself").toHaveText("2 items open.");
   await panel(page).getByTestId("queued-job").getByRole("link", { name: "lamps.csv" }).click();
   await expect(page).toHaveURL(`${server.url}/jobs/${job}`);
-  await expect(page.getByTestId("cooldown")).toHaveText(
-    /^Acme is paused by ada@example.com until .*: price review$/,
-  );
+  await expect(page.getByTestId("cooldown")).toHaveText(/^Acme is paused by ada@example.com until .*: price review$/);
   const cells = page.getByTestId("cell");
   await expect(cells.first()).toContainText("paused by an admin");
   await cells.first().getByRole("link").click();
@@ -77,9 +75,7 @@ test("the pace is changed for everybody, and back to the configured one", async 
   await change("41");
   await expect(page.getByTestId("problem")).toContainText("The pace has to be 0.2 to 40 requests per second.");
   await change("10");
-  await expect(panel(page).getByTestId("pace")).toHaveText(
-    "9.7 of 40 requests per second, reduced to 10 by an admin",
-  );
+  await expect(panel(page).getByTestId("pace")).toHaveText("9.7 of 40 requests per second, reduced to 10 by an admin");
   await expect(page.getByTestId("changes")).toContainText("slowed Acme down to 10 requests per second");
   await page.goto(server.url);
   await expect(page.getByLabel(/Acme/).locator("..")).toContainText("10 per second");
