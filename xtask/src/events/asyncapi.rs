@@ -78,7 +78,13 @@ impl Document {
             } },
         });
         self.channels.insert(event.kind.into(), channel);
-        self.add_operation("send", event.kind, event.producer, &[message.clone()], event.kind);
+        self.add_operation(
+            "send",
+            event.kind,
+            event.producer,
+            std::slice::from_ref(&message),
+            event.kind,
+        );
         self.add_operation("receive", event.kind, event.consumers, &[message], event.kind);
         Ok(())
     }

@@ -63,6 +63,13 @@ fn status(upstream: &UpstreamStatus) -> (&'static str, String) {
                 let words = format!("Credentials refused: nobody calls it until {until}. {what}");
                 return ("failed", words);
             }
+            Some(CooldownReason::CertificateRefused) => {
+                let words = format!(
+                    "Its certificate is refused: it is tried again at {until}. The last error says \
+                     what to do."
+                );
+                return ("failed", words);
+            }
             Some(CooldownReason::TooManyRequests) => " (429)",
             Some(CooldownReason::ServiceUnavailable) => " (503)",
             Some(CooldownReason::Throttled) => " (throttled)",
