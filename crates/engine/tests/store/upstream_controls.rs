@@ -64,7 +64,7 @@ pub async fn the_end_of_a_pause_leaves_the_services_own_cooldown(fixture: StoreF
     let now = fixture.store.database.now_ms();
     controls.pause(ada, ACME, &acme(), now + 60_000, "").await.unwrap();
     let reason = CooldownReason::TooManyRequests;
-    fixture.store.coordination.record_cooldown(ACME, now + 5_000, reason).await.unwrap();
+    fixture.store.coordination.record_cooldown(ACME, now + 5_000, reason, None).await.unwrap();
     let paused_until = fixture.control().await.pause.map(|pause| pause.until);
     assert_eq!(paused_until, Some(now + 60_000), "a shorter cooldown changes no pause");
     controls.resume(ada, ACME, &acme()).await.unwrap();
