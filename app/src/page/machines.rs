@@ -36,7 +36,7 @@ const LOADING_TEXT: &str = "Asking EC2 …";
 #[cfg(feature = "ssr")]
 const PAGE_LIMIT: usize = 100;
 #[cfg(feature = "ssr")]
-const PANEL_LIMIT: usize = 20;
+const PANEL_LIMIT: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MachinesPage {
