@@ -139,3 +139,22 @@ async fn unclaimable_tasks_do_not_block_prefetch_slots() {
     let tasks = system.tasks(job).await;
     assert!(tasks[..CONCURRENCY].iter().all(|task| task.task.state == TaskState::Queued));
 }
+
+#[tokio::test]
+async fn items_that_were_not_tried_say_why_the_channel_is_paused_and_what_to_do() {
+    let system = InProcessSystem::new(SystemOptions::default()).await;
+    let words = "Corner refused the credentials: no. An admin has to check them in corner.toml.";
+    let (hour, reason) = (Duration::from_secs(3_600), CooldownReason::CredentialsRefused);
+    system.limiters.start_cooldown_with_message("corner", hour, reason, Some(words)).await;
+    let _worker = system.spawn_worker("w", &no_hook());
+    let job = system.upload_skus(&["corner"], &["LAMP"]).await;
+    wait_until("the words on the item", async || {
+        let tasks = system.tasks(job).await;
+        tasks.iter().all(|task| {
+            let waiting = task.task.waiting_for.as_ref();
+            waiting.is_some_and(|waiting| waiting.detail.as_deref() == Some(words))
+        })
+    })
+    .await;
+    assert!(system.tasks(job).await.iter().all(|task| task.attempts.is_empty()));
+}
