@@ -182,8 +182,9 @@ impl Consumer {
 
     /// Returns the number of deliveries that the limits of the upstream allow at once.
     fn prefetch(&self, limiters: &Limiters) -> u16 {
-        let limits = self.upstream.as_deref().and_then(|upstream| limiters.limits_of(upstream));
-        limits.map_or(self.concurrency, |limits| limits.concurrency)
+        let upstream = self.upstream.as_deref();
+        let limits = upstream.and_then(|upstream| limiters.configured_limits(upstream));
+        limits.map_or(self.concurrency, |(limits, _)| limits.concurrency)
     }
 
     /// Waits until the queue has to be consumed anew: the limits have been replaced, or

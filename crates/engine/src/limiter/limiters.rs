@@ -327,12 +327,6 @@ impl Limiters {
         all
     }
 
-    /// Returns the configured limits of an upstream, if it is known.
-    pub fn limits_of(&self, name: &str) -> Option<UpstreamLimits> {
-        let upstreams = self.0.upstreams.lock();
-        upstreams.get(name).map(|upstream| upstream.limits.lock().clone())
-    }
-
     /// Returns the current state of an upstream's rate limiter.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use sandbox::{ChannelProfile, Options, SAMPLE_CHANNELS, Sandbox};
 use serde_json::Value;
 
 use crate::client::{TestClient, retry_after};
@@ -116,5 +117,30 @@ async fn only_requests_after_the_grace_period_count_as_violations() {
         violations += usize::from(cooldown_age_ms(&client) >= 100);
         assert_eq!(client.sandbox.summary()["corner"].during_cooldown, violations);
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn answers_of_a_channel_with_rate_limit_headers_say_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let metered = ChannelProfile { rate_limit_headers: true, ..SAMPLE_CHANNELS[0] };
+    let sandbox = Sandbox::start(Options {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        ledger: folder.path().join("ledger.jsonl"),
+        speed: 1.0,
+        seed: 1,
+        faults: false,
+        latency: None,
+        channels: vec![metered],
+    });
+    let sandbox = sandbox.await.unwrap();
+    tls::install_provider();
+    let http = reqwest::Client::new();
+    for (status, left) in [(400, "1"), (400, "0"), (429, "0")] {
+        let url = format!("{}/products", sandbox.channel_url("acme"));
+        let answer = http.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["x-ratelimit-limit"], "120");
+        assert_eq!(answer.headers()["x-ratelimit-remaining"], left);
     }
 }
