@@ -141,6 +141,8 @@ mod tests {
             let mut command = Command::new("sh");
             command.args(["-c", "sleep 600 & echo child $!; wait"]);
             let _child = ManagedProcess::spawn(&mut command).unwrap();
+            // The watchdog knows the child from here on.
+            println!("registered");
             loop {
                 sleep(Duration::from_secs(1));
             }
@@ -151,11 +153,17 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-        let child = lines.map_while(Result::ok).find_map(|line| {
+        let (mut child, mut is_registered) = (None, false);
+        for line in BufReader::new(parent.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            is_registered |= line.contains("registered");
             // The test harness prints the beginning of the line.
-            line.split_once("child ").map(|(_, pid)| pid.trim().to_owned())
-        });
+            if let Some((_, pid)) = line.split_once("child ") {
+                child = Some(pid.trim().to_owned());
+            }
+            if is_registered && child.is_some() {
+                break;
+            }
+        }
         let child = child.unwrap();
         assert!(is_alive(&child));
         parent.kill().unwrap();
