@@ -12,7 +12,9 @@ use std::{
 };
 use testbed::{
     ApiClient, Cluster, ClusterConfig, ClusterOptions, ManagedProcess, MessageSchemas, RabbitTap,
-    SandboxConfig, api::product_csv, python_command, wait_until,
+    SandboxConfig,
+    api::{CHANNEL_COUNT, CHANNELS, product_csv},
+    python_command, wait_until,
 };
 use tokio::time::timeout;
 
@@ -56,8 +58,8 @@ async fn messages_on_rabbitmq_follow_their_schemas() {
     };
     let options = ClusterOptions { without_proxies: true, ..ClusterOptions::default() };
     let cluster = Cluster::start_with(Path::new(BINARY), config, options).await.unwrap();
-    let uploads = ["acme", "bazaar", "corner"].map(|id| format!("product.upload.{id}"));
-    let kinds = uploads.iter().map(String::as_str).chain(["ec2.start", "alarm.create"]);
+    let uploads = CHANNELS.split(',').map(|id| format!("product.upload.{id}"));
+    let kinds = uploads.chain(["ec2.start", "alarm.create"].map(str::to_owned));
     let queues: Vec<_> = kinds.map(|kind| format!("meanwhile.q.{kind}.v1")).collect();
     let mut tap = RabbitTap::start(&cluster.rabbit.url(), &queues).await.unwrap();
 
@@ -104,7 +106,8 @@ async fn messages_on_rabbitmq_follow_their_schemas() {
     }
 
     wait_until("the follower has seen a job finish", async || {
-        followed().lines().any(|line| line.contains("of 90 succeeded"))
+        let finished = format!("of {} succeeded", 30 * CHANNEL_COUNT);
+        followed().lines().any(|line| line.contains(&finished))
     })
     .await;
 }
