@@ -8,7 +8,7 @@ test.use({
   settings: {
     MEANWHILE_ADMIN_EMAIL: EMAIL,
     MEANWHILE_ADMIN_PASSWORD: PASSWORD,
-    MEANWHILE_SANDBOX_SPEED: "5",
+    MEANWHILE_SANDBOX_SPEED: "2",
   },
 });
 
@@ -49,7 +49,7 @@ test("a file is checked on the page, then launched by the same form", async ({ p
   await page.getByLabel("Corner").uncheck();
   await expect(estimate).not.toContainText("Corner");
   await expect(launchButton(page)).toHaveText("Upload 150 products to 3 channels");
-  for (const channel of ["Acme", "Bazaar"]) await page.getByLabel(channel).uncheck();
+  for (const channel of ["Acme", "Bazaar", "Depot"]) await page.getByLabel(channel).uncheck();
   await expect(launchButton(page)).toBeDisabled();
   await expect(launchButton(page)).toHaveText("Choose a channel");
   await page.getByLabel("Acme").check();
@@ -71,7 +71,7 @@ test("a bad row is reported by line and column, and the good rows are uploaded",
   await expect(launchButton(page)).toHaveText("Upload the 149 valid rows");
   await launchButton(page).click();
   await expect(page.getByText("Accepted.")).toBeVisible();
-  expect((await listJobs(page, server)).items).toMatchObject([{ total: 447 }]);
+  expect((await listJobs(page, server)).items).toMatchObject([{ total: 596 }]);
 });
 
 test("a file without a good row can't be launched, and the page says why", async ({ page, server }) => {
@@ -232,7 +232,7 @@ test.describe("without scripts", () => {
     expect((await listJobs(page, server)).items).toEqual([]);
     await page.getByRole("button", { name: "Upload the 149 valid rows" }).click();
     await expect(page.getByText("Accepted.")).toBeVisible();
-    expect((await listJobs(page, server)).items).toMatchObject([{ total: 447 }]);
+    expect((await listJobs(page, server)).items).toMatchObject([{ total: 596 }]);
     await context.close();
   });
 
