@@ -186,7 +186,7 @@ impl FileChecker {
                 Ok(result) => CheckState::Finished(result),
                 Err(_) => self.unanswered(),
             };
-            // Fields whose values the server did not take are rendered anew.
+            // Fields whose values the server did not take are rendered again.
             let is_reset = state.report().is_some_and(|report| report.problem.is_some());
             let columns = state.report().and_then(|report| report.columns.as_ref());
             if columns.is_some_and(|form| form.is_question) {
