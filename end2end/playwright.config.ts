@@ -18,7 +18,7 @@ export default defineConfig({
   workers: 1,
   retries: 0,
   forbidOnly: !!process.env.CI,
-  reporter: [["list"]],
+  reporter: [["list"], ["./errors_reporter.ts"]],
   use: {
     ...devices["Desktop Chrome"],
     trace: "retain-on-failure",

@@ -40,6 +40,7 @@ use leptos_router::{
     components::{Route, Router, Routes},
     path,
 };
+use page::server_page::{ServerPage, server_page};
 use title::UnreadInTitle;
 
 /// Files that the page's head refers to, and facts about the server that pages depend on.
@@ -146,13 +147,13 @@ pub fn App() -> impl IntoView {
     let missing: RouteView = || page::not_found::NotFound().into_any();
     let launch: RouteView = || page::launch::Launch().into_any();
     let machines: RouteView = || page::machines::Machines().into_any();
-    let channels: RouteView = || page::channels::Channels().into_any();
+    let channels: RouteView = || server_page(ServerPage::Channels);
     let jobs: RouteView = || page::jobs::Jobs().into_any();
     let job: RouteView = || page::job::Job().into_any();
     let inbox: RouteView = || page::inbox::Inbox().into_any();
     let search: RouteView = || page::search::Search().into_any();
-    let people: RouteView = || page::people::People().into_any();
-    let account: RouteView = || page::account::Account().into_any();
+    let people: RouteView = || server_page(ServerPage::People);
+    let account: RouteView = || server_page(ServerPage::Account);
     view! {
         <UnreadInTitle live=live/>
         <Router>

@@ -1,8 +1,10 @@
 //! The pages.
 
+#[cfg(feature = "ssr")]
 pub mod account;
 #[cfg(feature = "ssr")]
 pub mod auth;
+#[cfg(feature = "ssr")]
 pub mod channels;
 #[cfg(feature = "ssr")]
 pub mod error_page;
@@ -15,5 +17,7 @@ pub mod machines;
 pub mod not_found;
 #[cfg(feature = "ssr")]
 pub mod one_time_link;
+#[cfg(feature = "ssr")]
 pub mod people;
 pub mod search;
+pub mod server_page;

@@ -240,7 +240,7 @@ test("only an admin can manage accounts", async ({ page, server, browser }) => {
   // Until the scripts have loaded, the browser itself follows the link.
   await expect(page.getByTestId("connection")).toHaveText("live");
   const [queryRequest] = await Promise.all([
-    page.waitForRequest("**/api/load_people*"),
+    page.waitForRequest("**/api/load_server_page*"),
     page.locator(".nav-rail").getByRole("link", { name: "People" }).click(),
   ]);
   await page.reload();

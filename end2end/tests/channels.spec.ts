@@ -97,7 +97,7 @@ test("a check says what the service answers, and an open form survives the refre
     .locator("summary", { hasText: /^Pause$/ })
     .click();
   await panel(page).getByLabel("Why").fill("half of a sente");
-  const refreshed = page.waitForResponse((response) => response.url().includes("load_channels"));
+  const refreshed = page.waitForResponse((response) => response.url().includes("load_server_page"));
   await launchJob(page, server, "bad.csv", "sku,title,price\nA-SBX-REJECT,Lamp,1.00\n");
   await refreshed;
   await expect(panel(page).getByTestId("error")).toContainText("rejected it");

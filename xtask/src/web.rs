@@ -11,9 +11,8 @@ use std::{fs, path::Path};
 
 pub use compile::lint;
 
-/// Maximum size of the compressed wasm, which a phone has to load, in bytes. All pages share it:
-/// those of the channels and of the machines take 28 kB.
-const MAX_BROTLI_BYTES: usize = 460 * 1024;
+/// Maximum size of the compressed wasm, which a phone has to load, in bytes. All pages share it.
+const MAX_BROTLI_BYTES: usize = 430 * 1024;
 
 pub fn run(root: &Path, release: bool) -> anyhow::Result<()> {
     let wasm = compile::build_wasm(root, release)?;

@@ -2,19 +2,13 @@
 
 mod accounts;
 
-use crate::{
-    page::{load_error::page_error, not_found::NotFound},
-    page_context::PageContext,
-    resource::resource_view,
-    shell::{FlashAlert, PageShell},
-    title::Title,
-};
+use crate::server::{RequestContext, server_error};
 use accounts::AccountList;
-use leptos::{prelude::*, server_fn::codec::Json};
-use serde::{Deserialize, Serialize};
+use contract::api::Role;
+use leptos::prelude::*;
 
 /// One-time link that was just created. It is shown once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLink {
     pub url: String,
     pub email: String,
@@ -24,26 +18,15 @@ pub struct NewLink {
     pub expires_at: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PeoplePage {
-    context: PageContext,
-    accounts: AccountList,
-}
-
-/// Returns the accounts. The result is `None`, with status 404, if the user is not an admin.
+/// Renders the accounts; `None` if the user is not an admin.
 ///
 /// # Errors
-/// Fails if nobody is signed in, or the database fails.
-#[server(input = Json)]
-pub async fn load_people() -> Result<Option<PeoplePage>, ServerFnError> {
-    use crate::server::{RequestContext, request_context, server_error, set_status};
-    let request = request_context()?;
-    if request.identity.role != contract::api::Role::Admin {
-        set_status(axum::http::StatusCode::NOT_FOUND);
+/// Fails if the database does.
+pub async fn content(request: &RequestContext) -> Result<Option<AnyView>, ServerFnError> {
+    let RequestContext { engine, identity } = request;
+    if identity.role != Role::Admin {
         return Ok(None);
     }
-    let context = PageContext::load(&request).await?;
-    let RequestContext { engine, identity } = request;
     let store = engine.store();
     let limit = i64::try_from(accounts::MAX_ACCOUNTS).unwrap_or(i64::MAX);
     let accounts = AccountList {
@@ -52,29 +35,5 @@ pub async fn load_people() -> Result<Option<PeoplePage>, ServerFnError> {
         invitations: store.accounts.invitations().await.map_err(server_error)?,
         new_link: use_context::<crate::BrowserState>().and_then(|browser| browser.new_link),
     };
-    Ok(Some(PeoplePage { context, accounts }))
-}
-
-#[component]
-pub fn People() -> impl IntoView {
-    // This is not reloaded automatically: a new link is shown once, and has to stay until the
-    // user leaves the page.
-    let page = Resource::new(|| (), |()| load_people());
-    let show = |page: Option<_>| page.map_or_else(|| NotFound().into_any(), content);
-    view! {
-        <Title text="People"/>
-        {resource_view(page, "Loading …", show, page_error)}
-    }
-    .into_any()
-}
-
-fn content(page: PeoplePage) -> AnyView {
-    view! {
-        <PageShell context=page.context>
-            <h1>"People"</h1>
-            <FlashAlert/>
-            {accounts::account_list(page.accounts)}
-        </PageShell>
-    }
-    .into_any()
+    Ok(Some(accounts::account_list(accounts)))
 }

@@ -7,7 +7,7 @@ use crate::{
     seed::{self, create_session, finish_two_tasks, new_upload_job, session_cookie},
     support::{new_server, start_server},
 };
-use app::page::{jobs::JobListFilter, machines::MachineListFilter};
+use app::page::{jobs::JobListFilter, machines::MachineListFilter, server_page::ServerPage};
 use contract::{UserId, api::GridFilter};
 use engine::store::{JobControl, Store};
 use futures_util::StreamExt;
@@ -173,9 +173,12 @@ impl AccessFixture {
 /// Returns a call of every server function, with `id` wherever one takes an id.
 fn server_function_calls(id: &str) -> Vec<Call> {
     let functions = leptos::server_fn::axum::server_fn_paths();
-    let calls = functions.map(|(path, method)| {
-        let arguments = server_function_arguments(path, id).to_string();
-        Call { method, path: path.to_owned(), body: Some(("application/json", arguments)) }
+    let calls = functions.flat_map(|(path, method)| {
+        server_function_arguments(path, id).into_iter().map(move |arguments| Call {
+            method: method.clone(),
+            path: path.to_owned(),
+            body: Some(("application/json", arguments.to_string())),
+        })
     });
     calls.collect()
 }
@@ -193,14 +196,16 @@ impl Call {
     }
 }
 
-/// Returns the arguments of the server function at `path`, with `id` wherever it takes one.
-/// A function that is not listed here fails the tests, so that none is missed.
-fn server_function_arguments(path: &str, id: &str) -> Value {
+/// Returns the arguments of calls of the server function at `path`, with `id` wherever it takes
+/// one. A function that is not listed here fails the tests, so that none is missed.
+fn server_function_arguments(path: &str, id: &str) -> Vec<Value> {
     let filter = GridFilter::All;
     let name = path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit());
-    match name {
-        "load_launch_page" | "load_recent_jobs" | "load_inbox" | "load_people" | "load_account"
-        | "load_channels" => json!({}),
+    let arguments = match name {
+        "load_server_page" => {
+            return ServerPage::ALL.map(|page| json!({ "page": page, "saved": null })).to_vec();
+        }
+        "load_launch_page" | "load_recent_jobs" | "load_inbox" => json!({}),
         "load_machines" => {
             let filter =
                 MachineListFilter { q: Some(CANARY.into()), ..MachineListFilter::default() };
@@ -218,7 +223,8 @@ fn server_function_arguments(path: &str, id: &str) -> Value {
         "load_timeline" => json!({ "id": id, "before": null }),
         "load_search_results" => json!({ "search_text": CANARY }),
         _ => panic!("this test has no arguments for the server function {path}"),
-    }
+    };
+    vec![arguments]
 }
 
 /// Returns the paths of the router's table and of the pages.

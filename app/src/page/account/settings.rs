@@ -3,9 +3,8 @@
 use crate::{labels, theme::Theme};
 use contract::api::{Session, Token, User};
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct AccountSettings {
     pub user: User,
     pub sessions: Vec<Session>,

@@ -1,10 +1,9 @@
 //! Panel of one upstream.
 
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
 /// An upstream in words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamPanel {
     pub id: String,
     pub name: String,
@@ -22,7 +21,7 @@ pub struct UpstreamPanel {
 }
 
 /// Limit of an upstream in words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitLine {
     pub id: String,
     /// Name of the limit; empty if it is the only one.
@@ -35,7 +34,7 @@ pub struct LimitLine {
 }
 
 /// Line of a list, which may lead to the reader's own job or item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub text: String,
     pub detail: String,

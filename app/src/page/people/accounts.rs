@@ -7,13 +7,12 @@ use contract::{
     api::{Invitation, Role, User},
 };
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
 /// Maximum number of accounts on the page.
 pub const MAX_ACCOUNTS: usize = 500;
 
 /// Data of the list of accounts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct AccountList {
     /// The user who views the page.
     pub current_user: UserId,

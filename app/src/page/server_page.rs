@@ -1,0 +1,147 @@
+//! Pages without scripts of their own. The server renders their content, and the browser shows
+//! that HTML as it is, so that such a page adds nothing to the bundle.
+
+mod merge;
+
+use crate::{
+    page::{load_error::page_error, not_found::NotFound},
+    page_context::PageContext,
+    resource::resource_view,
+    shell::{FlashAlert, NotificationSettings, PageShell},
+    title::Title,
+};
+use leptos::{html, prelude::*, server_fn::codec::Json, task::spawn_local};
+use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use wasm_bindgen::JsValue;
+use web_sys::Element;
+
+/// Interval at which a page with live content is brought up to date while it is visible.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Page whose content the server renders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerPage {
+    Account,
+    Channels,
+    People,
+}
+
+impl ServerPage {
+    pub const ALL: [Self; 3] = [Self::Account, Self::Channels, Self::People];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Account => "Account",
+            Self::Channels => "Channels",
+            Self::People => "People",
+        }
+    }
+
+    /// Whether the content changes by itself. People is not among these: a new link is shown
+    /// once, and has to stay until the user leaves the page.
+    const fn is_live(self) -> bool {
+        matches!(self, Self::Channels)
+    }
+}
+
+/// Content of a page, and the facts that every page is rendered with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rendered {
+    context: PageContext,
+    html: String,
+}
+
+/// Renders the content of `page`, with the parameters of its URL that it depends on. The result
+/// is `None`, with status 404, if the page is not for this user.
+///
+/// # Errors
+/// Fails if nobody is signed in, or the database fails.
+#[server(input = Json)]
+pub async fn load_server_page(
+    page: ServerPage,
+    saved: Option<String>,
+) -> Result<Option<Rendered>, ServerFnError> {
+    use crate::{
+        page::{account, channels, people},
+        server::{request_context, set_status},
+    };
+    let request = request_context()?;
+    let context = PageContext::load(&request).await?;
+    let content = match page {
+        ServerPage::Account => Some(account::content(&request, saved.as_deref()).await?),
+        ServerPage::Channels => Some(channels::content(&request).await?),
+        ServerPage::People => people::content(&request).await?,
+    };
+    if content.is_none() {
+        set_status(axum::http::StatusCode::NOT_FOUND);
+    }
+    Ok(content.map(|view| Rendered { context, html: view.to_html() }))
+}
+
+/// Shows `page`.
+pub fn server_page(page: ServerPage) -> AnyView {
+    let query = use_query_map();
+    let rendered = Resource::new(
+        move || query.read().get("saved"),
+        move |saved| load_server_page(page, saved),
+    );
+    let shown = NodeRef::new();
+    if page.is_live() {
+        refresh_regularly(page, shown);
+    }
+    let show = move |rendered: Option<Rendered>| match rendered {
+        Some(rendered) => content(page, rendered, shown),
+        None => NotFound().into_any(),
+    };
+    view! {
+        <Title text=page.title()/>
+        {resource_view(rendered, "Loading …", show, page_error)}
+    }
+    .into_any()
+}
+
+fn content(page: ServerPage, rendered: Rendered, shown: NodeRef<html::Div>) -> AnyView {
+    let Rendered { context, html } = rendered;
+    view! {
+        <PageShell context=context>
+            <h1>{page.title()}</h1>
+            <FlashAlert/>
+            <div inner_html=html node_ref=shown></div>
+            {(page == ServerPage::Account).then(|| view! { <NotificationSettings/> })}
+        </PageShell>
+    }
+    .into_any()
+}
+
+fn refresh_regularly(page: ServerPage, shown: NodeRef<html::Div>) {
+    Effect::new(move |_| {
+        let refresh = move || {
+            if document().hidden() {
+                return;
+            }
+            spawn_local(async move {
+                // Without an answer, what is shown stays; the top bar says that it may be old.
+                if let Ok(Some(newer)) = load_server_page(page, None).await
+                    && let Some(shown) = shown.try_get_untracked().flatten()
+                    && let Err(error) = show_newer(&shown, &newer.html)
+                {
+                    leptos::logging::error!("the page could not be brought up to date: {error:?}");
+                }
+            });
+        };
+        let timer = set_interval_with_handle(refresh, REFRESH_INTERVAL);
+        on_cleanup(move || {
+            if let Ok(timer) = timer {
+                timer.clear();
+            }
+        });
+    });
+}
+
+fn show_newer(shown: &Element, html: &str) -> Result<(), JsValue> {
+    let newer = document().create_element("div")?;
+    newer.set_inner_html(html);
+    merge::merge_children(shown, &newer)
+}
