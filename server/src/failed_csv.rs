@@ -1,7 +1,13 @@
 //! `GET /jobs/{id}/failed.csv` and `/left-out.csv`: the failed items, or the left-out rows,
 //! as a file to correct and upload again.
 
-use crate::{problem::Problem, request::QueryParams, session::CurrentUser, state::AppState};
+use crate::{
+    audit_csv::audit_csv,
+    problem::Problem,
+    request::QueryParams,
+    session::{CurrentUser, OperatorUser},
+    state::AppState,
+};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, State},
@@ -47,6 +53,17 @@ pub async fn download_left_out(
     let permit = state.work_limits.acquire_download(user_id)?;
     let csv = state.engine.left_out_csv(user_id, job.id).await?;
     Ok(stream_csv(&state, user_id, permit, attachment(&job.title, "-left-out"), csv))
+}
+
+/// `GET /operations/audit.csv`: who did what, for admins.
+pub async fn download_audit(
+    State(state): State<AppState>,
+    OperatorUser(admin): OperatorUser,
+) -> Result<Response, Problem> {
+    let user_id = admin.identity.user;
+    let permit = state.work_limits.acquire_download(user_id)?;
+    let csv = audit_csv(&state.engine);
+    Ok(stream_csv(&state, user_id, permit, attachment("audit", ""), csv))
 }
 
 fn stream_csv(

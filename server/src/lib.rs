@@ -17,7 +17,7 @@
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | plain HTML forms of the pages |
 //! | [`render`] | documents and server functions, each with its own reactive owner |
-//! | [`page`], [`failed_csv`] | pages; a job's failed items as a file |
+//! | [`page`], [`failed_csv`], `audit_csv` | pages; a job's failed items and the audit log as files |
 //! | [`hub`] | `/ws`: sends every change to all open tabs |
 //! | [`assets`] | browser bundle, embedded in the binary |
 //! | [`metrics`] | Prometheus metrics |
@@ -30,6 +30,7 @@
 pub mod admission;
 pub mod api;
 pub mod assets;
+mod audit_csv;
 pub mod client;
 pub mod config;
 pub mod cookie;

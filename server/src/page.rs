@@ -68,6 +68,7 @@ pub fn routes() -> Routes {
         .route("/people/{id}/enable", post(form::accounts::enable))
         .route("/invitations/{id}/revoke", post(form::accounts::revoke_invitation))
         .route("/channels/{id}/{what}", post(form::channels::control))
+        .route("/operations/audit.csv", get(failed_csv::download_audit))
         .route("/account", get(account_page))
         .route("/account/tokens", post(form::accounts::create_token))
         .route("/account/tokens/{id}/revoke", post(form::accounts::revoke_token))

@@ -4,9 +4,12 @@
 mod describe;
 mod panel;
 
-use crate::server::{RequestContext, server_error};
+use crate::{
+    page::audit,
+    server::{RequestContext, server_error},
+};
 use contract::api::Role;
-use engine::store::QueueReader;
+use engine::store::{AuditScope, QueueReader};
 use leptos::prelude::*;
 
 /// Number of entries of the audit log on the page.
@@ -25,8 +28,9 @@ pub async fn content(request: &RequestContext) -> Result<AnyView, ServerFnError>
     let now = store.database.now_ms();
     let changes = match is_admin {
         true => {
-            let page = store.audit.entries(None, CHANGES_LIMIT).await.map_err(server_error)?;
-            let lines = page.items.iter().map(|entry| describe::change(entry, &statuses, now));
+            let page = store.audit.entries(AuditScope::Upstreams, None, CHANGES_LIMIT).await;
+            let page = page.map_err(server_error)?;
+            let lines = page.items.iter().map(|entry| audit::sentence(entry, &statuses, now));
             Some(change_list(lines.collect()))
         }
         false => None,

@@ -15,7 +15,7 @@ use axum::{
 use contract::api::{
     AuditEntry, Channel, PaceRequest, Page, PauseRequest, Role, UpstreamCheck, UpstreamStatus,
 };
-use engine::store::QueueReader;
+use engine::store::{AuditScope, QueueReader};
 
 /// Returns who reads, and whether they see everybody's jobs.
 fn queue_reader(user: &CurrentUser) -> QueueReader {
@@ -86,5 +86,5 @@ pub async fn audit(
     let params = params.reject_unknown(&["cursor", "limit"])?;
     let before = params.parse("cursor", CURSOR_HELP, |text| text.parse().ok())?;
     let limit = params.page_size()?;
-    Ok(Json(state.engine.store().audit.entries(before, limit).await?))
+    Ok(Json(state.engine.store().audit.entries(AuditScope::Everything, before, limit).await?))
 }

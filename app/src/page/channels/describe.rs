@@ -3,10 +3,8 @@
 use super::panel::{LimitLine, Line, UpstreamPanel};
 use crate::labels;
 use contract::api::{
-    AuditAction, AuditEntry, CooldownReason, UpstreamError, UpstreamLimit, UpstreamQueueEntry,
-    UpstreamStatus,
+    CooldownReason, UpstreamError, UpstreamLimit, UpstreamQueueEntry, UpstreamStatus,
 };
-use serde_json::Value;
 
 /// Returns the panel of an upstream at `now`, UTC ms.
 pub fn panel(upstream: &UpstreamStatus, now: i64) -> UpstreamPanel {
@@ -151,38 +149,6 @@ fn error_line(error: &UpstreamError, now: i64) -> Line {
     }
 }
 
-/// Returns an entry of the audit log as a sentence.
-pub fn change(entry: &AuditEntry, upstreams: &[UpstreamStatus], now: i64) -> String {
-    let AuditEntry { at, actor_email, action, subject, before, after, note, .. } = entry;
-    let name = upstreams.iter().find(|upstream| upstream.id == *subject);
-    let name = name.map_or(subject.as_str(), |upstream| upstream.name.as_str());
-    let rate = |value: &Option<Value>| value.as_ref().and_then(Value::as_f64).map(labels::rate);
-    let what = match action {
-        AuditAction::UpstreamPaused => {
-            let until = after.as_ref().and_then(Value::as_i64).unwrap_or_default();
-            format!("paused {name} until {}", labels::date_and_minute(until))
-        }
-        AuditAction::UpstreamResumed => format!("resumed {name}"),
-        AuditAction::UpstreamPaceChanged => match (rate(before), rate(after)) {
-            (_, None) => format!("set {name} back to the configured pace"),
-            (None, Some(rate)) => format!("slowed {name} down to {rate} requests per second"),
-            (Some(before), Some(rate)) => {
-                format!("changed {name} from {before} to {rate} requests per second")
-            }
-        },
-        AuditAction::UpstreamChecked => {
-            let said = after.clone().unwrap_or_default();
-            let says = said["says"].as_str().unwrap_or_default();
-            match said["ok"].as_bool() {
-                Some(true) => format!("checked {name}, which answered: {says}"),
-                _ => format!("checked {name}, which can't be used: {says}"),
-            }
-        }
-    };
-    let gap = if note.is_empty() { "" } else { ": " };
-    format!("{actor_email} {what}{gap}{note} · {}", labels::time_ago(*at, now))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -301,43 +267,5 @@ mod tests {
         assert_eq!(shown.errors[0].detail, "5 min ago · 3 times lately");
         assert_eq!(shown.errors[0].href, Some(format!("/jobs/{job}?task={task}")));
         assert_eq!(shown.last_check.as_deref(), Some("Checked just now. It answered: My shop"));
-    }
-
-    #[test]
-    fn audit_entries_are_sentences() {
-        let entry = |action, before: Option<Value>, after: Option<Value>, note: &str| AuditEntry {
-            id: Default::default(),
-            at: NOW - 3 * MINUTE,
-            actor: ID.parse().unwrap(),
-            actor_email: "ada@example.com".into(),
-            action,
-            subject: "acme".into(),
-            before,
-            after,
-            note: note.into(),
-        };
-        let checked = serde_json::json!({ "ok": false, "says": "No answer." });
-        for (entry, words) in [
-            (
-                entry(AuditAction::UpstreamPaused, None, Some(NOW.into()), "price review"),
-                "paused Acme until 2026-11-24 02:33 UTC: price review",
-            ),
-            (entry(AuditAction::UpstreamResumed, Some(NOW.into()), None, ""), "resumed Acme"),
-            (
-                entry(AuditAction::UpstreamPaceChanged, Some(2.into()), Some(1.into()), ""),
-                "changed Acme from 2 to 1 requests per second",
-            ),
-            (
-                entry(AuditAction::UpstreamPaceChanged, Some(1.into()), None, ""),
-                "set Acme back to the configured pace",
-            ),
-            (
-                entry(AuditAction::UpstreamChecked, None, Some(checked), ""),
-                "checked Acme, which can't be used: No answer.",
-            ),
-        ] {
-            let sentence = change(&entry, &[upstream(limit())], NOW);
-            assert_eq!(sentence, format!("ada@example.com {words} · 3 min ago"));
-        }
     }
 }

@@ -17,6 +17,38 @@ string_enum!(
         UpstreamPaceChanged = "upstream.pace_changed",
         /// Checked whether an upstream can be used. `after` says what it answered.
         UpstreamChecked = "upstream.checked",
+        /// Launched a job. `subject` is the job, `after` has its kind, title and number of items;
+        /// the same applies to what is done with a job later.
+        JobLaunched = "job.launched",
+        /// Cancelled a job.
+        JobCancelled = "job.cancelled",
+        /// Paused a job.
+        JobPaused = "job.paused",
+        /// Resumed a job.
+        JobResumed = "job.resumed",
+        /// Retried items of a job.
+        JobRetried = "job.retried",
+        /// Decided what happened to an item. `subject` is the task, `after` the decision.
+        TaskResolved = "task.resolved",
+        /// Invited somebody. `subject` is the address, `after` the role.
+        UserInvited = "user.invited",
+        /// Revoked an invitation. `subject` is the address.
+        InvitationRevoked = "invitation.revoked",
+        /// Created a link that sets a new password. `subject` is the address of the account, as in
+        /// all entries about accounts.
+        PasswordResetCreated = "password_reset.created",
+        /// Changed the role of an account; `before` and `after` are roles.
+        RoleChanged = "role.changed",
+        /// Disabled an account.
+        UserDisabled = "user.disabled",
+        /// Enabled an account again.
+        UserEnabled = "user.enabled",
+        /// Changed the own password.
+        PasswordChanged = "password.changed",
+        /// Created an API token. `subject` is its name.
+        TokenCreated = "token.created",
+        /// Revoked an API token. `subject` is its name.
+        TokenRevoked = "token.revoked",
     }
 );
 

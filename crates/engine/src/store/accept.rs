@@ -2,7 +2,7 @@
 //! the server then answers 202.
 
 use super::{
-    Actor, Error, Tasks, UploadedFile, commit, execute,
+    Actor, Error, NewAuditEntry, Tasks, UploadedFile, commit, execute,
     job_queues::{self, JobQueueChanges},
     journal::{self, FactDraft},
     left_out, query_one, retry_on_contention,
@@ -12,7 +12,7 @@ use super::{
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::Job,
+    api::{AuditAction, Job},
     command::Command,
     fact::{Fact, FactKind},
     state::{Counts, JobKind, JobState, TaskState},
@@ -251,6 +251,8 @@ impl Tasks {
         let facts = journal::append_facts(&tx, user, now, vec![draft]).await?;
         job_queues::save_user_queues(&tx, counters).await?;
         self.db.authorize(&tx, &new_job.actor).await?;
+        let entry = NewAuditEntry::about_job(AuditAction::JobLaunched, &job);
+        self.db.add_audit_entry(&tx, &new_job.actor, entry).await?;
         commit(tx).await?;
         Ok(AcceptedJob { job, facts })
     }

@@ -6,12 +6,21 @@ use super::{
     row::{FromRow, Row, rows, to_json_text},
 };
 use contract::{
-    api::{AuditAction, AuditEntry, Page, Role},
+    api::{AuditAction, AuditEntry, Job, Page, Role},
     text,
 };
 use sea_orm::{ConnectionTrait, Value as SqlValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// Which entries are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditScope {
+    /// All entries.
+    Everything,
+    /// Entries about channels and other upstreams.
+    Upstreams,
+}
 
 /// What is recorded of a change; the database adds who made it, and when.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +35,19 @@ pub struct NewAuditEntry {
     pub after: Option<Value>,
     /// Reason that the person gave; empty without one.
     pub note: String,
+}
+
+impl NewAuditEntry {
+    /// An entry without values and note.
+    pub(super) fn new(action: AuditAction, subject: impl Into<String>) -> Self {
+        Self { action, subject: subject.into(), before: None, after: None, note: String::new() }
+    }
+
+    /// An entry about a job.
+    pub(super) fn about_job(action: AuditAction, job: &Job) -> Self {
+        let after = json!({ "kind": job.kind, "title": job.title, "items": job.counts.total });
+        Self { after: Some(after), ..Self::new(action, job.id.to_string()) }
+    }
 }
 
 impl FromRow for AuditEntry {
@@ -114,17 +136,27 @@ impl Audit {
         commit(tx).await
     }
 
-    /// Returns the entries before the one with the id `before`, newest first, at most `limit`.
+    /// Returns the entries in `scope` before the one with the id `before`, newest first, at most
+    /// `limit`.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Corrupt`].
     pub async fn entries(
         &self,
+        scope: AuditScope,
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Page<AuditEntry>, Error> {
         let values: [SqlValue; 2] = [before.unwrap_or(Uuid::max()).into(), i64::from(limit).into()];
-        let sql = "SELECT * FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2";
+        let sql = match scope {
+            AuditScope::Everything => {
+                "SELECT * FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2"
+            }
+            AuditScope::Upstreams => {
+                "SELECT * FROM audit_log WHERE id < $1 AND action LIKE 'upstream.%' \
+                 ORDER BY id DESC LIMIT $2"
+            }
+        };
         let items: Vec<AuditEntry> = rows(&self.db.reader, sql, values).await?;
         let is_full = items.len() == limit as usize;
         let next = items.last().filter(|_| is_full).map(|entry| entry.id.to_string());

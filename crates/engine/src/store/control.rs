@@ -1,18 +1,19 @@
 //! Actions of a user on a job: cancel, pause, resume, retry, resolve.
 
 use super::{
-    Actor, Conflict, Error, Tasks, commit, query_one, retry_on_contention,
+    Actor, Conflict, Error, NewAuditEntry, Tasks, commit, query_one, retry_on_contention,
     row::{self, FromRow},
     transition::{self, LockedTask, Transition, bulk, job::reopen_job},
 };
 use contract::{
     JobId, TaskId, UserId,
-    api::{Job, Outcome, Resolution, RetryRequest},
+    api::{AuditAction, Job, Outcome, Resolution, RetryRequest},
     fact::{Fact, FactKind},
     state::{JobState, TaskState},
     text,
 };
 use sea_orm::DatabaseTransaction;
+use serde_json::{Value, json};
 
 /// Action on a whole job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,16 @@ pub enum JobControl {
     Pause,
     /// Ends a pause.
     Resume,
+}
+
+impl JobControl {
+    const fn audit_action(self) -> AuditAction {
+        match self {
+            Self::Cancel => AuditAction::JobCancelled,
+            Self::Pause => AuditAction::JobPaused,
+            Self::Resume => AuditAction::JobResumed,
+        }
+    }
 }
 
 impl Tasks {
@@ -90,6 +101,8 @@ impl Tasks {
         };
         let facts =
             bulk::save_changed_job(&self.db, &tx, actor, &before, &mut job, report, now).await?;
+        let entry = NewAuditEntry::about_job(control.audit_action(), &job);
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -138,6 +151,11 @@ impl Tasks {
         let report = (FactKind::JobReopened, Some(count));
         let facts =
             bulk::save_changed_job(&self.db, &tx, actor, &before, &mut job, report, now).await?;
+        let mut entry = NewAuditEntry::about_job(AuditAction::JobRetried, &job);
+        if let Some(Value::Object(after)) = &mut entry.after {
+            after.insert("items".into(), count.into());
+        }
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
         Ok((job, facts))
     }
@@ -204,6 +222,11 @@ impl Tasks {
         let facts = transition::apply_transitions(&self.db, &tx, vec![(locked, next)], now).await?;
         let job = self.lock_own_job(&tx, actor.user, job.id).await?;
         self.db.authorize(&tx, actor).await?;
+        let entry = NewAuditEntry {
+            after: Some(json!(resolution)),
+            ..NewAuditEntry::new(AuditAction::TaskResolved, task.to_string())
+        };
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
         Ok((job, facts.into_iter().flat_map(|user| user.facts).collect()))
     }

@@ -308,6 +308,29 @@ impl Journal {
         .collect()
     }
 
+    /// Returns the facts of one task, in order, at most `limit`. Looks at the facts of its job.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Corrupt`].
+    pub async fn task_journal(
+        &self,
+        user: UserId,
+        job: JobId,
+        task: TaskId,
+        limit: i64,
+    ) -> Result<Vec<Fact>, Error> {
+        query_all(
+            &self.db.reader,
+            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+             WHERE job_id = $2 AND user_id = $1 AND task_id = $3 ORDER BY seq LIMIT $4",
+            [user.0.into(), job.0.into(), task.0.into(), limit.into()],
+        )
+        .await?
+        .iter()
+        .map(Fact::from_row)
+        .collect()
+    }
+
     /// Returns facts of one job with `seq < before`, newest first, at most `limit`.
     ///
     /// # Errors

@@ -3,16 +3,17 @@
 //! again learns that it was used.
 
 use super::{
-    Accounts, Actor, Conflict, Error, commit, execute, query_all, query_one, retry_on_contention,
-    row::Row,
+    Accounts, Actor, Conflict, Error, NewAuditEntry, commit, execute, query_all, query_one,
+    retry_on_contention, row::Row,
 };
 use crate::clock::whole_millis;
 use contract::{
     UserId,
-    api::{Invitation, Role},
+    api::{AuditAction, Invitation, Role},
     text,
 };
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -85,6 +86,11 @@ impl Accounts {
         )
         .await?;
         self.insert_link(&tx, None, email, role, token_hash, INVITATION_LIFETIME).await?;
+        let entry = NewAuditEntry {
+            after: Some(json!(role)),
+            ..NewAuditEntry::new(AuditAction::UserInvited, email)
+        };
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await
     }
 
@@ -129,6 +135,8 @@ impl Accounts {
         let email: String = found.get("email")?;
         let (role, lifetime) = (found.get("role")?, PASSWORD_RESET_LIFETIME);
         self.insert_link(&tx, Some(user), &email, role, token_hash, lifetime).await?;
+        let entry = NewAuditEntry::new(AuditAction::PasswordResetCreated, email);
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await
     }
 
@@ -202,15 +210,17 @@ impl Accounts {
     async fn try_revoke_invitation(&self, actor: &Actor, invitation: Uuid) -> Result<(), Error> {
         let tx = self.db.begin().await?;
         self.db.authorize_admin(&tx, actor).await?;
-        let deleted = execute(
+        let deleted = query_one(
             &tx,
-            "DELETE FROM one_time_links WHERE id = $1 AND user_id IS NULL AND used_at IS NULL",
+            "DELETE FROM one_time_links WHERE id = $1 AND user_id IS NULL AND used_at IS NULL \
+             RETURNING email",
             [invitation.into()],
         )
         .await?;
-        if deleted == 0 {
-            return Err(Error::Conflict(Conflict::InvitationGone));
-        }
+        let email: String =
+            deleted.ok_or(Error::Conflict(Conflict::InvitationGone))?.get("email")?;
+        let entry = NewAuditEntry::new(AuditAction::InvitationRevoked, email);
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await
     }
 

@@ -2,10 +2,14 @@
 //! secret.
 
 use super::{
-    Accounts, Actor, Conflict, Error, Identity, commit, execute, query_all, query_one,
-    retry_on_contention, row::Row, users,
+    Accounts, Actor, Conflict, Error, Identity, NewAuditEntry, commit, execute, query_all,
+    query_one, retry_on_contention, row::Row, users,
 };
-use contract::{TokenId, UserId, api::Token, text};
+use contract::{
+    TokenId, UserId,
+    api::{AuditAction, Token},
+    text,
+};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -49,6 +53,8 @@ impl Accounts {
         if inserted == 0 {
             return Err(Error::Conflict(Conflict::TooManyTokens));
         }
+        let entry = NewAuditEntry::new(AuditAction::TokenCreated, name);
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
         Ok(Token { id: TokenId(id), name: name.into(), created_at: now, last_used_at: None })
     }
@@ -132,11 +138,14 @@ impl Accounts {
         let revoked = query_one(
             &tx,
             "UPDATE api_tokens SET revoked_at = $3 \
-             WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash",
+             WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING token_hash, name",
             [id.0.into(), actor.user.0.into(), self.db.now_ms().into()],
         )
         .await?
         .ok_or(Error::NotFound)?;
+        let name: String = revoked.get("name")?;
+        let entry = NewAuditEntry::new(AuditAction::TokenRevoked, name);
+        self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
         revoked.get("token_hash")
     }

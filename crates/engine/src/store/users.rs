@@ -1,16 +1,17 @@
 //! User accounts and their roles.
 
 use super::{
-    Accounts, Actor, Conflict, Error, advisory_lock, commit, execute,
+    Accounts, Actor, Conflict, Error, NewAuditEntry, advisory_lock, commit, execute,
     one_time_link::delete_password_resets, query_all, query_one, retry_on_contention, row::Row,
     session,
 };
 use contract::{
     UserId,
-    api::{Role, User},
+    api::{AuditAction, Role, User},
     text,
 };
 use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Number of an advisory lock, arbitrary but used by no other program on the
@@ -158,14 +159,21 @@ impl Accounts {
         }
         // This comes before the change, which could concern the actor.
         self.db.authorize_admin(&tx, actor).await?;
+        let before =
+            query_one(&tx, "SELECT role FROM users WHERE id = $1", [user.0.into()]).await?;
+        let before: Role = before.ok_or(Error::NotFound)?.get("role")?;
         let changed = execute(
             &tx,
             "UPDATE users SET role = $2 WHERE id = $1",
             [user.0.into(), role.as_str().into()],
         )
         .await?;
-        commit(tx).await?;
-        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+        if changed == 0 {
+            return Err(Error::NotFound);
+        }
+        let (before, after) = (Some(json!(before)), Some(json!(role)));
+        self.add_account_entry(&tx, actor, user, AuditAction::RoleChanged, before, after).await?;
+        commit(tx).await
     }
 
     /// Disables `user`: ends their sessions, revokes their API tokens and deletes
@@ -192,8 +200,11 @@ impl Accounts {
         execute(&tx, "DELETE FROM sessions WHERE user_id = $1", [user.0.into()]).await?;
         self.revoke_all_tokens(&tx, user).await?;
         delete_password_resets(&tx, user).await?;
-        commit(tx).await?;
-        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+        if changed == 0 {
+            return Err(Error::NotFound);
+        }
+        self.add_account_entry(&tx, actor, user, AuditAction::UserDisabled, None, None).await?;
+        commit(tx).await
     }
 
     /// Enables `user` to sign in again.
@@ -210,8 +221,11 @@ impl Accounts {
         self.db.authorize_admin(&tx, actor).await?;
         let changed =
             execute(&tx, "UPDATE users SET disabled = 0 WHERE id = $1", [user.0.into()]).await?;
-        commit(tx).await?;
-        if changed == 0 { Err(Error::NotFound) } else { Ok(()) }
+        if changed == 0 {
+            return Err(Error::NotFound);
+        }
+        self.add_account_entry(&tx, actor, user, AuditAction::UserEnabled, None, None).await?;
+        commit(tx).await
     }
 
     /// Stores the hash of the new password and ends the other sessions and, with
@@ -258,8 +272,25 @@ impl Accounts {
             ended.extend(self.revoke_all_tokens(&tx, user).await?);
         }
         delete_password_resets(&tx, user).await?;
+        self.add_account_entry(&tx, actor, user, AuditAction::PasswordChanged, None, None).await?;
         commit(tx).await?;
         Ok(ended)
+    }
+
+    /// Adds an entry about an account in the transaction of the change.
+    async fn add_account_entry<C: ConnectionTrait>(
+        &self,
+        c: &C,
+        actor: &Actor,
+        user: UserId,
+        action: AuditAction,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Result<(), Error> {
+        let found = query_one(c, "SELECT email FROM users WHERE id = $1", [user.0.into()]).await?;
+        let email: String = found.ok_or(Error::NotFound)?.get("email")?;
+        let entry = NewAuditEntry { before, after, ..NewAuditEntry::new(action, email) };
+        self.db.add_audit_entry(c, actor, entry).await
     }
 
     /// Checks that another enabled admin than `user` exists.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod audit;
 mod batch;
 mod cancel;
 mod clock;
@@ -15,6 +16,7 @@ mod machine_tasks;
 mod model;
 mod prune;
 mod races;
+mod recent_facts;
 mod retry;
 mod search;
 mod superseded;
@@ -89,6 +91,12 @@ suite! {
         the_end_of_a_pause_leaves_the_services_own_cooldown
         only_admins_change_upstreams_and_what_changes_nothing_is_no_entry
         waiting_jobs_and_failed_attempts_are_those_of_the_reader;
+    audit:
+        what_is_done_with_jobs_is_recorded_once
+        changes_of_accounts_are_recorded;
+    recent_facts:
+        recent_facts_are_counted_by_command_for_their_reader
+        the_last_facts_of_an_event_are_those_of_their_reader;
     clock:
         delays_survive_a_clock_that_was_set_back
         tasks_published_before_the_clock_was_set_back_are_republished

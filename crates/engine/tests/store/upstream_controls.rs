@@ -3,7 +3,7 @@
 use crate::fixture::{QUEUE, StoreFixture, finish, new_upload_job, outcome, success};
 use contract::api::{AuditAction, CooldownReason, Role, UpstreamPause};
 use engine::store::{
-    Actor, AttemptError, Credential, Error, NewAuditEntry, QueueReader, UpstreamControl,
+    Actor, AttemptError, AuditScope, Credential, Error, NewAuditEntry, QueueReader, UpstreamControl,
 };
 use serde_json::json;
 
@@ -21,7 +21,8 @@ impl StoreFixture {
     }
 
     async fn actions(&self) -> Vec<AuditAction> {
-        let entries = self.store.audit.entries(None, 100).await.unwrap().items;
+        let entries =
+            self.store.audit.entries(AuditScope::Upstreams, None, 100).await.unwrap().items;
         entries.iter().map(|entry| entry.action).collect()
     }
 }
@@ -44,14 +45,14 @@ pub async fn a_pause_and_a_rate_are_shared_and_each_change_is_in_the_audit_log(
     controls.set_rate(ada, ACME, None).await.unwrap();
     assert_eq!(fixture.control().await, UpstreamControl::default());
 
-    let page = fixture.other_store.audit.entries(None, 3).await.unwrap();
+    let page = fixture.other_store.audit.entries(AuditScope::Everything, None, 3).await.unwrap();
     let (newest, oldest) = (&page.items[0], &page.items[2]);
     assert_eq!(newest.action, AuditAction::UpstreamPaceChanged);
     assert_eq!((&newest.before, &newest.after), (&Some(json!(0.5)), &None));
     assert_eq!((newest.actor, newest.actor_email.as_str()), (ada, "ada@example.com"));
     assert_eq!(oldest.at, now);
     let before = page.next.unwrap().parse().unwrap();
-    let last = fixture.store.audit.entries(Some(before), 3).await.unwrap();
+    let last = fixture.store.audit.entries(AuditScope::Everything, Some(before), 3).await.unwrap();
     assert_eq!((last.items.len(), last.next), (1, None));
     let first = &last.items[0];
     assert_eq!((first.action, first.subject.as_str()), (AuditAction::UpstreamPaused, ACME));

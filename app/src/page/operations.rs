@@ -1,0 +1,233 @@
+//! Page for those who run the system: what waits and runs, of all users, what went wrong, and who
+//! changed what.
+
+mod audit;
+
+use crate::{
+    labels,
+    server::{RequestContext, server_error},
+};
+use contract::api::{Role, UpstreamStatus};
+use engine::store::{
+    AuditScope, Backlog, HeldTask, OwnedJob, QueueBacklog, QueueReader, RejectedMessage,
+};
+use leptos::prelude::*;
+use std::collections::BTreeMap;
+
+/// Numbers of entries in the lists of the page.
+const RUNNING_JOBS_LIMIT: u32 = 50;
+const HELD_TASKS_LIMIT: u32 = 1_000;
+const REJECTED_LIMIT: u32 = 20;
+const AUDIT_LIMIT: u32 = 50;
+/// Characters of a rejected message on the page.
+const MESSAGE_LENGTH: usize = 600;
+
+/// Renders the page; `None` if the user is not an admin.
+///
+/// # Errors
+/// Fails if the database does.
+pub async fn content(request: &RequestContext) -> Result<Option<AnyView>, ServerFnError> {
+    let RequestContext { engine, identity } = request;
+    if identity.role != Role::Admin {
+        return Ok(None);
+    }
+    let store = engine.store();
+    let now = store.database.now_ms();
+    let backlog = store.jobs.backlog().await.map_err(server_error)?;
+    let held = store.jobs.held_tasks(HELD_TASKS_LIMIT).await.map_err(server_error)?;
+    let jobs = store.jobs.running_jobs_of_all(RUNNING_JOBS_LIMIT).await.map_err(server_error)?;
+    let rejected = store.jobs.rejected_messages(REJECTED_LIMIT).await.map_err(server_error)?;
+    let reader = QueueReader { user: identity.user, sees_all: true };
+    let upstreams = engine.upstream_statuses(reader).await.map_err(server_error)?;
+    let entries = store.audit.entries(AuditScope::Everything, None, AUDIT_LIMIT).await;
+    let entries = entries.map_err(server_error)?.items;
+    let view = view! {
+        <div class="operations">
+            {queues(&backlog, now)}
+            {workers(&held, now)}
+            {failures(&upstreams, now)}
+            {running_jobs(&jobs, backlog.jobs, now)}
+            {rejected_messages(&rejected, now)}
+            {audit::log(&entries, &upstreams, now)}
+        </div>
+    };
+    Ok(Some(view.into_any()))
+}
+
+/// A part of the page. `empty` stands in the place of a table without rows.
+fn section(
+    id: &'static str,
+    title: &'static str,
+    about: String,
+    columns: &[&'static str],
+    rows: Vec<AnyView>,
+    empty: &'static str,
+) -> AnyView {
+    let heads = columns.iter().map(|name| view! { <th scope="col">{*name}</th> }).collect_view();
+    let table = match rows.is_empty() {
+        true => view! { <p class="empty">{empty}</p> }.into_any(),
+        false => view! {
+            <div class="table-region" tabindex="0" role="region" aria-labelledby=id>
+                <table class="data-table">
+                    <thead>
+                        <tr>{heads}</tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        }
+        .into_any(),
+    };
+    view! {
+        <section aria-labelledby=id data-testid=id>
+            <h2 id=id>{title}</h2>
+            {(!about.is_empty()).then(|| view! { <p class="meta">{about}</p> })}
+            {table}
+        </section>
+    }
+    .into_any()
+}
+
+fn queues(backlog: &Backlog, now: i64) -> AnyView {
+    let sorted: BTreeMap<_, _> = backlog.queues.iter().collect();
+    let number = |count: u32| labels::group_thousands(count.into());
+    let row = |(name, queue): (&String, &QueueBacklog)| {
+        let oldest = match queue.due_since {
+            Some(since) => labels::duration(now - since),
+            None => "–".into(),
+        };
+        view! {
+            <tr>
+                <th scope="row"><code>{name.clone()}</code></th>
+                <td class="number">{number(queue.queued)}</td>
+                <td class="number">{number(queue.published)}</td>
+                <td class="number">{number(queue.running)}</td>
+                <td class="number">{oldest}</td>
+            </tr>
+        }
+        .into_any()
+    };
+    let open: u64 = backlog
+        .queues
+        .values()
+        .map(|queue| {
+            u64::from(queue.queued) + u64::from(queue.published) + u64::from(queue.running)
+        })
+        .sum();
+    let jobs = labels::count_noun(backlog.jobs.into(), "running job");
+    let about = format!("{} in {jobs}", labels::count_noun(open, "open item"));
+    let columns = ["Queue", "Not sent yet", "In the queue", "Running", "Oldest waits for"];
+    let rows = sorted.into_iter().map(row).collect();
+    section("queues", "Queues", about, &columns, rows, "Nothing waits and nothing runs.")
+}
+
+fn workers(held: &[HeldTask], now: i64) -> AnyView {
+    let mut by_worker: BTreeMap<&str, Vec<&HeldTask>> = BTreeMap::new();
+    for task in held {
+        by_worker.entry(&task.worker).or_default().push(task);
+    }
+    let row = |(worker, tasks): (&str, Vec<&HeldTask>)| {
+        let oldest = tasks.first().map(|task| {
+            let since = labels::duration(now - task.started_at);
+            let kind = labels::task_kind(&task.kind);
+            format!("{kind} {}, attempt {}, for {since}", task.sku, task.attempt)
+        });
+        view! {
+            <tr>
+                <th scope="row"><code>{worker.to_owned()}</code></th>
+                <td class="number">{labels::group_thousands(tasks.len() as u64)}</td>
+                <td>{oldest}</td>
+            </tr>
+        }
+        .into_any()
+    };
+    let rows = by_worker.into_iter().map(row).collect();
+    let about = "Workers are listed while they hold items.".to_owned();
+    let columns = ["Worker", "Items", "The oldest"];
+    section("workers", "What workers hold", about, &columns, rows, "No worker holds an item.")
+}
+
+fn failures(upstreams: &[UpstreamStatus], now: i64) -> AnyView {
+    let mut errors: Vec<_> = upstreams
+        .iter()
+        .flat_map(|upstream| upstream.errors.iter().map(move |error| (upstream, error)))
+        .collect();
+    errors.sort_by_key(|(_, error)| std::cmp::Reverse(error.count));
+    let rows = errors
+        .into_iter()
+        .map(|(upstream, error)| {
+            let about = match error.last_item {
+                Some((job, task)) => view! {
+                    <a href=format!("/jobs/{job}?task={task}")>{error.message.clone()}</a>
+                }
+                .into_any(),
+                None => error.message.clone().into_any(),
+            };
+            view! {
+                <tr>
+                    <td class="number">{labels::group_thousands(error.count.into())}</td>
+                    <td>{upstream.name.clone()}</td>
+                    <td>{about}</td>
+                    <td>{labels::time_ago(error.last_at, now)}</td>
+                </tr>
+            }
+            .into_any()
+        })
+        .collect();
+    let about = "The last failed attempts at each channel and account, by reason.".to_owned();
+    let columns = ["How often", "At", "Why", "Last"];
+    section("failures", "Failures", about, &columns, rows, "No attempt has failed.")
+}
+
+fn running_jobs(jobs: &[OwnedJob], total: u32, now: i64) -> AnyView {
+    let rows = jobs
+        .iter()
+        .map(|OwnedJob { job, owner }| {
+            view! {
+                <tr>
+                    <th scope="row">{job.title.clone()}</th>
+                    <td>{owner.clone()}</td>
+                    <td>{labels::job_status(job)}</td>
+                    <td>{labels::job_progress(job)}</td>
+                    <td>{labels::time_ago(job.created_at, now)}</td>
+                </tr>
+            }
+            .into_any()
+        })
+        .collect();
+    let about = match total > RUNNING_JOBS_LIMIT {
+        true => {
+            format!("The oldest {RUNNING_JOBS_LIMIT} of {}.", labels::group_thousands(total.into()))
+        }
+        false => String::new(),
+    };
+    let columns = ["Job", "Owner", "State", "Progress", "Launched"];
+    section("running-jobs", "Everyone's running jobs", about, &columns, rows, "No job runs.")
+}
+
+fn rejected_messages(messages: &[RejectedMessage], now: i64) -> AnyView {
+    let rows = messages
+        .iter()
+        .map(|message| {
+            let text: String = message.text.chars().take(MESSAGE_LENGTH).collect();
+            view! {
+                <tr>
+                    <td>{labels::time_ago(message.at, now)}</td>
+                    <td><code>{message.queue.clone()}</code></td>
+                    <td>
+                        {message.reason.clone()}
+                        <details>
+                            <summary>"The message"</summary>
+                            <pre>{text}</pre>
+                        </details>
+                    </td>
+                </tr>
+            }
+            .into_any()
+        })
+        .collect();
+    let about = "A message that no worker can read is set aside; its task is published again.";
+    let columns = ["When", "Queue", "Why"];
+    let empty = "No message was rejected.";
+    section("rejected", "Rejected messages", about.to_owned(), &columns, rows, empty)
+}
