@@ -148,10 +148,13 @@ pub fn App() -> impl IntoView {
     let launch: RouteView = || page::launch::Launch().into_any();
     let machines: RouteView = || page::machines::Machines().into_any();
     let channels: RouteView = || server_page(ServerPage::Channels);
+    let flows: RouteView = || server_page(ServerPage::Flows);
+    let event: RouteView = || server_page(ServerPage::Event);
     let jobs: RouteView = || page::jobs::Jobs().into_any();
     let job: RouteView = || page::job::Job().into_any();
     let inbox: RouteView = || page::inbox::Inbox().into_any();
     let search: RouteView = || page::search::Search().into_any();
+    let operations: RouteView = || server_page(ServerPage::Operations);
     let people: RouteView = || server_page(ServerPage::People);
     let account: RouteView = || server_page(ServerPage::Account);
     view! {
@@ -164,10 +167,13 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/launch/machines") view=machines/>
                 <Route path=path!("/machines") view=machines/>
                 <Route path=path!("/channels") view=channels/>
+                <Route path=path!("/flows") view=flows/>
+                <Route path=path!("/flows/:event") view=event/>
                 <Route path=path!("/jobs") view=jobs/>
                 <Route path=path!("/jobs/:id") view=job/>
                 <Route path=path!("/inbox") view=inbox/>
                 <Route path=path!("/search") view=search/>
+                <Route path=path!("/operations") view=operations/>
                 <Route path=path!("/people") view=people/>
                 <Route path=path!("/account") view=account/>
             </Routes>

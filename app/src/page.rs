@@ -3,11 +3,15 @@
 #[cfg(feature = "ssr")]
 pub mod account;
 #[cfg(feature = "ssr")]
+mod audit;
+#[cfg(feature = "ssr")]
 pub mod auth;
 #[cfg(feature = "ssr")]
 pub mod channels;
 #[cfg(feature = "ssr")]
 pub mod error_page;
+#[cfg(feature = "ssr")]
+pub mod flows;
 pub mod inbox;
 pub mod job;
 pub mod jobs;
@@ -17,6 +21,8 @@ pub mod machines;
 pub mod not_found;
 #[cfg(feature = "ssr")]
 pub mod one_time_link;
+#[cfg(feature = "ssr")]
+pub mod operations;
 #[cfg(feature = "ssr")]
 pub mod people;
 pub mod search;

@@ -28,13 +28,19 @@ pub fn PageShell(context: PageContext, children: Children) -> impl IntoView {
         <nav class="nav-rail" aria-label="Pages">
             <NavLink to="/" name="Launch" drawing="M8 13V3M4 7l4-4 4 4"/>
             <NavLink to="/jobs" name="Jobs" drawing="M3 4h10M3 8h10M3 12h6"/>
+            <NavLink to="/inbox" name="Inbox" drawing="M2 9l2-6h8l2 6v4H2zM2 9h4l1 2h2l1-2h4"/>
             <NavLink to="/machines" name="Machines" drawing="M3 2.5h10v4.5H3zM3 9h10v4.5H3zM5.5 4.8h.01M5.5 11.2h.01"/>
             <NavLink to="/channels" name="Channels" drawing="M8 13v-3M3 3.5h10v3H3zM5.5 6.5L8 10l2.5-3.5"/>
-            <NavLink to="/inbox" name="Inbox" drawing="M2 9l2-6h8l2 6v4H2zM2 9h4l1 2h2l1-2h4"/>
+            <NavLink to="/flows" name="Flows" drawing="M3 3.5h3v3H3zM10 3.5h3v3h-3zM10 10h3v3h-3zM6 5h4M7.5 5v6.5H10"/>
             {context
                 .is_admin
                 .then(|| {
                     view! {
+                        <NavLink
+                            to="/operations"
+                            name="Operations"
+                            drawing="M2 13h12M4 13V8M8 13V3M12 13V6"
+                        />
                         <NavLink
                             to="/people"
                             name="People"
@@ -42,7 +48,12 @@ pub fn PageShell(context: PageContext, children: Children) -> impl IntoView {
                         />
                     }
                 })}
+            <button class="narrow-only" popovertarget="more-pages">
+                <Icon drawing="M3.5 8h.01M8 8h.01M12.5 8h.01"/>
+                "More"
+            </button>
         </nav>
+        {more_pages(context.is_admin)}
         <main id="main" tabindex="-1">
             {connection_alert(live)}
             <toasts::MissedBanner/>
@@ -51,6 +62,18 @@ pub fn PageShell(context: PageContext, children: Children) -> impl IntoView {
         </main>
         <toasts::Toasts/>
     }
+}
+
+/// The pages that a phone's bar has no room for, as a menu.
+fn more_pages(is_admin: bool) -> AnyView {
+    view! {
+        <nav class="menu more-pages" id="more-pages" popover="auto" aria-label="More pages">
+            <a href="/channels">"Channels"</a>
+            <a href="/flows">"Flows"</a>
+            {is_admin.then(|| view! { <a href="/operations">"Operations"</a> <a href="/people">"People"</a> })}
+        </nav>
+    }
+    .into_any()
 }
 
 fn top_bar(live: LiveState, context: &PageContext) -> AnyView {

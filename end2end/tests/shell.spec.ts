@@ -51,6 +51,7 @@ test("keyboard shortcuts open the pages, the search and the list of shortcuts", 
   for (const [key, path] of [
     ["j", "/jobs"],
     ["m", "/machines"],
+    ["f", "/flows"],
     ["i", "/inbox"],
     ["l", "/"],
   ]) {

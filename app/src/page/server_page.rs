@@ -11,7 +11,7 @@ use crate::{
     title::Title,
 };
 use leptos::{html, prelude::*, server_fn::codec::Json, task::spawn_local};
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use wasm_bindgen::JsValue;
@@ -25,16 +25,24 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 pub enum ServerPage {
     Account,
     Channels,
+    /// One event of [`Self::Flows`].
+    Event,
+    Flows,
+    Operations,
     People,
 }
 
 impl ServerPage {
-    pub const ALL: [Self; 3] = [Self::Account, Self::Channels, Self::People];
+    pub const ALL: [Self; 6] =
+        [Self::Account, Self::Channels, Self::Event, Self::Flows, Self::Operations, Self::People];
 
     const fn title(self) -> &'static str {
         match self {
             Self::Account => "Account",
             Self::Channels => "Channels",
+            Self::Event => "Event",
+            Self::Flows => "Flows",
+            Self::Operations => "Operations",
             Self::People => "People",
         }
     }
@@ -42,7 +50,7 @@ impl ServerPage {
     /// Whether the content changes by itself. People is not among these: a new link is shown
     /// once, and has to stay until the user leaves the page.
     const fn is_live(self) -> bool {
-        matches!(self, Self::Channels)
+        matches!(self, Self::Channels | Self::Event | Self::Flows | Self::Operations)
     }
 }
 
@@ -53,25 +61,30 @@ pub struct Rendered {
     html: String,
 }
 
-/// Renders the content of `page`, with the parameters of its URL that it depends on. The result
-/// is `None`, with status 404, if the page is not for this user.
+/// Renders the content of `page`. `argument` is the part of the URL that it depends on, see
+/// [`server_page`]. The result is `None`, with status 404, if there is no such page for
+/// this user.
 ///
 /// # Errors
 /// Fails if nobody is signed in, or the database fails.
 #[server(input = Json)]
 pub async fn load_server_page(
     page: ServerPage,
-    saved: Option<String>,
+    argument: Option<String>,
 ) -> Result<Option<Rendered>, ServerFnError> {
     use crate::{
-        page::{account, channels, people},
+        page::{account, channels, flows, operations, people},
         server::{request_context, set_status},
     };
     let request = request_context()?;
     let context = PageContext::load(&request).await?;
+    let argument = argument.as_deref();
     let content = match page {
-        ServerPage::Account => Some(account::content(&request, saved.as_deref()).await?),
+        ServerPage::Account => Some(account::content(&request, argument).await?),
         ServerPage::Channels => Some(channels::content(&request).await?),
+        ServerPage::Event => flows::event_content(&request, argument.unwrap_or_default()).await?,
+        ServerPage::Flows => Some(flows::content(&request).await?),
+        ServerPage::Operations => operations::content(&request).await?,
         ServerPage::People => people::content(&request).await?,
     };
     if content.is_none() {
@@ -80,16 +93,24 @@ pub async fn load_server_page(
     Ok(content.map(|view| Rendered { context, html: view.to_html() }))
 }
 
+/// Shows HTML that the server rendered from views.
+pub fn server_html(html: String) -> AnyView {
+    view! { <div inner_html=html></div> }.into_any()
+}
+
 /// Shows `page`.
 pub fn server_page(page: ServerPage) -> AnyView {
-    let query = use_query_map();
-    let rendered = Resource::new(
-        move || query.read().get("saved"),
-        move |saved| load_server_page(page, saved),
-    );
+    let (query, path) = (use_query_map(), use_params_map());
+    let argument = Memo::new(move |_| match page {
+        ServerPage::Account => query.read().get("saved"),
+        ServerPage::Event => path.read().get("event"),
+        _ => None,
+    });
+    let rendered =
+        Resource::new(move || argument.get(), move |argument| load_server_page(page, argument));
     let shown = NodeRef::new();
     if page.is_live() {
-        refresh_regularly(page, shown);
+        refresh_regularly(page, argument, shown);
     }
     let show = move |rendered: Option<Rendered>| match rendered {
         Some(rendered) => content(page, rendered, shown),
@@ -115,19 +136,22 @@ fn content(page: ServerPage, rendered: Rendered, shown: NodeRef<html::Div>) -> A
     .into_any()
 }
 
-fn refresh_regularly(page: ServerPage, shown: NodeRef<html::Div>) {
+fn refresh_regularly(page: ServerPage, argument: Memo<Option<String>>, shown: NodeRef<html::Div>) {
     Effect::new(move |_| {
         let refresh = move || {
             if document().hidden() {
                 return;
             }
+            let current = argument.get_untracked();
             spawn_local(async move {
                 // Without an answer, what is shown stays; the top bar says that it may be old.
-                if let Ok(Some(newer)) = load_server_page(page, None).await
+                if let Ok(Some(newer)) = load_server_page(page, current.clone()).await
+                    // The user may have gone to another one.
+                    && argument.try_get_untracked() == Some(current)
                     && let Some(shown) = shown.try_get_untracked().flatten()
-                    && let Err(error) = show_newer(&shown, &newer.html)
+                    && show_newer(&shown, &newer.html).is_err()
                 {
-                    leptos::logging::error!("the page could not be brought up to date: {error:?}");
+                    shown.set_inner_html(&newer.html);
                 }
             });
         };

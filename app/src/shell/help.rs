@@ -3,12 +3,13 @@
 
 use leptos::prelude::*;
 
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("/", "Find a SKU or a job"),
     ("g l", "Go to Launch"),
     ("g j", "Go to Jobs"),
     ("g m", "Go to Machines"),
     ("g c", "Go to Channels"),
+    ("g f", "Go to Flows"),
     ("g i", "Go to the inbox"),
     ("Enter", "Open an item"),
     ("Escape", "Close an item, a menu or the newest notification"),

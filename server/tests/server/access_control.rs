@@ -203,7 +203,9 @@ fn server_function_arguments(path: &str, id: &str) -> Vec<Value> {
     let name = path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit());
     let arguments = match name {
         "load_server_page" => {
-            return ServerPage::ALL.map(|page| json!({ "page": page, "saved": null })).to_vec();
+            return ServerPage::ALL
+                .map(|page| json!({ "page": page, "argument": "task.failed" }))
+                .to_vec();
         }
         "load_launch_page" | "load_recent_jobs" | "load_inbox" => json!({}),
         "load_machines" => {
