@@ -3,6 +3,8 @@
 mod details;
 mod flow;
 mod header;
+#[cfg(feature = "ssr")]
+mod history;
 mod items;
 #[cfg(feature = "ssr")]
 mod lookup;

@@ -14,7 +14,10 @@ pub use question::{Question, SubmittedMachines};
 
 use crate::{
     live::LiveState,
-    page::load_error::{error_message, page_error},
+    page::{
+        load_error::{error_message, page_error},
+        server_page::server_html,
+    },
     page_context::PageContext,
     resource::{ServerResource, resource_view},
     shell::{FlashAlert, PageShell},
@@ -25,9 +28,8 @@ use leptos::{prelude::*, server_fn::codec::Json};
 use leptos_router::hooks::use_query_map;
 use list::MachineList;
 use new_machines::{Templates, new_machines_panel};
-use question::question_panel;
 use row::MachineRow;
-use selection::{Selection, select_all_line, selected_fields};
+use selection::{Selection, selected_fields};
 use serde::{Deserialize, Serialize};
 
 const LOADING_TEXT: &str = "Asking EC2 …";
@@ -51,6 +53,8 @@ pub struct MachinesPage {
     templates: Option<Templates>,
     /// What the previous form asked for, if it was not accepted.
     submitted: Option<SubmittedMachines>,
+    /// The question about it, as HTML.
+    question: Option<String>,
 }
 
 /// Returns the machines that match the filter, with the results of the user's last starts and
@@ -67,7 +71,7 @@ pub async fn load_machines(
     let request = request_context()?;
     let context = PageContext::load(&request).await?;
     let RequestContext { engine, identity } = request;
-    let submitted = use_context::<SubmittedMachines>();
+    let mut submitted = use_context::<SubmittedMachines>();
     let idempotency_key = match &submitted {
         Some(form) => form.idempotency_key.clone(),
         None => engine::engine::new_idempotency_key(),
@@ -88,7 +92,10 @@ pub async fn load_machines(
         }
         Err(error) => (Err(error.to_string()), Vec::new()),
     };
-    Ok(MachinesPage { context, idempotency_key, list, problems, templates, submitted })
+    let question = submitted.as_mut().and_then(|form| form.question.take());
+    let question =
+        question.map(|question| question::panel(question, &idempotency_key, &filter).to_html());
+    Ok(MachinesPage { context, idempotency_key, list, problems, templates, submitted, question })
 }
 
 /// Creates the resource of the machines for a panel. It is loaded again at a resync, because
@@ -112,12 +119,12 @@ pub fn Machines() -> impl IntoView {
     );
     let selection = Selection::default();
     // A question stays when the list is loaded again.
-    let submitted = StoredValue::new(None::<SubmittedMachines>);
+    let first = StoredValue::new((None::<SubmittedMachines>, None::<String>));
     let show = move |mut read: MachinesPage| {
         if read.submitted.is_some() {
-            submitted.set_value(read.submitted.clone());
+            first.set_value((read.submitted.clone(), read.question.clone()));
         }
-        read.submitted = submitted.get_value();
+        (read.submitted, read.question) = first.get_value();
         page_content(read, page, selection, &filter.get_untracked())
     };
     view! {
@@ -133,7 +140,8 @@ fn page_content(
     selection: Selection,
     filter: &MachineListFilter,
 ) -> AnyView {
-    let MachinesPage { context, idempotency_key: key, list, problems, templates, submitted } = read;
+    let MachinesPage { context, idempotency_key: key, list, problems, templates, .. } = read;
+    let (submitted, question) = (read.submitted, read.question.map(server_html));
     let (seq, submitted) = (context.seq, submitted.unwrap_or_default());
     // A form that may have had an effect keeps its idempotency key.
     let submitted_key = use_query_map().read_untracked().get("key");
@@ -153,7 +161,6 @@ fn page_content(
         view! { <a class="button" href=open.url("/machines")>"Launch new machines"</a> }
     });
     let again = view! { <RefreshButton page=page href=filter.url("/machines")/> }.into_any();
-    let question = submitted.question.map(|question| question_panel(question, key.clone(), filter));
     // Ids that may be wrong can be corrected in their field.
     let content = match question.is_some() && !has_ids {
         true => ().into_any(),
@@ -247,8 +254,8 @@ fn machine_list(
     }
     let all_selected = filter.is_some_and(MachineListFilter::selects_all);
     let fields = selected_fields(selection, &list, filter);
-    let summary = filter.map(|filter| select_all_line(&list, filter));
-    let pages = filter.map(|filter| page_links(&list, filter));
+    let summary = filter.map(|_| server_html(list.summary_line.clone()));
+    let pages = filter.map(|_| server_html(list.pages.clone()));
     let can_stop = filter.is_some();
     let rows = list.machines.into_iter().map(|machine| {
         view! {
@@ -286,24 +293,4 @@ fn no_machines(is_unfiltered: bool) -> AnyView {
         }
     };
     view! { <p class="empty">{content}</p> }.into_any()
-}
-
-/// Links to the pages before and after this one, if there are several.
-fn page_links(list: &MachineList, filter: &MachineListFilter) -> Option<AnyView> {
-    let part = list.part.clone()?;
-    let link = |page: &Option<String>, name: &'static str| {
-        let page = page.clone()?;
-        let href = MachineListFilter { page: Some(page), ..filter.clone() }.url("/machines");
-        Some(view! { <a href=href>{name}</a> })
-    };
-    let previous = link(&list.previous_page, "Previous machines");
-    let next = link(&list.next_page, "Next machines");
-    let links = view! {
-        <nav class="pages" aria-label="Pages of machines">
-            <span class="muted">{part}</span>
-            {previous}
-            {next}
-        </nav>
-    };
-    Some(links.into_any())
 }

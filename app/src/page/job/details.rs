@@ -4,40 +4,55 @@ use super::route_state::JobRoute;
 use crate::{
     labels,
     live::LiveState,
-    page::load_error::section_error,
+    page::{load_error::section_error, server_page::server_html},
     resource::{ServerResource, resource_view},
 };
-use contract::{
-    JobId, TaskId,
-    api::{Attempt, Task, TaskDetail},
-    state::TaskState,
-};
+use contract::{JobId, TaskId, api::Task, state::TaskState};
 use leptos::{html, prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
 
-/// Returns a task with its attempts, or `None` if it does not exist or belongs to someone
+/// A task for the panel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskPanel {
+    task: Task,
+    /// Where its time went, and its attempts, as HTML.
+    history: String,
+}
+
+/// Returns a task with its history, or `None` if it does not exist or belongs to someone
 /// else.
 ///
 /// # Errors
 /// Fails if nobody is signed in, or the database fails.
 #[server(input = Json)]
-pub async fn load_task(id: String) -> Result<Option<TaskDetail>, ServerFnError> {
+pub async fn load_task(id: String) -> Result<Option<TaskPanel>, ServerFnError> {
+    use super::history;
     use crate::server::{RequestContext, request_context, server_error};
+    use contract::{api::TaskDetail, fact::FactKind};
     let RequestContext { engine, identity } = request_context()?;
     let Ok(id) = id.parse() else { return Ok(None) };
-    match engine.store().jobs.task(identity.user, id).await {
-        Ok(mut detail) => {
-            let task = std::iter::once(&mut detail.task);
-            engine.explain_pauses(task).await.map_err(server_error)?;
-            Ok(Some(detail))
-        }
-        Err(engine::store::Error::NotFound) => Ok(None),
-        Err(error) => Err(server_error(error)),
-    }
+    let store = engine.store();
+    let TaskDetail { mut task, attempts, .. } = match store.jobs.task(identity.user, id).await {
+        Ok(detail) => detail,
+        Err(engine::store::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(server_error(error)),
+    };
+    engine.explain_pauses(std::iter::once(&mut task)).await.map_err(server_error)?;
+    let limit = history::FACTS_LIMIT;
+    let facts = store.journal.task_journal(identity.user, task.job, id, limit).await;
+    let facts = facts.map_err(server_error)?;
+    let job = store.jobs.job(identity.user, task.job).await.map_err(server_error)?;
+    // A task that another one caused began with the fact that says so.
+    let created = facts.iter().find(|fact| fact.kind == FactKind::TaskCreated);
+    let created_at = created.map_or(job.created_at, |fact| fact.at);
+    let now = store.database.now_ms();
+    let history = history::history(&task, &attempts, &facts, created_at, now).to_html();
+    Ok(Some(TaskPanel { task, history }))
 }
 
 /// Creates the resource of the task that the URL names. It is loaded again when the task
 /// changes.
-pub fn task_resource(route: JobRoute) -> ServerResource<Option<TaskDetail>> {
+pub fn task_resource(route: JobRoute) -> ServerResource<Option<TaskPanel>> {
     let live = expect_context::<LiveState>();
     let source = move || {
         let task = route.task.get()?;
@@ -54,7 +69,7 @@ pub fn task_resource(route: JobRoute) -> ServerResource<Option<TaskDetail>> {
 #[component]
 pub fn Details(
     job: JobId,
-    detail: ServerResource<Option<TaskDetail>>,
+    detail: ServerResource<Option<TaskPanel>>,
     route: JobRoute,
 ) -> impl IntoView {
     // The heading takes the focus once per task, not at each update.
@@ -72,11 +87,11 @@ pub fn Details(
 
 fn details_panel(
     job: JobId,
-    found: TaskDetail,
+    found: TaskPanel,
     focused: StoredValue<Option<String>>,
     route: JobRoute,
 ) -> impl IntoView {
-    let TaskDetail { task, attempts, .. } = found;
+    let TaskPanel { task, history } = found;
     let heading = NodeRef::<html::H2>::new();
     let id = task.id.to_string();
     heading.on_load(move |heading| {
@@ -85,8 +100,6 @@ fn details_panel(
             let _ = heading.focus();
         }
     });
-    let none = attempts.is_empty();
-    let tries = attempts.iter().map(attempt_item).collect_view();
     let made = task.outcome.as_ref().and_then(|outcome| outcome.reference.clone());
     view! {
         <aside class="details" data-testid="details" aria-labelledby="details">
@@ -100,9 +113,7 @@ fn details_panel(
             </p>
             {made.map(|made| view! { <p>"Reference of the service: " <code>{made}</code></p> })}
             <div class="buttons">{task_actions(job, &task, route)}</div>
-            <h3>"Attempts"</h3>
-            {none.then(|| view! { <p>"None has ended yet."</p> })}
-            <ol class="attempts">{tries}</ol>
+            {server_html(history)}
         </aside>
     }
 }
@@ -138,20 +149,5 @@ const fn retry_label(state: TaskState) -> &'static str {
         TaskState::Rejected => "Send it unchanged again",
         TaskState::Cancelled => "Launch again",
         _ => "Retry",
-    }
-}
-
-fn attempt_item(attempt: &Attempt) -> impl IntoView + use<> {
-    let took = labels::duration(attempt.ended_at - attempt.started_at);
-    let when = labels::timestamp(attempt.started_at);
-    view! {
-        <li data-testid="attempt">
-            <strong>{format!("Attempt {}", attempt.number)}</strong>
-            " "
-            {attempt.outcome.message.clone()}
-            " "
-            <code>{attempt.outcome.code.clone()}</code>
-            <small>{format!("{when}, took {took}")}</small>
-        </li>
     }
 }

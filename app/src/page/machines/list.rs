@@ -1,4 +1,7 @@
-//! The machines that a page lists, with the words around them. The server makes the words.
+//! The machines that a page lists, with the words and links around them, which the server makes.
+
+#[cfg(feature = "ssr")]
+mod links;
 
 use contract::api::{Instance, Task};
 use serde::{Deserialize, Serialize};
@@ -18,22 +21,18 @@ pub(super) struct MachineList {
     pub machines: Vec<Machine>,
     /// Number of machines that match, also on other pages, such as `12 of 300 machines`.
     pub summary: String,
-    /// What can be done with those that match, such as `148 can start, 12 can stop`.
-    pub possible: String,
-    /// Number of machines that match.
-    pub matching: u32,
+    /// The summary, what can be done, and the link that selects all, as HTML.
+    pub summary_line: String,
     /// Number of machines that match and can start.
     pub can_start: u32,
     /// Number of machines that match and can stop.
     pub can_stop: u32,
-    /// Each state with its label and number; the first is empty and stands for all.
-    pub states: Vec<(String, String)>,
+    /// Link of each state with its number, as HTML.
+    pub states: String,
     pub accounts: Vec<String>,
     pub regions: Vec<String>,
-    /// Which part of the machines the page has, if not all.
-    pub part: Option<String>,
-    pub previous_page: Option<String>,
-    pub next_page: Option<String>,
+    /// Links to the other pages, as HTML.
+    pub pages: String,
     /// What alarm a machine gets.
     pub alarm: String,
     /// Whether new machines can be launched.
@@ -45,7 +44,7 @@ pub(super) use load::load_list;
 
 #[cfg(feature = "ssr")]
 mod load {
-    use super::{Machine, MachineList};
+    use super::{Machine, MachineList, links};
     use crate::{labels, page::machines::MachineListFilter};
     use contract::{
         UserId,
@@ -91,27 +90,25 @@ mod load {
                 instances.iter().map(read).filter(|it| !it.is_empty()).collect();
             texts.into_iter().cloned().collect::<Vec<_>>()
         };
-        let page_number = |page: usize| page.to_string();
+        let states: Vec<_> =
+            std::iter::once((String::new(), count_label("All", of_all))).chain(states).collect();
         let part = (last_page > 1).then(|| {
             let group = |number: usize| labels::group_thousands(number as u64);
             let last = first + on_page.len();
             format!("Machines {} to {} of {}", group(first + 1), group(last), group(matching))
         });
+        let summary = summary(matching, total);
+        let possible = possible(matching, can_start, can_stop);
         Ok(MachineList {
             machines: on_page.iter().map(|instance| with_tasks(instance, &tasks)).collect(),
-            summary: summary(matching, total),
-            possible: possible(matching, can_start, can_stop),
-            matching: whole(matching),
+            summary_line: links::select_all(&summary, &possible, matching, filter),
+            summary,
             can_start: whole(can_start),
             can_stop: whole(can_stop),
-            states: std::iter::once((String::new(), count_label("All", of_all)))
-                .chain(states)
-                .collect(),
+            states: links::states(&states, filter),
             accounts: texts(|instance| &instance.account),
             regions: texts(|instance| &instance.region),
-            part,
-            previous_page: (page > 1).then(|| page_number(page - 1)),
-            next_page: (page < last_page).then(|| page_number(page + 1)),
+            pages: part.map(|part| links::pages(part, page, last_page, filter)).unwrap_or_default(),
             alarm: describe_alarms(&engine.machines().alarms()),
             can_launch: can_launch(engine.machines()),
         })

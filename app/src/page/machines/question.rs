@@ -1,9 +1,10 @@
 //! What the page says in response to a form that accepted nothing: a problem, or a question whose
 //! buttons send it again.
 
-use super::{MachineListFilter, new_machines::NewMachines};
-use leptos::prelude::*;
+use super::new_machines::NewMachines;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "ssr")]
+use {super::MachineListFilter, leptos::prelude::*};
 
 /// A submitted form that accepted nothing, for the page that responds to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,11 +35,8 @@ pub struct Question {
 
 /// Renders the question. Its form sends the ids themselves: what is done is what was asked about,
 /// whatever matches the filter then.
-pub(super) fn question_panel(
-    question: Question,
-    key: String,
-    filter: &MachineListFilter,
-) -> AnyView {
+#[cfg(feature = "ssr")]
+pub(super) fn panel(question: Question, key: &str, filter: &MachineListFilter) -> AnyView {
     let class = if question.is_warning { "danger" } else { "primary" };
     let button = |(at, (name, value, label)): (usize, (String, String, String))| {
         let class = (at == 0).then_some(class);
@@ -51,7 +49,7 @@ pub(super) fn question_panel(
             <h2 id="question" tabindex="-1" autofocus>{question.title}</h2>
             <p>{question.detail}</p>
             <form method="post" action=listed.url("/launch/machines") class="buttons">
-                <input type="hidden" name="key" value=key/>
+                <input type="hidden" name="key" value=key.to_owned()/>
                 <input type="hidden" name="pasted" value=question.ids/>
                 <input type="hidden" name="action" value=question.action/>
                 {buttons}

@@ -95,25 +95,6 @@ pub(super) fn selected_fields(
     .into_any()
 }
 
-/// Says how many machines match, and selects all of them, or none.
-pub(super) fn select_all_line(list: &MachineList, filter: &MachineListFilter) -> AnyView {
-    let select = (!filter.selects_all()).then(|| "all".to_owned());
-    let href = MachineListFilter { select: select.clone(), ..filter.clone() }.url("/machines");
-    let all = labels::count_noun(list.matching.into(), "machine");
-    let (words, link) = match select {
-        Some(_) if list.matching == 1 => (list.summary.clone(), "Select it".to_owned()),
-        Some(_) => (list.summary.clone(), format!("Select all {all}")),
-        None => (format!("{} selected", list.summary), "Clear the selection".to_owned()),
-    };
-    let possible = list.possible.clone();
-    view! {
-        <p class="machine-summary" data-testid="machine-summary">
-            <strong>{words}</strong> ": " {possible} ". " <a href=href>{link}</a>
-        </p>
-    }
-    .into_any()
-}
-
 /// Field for ids that are pasted instead of ticked.
 fn pasted_ids_field(selection: Selection) -> AnyView {
     view! {
