@@ -6,7 +6,12 @@ export default class ErrorsReporter implements Reporter {
 
   onTestEnd(test: TestCase, result: TestResult) {
     for (const { message = "", location } of result.errors) {
-      const plain = message.replace(/\u001b\[\d+m/g, "").split("\n").filter(Boolean).slice(0, 6).join(" | ");
+      const plain = message
+        .replace(/\u001b\[\d+m/g, "")
+        .split("\n")
+        .filter(Boolean)
+        .slice(0, 6)
+        .join(" | ");
       this.lines.push(`${test.title}: line ${location?.line ?? "?"}: ${plain}`);
     }
   }
