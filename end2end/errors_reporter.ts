@@ -1,4 +1,5 @@
 // Repeats the first line of every failure at the end, where a long log is read first.
+import { stripVTControlCharacters } from "node:util";
 import type { FullResult, Reporter, TestCase, TestResult } from "@playwright/test/reporter";
 
 export default class ErrorsReporter implements Reporter {
@@ -6,12 +7,7 @@ export default class ErrorsReporter implements Reporter {
 
   onTestEnd(test: TestCase, result: TestResult) {
     for (const { message = "", location } of result.errors) {
-      const plain = message
-        .replace(/\u001b\[\d+m/g, "")
-        .split("\n")
-        .filter(Boolean)
-        .slice(0, 6)
-        .join(" | ");
+      const plain = stripVTControlCharacters(message).split("\n").filter(Boolean).slice(0, 6).join(" | ");
       this.lines.push(`${test.title}: line ${location?.line ?? "?"}: ${plain}`);
     }
   }
