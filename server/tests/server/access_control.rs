@@ -209,9 +209,8 @@ fn server_function_arguments(path: &str, id: &str) -> Vec<Value> {
         }
         "load_launch_page" | "load_recent_jobs" | "load_inbox" => json!({}),
         "load_machines" => {
-            let filter =
-                MachineListFilter { q: Some(CANARY.into()), ..MachineListFilter::default() };
-            json!({ "filter": filter, "is_panel": false })
+            // The page repeats what is searched for in its links.
+            json!({ "filter": MachineListFilter::default(), "is_panel": false })
         }
         "load_jobs" => {
             json!({ "filter": JobListFilter { q: Some(CANARY.into()), ..JobListFilter::default() } })

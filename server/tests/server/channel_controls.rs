@@ -74,6 +74,8 @@ async fn a_pause_holds_items_says_why_and_survives_a_restart() {
     let actions: Vec<_> = audit(&server.api).await.iter().map(|entry| entry.action).collect();
     let expected = [
         AuditAction::UpstreamResumed,
+        AuditAction::JobLaunched,
+        AuditAction::JobLaunched,
         AuditAction::UpstreamPaused,
         AuditAction::UpstreamPaceChanged,
     ];
