@@ -12,6 +12,7 @@ use clap::{
     Parser, Subcommand,
     builder::{RangedU64ValueParser, TypedValueParser},
 };
+use cli::ClientCommand;
 use engine::store::{DEFAULT_OPEN_LIMITS, OpenLimits, Retention};
 use ingress::client_address::parse_network;
 use ipnet::IpNet;
@@ -139,7 +140,8 @@ impl From<RetentionPeriods> for Retention {
     }
 }
 
-/// Part of the system that a process runs; without a role it runs all of it.
+/// Part of the system that a process runs, or what it does instead; without a role it runs all
+/// of the system.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ProcessRole {
     /// Serve pages, the API and WebSockets only; workers run elsewhere.
@@ -153,6 +155,9 @@ pub enum ProcessRole {
     /// Work with the files of the sales channels.
     #[command(subcommand)]
     Channels(ChannelsCommand),
+    /// Commands that use the API of a running server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
 }
 
 /// What to do with the files of the sales channels.

@@ -1,8 +1,8 @@
 //! The `meanwhile` binary.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use server::{
-    config::Config,
+    config::{Config, ProcessRole},
     redact::{self, RedactingWriter, redact},
     runtime,
 };
@@ -29,6 +29,9 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return usage(&error, colours),
     };
+    if let Some(ProcessRole::Client(command)) = config.role {
+        return Box::pin(cli::run(*command, Config::command())).await;
+    }
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=warn"));
     let writer = || RedactingWriter(stderr());

@@ -7,7 +7,7 @@
 
 mod gauges;
 
-use crate::{problem::Problem, session::CurrentUser, state::AppState};
+use crate::{session::OperatorUser, state::AppState};
 use anyhow::Context;
 use axum::{
     Router,
@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use contract::{api::Role, metric};
+use contract::metric;
 pub use gauges::GaugeSources;
 use gauges::Gauges;
 use ingress::{
@@ -152,16 +152,13 @@ impl Metrics {
     }
 }
 
-/// Handles `GET /metrics` beside the pages, for admins with a token. All others
-/// get 404, which does not reveal the endpoint.
+/// Handles `GET /metrics` beside the pages, for admins with a token of the scope `admin`.
+/// Users get 404, which does not reveal the endpoint.
 pub async fn metrics_endpoint(
     State(state): State<AppState>,
-    user: CurrentUser,
-) -> Result<Response, Problem> {
-    match user.identity.role {
-        Role::Admin => Ok(state.metrics.scrape().await),
-        Role::User => Err(Problem::not_found()),
-    }
+    OperatorUser(_): OperatorUser,
+) -> Response {
+    state.metrics.scrape().await
 }
 
 /// Counts a request and measures the time until its response head.

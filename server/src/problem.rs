@@ -121,7 +121,7 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         let status = match error {
             store::Error::NotFound => StatusCode::NOT_FOUND,
-            store::Error::SignedOut => StatusCode::UNAUTHORIZED,
+            store::Error::SignedOut | store::Error::TokenExpired => StatusCode::UNAUTHORIZED,
             store::Error::Conflict(_) => StatusCode::CONFLICT,
             store::Error::KeyReused | store::Error::Text(_) => StatusCode::UNPROCESSABLE_ENTITY,
             store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,

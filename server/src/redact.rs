@@ -21,7 +21,7 @@ const MASK: &str = "***";
 /// masked in URLs only: replacing them everywhere would make the log unreadable.
 const MIN_SECRET_BYTES: usize = 4;
 /// Environment variables whose whole value is a secret.
-const SECRET_VARIABLES: [&str; 2] = ["MEANWHILE_ADMIN_PASSWORD", "PGPASSWORD"];
+const SECRET_VARIABLES: [&str; 3] = ["MEANWHILE_ADMIN_PASSWORD", "PGPASSWORD", cli::TOKEN_VARIABLE];
 /// Flags whose whole value is a secret.
 const SECRET_FLAGS: [&str; 1] = ["--admin-password"];
 

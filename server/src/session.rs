@@ -12,12 +12,16 @@ use crate::{
 };
 use anyhow::Context;
 use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{FromRequestParts, MatchedPath},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
 use axum_extra::extract::CookieJar;
-use contract::{UserId, api::Role, text};
+use contract::{
+    TokenId, UserId,
+    api::{Role, TokenScope},
+    text,
+};
 use engine::store::{self, Actor, Credential, Identity, OneTimeLink, Store};
 use sha2::{Digest, Sha256};
 use std::{
@@ -36,6 +40,10 @@ pub struct CurrentUser {
     pub auth_method: AuthMethod,
     /// Hash of the secret in the cookie or the token.
     pub credential_hash: String,
+    /// What the credential permits; everything for a session.
+    pub scope: TokenScope,
+    /// Id of the token, if there is one.
+    pub token: Option<TokenId>,
 }
 
 impl CurrentUser {
@@ -48,6 +56,27 @@ impl CurrentUser {
             AuthMethod::Token => Credential::ApiToken(hash),
         };
         Actor { user: self.identity.user, credential }
+    }
+
+    /// Checks that the credential permits what requires `scope`.
+    ///
+    /// # Errors
+    /// 403, with the scope that is needed.
+    pub fn require_scope(&self, scope: TokenScope) -> Result<(), Problem> {
+        if self.scope.includes(scope) {
+            return Ok(());
+        }
+        let detail = format!(
+            "This token has the scope `{}`, and this needs the scope `{scope}`. Create a token \
+             with it on the account page.",
+            self.scope
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+
+    /// Whether the user is an admin, and the credential permits to act as one.
+    pub fn acts_as_admin(&self) -> bool {
+        self.identity.role == Role::Admin && self.scope.includes(TokenScope::Admin)
     }
 }
 
@@ -64,6 +93,18 @@ pub enum AuthMethod {
 /// The authenticated user of a request, if any.
 #[derive(Clone, Debug)]
 pub struct OptionalUser(pub Option<CurrentUser>);
+
+/// Returns the scope that a token needs for a request. Handlers for admins check theirs beside
+/// the role, in [`OperatorUser`].
+fn required_scope(parts: &Parts) -> TokenScope {
+    let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    match parts.method {
+        Method::GET | Method::HEAD => TokenScope::Read,
+        // `token::delete` decides: each token may revoke itself.
+        Method::DELETE if path == Some("/api/v1/tokens/{id}") => TokenScope::Read,
+        _ => TokenScope::Launch,
+    }
+}
 
 /// Request extension with the result of an earlier authentication, which
 /// extractors reuse.
@@ -82,16 +123,20 @@ impl FromRequestParts<AppState> for OptionalUser {
         // a token needs no Origin, so another site could have caused it.
         if let Some(secret) = bearer_token(&parts.headers) {
             let credential_hash = hash_secret(secret);
-            let Some(identity) = store.accounts.authenticate_token(&credential_hash).await? else {
+            let Some(grant) = store.accounts.authenticate_token(&credential_hash).await? else {
                 let detail =
                     "This token is unknown or was revoked. Create a new one on the account page.";
                 return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
             };
-            return Ok(Self(Some(CurrentUser {
-                identity,
+            let user = CurrentUser {
+                identity: grant.identity,
                 auth_method: AuthMethod::Token,
                 credential_hash,
-            })));
+                scope: grant.scope,
+                token: Some(grant.id),
+            };
+            user.require_scope(required_scope(parts))?;
+            return Ok(Self(Some(user)));
         }
         let Some(token) = cookie::get(&parts.headers, COOKIE) else { return Ok(Self(None)) };
         let credential_hash = hash_secret(&token);
@@ -100,6 +145,8 @@ impl FromRequestParts<AppState> for OptionalUser {
             identity,
             auth_method: AuthMethod::Cookie,
             credential_hash,
+            scope: TokenScope::Admin,
+            token: None,
         })))
     }
 }
@@ -150,8 +197,8 @@ impl FromRequestParts<AppState> for AdminUser {
     }
 }
 
-/// The authenticated admin of a request, in a browser or with an API token. All others get 404,
-/// as from [`AdminUser`].
+/// The authenticated admin of a request, in a browser or with an API token of the scope `admin`.
+/// An admin's other tokens get 403, and all others 404, as from [`AdminUser`].
 pub struct OperatorUser(pub CurrentUser);
 
 impl FromRequestParts<AppState> for OperatorUser {
@@ -160,7 +207,7 @@ impl FromRequestParts<AppState> for OperatorUser {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let user = CurrentUser::from_request_parts(parts, state).await?;
         match user.identity.role {
-            Role::Admin => Ok(Self(user)),
+            Role::Admin => user.require_scope(TokenScope::Admin).map(|()| Self(user)),
             Role::User => Err(Problem::not_found()),
         }
     }

@@ -9,6 +9,7 @@ const FORBIDDEN_DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("aws", &[], &["leptos", "axum", "engine", "worker", "app", "server", "aws-lc-rs"]),
     ("contract", &[], &["tokio", "axum", "leptos", "sea-orm", "lapin", "engine"]),
     ("channels", &[], &["tokio", "reqwest", "axum", "leptos", "engine", "worker", "server"]),
+    ("cli", &[], &["leptos", "axum", "engine", "worker", "app", "server", "sandbox"]),
     ("engine", &[], &["leptos", "axum", "worker", "app", "server", "sandbox"]),
     ("ingress", &[], &["leptos", "engine", "worker", "app", "server", "sandbox"]),
     ("worker", &[], &["leptos", "axum", "app", "server", "sandbox"]),

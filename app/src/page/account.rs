@@ -28,6 +28,7 @@ pub async fn content(
         tokens: store.accounts.tokens(identity.user).await.map_err(server_error)?,
         new_token: browser.new_token,
         theme: browser.theme,
+        now: store.database.now_ms(),
     };
     let saved = saved_message(saved);
     let view = view! {

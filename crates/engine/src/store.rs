@@ -78,7 +78,7 @@ pub use read::{JobQuery, TaskQuery};
 pub use recent_facts::{FactCount, SeenFact};
 pub use round_robin::RoundRobin;
 pub use session::MAX_SESSIONS;
-pub use tokens::MAX_TOKENS;
+pub use tokens::{MAX_TOKENS, TokenGrant, TokenTerms};
 pub use upstream_control::UpstreamControl;
 pub use upstream_load::{FailedAttempt, QueueReader};
 pub use users::{Identity, UserAccount};
@@ -141,6 +141,9 @@ pub enum Error {
     /// disabled. Nothing was changed.
     #[error("the user is no longer signed in")]
     SignedOut,
+    /// The API token of the request has expired. Nothing was changed.
+    #[error("the API token has expired")]
+    TokenExpired,
     /// The current state does not allow the change.
     #[error("the current state does not allow the change: {0:?}")]
     Conflict(Conflict),
@@ -292,6 +295,9 @@ impl Error {
             Self::SignedOut => {
                 "You were signed out meanwhile. Sign in, and do it again: nothing was changed."
                     .into()
+            }
+            Self::TokenExpired => {
+                "This token has expired. Create a new one on the account page.".into()
             }
             Self::Conflict(reason) => reason.public_message(),
             Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),

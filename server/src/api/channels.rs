@@ -13,13 +13,13 @@ use axum::{
     extract::{Path, State},
 };
 use contract::api::{
-    AuditEntry, Channel, PaceRequest, Page, PauseRequest, Role, UpstreamCheck, UpstreamStatus,
+    AuditEntry, Channel, PaceRequest, Page, PauseRequest, UpstreamCheck, UpstreamStatus,
 };
 use engine::store::{AuditScope, QueueReader};
 
 /// Returns who reads, and whether they see everybody's jobs.
 fn queue_reader(user: &CurrentUser) -> QueueReader {
-    QueueReader { user: user.identity.user, sees_all: user.identity.role == Role::Admin }
+    QueueReader { user: user.identity.user, sees_all: user.acts_as_admin() }
 }
 
 pub async fn list(State(state): State<AppState>, _user: CurrentUser) -> JsonResult<Page<Channel>> {

@@ -17,12 +17,15 @@ use app::{page::people::NewLink, theme::Theme};
 use axum::{
     Form,
     extract::{Path, State},
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::CookieJar;
-use contract::{TokenId, UserId, api::Role};
-use engine::store::{self, LinkPurpose};
+use contract::{
+    TokenId, UserId,
+    api::{Role, TokenScope},
+};
+use engine::store::{self, LinkPurpose, TokenTerms};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -229,6 +232,29 @@ pub async fn sign_out_elsewhere(
 pub struct CreateTokenForm {
     name: String,
     password: String,
+    scope: Option<TokenScope>,
+    /// Number of days, or `never`.
+    expiry: Option<String>,
+}
+
+impl CreateTokenForm {
+    /// Returns what the token permits, and for how long; what the form leaves open is the
+    /// default.
+    ///
+    /// # Errors
+    /// 422 for an expiry that is neither a number of days nor `never`.
+    fn terms(&self) -> Result<TokenTerms, Problem> {
+        let default = TokenTerms::default();
+        let expires_in_days = match self.expiry.as_deref() {
+            None => default.expires_in_days,
+            Some("never") => None,
+            Some(days) => Some(days.parse().map_err(|_| {
+                let detail = "Choose when the token expires.";
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            })?),
+        };
+        Ok(TokenTerms { scope: self.scope.unwrap_or(default.scope), expires_in_days })
+    }
 }
 
 /// Creates an API token and redirects to the account page, which shows its
@@ -239,7 +265,8 @@ pub async fn create_token(
     Form(form): Form<CreateTokenForm>,
 ) -> Response {
     let cookie = async {
-        let created = token::create_token(&state, &user, &form.name, form.password).await?;
+        let terms = form.terms()?;
+        let created = token::create_token(&state, &user, &form.name, form.password, terms).await?;
         Ok(cookie::set(&state, NEW_TOKEN_COOKIE, created.secret, ACCOUNT_PATH, 60))
     };
     match cookie.await {

@@ -282,21 +282,20 @@ impl SocketSession {
     }
 
     async fn check_session(&mut self) -> Result<(), Closing> {
-        let found = match self.current_user.auth_method {
+        let (accounts, hash) =
+            (&self.hub.store.accounts, self.current_user.credential_hash.as_str());
+        let is_valid = match self.current_user.auth_method {
             AuthMethod::Cookie => {
-                self.hub
-                    .store
-                    .accounts
-                    .authenticate_session(&self.current_user.credential_hash)
-                    .await
+                accounts.authenticate_session(hash).await.map(|found| found.is_some())
             }
-            AuthMethod::Token => {
-                self.hub.store.accounts.authenticate_token(&self.current_user.credential_hash).await
-            }
+            AuthMethod::Token => match accounts.authenticate_token(hash).await {
+                Err(engine::store::Error::TokenExpired) => Ok(false),
+                found => found.map(|found| found.is_some()),
+            },
         };
-        match found.map_err(store_failure)? {
-            Some(_) => Ok(()),
-            None => Err(Some(CloseCode::SignInRequired)),
+        match is_valid.map_err(store_failure)? {
+            true => Ok(()),
+            false => Err(Some(CloseCode::SignInRequired)),
         }
     }
 

@@ -3,7 +3,10 @@
 use super::{HeartbeatTimes, Hub, socket::SocketSession};
 use crate::session::{AuthMethod, CurrentUser};
 use axum::{Router, extract::WebSocketUpgrade, routing::any};
-use contract::websocket::{CloseCode, ServerFrame};
+use contract::{
+    api::TokenScope,
+    websocket::{CloseCode, ServerFrame},
+};
 use engine::{
     Engine,
     clock::ManualClock,
@@ -41,8 +44,13 @@ async fn open_socket() -> (Client, TempDir) {
     let event_bus = Arc::new(EmbeddedEventBus::default());
     let engine = Engine::new(store, event_bus, RelayWaker::default(), limiters, Vec::new());
     let hub = Hub { heartbeat_times: TIMES, ..Hub::new(engine, CancellationToken::new()) };
-    let user =
-        CurrentUser { identity, auth_method: AuthMethod::Cookie, credential_hash: "laptop".into() };
+    let user = CurrentUser {
+        identity,
+        auth_method: AuthMethod::Cookie,
+        credential_hash: "laptop".into(),
+        scope: TokenScope::Admin,
+        token: None,
+    };
     let connect = move |upgrade: WebSocketUpgrade| async move {
         upgrade.on_upgrade(move |socket| SocketSession::run(hub, user, socket))
     };

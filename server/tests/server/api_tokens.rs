@@ -1,6 +1,6 @@
 //! API tokens: what they permit, what they don't, and their revocation.
 
-use crate::support::start_server;
+use crate::{seed, support::start_server};
 use contract::websocket::CloseCode;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response, StatusCode, header};
@@ -93,7 +93,13 @@ async fn creating_a_token_needs_the_password_and_shows_the_secret_once() {
         request.header(header::COOKIE, &meanwhile.api.cookie)
     };
     let create = form("/account/tokens");
-    let created = create.form(&[("name", "by form"), ("password", "correct-horse")]).send().await;
+    let fields = [
+        ("name", "by form"),
+        ("password", "correct-horse"),
+        ("scope", "read"),
+        ("expiry", "never"),
+    ];
+    let created = create.form(&fields).send().await;
     let created = created.unwrap();
     assert_eq!(created.headers()[header::LOCATION], "/account");
     let secret_cookie = created.headers()[header::SET_COOKIE].to_str().unwrap();
@@ -107,10 +113,12 @@ async fn creating_a_token_needs_the_password_and_shows_the_secret_once() {
     assert!(shown.contains(secret), "{shown}");
     let later = account(&meanwhile.api.cookie).await;
     assert!(!later.contains(secret) && later.contains("by form"), "{later}");
+    assert!(later.contains("never expires"), "{later}");
     let jobs = send_with_token(client.get(meanwhile.api.url("/api/v1/jobs")), secret).await;
     assert_eq!(jobs.status(), StatusCode::OK);
 
     let tokens = meanwhile.api.get_json("/api/v1/tokens").await.unwrap();
+    assert_eq!(tokens["items"][0]["scope"], "read");
     let id = tokens["items"][0]["id"].as_str().unwrap();
     let revoked = form(&format!("/account/tokens/{id}/revoke")).send().await.unwrap();
     assert_eq!(revoked.headers()[header::LOCATION], "/account?saved=token");
@@ -186,4 +194,103 @@ async fn websocket_opens_with_a_token_and_closes_on_revocation() {
         }
     };
     assert_eq!(code, CloseCode::SignInRequired.code());
+}
+
+/// Creates a token with more fields than a name, and returns its id and secret.
+async fn create_token_with(meanwhile: &ServerProcess, terms: Value) -> (String, String) {
+    let mut body = token_request("scoped", "correct-horse");
+    body.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+    let response = meanwhile.api.post("/api/v1/tokens").json(&body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED, "{body}");
+    let token: Value = response.json().await.unwrap();
+    (token["id"].as_str().unwrap().to_owned(), token["secret"].as_str().unwrap().to_owned())
+}
+
+/// Returns the status and the detail of a response.
+async fn status_and_detail(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap_or_default();
+    (status, body["detail"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn each_scope_permits_what_it_says_and_a_refusal_names_the_one_needed() {
+    let meanwhile = start_server().await;
+    let client = Client::new();
+    let url = |path: &str| meanwhile.api.url(path);
+    let launch = || {
+        let request = client.post(url("/api/v1/jobs/product-uploads?channels=acme"));
+        request.body("sku,title,price\nA,Lamp,1\n")
+    };
+    let pause = || client.post(url("/api/v1/channels/acme/resume")).json(&json!({}));
+    let (read_id, read) = create_token_with(&meanwhile, json!({ "scope": "read" })).await;
+    let (launch_id, launcher) = create_token_with(&meanwhile, json!({})).await;
+    let (_, admin) = create_token_with(&meanwhile, json!({ "scope": "admin" })).await;
+
+    for (secret, launches, administers) in
+        [(&read, false, false), (&launcher, true, false), (&admin, true, true)]
+    {
+        for path in ["/api/v1/jobs", "/api/v1/channels/acme", "/api/v1/tokens"] {
+            let answer = send_with_token(client.get(url(path)), secret).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        }
+        let (status, detail) = status_and_detail(send_with_token(launch(), secret).await).await;
+        assert_eq!(status, if launches { 202 } else { 403 }, "{detail}");
+        assert!(launches || detail.contains("needs the scope `launch`"), "{detail}");
+        for (what, request) in [
+            ("resume", pause()),
+            ("audit", client.get(url("/api/v1/audit"))),
+            ("metrics", client.get(url("/metrics"))),
+        ] {
+            let answer = send_with_token(request, secret).await;
+            let (status, detail) = status_and_detail(answer).await;
+            assert_eq!(status, if administers { 200 } else { 403 }, "{what} {detail}");
+            let needed = if launches || what != "resume" { "`admin`" } else { "`launch`" };
+            assert!(administers || detail.contains(needed), "{what} {detail}");
+        }
+    }
+
+    let revoke = |id: &str| client.delete(url(&format!("/api/v1/tokens/{id}")));
+    let other = status_and_detail(send_with_token(revoke(&launch_id), &read).await).await;
+    assert_eq!(other.0, 403, "{}", other.1);
+    assert_eq!(send_with_token(revoke(&read_id), &read).await.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn user_gets_no_admin_token_and_expiries_are_checked() {
+    let meanwhile = start_server().await;
+    let bob = meanwhile.api.invite_user("bob@example.com", meanwhile.api.port).await.unwrap();
+    let mut body = token_request("x", "correct-horse");
+    body["scope"] = json!("admin");
+    let refused = bob.post("/api/v1/tokens").json(&body).send().await.unwrap();
+    let (status, detail) = status_and_detail(refused).await;
+    assert!(status == 422 && detail.contains("Only an admin's token"), "{status} {detail}");
+    for days in [0, 3651] {
+        let mut body = token_request("x", "correct-horse");
+        body["expires_in_days"] = json!(days);
+        let refused = meanwhile.api.post("/api/v1/tokens").json(&body).send().await.unwrap();
+        let (status, detail) = status_and_detail(refused).await;
+        assert!(status == 422 && detail.contains("1 to 3650 days"), "{status} {detail}");
+    }
+    create_token_with(&meanwhile, json!({ "expires_in_days": null })).await;
+    create_token_with(&meanwhile, json!({})).await;
+    let listed = meanwhile.api.get_json("/api/v1/tokens").await.unwrap();
+    let [default, never] = listed["items"].as_array().unwrap().as_slice() else {
+        panic!("{listed}");
+    };
+    assert_eq!((&default["scope"], &never["expires_at"]), (&json!("launch"), &Value::Null));
+    assert!(!default["expires_at"].is_null(), "{listed}");
+}
+
+#[tokio::test]
+async fn expired_token_is_rejected_and_says_so() {
+    let meanwhile = start_server().await;
+    let (_, secret) = create_token(&meanwhile).await;
+    seed::expire_tokens(&meanwhile).await;
+    let jobs = meanwhile.api.client.get(meanwhile.api.url("/api/v1/jobs"));
+    let (status, detail) = status_and_detail(send_with_token(jobs, &secret).await).await;
+    assert_eq!(status, 401, "{detail}");
+    assert!(detail.contains("This token has expired"), "{detail}");
+    let page = crate::support::get_page(&meanwhile, "/account").await;
+    assert!(page.contains("Read and launch, expired "), "{page}");
 }

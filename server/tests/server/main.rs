@@ -10,6 +10,7 @@ mod api_tokens;
 mod aws;
 mod channel_controls;
 mod channel_files;
+mod cli;
 mod cluster;
 mod crash_recovery;
 mod event_schemas;

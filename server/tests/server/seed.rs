@@ -2,7 +2,7 @@
 
 use contract::{
     JobId, TokenId, UserId,
-    api::Outcome,
+    api::{Outcome, TokenScope},
     command::ProductUpload,
     envelope::CommandMessage,
     product::{Price, Product},
@@ -12,6 +12,7 @@ use engine::{
     clock::SystemClock,
     store::{
         AttemptError, AttemptResult, Claim, FinishAttempt, NewJob, NewTask, RoundRobin, Store,
+        TokenTerms,
     },
 };
 use sea_orm::{ConnectionTrait, Database, Statement};
@@ -65,9 +66,18 @@ pub async fn create_session(store: &Store, user: UserId, token: &str) {
         .unwrap();
 }
 
-/// Creates an API token with this secret, which is also its name.
+/// Creates an API token with this secret, which is also its name. It permits everything that
+/// its user may do.
 pub async fn create_token(store: &Store, user: UserId, secret: &str) -> TokenId {
-    store.accounts.add_token(user, secret, &hex::encode(Sha256::digest(secret))).await.unwrap().id
+    let terms = TokenTerms { scope: TokenScope::Admin, ..TokenTerms::default() };
+    let hash = hex::encode(Sha256::digest(secret));
+    store.accounts.add_token(user, secret, &hash, terms).await.unwrap().id
+}
+
+/// Lets a user's tokens expire.
+pub async fn expire_tokens(meanwhile: &ServerProcess) {
+    let db = Database::connect(database_url(meanwhile)).await.unwrap();
+    db.execute_unprepared("UPDATE api_tokens SET expires_at = 1").await.unwrap();
 }
 
 /// Returns a job that uploads two products, `{name}-0` and `{name}-1`, to each

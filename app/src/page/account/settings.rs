@@ -1,7 +1,7 @@
 //! Settings, sessions and API tokens of the user's own account.
 
 use crate::{labels, theme::Theme};
-use contract::api::{Session, Token, User};
+use contract::api::{DEFAULT_TOKEN_DAYS, Role, Session, Token, TokenScope, User};
 use leptos::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -12,13 +12,15 @@ pub struct AccountSettings {
     /// Secret of an API token that was just created. It is shown once.
     pub new_token: Option<String>,
     pub theme: Theme,
+    /// Time of the database, by which tokens expire.
+    pub now: i64,
 }
 
 pub fn account_settings(settings: AccountSettings) -> AnyView {
-    let AccountSettings { user, sessions, tokens, new_token, theme } = settings;
+    let AccountSettings { user, sessions, tokens, new_token, theme, now } = settings;
     let facts =
         format!("{}, since {}", labels::role_name(user.role), labels::date(user.created_at));
-    let email = user.email;
+    let (email, role) = (user.email, user.role);
     view! {
         {new_token.map(new_token_panel)}
         <p><strong>{email.clone()}</strong> " " <small>{facts}</small></p>
@@ -27,7 +29,7 @@ pub fn account_settings(settings: AccountSettings) -> AnyView {
             {theme_form(theme)}
         </div>
         {session_list(sessions)}
-        {api_tokens(email, tokens)}
+        {api_tokens(email, role, tokens, now)}
     }
     .into_any()
 }
@@ -135,14 +137,62 @@ fn new_token_panel(secret: String) -> AnyView {
     .into_any()
 }
 
+/// Choices of when a token expires: the value in the form, and its name.
+const EXPIRY_CHOICES: [(&str, &str); 5] = [
+    ("7", "in 7 days"),
+    ("30", "in 30 days"),
+    ("90", "in 90 days"),
+    ("365", "in a year"),
+    ("never", "never"),
+];
+
+fn scope_name(scope: TokenScope) -> &'static str {
+    match scope {
+        TokenScope::Read => "Read only",
+        TokenScope::Launch => "Read and launch",
+        TokenScope::Admin => "Everything, as an admin",
+    }
+}
+
+/// The choices of a new token's scope and expiry.
+fn token_terms(role: Role) -> AnyView {
+    let scopes =
+        TokenScope::ALL.iter().filter(|scope| **scope != TokenScope::Admin || role == Role::Admin);
+    let scopes = scopes.map(|scope| {
+        let is_default = *scope == TokenScope::Launch;
+        view! { <option value=scope.as_str() selected=is_default>{scope_name(*scope)}</option> }
+    });
+    let default = DEFAULT_TOKEN_DAYS.to_string();
+    let expiries = EXPIRY_CHOICES.map(|(value, name)| {
+        let is_default = value == default;
+        view! { <option value=value selected=is_default>{name}</option> }
+    });
+    view! {
+        <label>
+            "What it may do"
+            <select name="scope">{scopes.collect_view()}</select>
+        </label>
+        <label>
+            "Expires"
+            <select name="expiry">{expiries.collect_view()}</select>
+        </label>
+    }
+    .into_any()
+}
+
 /// API tokens, and the form that creates one.
-fn api_tokens(email: String, tokens: Vec<Token>) -> AnyView {
+fn api_tokens(email: String, role: Role, tokens: Vec<Token>, now: i64) -> AnyView {
     let lines = tokens
         .into_iter()
         .map(|token| {
             let used = match token.last_used_at {
                 Some(at) => format!("last used {}", labels::date_and_minute(at)),
                 None => "never used".into(),
+            };
+            let expires = match token.expires_at {
+                None => "never expires".into(),
+                Some(at) if at <= now => format!("expired {}", labels::date_and_minute(at)),
+                Some(at) => format!("expires {}", labels::date_and_minute(at)),
             };
             let action = format!("/account/tokens/{}/revoke", token.id);
             let label = format!("Revoke the token {}", token.name);
@@ -151,6 +201,7 @@ fn api_tokens(email: String, tokens: Vec<Token>) -> AnyView {
                     <strong>{token.name}</strong>
                     <small>"created " {labels::date_and_minute(token.created_at)}</small>
                     <small>{used}</small>
+                    <small>{scope_name(token.scope)}", "{expires}</small>
                     <form method="post" action=action>
                         <button class="subtle" aria-label=label>
                             "Revoke"
@@ -163,7 +214,7 @@ fn api_tokens(email: String, tokens: Vec<Token>) -> AnyView {
     view! {
         <h2 id="tokens">"API tokens"</h2>
         <p>
-            "A program that has a token can do what you can do with jobs. A token stops working when you revoke it, when your password is reset, and when your account is disabled."
+            "A program that has a token can do what you can do with jobs, as far as the token permits. A token stops working when it expires, when you revoke it, when your password is reset, and when your account is disabled."
         </p>
         <ul class="account-list sessions" aria-labelledby="tokens">{lines}</ul>
         <form class="form-row" method="post" action="/account/tokens">
@@ -177,6 +228,7 @@ fn api_tokens(email: String, tokens: Vec<Token>) -> AnyView {
                 "Your password"
                 <input type="password" name="password" required autocomplete="current-password"/>
             </label>
+            {token_terms(role)}
             <button>"Create a token"</button>
         </form>
     }

@@ -66,18 +66,47 @@ pub struct SignIn {
     pub password: String,
 }
 
-/// A program's right to act as its user, until it is revoked.
+string_enum!(
+    /// What an API token permits. Each scope includes those before it.
+    TokenScope {
+        /// Read the user's jobs, items and notifications, and the channels.
+        Read = "read",
+        /// Also launch, control and resolve.
+        Launch = "launch",
+        /// Also change channels for everybody, and see everybody's load, if the user is an admin.
+        Admin = "admin",
+    }
+);
+
+impl TokenScope {
+    /// Whether a token of this scope may do what requires another one.
+    pub fn includes(self, required: Self) -> bool {
+        self >= required
+    }
+}
+
+/// Number of days after which a token expires if its creator doesn't say.
+pub const DEFAULT_TOKEN_DAYS: u16 = 90;
+/// Maximum number of days after which a token expires, if it does.
+pub const MAX_TOKEN_DAYS: u16 = 3650;
+
+/// A program's right to act as its user, until it expires or is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// Id of the token.
     pub id: TokenId,
     /// Purpose of the token, in the user's words.
     pub name: String,
+    /// What it permits.
+    pub scope: TokenScope,
     /// Time of creation: UTC, ms since 1970.
     pub created_at: i64,
     /// Time of the last use, to the minute; `null` before the first.
     #[serde(default)]
     pub last_used_at: Option<i64>,
+    /// Time after which it is rejected; `null` for a token that doesn't expire.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
 }
 
 /// Request to create an API token.
@@ -87,6 +116,22 @@ pub struct NewToken {
     pub name: String,
     /// Password of the user who creates it.
     pub password: String,
+    /// What it permits; `launch` by default.
+    #[serde(default = "launch")]
+    pub scope: TokenScope,
+    /// Number of days after which it expires, 1 to [`MAX_TOKEN_DAYS`]; `null` for never, and
+    /// [`DEFAULT_TOKEN_DAYS`] by default.
+    #[serde(default = "default_token_days")]
+    pub expires_in_days: Option<u16>,
+}
+
+fn launch() -> TokenScope {
+    TokenScope::Launch
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn default_token_days() -> Option<u16> {
+    Some(DEFAULT_TOKEN_DAYS)
 }
 
 /// A new token with its secret, which is shown only once.

@@ -143,7 +143,7 @@ mod tests {
         event_bus::{EventBus, embedded::EmbeddedEventBus},
         limiter::{Limiters, embedded::EmbeddedLimiter},
         relay::RelayWaker,
-        store::{MAX_SESSIONS, Store},
+        store::{MAX_SESSIONS, Store, TokenTerms},
     };
     use contract::api::Role;
     use std::sync::Arc;
@@ -200,7 +200,11 @@ mod tests {
         }
         assert_eq!(announced(&mut events), [(bob, Some("laptop".into()))]);
 
-        let token = store.accounts.add_token(bob, "backup", "token hash").await.unwrap();
+        let token = store
+            .accounts
+            .add_token(bob, "backup", "token hash", TokenTerms::default())
+            .await
+            .unwrap();
         engine.revoke_token(bob, token.id).await.unwrap();
         assert_eq!(announced(&mut events), [(bob, Some("token hash".into()))]);
 

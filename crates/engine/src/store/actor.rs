@@ -74,9 +74,11 @@ impl Database {
                 let lock = if self.is_sqlite() { "" } else { " FOR SHARE" };
                 let sql = format!(
                     "SELECT 1 AS one FROM api_tokens \
-                     WHERE token_hash = $1 AND user_id = $2 AND revoked_at IS NULL{lock}"
+                     WHERE token_hash = $1 AND user_id = $2 AND revoked_at IS NULL \
+                     AND (expires_at IS NULL OR expires_at > $3){lock}"
                 );
-                query_one(c, &sql, [hash.as_str().into(), user.into()]).await?.is_some()
+                let values = [hash.as_str().into(), user.into(), self.now_ms().into()];
+                query_one(c, &sql, values).await?.is_some()
             }
             #[cfg(feature = "testing")]
             Credential::Unchecked => true,

@@ -4,7 +4,7 @@
 use super::{Error, query_all};
 use contract::{
     JobId, TaskId, TokenId, UserId,
-    api::{AuditAction, CooldownReason, Job, NotificationKind, Role, Task},
+    api::{AuditAction, CooldownReason, Job, NotificationKind, Role, Task, TokenScope},
     fact::FactKind,
     state::{Counts, Effect, JobKind, JobState, TaskState},
 };
@@ -118,6 +118,7 @@ impl FromColumn for Option<Effect> {
 
 from_text_column!(
     TaskState,
+    TokenScope,
     JobState,
     JobKind,
     FactKind,

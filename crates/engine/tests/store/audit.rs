@@ -2,7 +2,7 @@
 
 use crate::fixture::{StoreFixture, new_upload_job};
 use contract::api::{AuditAction, AuditEntry, RetryRequest, Role};
-use engine::store::{AuditScope, Error, JobControl};
+use engine::store::{AuditScope, Error, JobControl, TokenTerms};
 use serde_json::{Value, json};
 
 impl StoreFixture {
@@ -65,7 +65,8 @@ pub async fn changes_of_accounts_are_recorded(fixture: StoreFixture) {
     fixture.expect_entry(AuditAction::UserDisabled, bob_email, None).await;
     accounts.enable_user(ada, bob).await.unwrap();
     fixture.expect_entry(AuditAction::UserEnabled, bob_email, None).await;
-    let token = accounts.add_token(ada, "nightly", "hash of a secret").await.unwrap();
+    let terms = TokenTerms::default();
+    let token = accounts.add_token(ada, "nightly", "hash of a secret", terms).await.unwrap();
     fixture.expect_entry(AuditAction::TokenCreated, "nightly", None).await;
     accounts.revoke_token(ada, token.id).await.unwrap();
     fixture.expect_entry(AuditAction::TokenRevoked, "nightly", None).await;

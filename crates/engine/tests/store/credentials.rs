@@ -3,9 +3,9 @@
 use crate::fixture::{StoreFixture, new_upload_job};
 use contract::{
     UserId,
-    api::{Resolution, RetryRequest, Role},
+    api::{Resolution, RetryRequest, Role, TokenScope},
 };
-use engine::store::{Actor, Credential, Error, JobControl, MAX_SESSIONS, Store};
+use engine::store::{Actor, Credential, Error, JobControl, MAX_SESSIONS, Store, TokenTerms};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
 const FAR_FUTURE_MS: i64 = 1_000_000_000_000;
@@ -122,7 +122,9 @@ async fn assert_everything_is_refused(store: &Store, actor: &Actor, user: UserId
     let job = engine::store::NewJob { actor: actor(), ..new_upload_job(user, 1) };
     assert_signed_out(Box::pin(store.tasks.accept(job)).await);
     assert_signed_out(Box::pin(store.journal.mark_notifications_read(actor(), 10)).await);
-    assert_signed_out(Box::pin(store.accounts.add_token(actor(), "more", "more")).await);
+    assert_signed_out(
+        Box::pin(store.accounts.add_token(actor(), "more", "more", TokenTerms::default())).await,
+    );
     assert_signed_out(Box::pin(store.accounts.end_other_sessions(actor(), "")).await);
     assert_signed_out(
         Box::pin(store.accounts.change_password(actor(), "hash", "new", "", true)).await,
@@ -143,7 +145,7 @@ pub async fn a_signed_out_user_cannot_change_anything(fixture: StoreFixture) {
     store.accounts.disable_user(ada, eve).await.unwrap();
     store.accounts.invite_user(ada, "new@example.com", Role::User, "invitation").await.unwrap();
     let invitation = store.accounts.invitations().await.unwrap()[0].id;
-    let token = store.accounts.add_token(ada, "kept", "kept").await.unwrap();
+    let token = store.accounts.add_token(ada, "kept", "kept", TokenTerms::default()).await.unwrap();
     let job = store.tasks.accept(new_upload_job(ada, 1)).await.unwrap().job.id;
     let state = async || {
         let jobs = store.jobs.jobs(ada, None, 10).await.unwrap();
@@ -156,7 +158,7 @@ pub async fn a_signed_out_user_cannot_change_anything(fixture: StoreFixture) {
     open(store, "other", ada, "hash").await.unwrap();
     store.accounts.end_session("gone").await.unwrap();
     let before = Box::pin(state()).await;
-    store.accounts.add_token(bob, "of another", "bobs").await.unwrap();
+    store.accounts.add_token(bob, "of another", "bobs", TokenTerms::default()).await.unwrap();
     for actor in [session(ada, "gone"), session(bob, "other"), api_token(ada, "bobs")] {
         if actor.user == ada {
             for control in [JobControl::Cancel, JobControl::Pause, JobControl::Resume] {
@@ -207,8 +209,12 @@ pub async fn a_user_disabled_during_a_request_changes_nothing(fixture: StoreFixt
     open(&fixture.store, "adas", fixture.user, "hash").await.unwrap();
     let signing_out = raw.begin().await.unwrap();
     signing_out.execute_unprepared("DELETE FROM sessions").await.unwrap();
-    let request =
-        fixture.other_store.accounts.add_token(session(fixture.user, "adas"), "late", "late");
+    let request = fixture.other_store.accounts.add_token(
+        session(fixture.user, "adas"),
+        "late",
+        "late",
+        TokenTerms::default(),
+    );
     let (result, ()) = tokio::join!(request, async {
         fixture.wait_for_blocked_transaction().await;
         signing_out.commit().await.unwrap();
@@ -247,7 +253,12 @@ pub async fn an_admin_demoted_during_a_request_manages_nobody(fixture: StoreFixt
 
 pub async fn an_api_token_manages_nobody(fixture: StoreFixture) {
     let bob = fixture.add_user("bob@example.com", Role::User).await;
-    fixture.store.accounts.add_token(fixture.user, "nightly", "secret").await.unwrap();
+    fixture
+        .store
+        .accounts
+        .add_token(fixture.user, "nightly", "secret", TokenTerms::default())
+        .await
+        .unwrap();
     let token = || api_token(fixture.user, "secret");
     let invited =
         fixture.store.accounts.invite_user(token(), "eve@example.com", Role::Admin, "eve").await;
@@ -258,11 +269,40 @@ pub async fn an_api_token_manages_nobody(fixture: StoreFixture) {
     fixture.store.tasks.accept(launch).await.unwrap();
 }
 
+pub async fn an_api_token_ends_when_it_expires(fixture: StoreFixture) {
+    let accounts = &fixture.store.accounts;
+    let terms = TokenTerms { scope: TokenScope::Read, expires_in_days: Some(1) };
+    let token = accounts.add_token(fixture.user, "for a day", "day", terms).await.unwrap();
+    let terms = TokenTerms { scope: TokenScope::Admin, expires_in_days: None };
+    accounts.add_token(fixture.user, "for ever", "ever", terms).await.unwrap();
+    let day_ms = 24 * 3600 * 1000;
+    assert_eq!(token.expires_at, Some(token.created_at + day_ms));
+    fixture.clock.advance(day_ms - 1);
+    let grant = accounts.authenticate_token("day").await.unwrap().unwrap();
+    assert_eq!((grant.id, grant.scope), (token.id, TokenScope::Read));
+    let launch = |hash: &str| engine::store::NewJob {
+        actor: api_token(fixture.user, hash),
+        ..new_upload_job(fixture.user, 1)
+    };
+    fixture.store.tasks.accept(launch("day")).await.unwrap();
+
+    fixture.clock.advance(1);
+    let expired = accounts.authenticate_token("day").await;
+    assert!(matches!(expired, Err(Error::TokenExpired)), "{expired:?}");
+    assert!(matches!(accounts.token_owner("day").await, Err(Error::TokenExpired)));
+    let refused = fixture.store.tasks.accept(launch("day")).await;
+    assert!(matches!(refused, Err(Error::SignedOut)), "{refused:?}");
+    assert!(accounts.authenticate_token("ever").await.unwrap().is_some());
+    assert_eq!(accounts.tokens(fixture.user).await.unwrap().len(), 2);
+}
+
 pub async fn api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change(
     fixture: StoreFixture,
 ) {
     let (store, bob) = (&fixture.store, fixture.add_user("bob@example.com", Role::User).await);
-    let make = async |hash: &str| store.accounts.add_token(bob, hash, hash).await.unwrap();
+    let make = async |hash: &str| {
+        store.accounts.add_token(bob, hash, hash, TokenTerms::default()).await.unwrap()
+    };
     let works = async |hash: &str| store.accounts.authenticate_token(hash).await.unwrap().is_some();
     open(store, "own", bob, "hash").await.unwrap();
     make("first").await;

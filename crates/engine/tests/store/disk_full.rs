@@ -4,7 +4,7 @@
 use crate::fixture::{QUEUE, StoreFixture, finish, new_upload_job, success, task};
 use engine::{
     clock::ManualClock,
-    store::{Claim, ClaimedTask, Error, NewJob, RoundRobin, Store},
+    store::{Claim, ClaimedTask, Error, NewJob, RoundRobin, Store, TokenTerms},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{fs, path::Path, pin::Pin, task::Poll};
@@ -169,7 +169,7 @@ async fn a_disk_that_fills_up_loses_nothing_that_was_accepted() {
         fixture
             .other_store
             .accounts
-            .add_token(fixture.user, "any", &format!("{round}"))
+            .add_token(fixture.user, "any", &format!("{round}"), TokenTerms::default())
             .await
             .unwrap();
         if round % 8 == 7 {
@@ -206,7 +206,8 @@ async fn nothing_is_accepted_when_the_database_files_are_missing() {
         let url = format!("sqlite://{}", file.display());
         let store = Store::open(&url, ManualClock::at(0), 1.0).await.unwrap();
         let user = store.accounts.add_first_user("ada@example.com", "hash").await.unwrap().user;
-        let token = store.accounts.add_token(user, "program", "hash").await.unwrap();
+        let token =
+            store.accounts.add_token(user, "program", "hash", TokenTerms::default()).await.unwrap();
         store.database.ping().await.unwrap();
         happens(&file);
         let assert_files_missing =
@@ -220,7 +221,11 @@ async fn nothing_is_accepted_when_the_database_files_are_missing() {
                 |error: Error| assert!(error.is_unreachable(), "{what}: {error:?}");
             assert_unreachable(store.accounts.revoke_token(user, token.id).await.unwrap_err());
             assert_unreachable(
-                store.accounts.add_token(user, "another", "another").await.unwrap_err(),
+                store
+                    .accounts
+                    .add_token(user, "another", "another", TokenTerms::default())
+                    .await
+                    .unwrap_err(),
             );
             assert_unreachable(store.tasks.accept(new_upload_job(user, 1)).await.unwrap_err());
         }

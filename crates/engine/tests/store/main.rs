@@ -158,6 +158,7 @@ suite! {
         a_user_disabled_during_a_request_changes_nothing
         an_admin_demoted_during_a_request_manages_nobody
         an_api_token_manages_nobody
+        an_api_token_ends_when_it_expires
         api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change;
     users:
         an_invitation_makes_one_account_with_its_role

@@ -6,7 +6,7 @@ use contract::{
     api::{CooldownReason, GridFilter, Outcome, RetryRequest, Role},
     state::TaskState,
 };
-use engine::store::{AttemptError, Conflict, Error, GridQuery, JobQuery};
+use engine::store::{AttemptError, Conflict, Error, GridQuery, JobQuery, TokenTerms};
 use std::time::Duration;
 
 pub async fn texts_that_cannot_be_stored_are_refused_whole(fixture: StoreFixture) {
@@ -26,7 +26,9 @@ pub async fn texts_that_cannot_be_stored_are_refused_whole(fixture: StoreFixture
         assert_text_error(store.tasks.accept(new_job(user, vec![task(bad, 0)])).await.map(drop));
         assert_text_error(store.accounts.user_account_by_email(bad).await.map(drop));
         assert_text_error(store.accounts.invite_user(user, bad, Role::User, "hash").await);
-        assert_text_error(store.accounts.add_token(user, bad, "hash").await.map(drop));
+        assert_text_error(
+            store.accounts.add_token(user, bad, "hash", TokenTerms::default()).await.map(drop),
+        );
         assert_text_error(store.jobs.search_jobs(user, bad, 10).await.map(drop));
         assert_text_error(store.jobs.search_items(user, bad, 10).await.map(drop));
         let job_query =

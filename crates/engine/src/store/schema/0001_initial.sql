@@ -18,8 +18,8 @@ CREATE TABLE one_time_links (
 );
 CREATE TABLE api_tokens (
   id {uuid} PRIMARY KEY, user_id {uuid} NOT NULL REFERENCES users (id), name TEXT NOT NULL,
-  token_hash TEXT NOT NULL UNIQUE, created_at BIGINT NOT NULL, last_used_at BIGINT,
-  revoked_at BIGINT
+  token_hash TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, created_at BIGINT NOT NULL,
+  last_used_at BIGINT, expires_at BIGINT, revoked_at BIGINT
 );
 CREATE INDEX api_tokens_by_user ON api_tokens (user_id, id) WHERE revoked_at IS NULL;
 CREATE TABLE jobs (
