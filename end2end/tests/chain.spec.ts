@@ -19,7 +19,7 @@ test("alarms of started machines appear in the grid and in the flow", async ({ p
     await expect(rows.nth(n).getByTestId("cell").last()).toHaveAttribute("data-state", "succeeded");
   }
   await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
-  await page.getByRole("link", { name: "Flow" }).click();
+  await page.getByRole("link", { name: "Flow", exact: true }).click();
   const nodes = page.getByTestId("flow-node");
   await expect(nodes).toHaveCount(2);
   await expect(nodes.first()).toContainText("Start2 items");
@@ -30,7 +30,7 @@ test("alarms of started machines appear in the grid and in the flow", async ({ p
 test("the flow updates live", async ({ page, server }) => {
   await signIn(page, server);
   await page.getByRole("button", { name: "Upload the sample of 150" }).click();
-  await page.getByRole("link", { name: "Flow" }).click();
+  await page.getByRole("link", { name: "Flow", exact: true }).click();
   const node = page.getByTestId("flow-node").first();
   await expect(node).toContainText("150 items");
   await expect(node).toContainText(/[1-9]\d* uploaded/);

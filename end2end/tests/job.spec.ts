@@ -101,7 +101,7 @@ test("failed rows can be downloaded and uploaded again", async ({ page, server }
 });
 
 test("the flow of an upload has one node per channel", async ({ page }) => {
-  await page.getByRole("link", { name: "Flow" }).click();
+  await page.getByRole("link", { name: "Flow", exact: true }).click();
   const nodes = page.getByTestId("flow-node");
   await expect(nodes).toHaveCount(4);
   await expect(nodes.first()).toContainText("Upload to Acme");
@@ -180,7 +180,7 @@ test("without scripts, items can be filtered, searched and opened", async ({ pag
   await expect(pageWithoutScripts.getByTestId("attempt").first()).toBeVisible();
   await pageWithoutScripts.getByRole("link", { name: "Close" }).click();
   await expect(pageWithoutScripts.locator(rows), "the search stays").toHaveCount(2);
-  await pageWithoutScripts.getByRole("link", { name: "Flow" }).click();
+  await pageWithoutScripts.getByRole("link", { name: "Flow", exact: true }).click();
   await expect(pageWithoutScripts.getByTestId("flow-node")).toHaveCount(4);
   await pageWithoutScripts.getByRole("link", { name: "Timeline" }).click();
   await expect(pageWithoutScripts.getByTestId("timeline")).toContainText("Accepted, 12 items.");

@@ -145,7 +145,7 @@ fn recent_table(counts: &[FactCount], whose: &str) -> AnyView {
     view! {
         <section aria-labelledby="recent">
             <h2 id="recent">{title}</h2>
-            <div class="table-region" tabindex="0" role="region" aria-labelledby="recent">
+            <div class="table-region flows-region" tabindex="0" role="region" aria-labelledby="recent">
                 <table class="data-table">
                     <thead>
                         <tr>

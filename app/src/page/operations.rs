@@ -54,16 +54,30 @@ pub async fn content(request: &RequestContext) -> Result<Option<AnyView>, Server
     Ok(Some(view.into_any()))
 }
 
+/// Head of a column.
+#[derive(Clone, Copy)]
+enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
+
 /// A part of the page. `empty` stands in the place of a table without rows.
 fn section(
     id: &'static str,
     title: &'static str,
     about: String,
-    columns: &[&'static str],
+    columns: &[Column],
     rows: Vec<AnyView>,
     empty: &'static str,
 ) -> AnyView {
-    let heads = columns.iter().map(|name| view! { <th scope="col">{*name}</th> }).collect_view();
+    let head = |column: &Column| {
+        let (name, class) = match *column {
+            Column::Text(name) => (name, None),
+            Column::Number(name) => (name, Some("number")),
+        };
+        view! { <th scope="col" class=class>{name}</th> }
+    };
+    let heads = columns.iter().map(head).collect_view();
     let table = match rows.is_empty() {
         true => view! { <p class="empty">{empty}</p> }.into_any(),
         false => view! {
@@ -116,7 +130,13 @@ fn queues(backlog: &Backlog, now: i64) -> AnyView {
         .sum();
     let jobs = labels::count_noun(backlog.jobs.into(), "running job");
     let about = format!("{} in {jobs}", labels::count_noun(open, "open item"));
-    let columns = ["Queue", "Not sent yet", "In the queue", "Running", "Oldest waits for"];
+    let columns = [
+        Column::Text("Queue"),
+        Column::Number("Not sent yet"),
+        Column::Number("In the queue"),
+        Column::Number("Running"),
+        Column::Number("Oldest waits for"),
+    ];
     let rows = sorted.into_iter().map(row).collect();
     section("queues", "Queues", about, &columns, rows, "Nothing waits and nothing runs.")
 }
@@ -143,7 +163,7 @@ fn workers(held: &[HeldTask], now: i64) -> AnyView {
     };
     let rows = by_worker.into_iter().map(row).collect();
     let about = "Workers are listed while they hold items.".to_owned();
-    let columns = ["Worker", "Items", "The oldest"];
+    let columns = [Column::Text("Worker"), Column::Number("Items"), Column::Text("The oldest")];
     section("workers", "What workers hold", about, &columns, rows, "No worker holds an item.")
 }
 
@@ -175,7 +195,12 @@ fn failures(upstreams: &[UpstreamStatus], now: i64) -> AnyView {
         })
         .collect();
     let about = "The last failed attempts at each channel and account, by reason.".to_owned();
-    let columns = ["How often", "At", "Why", "Last"];
+    let columns = [
+        Column::Number("How often"),
+        Column::Text("At"),
+        Column::Text("Why"),
+        Column::Text("Last"),
+    ];
     section("failures", "Failures", about, &columns, rows, "No attempt has failed.")
 }
 
@@ -201,7 +226,7 @@ fn running_jobs(jobs: &[OwnedJob], total: u32, now: i64) -> AnyView {
         }
         false => String::new(),
     };
-    let columns = ["Job", "Owner", "State", "Progress", "Launched"];
+    let columns = ["Job", "Owner", "State", "Progress", "Launched"].map(Column::Text);
     section("running-jobs", "Everyone's running jobs", about, &columns, rows, "No job runs.")
 }
 
@@ -227,7 +252,7 @@ fn rejected_messages(messages: &[RejectedMessage], now: i64) -> AnyView {
         })
         .collect();
     let about = "A message that no worker can read is set aside; its task is published again.";
-    let columns = ["When", "Queue", "Why"];
+    let columns = ["When", "Queue", "Why"].map(Column::Text);
     let empty = "No message was rejected.";
     section("rejected", "Rejected messages", about.to_owned(), &columns, rows, empty)
 }

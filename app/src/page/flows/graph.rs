@@ -22,12 +22,11 @@ const TASK_FACTS: &[FactKind] = &[
 ];
 
 const WIDTH: f64 = 1_000.0;
-const NODE_WIDTH: f64 = 150.0;
+const NODE_WIDTH: f64 = 140.0;
 const NODE_HEIGHT: f64 = 34.0;
 const ROW_HEIGHT: f64 = 50.0;
-const COLUMNS: f64 = 5.0;
-/// How far along an edge its number stands: near its start, where edges to one fact have not met.
-const LABEL_AT: f64 = 0.3;
+/// Left edge of each column. Most edges lie between the commands and the facts.
+const COLUMN_LEFTS: [f64; 5] = [0.0, 185.0, 520.0, 700.0, 860.0];
 
 /// What an edge begins or ends at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ enum Node {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Placed {
     node: Node,
-    column: f64,
+    column: usize,
     /// Middle of the node.
     y: f64,
 }
@@ -84,18 +83,18 @@ pub fn graph(commands: &[Event], counts: &[FactCount]) -> AnyView {
 }
 
 fn place_nodes(commands: &[Event], height: f64) -> Vec<Placed> {
-    let column = |column: f64, nodes: Vec<Node>| {
+    let column = |column: usize, nodes: Vec<Node>| {
         let step = height / nodes.len().max(1) as f64;
         let place = move |(row, node)| Placed { node, column, y: step * (row as f64 + 0.5) };
         nodes.into_iter().enumerate().map(place).collect::<Vec<_>>()
     };
     let events = |kinds: &mut dyn Iterator<Item = &'static str>| kinds.map(Node::Event).collect();
     [
-        column(0.0, vec![Node::Launch]),
-        column(1.0, events(&mut commands.iter().map(|event| event.kind))),
-        column(2.0, events(&mut TASK_FACTS.iter().map(|fact| fact.as_str()))),
-        column(3.0, vec![Node::Event(FactKind::JobFinished.as_str())]),
-        column(4.0, vec![Node::Hub]),
+        column(0, vec![Node::Launch]),
+        column(1, events(&mut commands.iter().map(|event| event.kind))),
+        column(2, events(&mut TASK_FACTS.iter().map(|fact| fact.as_str()))),
+        column(3, vec![Node::Event(FactKind::JobFinished.as_str())]),
+        column(4, vec![Node::Hub]),
     ]
     .concat()
 }
@@ -144,8 +143,17 @@ fn find(nodes: &[Placed], node: Node) -> Option<Placed> {
 }
 
 /// Returns the left edge of a column.
-fn left(column: f64) -> f64 {
-    column * (WIDTH - NODE_WIDTH) / (COLUMNS - 1.0)
+fn left(column: usize) -> f64 {
+    COLUMN_LEFTS.get(column).copied().unwrap_or_default()
+}
+
+/// Returns how far along an edge its number stands. Edges from different nodes of a column cross,
+/// so their numbers stand at different places.
+fn label_position(nodes: &[Placed], from: Node) -> f64 {
+    let column = find(nodes, from).map(|placed| placed.column);
+    let before = nodes.iter().take_while(|placed| placed.node != from);
+    let row = before.filter(|placed| Some(placed.column) == column).count();
+    0.3 + 0.12 * (row % 4) as f64
 }
 
 /// Returns the ends of an edge and the reach of its curve. An edge within a column leaves and
@@ -172,7 +180,7 @@ fn draw_edge(nodes: &[Placed], edge: &Edge) -> Option<AnyView> {
 
 fn draw_number(nodes: &[Placed], edge: &Edge) -> Option<AnyView> {
     let points = curve(nodes, edge)?;
-    let t = LABEL_AT;
+    let t = label_position(nodes, edge.from);
     let weights =
         [(1.0 - t).powi(3), 3.0 * t * (1.0 - t).powi(2), 3.0 * t * t * (1.0 - t), t.powi(3)];
     let at = |axis: fn(&(f64, f64)) -> f64| {
