@@ -6,7 +6,7 @@ use crate::{problem::Problem, router::MAX_FORM_BYTES};
 use answers::Answers;
 use axum::{
     RequestExt,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{
         Multipart, Request,
         multipart::{Field, MultipartError},
@@ -14,6 +14,7 @@ use axum::{
     http::StatusCode,
 };
 use contract::{feed::ReadOptions, text};
+use futures_util::{StreamExt, stream};
 use ingress::request_body;
 
 /// Maximum size of a field that is not a file, in bytes: that of the longest file
@@ -22,6 +23,25 @@ const MAX_FIELD_BYTES: usize = 4 * text::FILE_NAME.max_chars();
 /// Maximum size of the mapping that the form was rendered with, in bytes: 32 for each of 1,000
 /// columns.
 const MAX_MAPPING_BYTES: usize = 32_000;
+
+/// Bytes of a form that are awaited before it is parsed: more than the longest first boundary,
+/// which has 74 ([RFC 2046](https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1)).
+const FIRST_BYTES: usize = 128;
+
+/// Waits for the first bytes of the body. multer 3.1 takes a complete form for an incomplete one
+/// if its first boundary and its end arrive together, but after the parser has begun to wait.
+async fn with_first_bytes(request: Request) -> Request {
+    let (parts, body) = request.into_parts();
+    let mut rest = body.into_data_stream();
+    let (mut first, mut length) = (Vec::new(), 0);
+    while length < FIRST_BYTES
+        && let Some(chunk) = rest.next().await
+    {
+        length += chunk.as_ref().map_or(FIRST_BYTES, Bytes::len);
+        first.push(chunk);
+    }
+    Request::from_parts(parts, Body::from_stream(stream::iter(first).chain(rest)))
+}
 
 /// Contents of a launch form.
 #[derive(Default)]
@@ -51,6 +71,7 @@ impl LaunchFields {
         if request_body::exceeds(request.headers(), MAX_FORM_BYTES) {
             return Err(Problem::payload_too_large());
         }
+        let request = with_first_bytes(request).await;
         let form: Result<Multipart, _> = request.extract().await;
         let mut form = form.map_err(|error| {
             Problem::new(
@@ -145,6 +166,37 @@ fn multipart_problem(error: MultipartError) -> Problem {
         status => {
             tracing::info!(%error, "a form could not be read");
             Problem::new(status, "The form did not arrive completely. Try again.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::convert::Infallible;
+
+    const FORM: &str = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n\
+                        sku,title,price\nA,Lamp,1\n\r\n--b\r\n\
+                        Content-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--b--\r\n";
+
+    #[tokio::test]
+    async fn a_form_is_read_however_its_body_is_cut() {
+        for cut in 0..FORM.len() {
+            let parts = [&FORM[..cut], &FORM[cut..]].map(Bytes::from);
+            let body = stream::iter(parts).then(async |part| {
+                // The parser is polled before this part is there.
+                tokio::task::yield_now().await;
+                Ok::<_, Infallible>(part)
+            });
+            let request = Request::post("/launch/check")
+                .header("content-type", "multipart/form-data; boundary=b")
+                .body(Body::from_stream(body))
+                .unwrap();
+            let fields = LaunchFields::read(request).await.map_err(|problem| problem.detail);
+            let fields = fields.unwrap_or_else(|detail| panic!("cut at {cut}: {detail}"));
+            assert_eq!(fields.file_name, "f.csv", "cut at {cut}");
+            assert_eq!(fields.idempotency_key.as_deref(), Some("k"), "cut at {cut}");
         }
     }
 }
