@@ -176,21 +176,21 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    const FORM: &str = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n\
-                        sku,title,price\nA,Lamp,1\n\r\n--b\r\n\
-                        Content-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--b--\r\n";
+    const FORM: &str = "--------WebKitBoundary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n\
+                        sku,title,price\nA,Lamp,1\n\r\n--------WebKitBoundary\r\n\
+                        Content-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--------WebKitBoundary--\r\n";
 
     #[tokio::test]
     async fn a_form_is_read_however_its_body_is_cut() {
         for cut in 0..FORM.len() {
-            let parts = [&FORM[..cut], &FORM[cut..]].map(Bytes::from);
+            let parts = ["", &FORM[..cut], &FORM[cut..]].map(Bytes::from);
             let body = stream::iter(parts).then(async |part| {
                 // The parser is polled before this part is there.
                 tokio::task::yield_now().await;
                 Ok::<_, Infallible>(part)
             });
             let request = Request::post("/launch/check")
-                .header("content-type", "multipart/form-data; boundary=b")
+                .header("content-type", "multipart/form-data; boundary=------WebKitBoundary")
                 .body(Body::from_stream(body))
                 .unwrap();
             let fields = LaunchFields::read(request).await.map_err(|problem| problem.detail);
