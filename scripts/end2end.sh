@@ -7,4 +7,10 @@ cargo build --locked --package server
 target=${CARGO_TARGET_DIR:-target}
 export MEANWHILE_BIN=${MEANWHILE_BIN:-$(realpath "$target/debug/meanwhile")}
 scripts/npx.sh tsc --noEmit
-scripts/npx.sh playwright test "$@"
+# Node makes its output non-blocking for every process that shares it, and a process
+# after it, which doesn't expect that, may fail to print. Hence it gets its own pipe.
+if [ -t 1 ]; then
+  scripts/npx.sh playwright test "$@"
+else
+  scripts/npx.sh playwright test "$@" 2>&1 | cat
+fi

@@ -146,7 +146,11 @@ fn with_middleware(routes: Router<AppState>, probes: Router<AppState>, state: Ap
     let routes = with_error_pages(routes, &state.assets).merge(probes);
     with_headers(routes)
         .layer(middleware::from_fn(metrics::record_request))
-        .layer(TraceLayer::new_for_http().make_span_with(trace::request_span))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(trace::request_span)
+                .on_failure(trace::log_failure),
+        )
         .with_state(state)
 }
 

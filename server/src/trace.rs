@@ -1,6 +1,8 @@
 //! Log span of a request.
 
-use axum::extract::Request;
+use axum::{extract::Request, http::StatusCode};
+use std::time::Duration;
+use tower_http::classify::ServerErrorsFailureClass;
 use tracing::Span;
 
 /// Maximum length of a path segment in the log, in bytes. Ids and file names are
@@ -11,6 +13,15 @@ const MAX_SEGMENT_BYTES: usize = 40;
 pub fn request_span(request: &Request) -> Span {
     let path = redact_path(request.uri().path());
     tracing::info_span!("request", method = %request.method(), %path)
+}
+
+/// Logs a response with a status of 500 or above. A 503 is a refusal under load, which
+/// metrics count: a line for each would let a flood of requests fill the log.
+pub fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
+    if let ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE) = failure {
+        return;
+    }
+    tracing::error!(%failure, ?latency, "a request failed");
 }
 
 /// Replaces tokens in the path. One-time links contain a token, and in a mistyped

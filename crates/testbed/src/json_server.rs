@@ -32,7 +32,9 @@ impl JsonServer {
             .args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()])
             .arg(file)
             .current_dir(folder.path())
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            // Node would leave the output of the tests non-blocking when it is killed.
+            .stderr(Stdio::null());
         let process = ManagedProcess::spawn(&mut command);
         let process = process.expect("Node is missing: run scripts/setup.sh test");
         let start = Instant::now();

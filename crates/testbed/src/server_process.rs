@@ -6,7 +6,11 @@ use crate::{
     free_port,
 };
 use anyhow::Context;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 use tempfile::TempDir;
 
 /// Configuration of the sandbox.
@@ -189,6 +193,7 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill();
-        eprint!("{}", self.read_log());
+        // `eprint!` panics when the terminal or the pipe can't take more.
+        let _ = io::stderr().write_all(self.read_log().as_bytes());
     }
 }
