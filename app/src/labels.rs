@@ -9,6 +9,7 @@ use contract::{
     fact::{Fact, FactKind},
     product::Price,
     state::{Effect, JobKind, JobState, TaskState},
+    timestamp::DateTime,
 };
 
 /// Returns a job's state for people. A requested pause or cancel that is not complete is
@@ -422,20 +423,8 @@ pub const fn role_name(role: Role) -> &'static str {
 
 /// Formats UTC milliseconds as `2026-11-24 02:38:05 UTC`.
 pub fn timestamp(ms: i64) -> String {
-    let days = ms.div_euclid(86_400_000);
-    let second = ms.rem_euclid(86_400_000) / 1000;
-    // Days to a date: http://howardhinnant.github.io/date_algorithms.html#civil_from_days
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02} UTC", second % 60)
+    let DateTime { year, month, day, hour, minute, second, .. } = DateTime::at(ms);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 #[cfg(test)]

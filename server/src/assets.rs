@@ -109,6 +109,12 @@ pub async fn asyncapi() -> Response {
     (headers, include_str!("../../docs/asyncapi.json")).into_response()
 }
 
+/// `GET /openapi.json`: the operations of `/api/v1`, with the schemas of requests and answers.
+pub async fn openapi() -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, include_str!("../../docs/openapi.json")).into_response()
+}
+
 fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, ending)| ending) {
         Some("js") => "text/javascript; charset=utf-8",

@@ -1,13 +1,12 @@
 //! The audit log as a file, for a spreadsheet or an auditor.
 
 use axum::body::Bytes;
-use contract::api::AuditEntry;
+use contract::{api::AuditEntry, timestamp};
 use engine::{
     Engine,
     store::{self, AuditScope},
 };
 use futures_util::{Stream, stream};
-use jiff::Timestamp;
 use uuid::Uuid;
 
 /// Number of entries that are read from the store at once.
@@ -60,7 +59,7 @@ fn cells(entry: &AuditEntry) -> [String; 7] {
         None => String::new(),
     };
     let cells = [
-        Timestamp::from_millisecond(entry.at).map(|at| at.to_string()).unwrap_or_default(),
+        timestamp::format(entry.at),
         entry.actor_email.clone(),
         entry.action.as_str().to_owned(),
         entry.subject.clone(),

@@ -12,7 +12,10 @@ use crate::{
     state::AppState,
 };
 use app::{
-    page::auth::{self, AuthPage},
+    page::{
+        api_reference,
+        auth::{self, AuthPage},
+    },
     server::{CurrentIdentity, GuardedEngine},
     theme::Theme,
 };
@@ -70,6 +73,7 @@ pub fn routes() -> Routes {
         .route("/channels/{id}/{what}", post(form::channels::control))
         .route("/operations/audit.csv", get(failed_csv::download_audit))
         .route("/account", get(account_page))
+        .route("/docs/api", get(api_reference_page))
         .route("/account/tokens", post(form::accounts::create_token))
         .route("/account/tokens/{id}/revoke", post(form::accounts::revoke_token))
         .route("/account/password", post(form::accounts::change_password))
@@ -221,6 +225,20 @@ async fn account_page(State(state): State<AppState>, mut request: Request) -> Re
         context.browser.new_token = Some(secret);
     }
     (removal_cookie, app_page(request).await).into_response()
+}
+
+/// Renders the reference of the API, with examples for the origin that the browser uses.
+async fn api_reference_page(State(state): State<AppState>, request: Request) -> Response {
+    let Some(context) = request.extensions().get::<PageContext>().cloned() else {
+        return Problem::not_found().into_response();
+    };
+    let origin = state.origins.requested_origin(request.headers()).unwrap_or_default().to_owned();
+    let provide = move || {
+        context.provide();
+        provide_context(api_reference::ApiOrigin(origin.clone()));
+        set_content_security_policy();
+    };
+    render::page(provide, api_reference::document, request).await
 }
 
 async fn set_up_page(query: Query<FlashQuery>, request: Request) -> Response {

@@ -4,16 +4,60 @@
 use crate::problem::Problem;
 use axum::{
     Json, RequestPartsExt,
-    extract::{FromRequest, FromRequestParts, Query, rejection::JsonRejection},
+    extract::{
+        FromRequest, FromRequestParts, MatchedPath, Query, Request, rejection::JsonRejection,
+    },
     http::{StatusCode, request::Parts},
+    middleware::Next,
+    response::Response,
 };
 use contract::text;
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::{
+    fmt::{self, Display},
+    marker::PhantomData,
+    ops::RangeInclusive,
+    str::FromStr,
+};
 
-/// Extractor of a JSON body.
-#[derive(FromRequest)]
-#[from_request(via(Json), rejection(Problem))]
+/// Extractor of a JSON body, which is an object.
 pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Json(JsonObject(body)) = Json::from_request(request, state).await?;
+        Ok(Self(body))
+    }
+}
+
+/// A value that is read from an object only. The derived implementations also take an array with
+/// the fields in their order, which no document describes.
+struct JsonObject<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
@@ -124,6 +168,29 @@ impl QueryParams {
     }
 }
 
+/// Routes of the API that have query parameters, and reject unknown ones themselves.
+const ROUTES_WITH_PARAMETERS: [&str; 6] = [
+    "/api/v1/jobs",
+    "/api/v1/jobs/product-uploads",
+    "/api/v1/jobs/{id}/tasks",
+    "/api/v1/jobs/{id}/left-out",
+    "/api/v1/jobs/{id}/journal",
+    "/api/v1/audit",
+];
+
+/// Rejects query parameters of a route that has none: a parameter that does nothing is a mistake.
+pub async fn reject_unread_parameters(
+    route: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
+    if has_query && !ROUTES_WITH_PARAMETERS.contains(&route.as_str()) {
+        return Err(bad_request("This endpoint has no query parameters. Remove them.".into()));
+    }
+    Ok(next.run(request).await)
+}
+
 fn bad_request(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
@@ -149,6 +216,19 @@ mod tests {
         let limit = status_and_detail(params.page_size().unwrap_err()).1;
         assert_eq!(limit, "`limit` is \"0\"; allowed: a number from 1 to 200.");
         assert_eq!(params.get("q"), None);
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        let read = |text: &str| {
+            let body = serde_json::from_str::<JsonObject<contract::api::PaceRequest>>(text);
+            body.map(|body| body.0.rate).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(r#"{"rate":0.5}"#), Ok(Some(0.5)));
+        for text in ["[0.5,null]", "null", "7"] {
+            assert!(read(text).unwrap_err().contains("expected an object"), "{text}");
+        }
+        assert!(read(r#"{"rat":1}"#).unwrap_err().contains("unknown field"));
     }
 
     #[test]

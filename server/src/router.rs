@@ -5,6 +5,7 @@ use crate::{
     assets::{self, Assets},
     headers, hub, metrics, origin, page,
     problem::{self, Problem, method_not_allowed},
+    request,
     state::AppState,
     token, trace, work_limits,
 };
@@ -97,6 +98,7 @@ impl RouteTable {
             .route("/pkg/{*name}", get(assets::serve))
             .route("/sw.js", get(assets::service_worker))
             .route("/asyncapi.json", get(assets::asyncapi))
+            .route("/openapi.json", get(assets::openapi))
             .route("/metrics", get(metrics::metrics_endpoint));
         let probes = Routes::default()
             .route("/healthz", get(async || StatusCode::OK))
@@ -127,7 +129,10 @@ pub fn paths() -> Vec<String> {
 /// Builds the router with all routes and middleware.
 pub fn router(state: AppState) -> Router {
     let RouteTable { pages, api, infrastructure, probes } = RouteTable::new();
-    let api = api.router.method_not_allowed_fallback(method_not_allowed);
+    let api = api
+        .router
+        .route_layer(middleware::from_fn(request::reject_unread_parameters))
+        .method_not_allowed_fallback(method_not_allowed);
     let routes = page::with_pages(pages.router, &state)
         .nest(API_PREFIX, api)
         .layer(middleware::from_fn_with_state(state.clone(), work_limits::limit_reads))

@@ -3,6 +3,7 @@
 mod bench;
 mod crate_dependencies;
 mod events;
+mod openapi;
 mod styles;
 mod web;
 
@@ -37,6 +38,12 @@ enum XtaskCommand {
         #[arg(long)]
         check: bool,
     },
+    /// Writes docs/openapi.json from the table of the API's operations.
+    Openapi {
+        /// Fails if the file differs instead of writing it.
+        #[arg(long)]
+        check: bool,
+    },
     /// Benchmarks the release server: accept, batch, relay, throughput and more.
     Bench {
         /// Scenario and its options; `cargo xtask bench help` lists them.
@@ -52,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         XtaskCommand::CheckDependencies => crate_dependencies::run(&root()),
         XtaskCommand::CheckStyles => styles::run(&root()),
         XtaskCommand::Events { check } => events::run(&root(), check),
+        XtaskCommand::Openapi { check } => openapi::run(&root(), check),
         XtaskCommand::Bench { arguments } => bench::run(&root(), &arguments),
     }
 }

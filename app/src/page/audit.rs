@@ -1,7 +1,10 @@
 //! Entries of the audit log as sentences.
 
 use crate::labels;
-use contract::api::{AuditAction, AuditEntry, UpstreamStatus};
+use contract::{
+    api::{AuditAction, AuditEntry, UpstreamStatus},
+    timestamp,
+};
 use serde_json::Value;
 
 /// Returns an entry of the audit log as a sentence. `upstreams` provides the names of channels.
@@ -22,7 +25,8 @@ pub fn what(entry: &AuditEntry, upstreams: &[UpstreamStatus]) -> String {
     };
     match action {
         AuditAction::UpstreamPaused => {
-            let until = after.as_ref().and_then(Value::as_i64).unwrap_or_default();
+            let until =
+                after.as_ref().and_then(|at| timestamp::deserialize(at).ok()).unwrap_or_default();
             format!("paused {name} until {}", labels::date_and_minute(until))
         }
         AuditAction::UpstreamResumed => format!("resumed {name}"),
@@ -117,7 +121,12 @@ mod tests {
         let checked = json!({ "ok": false, "says": "No answer." });
         for (entry, words) in [
             (
-                entry(AuditAction::UpstreamPaused, None, Some(NOW.into()), "price review"),
+                entry(
+                    AuditAction::UpstreamPaused,
+                    None,
+                    Some(timestamp::format(NOW).into()),
+                    "price review",
+                ),
                 "paused Acme until 2026-11-24 02:33 UTC: price review",
             ),
             (entry(AuditAction::UpstreamResumed, Some(NOW.into()), None, ""), "resumed Acme"),

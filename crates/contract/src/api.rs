@@ -1,5 +1,5 @@
-//! Types that `/api/v1` and the pages read and write. Times are UTC, ms since
-//! 1970, by the database's clock.
+//! Types that `/api/v1` and the pages read and write. Times are by the database's clock: UTC, ms
+//! since 1970 in Rust, and texts of RFC 3339 in JSON, see [`timestamp`](crate::timestamp).
 
 mod accounts;
 mod audit;
@@ -57,9 +57,12 @@ pub struct Job {
     #[serde(default)]
     pub left_out: u32,
     /// Time of the launch.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub created_at: i64,
     /// Time at which its last open task ended.
-    #[serde(default)]
+    #[serde(default, with = "crate::timestamp::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub finished_at: Option<i64>,
     /// Estimated remaining time, in milliseconds; `null` where no honest
     /// estimate is possible.
@@ -123,7 +126,8 @@ pub struct WaitingFor {
     /// Reason of the wait.
     pub reason: WaitReason,
     /// End of the wait, where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::timestamp::optional", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub until: Option<i64>,
     /// Details for people, such as the service's last answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,18 +221,25 @@ pub struct Task {
     #[serde(default)]
     pub waiting_for: Option<WaitingFor>,
     /// Time of the last change.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub updated_at: i64,
 }
 
 /// One attempt at a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// Number of the attempt, from 1. One that was refunded (429, a lost worker)
     /// has the number that it had while it ran.
     pub number: u32,
     /// Time at which it started.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub started_at: i64,
     /// Time at which it ended.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub ended_at: i64,
     /// Name of the worker.
     pub worker: String,
@@ -238,6 +249,7 @@ pub struct Attempt {
 
 /// A task with its attempts and its command's body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskDetail {
     /// The task.
     #[serde(flatten)]
@@ -250,6 +262,8 @@ pub struct TaskDetail {
 
 /// One page of a list, with keyset pagination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "{T}Page"))]
 pub struct Page<T> {
     /// Entries of the page.
     pub items: Vec<T>,
@@ -259,6 +273,7 @@ pub struct Page<T> {
 
 /// Response to a launch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LaunchResponse {
     /// The new job.
     pub job: Job,
@@ -289,6 +304,8 @@ pub struct Notification {
     /// Text for people.
     pub text: String,
     /// Time of the fact.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub at: i64,
     /// Whether the user has read it.
     pub read: bool,
@@ -296,6 +313,7 @@ pub struct Notification {
 
 /// The user's notifications, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Inbox {
     /// The newest notifications.
     pub items: Vec<Notification>,
@@ -305,6 +323,8 @@ pub struct Inbox {
 
 /// Request to mark notifications as read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct MarkRead {
     /// `seq` up to which all notifications are read.
     pub up_to: i64,
@@ -322,6 +342,7 @@ string_enum!(
 
 /// Request to queue tasks again that have ended: some, a channel's, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
     /// Failed, rejected and cancelled tasks to queue again; without it all tasks in `state`.
@@ -348,6 +369,8 @@ string_enum!(
 
 /// Request to resolve a task that needs review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct ResolveRequest {
     /// The person's decision.
     #[serde(rename = "as")]
@@ -356,6 +379,7 @@ pub struct ResolveRequest {
 
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Type of the problem.
     #[serde(rename = "type")]

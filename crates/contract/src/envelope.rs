@@ -27,8 +27,8 @@ pub struct Envelope {
     pub subject: String,
     /// Time of the message (`at`, in `ms`): UTC, milliseconds since 1970. The name has
     /// no underscore, because names of CloudEvents attributes consist of lower-case
-    /// letters and digits. An extension: CloudEvents' own `time` is a text that every
-    /// reader would have to parse.
+    /// letters and digits. An extension: CloudEvents' own `time` would be missing in messages
+    /// that an older process sent. Times in `data` are texts.
     pub atms: i64,
     /// Media type of `data`: `application/json`.
     pub datacontenttype: String,

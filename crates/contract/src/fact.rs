@@ -58,7 +58,7 @@ pub struct Fact {
     /// Sequence number in the user's journal, from 1 without gaps.
     pub seq: i64,
     /// Id of the fact, a UUIDv7.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "uuid")))]
     pub id: Uuid,
     /// What happened.
     pub kind: FactKind,
@@ -68,7 +68,9 @@ pub struct Fact {
     /// Task that the fact is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
-    /// Time of the change: UTC, ms since 1970, by the database's clock.
+    /// Time of the change, by the database's clock.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub at: i64,
     /// The new state.
     pub data: FactData,

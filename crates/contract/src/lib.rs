@@ -12,9 +12,11 @@
 //! | [`signal`] | signals: what nodes tell each other without a journal entry |
 //! | [`envelope`] | CloudEvents around a command or a fact |
 //! | [`instance_id`] | lists of EC2's ids |
+//! | [`timestamp`] | times as texts in JSON |
 //! | [`text`] | length limits and allowed characters of stored texts |
 //! | [`websocket`] | frames of the WebSocket |
 //! | [`api`] | types that `/api/v1` and the pages read and write |
+//! | `operation` | the operations of `/api/v1`, with the feature `schema` |
 //! | [`catalogue`] | every event with its producer, its consumers and the events that it may cause |
 //! | [`metric`] | names and help texts of all metrics |
 #![warn(missing_docs)]
@@ -28,10 +30,13 @@ pub mod feed;
 pub mod id;
 pub mod instance_id;
 pub mod metric;
+#[cfg(feature = "schema")]
+pub mod operation;
 pub mod product;
 pub mod signal;
 pub mod state;
 pub mod text;
+pub mod timestamp;
 pub mod websocket;
 
 pub use id::{JobId, TaskId, TokenId, UserId};

@@ -137,7 +137,9 @@ pub struct TaskStarted {
     pub job: JobId,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Time of the start: UTC, ms since 1970.
+    /// Time of the start.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub at: i64,
 }
 

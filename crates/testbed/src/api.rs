@@ -2,9 +2,11 @@
 
 pub mod aws;
 pub mod ledger;
+mod request;
 pub mod stored_products;
 
 pub use ledger::{RecordedRequest, ServiceRecord, ServiceSummary};
+pub use request::ApiRequest;
 
 use anyhow::{Context, bail};
 use contract::{
@@ -15,7 +17,7 @@ use contract::{
     },
     fact::Fact,
 };
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header, redirect::Policy};
+use reqwest::{Client, Method, Response, StatusCode, header, redirect::Policy};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{fmt::Write, time::Duration};
@@ -41,11 +43,14 @@ pub struct ApiClient {
     /// Session cookie; empty while signed out.
     pub cookie: String,
     pub client: Client,
+    /// Whether an answer of the API that `docs/openapi.json` doesn't describe is a panic.
+    pub checks_answers: bool,
 }
 
 impl ApiClient {
     pub fn new(port: u16, sandbox_port: u16) -> Self {
-        Self { port, sandbox_port, cookie: String::new(), client: http_client() }
+        let (cookie, client) = (String::new(), http_client());
+        Self { port, sandbox_port, cookie, client, checks_answers: false }
     }
 
     /// Returns the base URL, which is also the `Origin` of requests that change something.
@@ -59,25 +64,28 @@ impl ApiClient {
     }
 
     /// Returns a POST of this session, as the product's own pages send it.
-    pub fn post(&self, path: &str) -> RequestBuilder {
+    pub fn post(&self, path: &str) -> ApiRequest {
         self.change(Method::POST, path)
     }
 
     /// Returns a DELETE of this session, as the product's own pages send it.
-    pub fn delete(&self, path: &str) -> RequestBuilder {
+    pub fn delete(&self, path: &str) -> ApiRequest {
         self.change(Method::DELETE, path)
     }
 
-    fn change(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
+    fn change(&self, method: Method, path: &str) -> ApiRequest {
+        let request = self
+            .client
             .request(method, self.url(path))
             .header(header::ORIGIN, self.base_url())
-            .header(header::COOKIE, &self.cookie)
+            .header(header::COOKIE, &self.cookie);
+        ApiRequest::new(request, self.checks_answers)
     }
 
     /// Returns a GET of this session.
-    pub fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(self.url(path)).header(header::COOKIE, &self.cookie)
+    pub fn get(&self, path: &str) -> ApiRequest {
+        let request = self.client.get(self.url(path)).header(header::COOKIE, &self.cookie);
+        ApiRequest::new(request, self.checks_answers)
     }
 
     /// Reads a JSON body, whatever the status.
@@ -95,6 +103,7 @@ impl ApiClient {
         let link = self.submit_form(&self.base_url(), "/people", &form).await?;
         let token = link.split_once('=').context("no link")?.1.to_owned();
         let mut person = Self::new(port, self.sandbox_port);
+        person.checks_answers = self.checks_answers;
         let form = [("password", PASSWORD)];
         person.cookie =
             person.submit_form(&person.base_url(), &format!("/invite/{token}"), &form).await?;

@@ -6,6 +6,7 @@
 //! | `certificates`, `trusted_authority` | certificates that a test makes, and processes that trust them |
 //! | `https_server` | an HTTPS server, and connections over TLS |
 //! | `json_server`, `vendure`, `moto` | services that others wrote, from npm and PyPI: two shops, and AWS without its faults |
+//! | `api_schemas` | the published schemas of the API's answers |
 //! | `message_schemas`, `rabbit_tap` | the published schemas of all messages, and the messages of a broker |
 //! | `proxy`, `http_fault_proxy`, `small_disk` | a network, a service and a disk that can fail |
 //! | `managed_process` | child processes that do not outlive this one |
@@ -18,6 +19,7 @@
 
 mod allowed_rate;
 pub mod api;
+mod api_schemas;
 mod certificates;
 mod cluster;
 mod database;
@@ -42,6 +44,7 @@ pub mod websocket;
 
 pub use allowed_rate::{AllowedRate, MAX_DELAY_ON_BUSY_HOST};
 pub use api::ApiClient;
+pub use api_schemas::{ApiSchemas, ReceivedAnswer};
 pub use certificates::{CertificateAuthority, ServerCertificate};
 pub use cluster::{Cluster, ClusterConfig, ClusterOptions};
 pub use database::Database;

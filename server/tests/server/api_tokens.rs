@@ -38,7 +38,8 @@ async fn token_acts_for_its_user_until_revoked() {
 
     let list = meanwhile.api.get_json("/api/v1/tokens").await.unwrap();
     assert_eq!(list["items"][0]["id"], id.as_str());
-    assert!(list["items"][0]["last_used_at"].is_i64(), "{list}");
+    let used = list["items"][0]["last_used_at"].as_str().unwrap();
+    assert!(contract::timestamp::parse(used).is_ok(), "{list}");
     assert!(!list.to_string().contains(&secret));
 
     let revoke = client.delete(meanwhile.api.url(&format!("/api/v1/tokens/{id}")));

@@ -1,7 +1,10 @@
 //! What admins do with channels: pause, change pace, check; and the audit log.
 
 use crate::support::{BINARY, start_server};
-use contract::api::{AuditAction, AuditEntry, Page, UpstreamCheck, UpstreamStatus, WaitReason};
+use contract::{
+    api::{AuditAction, AuditEntry, Page, UpstreamCheck, UpstreamStatus, WaitReason},
+    timestamp,
+};
 use reqwest::{StatusCode, header, redirect};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,6 +13,11 @@ use testbed::{
 };
 
 const HOUR_MS: i64 = 3_600_000;
+
+/// Returns a time from now as a request has it.
+fn from_now(ms: i64) -> String {
+    timestamp::format(now_plus(ms))
+}
 
 /// Returns a time from now, UTC ms, by this machine's clock.
 fn now_plus(ms: i64) -> i64 {
@@ -38,9 +46,13 @@ async fn a_pause_holds_items_says_why_and_survives_a_restart() {
     let (status, _) = post(&server.api, "/channels/acme/pace", json!({ "rate": 5 })).await;
     assert_eq!(status, StatusCode::OK);
     let until = now_plus(HOUR_MS);
-    let pause = json!({ "until": until, "note": "price review" });
+    let pause = json!({ "until": timestamp::format(until), "note": "price review" });
     let (status, body) = post(&server.api, "/channels/acme/pause", pause).await;
-    assert_eq!((status, &body["pause"]["until"]), (StatusCode::OK, &json!(until)), "{body}");
+    assert_eq!(
+        (status, &body["pause"]["until"]),
+        (StatusCode::OK, &json!(timestamp::format(until))),
+        "{body}"
+    );
     let job = server.api.upload_to_channels("acme", product_csv(30), "one").await.unwrap();
     server.stop().await.unwrap();
     server.spawn().await.unwrap();
@@ -119,7 +131,7 @@ async fn pace_is_reduced_up_to_the_configured_one_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_what_the_service_answers_even_during_a_pause() {
     let server = start_server().await;
-    let pause = json!({ "until": now_plus(HOUR_MS) });
+    let pause = json!({ "until": from_now(HOUR_MS) });
     assert_eq!(post(&server.api, "/channels/acme/pause", pause).await.0, StatusCode::OK);
     let (status, body) = post(&server.api, "/channels/acme/check", json!({})).await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -140,10 +152,15 @@ async fn a_check_says_what_the_service_answers_even_during_a_pause() {
 async fn pauses_that_make_no_sense_are_refused() {
     let server = start_server().await;
     for (body, words) in [
-        (json!({ "until": now_plus(-1_000) }), "The pause has to end in the future."),
-        (json!({ "until": now_plus(31 * 24 * HOUR_MS) }), "A pause may last 30 days."),
-        (json!({ "until": now_plus(HOUR_MS), "note": "x".repeat(201) }), "The note has 201"),
-        (json!({ "until": now_plus(HOUR_MS), "why": "" }), "Failed to deserialize"),
+        (json!({ "until": from_now(-1_000) }), "The pause has to end in the future."),
+        (json!({ "until": from_now(31 * 24 * HOUR_MS) }), "A pause may last 30 days."),
+        (json!({ "until": from_now(HOUR_MS), "note": "x".repeat(201) }), "The note has 201"),
+        (json!({ "until": from_now(HOUR_MS), "why": "" }), "Failed to deserialize"),
+        (
+            json!({ "until": "soon" }),
+            "Failed to deserialize the JSON body into the target type: until: a time",
+        ),
+        (json!({ "until": now_plus(HOUR_MS) }), "Failed to deserialize"),
     ] {
         let (status, problem) = post(&server.api, "/channels/acme/pause", body).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
@@ -156,7 +173,7 @@ async fn pauses_that_make_no_sense_are_refused() {
 async fn users_see_channels_and_change_none() {
     let server = start_server().await;
     let bob = server.api.invite_user("bob@example.com", server.api.port).await.unwrap();
-    let pause = json!({ "until": now_plus(HOUR_MS), "note": "sale" });
+    let pause = json!({ "until": from_now(HOUR_MS), "note": "sale" });
     assert_eq!(post(&server.api, "/channels/acme/pause", pause.clone()).await.0, StatusCode::OK);
     server.api.upload_named_file("secret-prices.csv", product_csv(7), "one").await.unwrap();
     let own = bob.upload_named_file("bobs.csv", product_csv(2), "two").await.unwrap();
@@ -235,7 +252,7 @@ async fn every_process_follows_within_seconds_and_a_lost_redis_changes_nothing()
     let options = ClusterOptions { without_proxies: true, ..ClusterOptions::default() };
     let mut cluster = Cluster::start_with(Path::new(BINARY), config, options).await.unwrap();
     let ada = cluster.signed_in_clients().await.unwrap();
-    let pause = json!({ "until": now_plus(HOUR_MS) });
+    let pause = json!({ "until": from_now(HOUR_MS) });
     assert_eq!(post(&ada[0], "/channels/acme/pause", pause).await.0, StatusCode::OK);
     wait_until("the other node", async || acme(&ada[1]).await.pause.is_some()).await;
     cluster.redis.kill();

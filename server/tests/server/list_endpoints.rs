@@ -5,7 +5,7 @@ use crate::{seed, support::new_server};
 use engine::store::JobControl;
 use reqwest::{StatusCode, header};
 use serde_json::Value;
-use testbed::ServerProcess;
+use testbed::{ServerProcess, api::ApiRequest};
 
 /// Starts a server to which Ada is signed in. Her first job has two channels: of
 /// its four items one failed, one needs review and two are queued. Her second
@@ -95,7 +95,7 @@ async fn jobs_are_filtered_by_state_and_kind() {
 #[tokio::test]
 async fn invalid_parameters_are_named_in_a_problem_document() {
     let (meanwhile, job) = start_server_with_two_jobs().await;
-    let problem_of = async |request: reqwest::RequestBuilder| -> (StatusCode, String) {
+    let problem_of = async |request: ApiRequest| -> (StatusCode, String) {
         let response = request.header(header::COOKIE, &meanwhile.api.cookie).send().await.unwrap();
         let status = response.status();
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
@@ -111,7 +111,8 @@ async fn invalid_parameters_are_named_in_a_problem_document() {
         ("/api/v1/jobs?limit=500".into(), ["`limit`", "200"]),
         ("/api/v1/jobs?kind=uploads".into(), ["`kind`", "product_uploads"]),
     ] {
-        let (status, detail) = problem_of(meanwhile.api.client.get(meanwhile.api.url(&path))).await;
+        let (status, detail) =
+            problem_of(meanwhile.api.client.get(meanwhile.api.url(&path)).into()).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         assert!(words.iter().all(|word| detail.contains(word)), "{path}: {detail}");
     }
@@ -122,7 +123,7 @@ async fn invalid_parameters_are_named_in_a_problem_document() {
         let request =
             meanwhile.api.client.post(&retry).header(header::ORIGIN, meanwhile.api.url(""));
         let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
-        let (status, detail) = problem_of(request).await;
+        let (status, detail) = problem_of(request.into()).await;
         assert!(status.is_client_error() && detail.contains(words), "{body}: {status} {detail}");
     }
 }
@@ -131,8 +132,8 @@ async fn invalid_parameters_are_named_in_a_problem_document() {
 async fn unknown_api_paths_are_not_found() {
     let (meanwhile, _) = start_server_with_two_jobs().await;
     for path in ["/api/v1/nowhere", "/api/v1/jobs/x/y/z", "/api/v1/"] {
-        for request in [meanwhile.api.client.get(meanwhile.api.url(path)), meanwhile.api.post(path)]
-        {
+        let get = meanwhile.api.client.get(meanwhile.api.url(path));
+        for request in [get.into(), meanwhile.api.post(path)] {
             let request = request.header(header::COOKIE, &meanwhile.api.cookie);
             let response = request.send().await.unwrap();
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");

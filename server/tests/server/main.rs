@@ -28,6 +28,7 @@ mod machine_forms;
 mod machine_ids;
 mod metrics;
 mod noops;
+mod openapi;
 mod page_isolation;
 mod reverse_proxies;
 mod secret_redaction;

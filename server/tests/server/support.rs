@@ -29,6 +29,7 @@ pub fn new_server() -> ServerProcess {
     server.set_env("RUST_LOG", "warn");
     // A test may send or wait for longer than a measurement allows a request.
     server.api.client = Client::new();
+    server.api.checks_answers = true;
     server
 }
 

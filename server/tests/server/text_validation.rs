@@ -3,15 +3,16 @@
 //! logged as an error, and nothing counts as a failed sign-in.
 
 use crate::support::start_server;
-use reqwest::{Client, RequestBuilder, StatusCode, header, redirect::Policy};
+use reqwest::{Client, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
+use testbed::api::ApiRequest;
 
 const UPLOADS: &str = "/api/v1/jobs/product-uploads";
 const CSV: &str = "sku,title,price\nA-1,Lamp,19.90\n";
 
 /// Sends a request that must fail with 422; returns the problem's detail.
-async fn rejection_detail(request: RequestBuilder) -> String {
-    let response = request.send().await.unwrap();
+async fn rejection_detail(request: impl Into<ApiRequest>) -> String {
+    let response = request.into().send().await.unwrap();
     let status = response.status();
     let problem: Value = response.json().await.unwrap();
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");

@@ -22,7 +22,8 @@ happened, and a **signal** is what nodes tell each other without a journal entry
 with their producers, their consumers and the events that they may cause.
 
 [EVENT_CONVENTIONS.md](EVENT_CONVENTIONS.md) has the rules that all of them follow, and what a new one
-must bring. `/asyncapi.json` has the same catalogue for tools.
+must bring. `/asyncapi.json` has the same catalogue for tools. A *time* is a text of RFC 3339 in UTC with
+milliseconds.
 ";
 
 pub fn render(facts: &[(FactKind, Event)]) -> anyhow::Result<String> {

@@ -61,6 +61,10 @@ fn type_name(schema: &Value) -> String {
     if schema["items"].is_object() {
         return format!("list of {}", type_name(&schema["items"]));
     }
+    if schema["format"] == "date-time" {
+        let is_optional = schema["type"].is_array();
+        return if is_optional { "time or null" } else { "time" }.into();
+    }
     let names = match &schema["type"] {
         Value::Array(types) => types.iter().map(text_of).collect(),
         Value::String(one) => vec![one.clone()],

@@ -214,7 +214,8 @@ fn api_tokens(email: String, role: Role, tokens: Vec<Token>, now: i64) -> AnyVie
     view! {
         <h2 id="tokens">"API tokens"</h2>
         <p>
-            "A program that has a token can do what you can do with jobs, as far as the token permits. A token stops working when it expires, when you revoke it, when your password is reset, and when your account is disabled."
+            "A program that has a token can do what you can do with jobs, as far as the token permits. A token stops working when it expires, when you revoke it, when your password is reset, and when your account is disabled. "
+            <a href="/docs/api" rel="external">"API reference"</a>
         </p>
         <ul class="account-list sessions" aria-labelledby="tokens">{lines}</ul>
         <form class="form-row" method="post" action="/account/tokens">

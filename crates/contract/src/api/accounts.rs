@@ -25,9 +25,11 @@ pub struct User {
     pub role: Role,
     /// Whether an admin has disabled the account.
     pub disabled: bool,
-    /// Time of creation: UTC, ms since 1970.
+    /// Time of creation.
+    #[serde(with = "crate::timestamp")]
     pub created_at: i64,
     /// Time of the last request, to the minute; `None` before the first.
+    #[serde(default, with = "crate::timestamp::optional")]
     pub seen_at: Option<i64>,
 }
 
@@ -40,18 +42,22 @@ pub struct Invitation {
     pub email: String,
     /// Permissions of the future account.
     pub role: Role,
-    /// Time of creation: UTC, ms since 1970.
+    /// Time of creation.
+    #[serde(with = "crate::timestamp")]
     pub created_at: i64,
-    /// Time after which the link is invalid: UTC, ms since 1970.
+    /// Time after which the link is invalid.
+    #[serde(with = "crate::timestamp")]
     pub expires_at: i64,
 }
 
 /// A browser or program in which the user is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Time of the sign-in: UTC, ms since 1970.
+    /// Time of the sign-in.
+    #[serde(with = "crate::timestamp")]
     pub created_at: i64,
     /// Time of the last request, to the minute.
+    #[serde(with = "crate::timestamp")]
     pub seen_at: i64,
     /// Whether the request was made in this session.
     pub is_current: bool,
@@ -59,6 +65,8 @@ pub struct Session {
 
 /// Body of a sign-in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// Email address of the account.
     pub email: String,
@@ -92,6 +100,7 @@ pub const MAX_TOKEN_DAYS: u16 = 3650;
 
 /// A program's right to act as its user, until it expires or is revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Token {
     /// Id of the token.
     pub id: TokenId,
@@ -99,18 +108,24 @@ pub struct Token {
     pub name: String,
     /// What it permits.
     pub scope: TokenScope,
-    /// Time of creation: UTC, ms since 1970.
+    /// Time of creation.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub created_at: i64,
     /// Time of the last use, to the minute; `null` before the first.
-    #[serde(default)]
+    #[serde(default, with = "crate::timestamp::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub last_used_at: Option<i64>,
     /// Time after which it is rejected; `null` for a token that doesn't expire.
-    #[serde(default)]
+    #[serde(default, with = "crate::timestamp::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub expires_at: Option<i64>,
 }
 
 /// Request to create an API token.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// Purpose of the token, 1 to 80 characters.
     pub name: String,
@@ -119,8 +134,8 @@ pub struct NewToken {
     /// What it permits; `launch` by default.
     #[serde(default = "launch")]
     pub scope: TokenScope,
-    /// Number of days after which it expires, 1 to [`MAX_TOKEN_DAYS`]; `null` for never, and
-    /// [`DEFAULT_TOKEN_DAYS`] by default.
+    /// Number of days after which it expires, 1 to 3650; `null` for never, and 90 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_TOKEN_DAYS)))]
     #[serde(default = "default_token_days")]
     pub expires_in_days: Option<u16>,
 }
@@ -136,6 +151,7 @@ fn default_token_days() -> Option<u16> {
 
 /// A new token with its secret, which is shown only once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatedToken {
     /// The token.
     #[serde(flatten)]

@@ -54,10 +54,14 @@ string_enum!(
 
 /// One line of the audit log. It is written with the change, and never changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
     /// Id of the entry; entries sort by it, in the order of time.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "uuid")))]
     pub id: Uuid,
     /// Time of the change.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub at: i64,
     /// The person.
     pub actor: UserId,

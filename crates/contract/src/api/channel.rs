@@ -37,6 +37,8 @@ impl CooldownReason {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpstreamPause {
     /// End of the pause.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub until: i64,
     /// Email address of the admin who paused it.
     pub by: String,
@@ -70,7 +72,8 @@ pub struct Channel {
     /// Rate that the rate limiter uses now, in requests per second.
     pub current_rate: f64,
     /// End of the cooldown, before which nobody calls the upstream.
-    #[serde(default)]
+    #[serde(default, with = "crate::timestamp::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub cooldown_until: Option<i64>,
     /// Reason of the cooldown, where it is known.
     #[serde(default)]
@@ -88,6 +91,7 @@ pub struct Channel {
 
 /// Limit of one kind of calls to an upstream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpstreamLimit {
     /// Id of the limit, which is the name of its rate limiter: `acme`,
     /// `aws/ops/eu-central-1/ec2.start`.
@@ -103,7 +107,8 @@ pub struct UpstreamLimit {
     /// Number of calls in flight.
     pub in_flight: u32,
     /// End of the cooldown that the service asked for.
-    #[serde(default)]
+    #[serde(default, with = "crate::timestamp::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub cooldown_until: Option<i64>,
     /// Reason of the cooldown, where it is known.
     #[serde(default)]
@@ -112,6 +117,7 @@ pub struct UpstreamLimit {
 
 /// A sales channel, or the machines of an account and region, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpstreamStatus {
     /// Id of the upstream: `acme`, `aws.ops.eu-central-1`.
     pub id: String,
@@ -136,6 +142,7 @@ pub struct UpstreamStatus {
 
 /// Open items of one job at an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpstreamQueueEntry {
     /// The job.
     pub job: JobId,
@@ -155,12 +162,15 @@ pub struct UpstreamQueueEntry {
 
 /// One reason of failed attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpstreamError {
     /// The reason in words.
     pub message: String,
     /// Number of attempts that it ended, among the last ones that failed.
     pub count: u32,
     /// Time of the last one.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub last_at: i64,
     /// Job and task of the last one, if it is the reader's own.
     #[serde(default)]
@@ -169,20 +179,26 @@ pub struct UpstreamError {
 
 /// What a check of an upstream said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpstreamCheck {
     /// Whether the service answered as it should.
     pub ok: bool,
     /// What it said, or why it can't be used.
     pub says: String,
     /// Time of the check.
+    #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub at: i64,
 }
 
 /// Request to pause an upstream for everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// End of the pause.
+    #[serde(with = "crate::timestamp::strict")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub until: i64,
     /// Reason for people.
     #[serde(default)]
@@ -191,6 +207,7 @@ pub struct PauseRequest {
 
 /// Request to change the pace of an upstream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaceRequest {
     /// Requests per second, no more than the configuration allows; `null` for what it says.

@@ -147,6 +147,7 @@ impl ChannelPace {
 
 /// Estimated duration of an upload that starts now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// Duration in milliseconds: the middle of the range.
     pub duration_ms: i64,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// Result of reading a file, before anything is launched.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DryRun {
     /// Name of the file.
     pub file: String,
@@ -76,6 +77,8 @@ pub struct DryRun {
 
 /// Request to start, or to stop, EC2 machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct StartInstances {
     /// EC2's ids of the machines. An entry may be a list, separated by commas, semicolons
     /// or white space; see [`parse_instance_ids`](crate::instance_id::parse_instance_ids).
@@ -91,6 +94,8 @@ pub struct StartInstances {
 
 /// Request to launch EC2 machines from a launch template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct LaunchMachines {
     /// EC2's id of the launch template, or its name.
     pub template: String,
@@ -117,6 +122,8 @@ fn one() -> u32 {
 
 /// Request to run tasks that do nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct RunNoops {
     /// Number of tasks.
     pub count: u32,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// An EC2 machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instance {
     /// EC2's id, such as `i-0a1b2c3d4e5f60001`.
     pub id: String,
@@ -27,6 +28,7 @@ pub struct Instance {
 
 /// A launch template of EC2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LaunchTemplate {
     /// EC2's id, such as `lt-0a1b2c3d4e5f60001`.
     pub id: String,

@@ -8,7 +8,7 @@ use super::{
 };
 use contract::{
     api::{AuditAction, UpstreamPause},
-    text,
+    text, timestamp,
 };
 use sea_orm::DatabaseTransaction;
 use serde_json::{Value, json};
@@ -119,8 +119,8 @@ impl UpstreamControls {
                 None => AuditAction::UpstreamResumed,
             },
             subject: subject.into(),
-            before: before.map(Value::from),
-            after: pause.map(|(until, _)| until.into()),
+            before: before.map(timestamp::format).map(Value::from),
+            after: pause.map(|(until, _)| timestamp::format(until).into()),
             note: pause.map(|(_, note)| note.into()).unwrap_or_default(),
         };
         self.db.add_audit_entry(&tx, actor, entry).await?;

@@ -1,7 +1,10 @@
 //! What admins set for upstreams, and the audit log.
 
 use crate::fixture::{QUEUE, StoreFixture, finish, new_upload_job, outcome, success};
-use contract::api::{AuditAction, CooldownReason, Role, UpstreamPause};
+use contract::{
+    api::{AuditAction, CooldownReason, Role, UpstreamPause},
+    timestamp,
+};
 use engine::store::{
     Actor, AttemptError, AuditScope, Credential, Error, NewAuditEntry, QueueReader, UpstreamControl,
 };
@@ -56,7 +59,7 @@ pub async fn a_pause_and_a_rate_are_shared_and_each_change_is_in_the_audit_log(
     assert_eq!((last.items.len(), last.next), (1, None));
     let first = &last.items[0];
     assert_eq!((first.action, first.subject.as_str()), (AuditAction::UpstreamPaused, ACME));
-    assert_eq!(first.after, Some(json!(now + 1_000)));
+    assert_eq!(first.after, Some(json!(timestamp::format(now + 1_000))));
     assert_eq!(first.note, "price review");
 }
 
