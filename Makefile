@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test attacks faults drift build check fmt web
+.PHONY: help run test attacks faults drift pictures build check fmt web
 
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -50,12 +50,17 @@ drift: ## Check that CI's checks notice code that events' documents don't follow
 	@scripts/setup.sh check
 	scripts/drift.sh
 
+pictures: ## Take the pictures of the documents (docs/pictures) in a real browser
+	@scripts/setup.sh test
+	cargo xtask web
+	scripts/end2end.sh --config screenshots.config.ts documents
+
 build: ## Build the release binary target/release/meanwhile
 	@scripts/setup.sh build
 	cargo xtask web --release
 	cargo build --locked --release --package server
 
-check: ## Check formatting, lints, style sheets, crate dependencies, generated documents and licences
+check: ## Check formatting, lints, style sheets, crate dependencies, documents and licences
 	@scripts/setup.sh check
 	cargo fmt --all --check
 	scripts/npx.sh biome check --error-on-warnings ..
@@ -66,6 +71,7 @@ check: ## Check formatting, lints, style sheets, crate dependencies, generated d
 	cargo xtask events --check
 	cargo xtask openapi --check
 	scripts/asyncapi.sh
+	scripts/docs.sh
 	scripts/deny.sh
 
 fmt: ## Format the code, and apply the safe fixes of its linters

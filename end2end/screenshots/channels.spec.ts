@@ -46,7 +46,7 @@ test("takes screenshots of channels", async ({ page, server, browser }) => {
   await launchJob(bob, server, "bobs-lamps.csv", productCsv("B", 1200), "acme,corner");
   await launchJob(page, server, "storm.csv", productCsv("S", 1, ["S-SBX-429ONCE"]), "corner");
   await control("bazaar", "pause", {
-    until: Date.now() + 40 * 60_000,
+    until: new Date(Date.now() + 40 * 60_000).toISOString(),
     note: "Price review with the suppliers, until they have answered",
   });
   const error = page.getByTestId("error").first();
