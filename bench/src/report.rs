@@ -152,7 +152,7 @@ impl fmt::Display for Report {
                     writeln!(f)?;
                 }
                 Line::Figure { what, value, threshold } => {
-                    write!(f, "{what:<44}{value}")?;
+                    write!(f, "{what:<43} {value}")?;
                     if let Some((text, met)) = threshold {
                         write!(f, "  {text}: {}", ok_or_missed(*met))?;
                     }
@@ -160,7 +160,7 @@ impl fmt::Display for Report {
                 }
                 Line::Check { what, passed, detail } => {
                     let word = if *passed { "passed" } else { "FAILED" };
-                    writeln!(f, "{what:<44}{word}: {detail}")?;
+                    writeln!(f, "{what:<43} {word}: {detail}")?;
                 }
                 Line::Note(text) => writeln!(f, "{text}")?,
             }

@@ -91,7 +91,7 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
   const open = await launchJob(page, server, "winter-2026.csv", productCsv(400), "acme,bazaar,corner,depot");
   await page.goto(`${server.url}/jobs/${open}?accepted=1`);
   await expect(page.getByTestId("connection")).toHaveText("live");
-  await expect(page.locator("[data-testid=cell][data-state=succeeded]").nth(20)).toBeVisible();
+  await expect(page.locator("[data-testid=cell][data-state=succeeded]").nth(20)).toBeVisible({ timeout: 60_000 });
   await takeScreenshots(page, "job-running");
   await page.goto(`${server.url}/jobs/${done}`);
   await takeScreenshots(page, "job-done");

@@ -28,7 +28,7 @@ test("a paused channel keeps its items, which say why, and they finish after it 
   await signIn(page, server);
   await page.locator(".nav-rail").getByRole("link", { name: "Channels" }).click();
   await expect(status(page)).toHaveText("Free");
-  await expect(panel(page).getByTestId("pace")).toHaveText(/^38\.8 of 40 requests per second$/);
+  await expect(panel(page).getByTestId("pace")).toHaveText("38.8 requests per second at most; 40 are allowed");
   await expect(panel(page).getByTestId("queue-summary")).toHaveText("Nothing waits.");
   await pauseAcme(page, "price review");
   await expect(status(page)).toHaveText(
@@ -75,14 +75,16 @@ test("the pace is changed for everybody, and back to the configured one", async 
   await change("41");
   await expect(page.getByTestId("problem")).toContainText("The pace has to be 0.2 to 40 requests per second.");
   await change("10");
-  await expect(panel(page).getByTestId("pace")).toHaveText("9.7 of 40 requests per second, reduced to 10 by an admin");
+  await expect(panel(page).getByTestId("pace")).toHaveText(
+    "9.7 requests per second at most; 40 are allowed, and 10 since an admin reduced it",
+  );
   await expect(page.getByTestId("changes")).toContainText("slowed Acme down to 10 requests per second");
   await page.goto(server.url);
   await expect(page.getByLabel(/Acme/).locator("..")).toContainText("10 per second");
   await openChannels(page, server);
   await panel(page).locator("summary", { hasText: "Change pace" }).click();
   await panel(page).getByRole("button", { name: "Back to 40" }).click();
-  await expect(panel(page).getByTestId("pace")).toHaveText("38.8 of 40 requests per second");
+  await expect(panel(page).getByTestId("pace")).toHaveText("38.8 requests per second at most; 40 are allowed");
 });
 
 test("a check says what the service answers, and an open form survives the refresh", async ({ page, server }) => {

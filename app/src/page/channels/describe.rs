@@ -90,13 +90,20 @@ fn status(upstream: &UpstreamStatus) -> (&'static str, String) {
 fn limit_line(limit: &UpstreamLimit, is_only: bool, is_paused: bool) -> LimitLine {
     let set = limit.reduced_rate.unwrap_or(limit.rate);
     let reduced = match limit.reduced_rate {
-        Some(rate) => format!(", reduced to {} by an admin", labels::rate(rate)),
+        Some(rate) => format!(", and {} since an admin reduced it", labels::rate(rate)),
         None => String::new(),
     };
-    let now = match limit.current_rate {
-        _ if is_paused || limit.cooldown_until.is_some() => "0".to_owned(),
-        Some(rate) => labels::rate(rate),
-        None => "unknown".to_owned(),
+    let allowed = labels::rate(limit.rate);
+    let pace = match limit.current_rate {
+        _ if is_paused || limit.cooldown_until.is_some() => {
+            format!("Nothing is sent now; {allowed} requests per second are allowed{reduced}")
+        }
+        // A little less than is allowed, so that the service's own counting never refuses.
+        Some(now) => {
+            let now = labels::rate(now);
+            format!("{now} requests per second at most; {allowed} are allowed{reduced}")
+        }
+        None => format!("{allowed} requests per second are allowed{reduced}"),
     };
     LimitLine {
         id: limit.id.clone(),
@@ -105,7 +112,7 @@ fn limit_line(limit: &UpstreamLimit, is_only: bool, is_paused: bool) -> LimitLin
             // Such as `ec2.start` of `aws/ops/eu-central-1/ec2.start`.
             false => limit.id.rsplit('/').next().unwrap_or_default().to_owned(),
         },
-        pace: format!("{now} of {} requests per second{reduced}", labels::rate(limit.rate)),
+        pace,
         rate: labels::rate(set),
         max_rate: labels::rate(limit.rate),
         is_reduced: limit.reduced_rate.is_some(),
@@ -255,10 +262,12 @@ mod tests {
             },
             NOW,
         );
-        let pace = "1.5 of 2 requests per second, reduced to 1.5 by an admin";
+        let pace =
+            "1.5 requests per second at most; 2 are allowed, and 1.5 since an admin reduced it";
         assert_eq!(shown.limits[0].pace, pace);
-        assert_eq!(limit_line(&limit(), true, false).pace, "1.9 of 2 requests per second");
-        assert_eq!(limit_line(&limit(), true, true).pace, "0 of 2 requests per second");
+        let pace = |is_paused| limit_line(&limit(), true, is_paused).pace;
+        assert_eq!(pace(false), "1.9 requests per second at most; 2 are allowed");
+        assert_eq!(pace(true), "Nothing is sent now; 2 requests per second are allowed");
         assert_eq!(shown.queue_summary, "1,201 items open, and 20 of other jobs.");
         assert_eq!(shown.queue[0].detail, "1 item");
         assert_eq!(shown.queue[0].href, Some(format!("/jobs/{job}")));
