@@ -9,6 +9,7 @@ use crate::{
     timestamp,
 };
 use contract::api::{Page, Token};
+use serde_json::json;
 
 /// Lists or revokes tokens, or says where to create one.
 pub async fn run(command: TokensCommand) -> Result<Completion, Error> {
@@ -27,8 +28,9 @@ pub async fn run(command: TokensCommand) -> Result<Completion, Error> {
         TokensCommand::Revoke { id, client } => {
             let api = ApiClient::resolve(&client)?;
             api.delete(&format!("/tokens/{id}")).await?;
-            if !client.json {
-                print_line(&format!("The token {id} is revoked."))?;
+            match client.json {
+                true => print_json(&json!({ "id": id, "revoked": true }))?,
+                false => print_line(&format!("The token {id} is revoked."))?,
             }
             Ok(Completion::Success)
         }

@@ -1,6 +1,7 @@
 //! Profiles and tokens.
 
 use super::{Terminal, create_token, start_server};
+use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt};
 use testbed::free_port;
 
@@ -56,4 +57,7 @@ async fn tokens_are_listed_and_revoked() {
     assert_eq!(revoked.expect(0), format!("The token {newest} is revoked.\n"));
     let rest = terminal.run(&["tokens", "list", "--json"]).json();
     assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+    let own = rest["items"][0]["id"].as_str().unwrap();
+    let revoked = terminal.run(&["tokens", "revoke", own, "--json"]).json();
+    assert_eq!(revoked, json!({ "id": own, "revoked": true }));
 }
