@@ -12,7 +12,10 @@ use crate::{
     state::AppState,
 };
 use app::{
-    page::auth::{self, AuthPage},
+    page::{
+        auth::{self, AuthPage},
+        compare::ComparisonStatus,
+    },
     server::{CurrentIdentity, GuardedEngine},
     theme::Theme,
 };
@@ -39,6 +42,7 @@ pub struct PageContext {
     browser: app::BrowserState,
     engine: GuardedEngine,
     assets: app::Assets,
+    comparison: ComparisonStatus,
     /// Whether the request was authenticated with an API token.
     is_api_token: bool,
 }
@@ -49,6 +53,7 @@ impl PageContext {
         provide_context(self.browser.clone());
         provide_context(self.engine.clone());
         provide_context(self.assets.clone());
+        provide_context(self.comparison.clone());
     }
 }
 
@@ -69,6 +74,7 @@ pub fn routes() -> Routes {
         .route("/invitations/{id}/revoke", post(form::accounts::revoke_invitation))
         .route("/channels/{id}/{what}", post(form::channels::control))
         .route("/operations/audit.csv", get(failed_csv::download_audit))
+        .route("/compare", get(app_page).post(form::compare::run))
         .route("/account", get(account_page))
         .route("/account/tokens", post(form::accounts::create_token))
         .route("/account/tokens/{id}/revoke", post(form::accounts::revoke_token))
@@ -328,6 +334,7 @@ async fn attach_context(
         browser,
         engine: GuardedEngine::new(state.engine.clone()),
         assets,
+        comparison: state.comparison.status(),
         is_api_token,
     });
     next.run(request).await

@@ -15,6 +15,7 @@
 //! | [`text`] | length limits and allowed characters of stored texts |
 //! | [`websocket`] | frames of the WebSocket |
 //! | [`api`] | types that `/api/v1` and the pages read and write |
+//! | [`comparison`] | results of the comparison of three ways to run a batch |
 //! | [`catalogue`] | every event with its producer, its consumers and the events that it may cause |
 //! | [`metric`] | names and help texts of all metrics |
 #![warn(missing_docs)]
@@ -22,6 +23,7 @@
 pub mod api;
 pub mod catalogue;
 pub mod command;
+pub mod comparison;
 pub mod envelope;
 pub mod fact;
 pub mod feed;
