@@ -53,7 +53,9 @@ impl ComparisonRunner {
         if status.is_running {
             return Err(StartError::Running);
         }
-        let child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        compare::remove_settings(&mut command);
+        let child = command
             .args(["compare", "--json", "--speed", &self.speed.to_string()])
             .env("RUST_LOG", "error")
             .stdin(Stdio::null())

@@ -75,6 +75,7 @@ pub fn routes() -> Routes {
         .route("/channels/{id}/{what}", post(form::channels::control))
         .route("/operations/audit.csv", get(failed_csv::download_audit))
         .route("/compare", get(app_page).post(form::compare::run))
+        .route("/compare/result.json", get(form::compare::result))
         .route("/account", get(account_page))
         .route("/account/tokens", post(form::accounts::create_token))
         .route("/account/tokens/{id}/revoke", post(form::accounts::revoke_token))

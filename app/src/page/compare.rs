@@ -5,7 +5,7 @@ mod figures;
 mod timeline;
 
 use crate::{labels, server::RequestContext};
-use contract::comparison::{Comparison, Scenario, ScenarioProgress, Way, WayProgress};
+use contract::comparison::{Comparison, Scenario, ScenarioProgress, Way, WayProgress, measures};
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn explanation() -> AnyView {
                 "You will see how long a person waits, how many requests are over a limit, and what is lost or done twice when the page is closed or the server is killed."
             </p>
             <p>
-                "All figures come from clocks and from the ledger of the simulated services; " <code>"meanwhile compare"</code>
+                "All figures come from a clock and from the ledger of the simulated services. " <code>"meanwhile compare"</code>
                 " prints the same."
             </p>
         </div>
@@ -91,7 +91,7 @@ fn running(progress: Option<ScenarioProgress>) -> AnyView {
         Some(ScenarioProgress { scenario, elapsed_ms, ways }) => {
             let number =
                 Scenario::ALL.iter().position(|other| *other == scenario).unwrap_or_default() + 1;
-            let (count, time) = (Scenario::ALL.len(), figures::time(elapsed_ms));
+            let (count, time) = (Scenario::ALL.len(), measures::duration(elapsed_ms));
             (format!("Scenario {number} of {count}: {} · {time}", scenario.name()), ways)
         }
     };
@@ -128,12 +128,14 @@ fn result(comparison: &Comparison, now: i64) -> AnyView {
         "Measured {}, in {}. A launch is {products} products, a machine and its alarm; {people} \
          people are {people} launches. The services ran at speed {speed}.",
         labels::time_ago(started_at, now),
-        figures::time(took_ms),
+        measures::duration(took_ms),
     );
     let scenarios =
         Scenario::ALL.iter().map(|scenario| scenario_result(comparison, *scenario)).collect_view();
     view! {
-        <p class="meta" data-testid="comparison-about">{about}</p>
+        <p class="meta" data-testid="comparison-about">
+            {about} " " <a href="/compare/result.json" rel="external" download>"Figures as JSON"</a>
+        </p>
         {scenarios}
     }
     .into_any()

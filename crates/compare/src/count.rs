@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_product_with_the_same_sku_is_a_double_and_replaces_no_missing_one() {
+    fn a_second_product_with_the_same_sku_is_a_duplicate_and_replaces_no_missing_one() {
         let mut effects = complete();
         effects.remove(1);
         effects.push((CHANNEL, effect(60, "LAMP-1-01")));

@@ -15,7 +15,7 @@
 //! | `process` | the servers, as processes that can be killed |
 //! | `scenario`, `trial` | a scenario; one way in it |
 //! | [`run`] | all scenarios, and the folder around them |
-//! | [`report`] | progress and results in words |
+//! | [`report`], [`timeline`] | progress and results in words |
 //!
 //! Nothing of this is part of the product: the servers of the first two ways are processes of
 //! their own on loopback ports, which [`run::run`] starts and ends.
@@ -33,6 +33,10 @@ mod scenario;
 pub mod serve;
 pub mod services;
 pub mod synchronous;
+#[cfg(test)]
+mod tests;
+pub mod timeline;
 mod trial;
 
+pub use process::remove_settings;
 pub use run::{Error, Options};

@@ -20,11 +20,6 @@ use tokio::{
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// End of the log that is quoted if a start fails.
 const QUOTED_LINES: usize = 8;
-/// Time limit of a worker's claim at speed 1: Meanwhile's default. It is divided by the speed like
-/// all times of the services, because it decides how long the tasks of a killed worker wait.
-const LEASE_S: u32 = 60;
-/// Shortest time limit of a claim that Meanwhile accepts.
-const MIN_LEASE_S: u32 = 3;
 /// What both kinds of servers log, before their URL, when they are ready.
 const READY: &str = " is ready: http://";
 
@@ -84,15 +79,20 @@ impl Server {
     }
 }
 
-fn command(options: &ServerOptions) -> Command {
-    let ServerOptions { binary, way, data, sandbox_url, speed, password } = options;
-    let mut command = Command::new(binary);
-    // Settings of an installation would lead to its database.
+/// Removes the settings of an installation from the environment of a command: they would lead to
+/// its database.
+pub fn remove_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MEANWHILE_") {
             command.env_remove(name);
         }
     }
+}
+
+fn command(options: &ServerOptions) -> Command {
+    let ServerOptions { binary, way, data, sandbox_url, speed, password } = options;
+    let mut command = Command::new(binary);
+    remove_settings(&mut command);
     command
         .env("MEANWHILE_LISTEN", "127.0.0.1:0")
         .env("MEANWHILE_SANDBOX_URL", sandbox_url)
@@ -110,17 +110,10 @@ fn command(options: &ServerOptions) -> Command {
         Way::Asynchronous => command.args(["compare", "--serve", "asynchronous"]),
         // Everything in one process: pages, API, relay, workers.
         Way::ByEvents => command
-            .env("MEANWHILE_LEASE_S", lease_s(*speed).to_string())
             .env("MEANWHILE_ADMIN_EMAIL", crate::by_events::EMAIL)
             .env("MEANWHILE_ADMIN_PASSWORD", password),
     };
     command
-}
-
-/// Returns the time limit of a claim at a speed of the services, in seconds.
-#[must_use]
-pub fn lease_s(speed: u32) -> u32 {
-    (LEASE_S / speed.max(1)).max(MIN_LEASE_S)
 }
 
 fn absolute(path: &Path) -> PathBuf {

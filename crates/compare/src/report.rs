@@ -1,7 +1,10 @@
 //! Progress and results in words. The result is Markdown, which also reads well in a terminal.
 
-use crate::batch::CHANNEL;
-use contract::comparison::{Comparison, Figures, Notice, Scenario, ScenarioProgress, Way};
+use crate::{batch::CHANNEL, timeline};
+use contract::comparison::{
+    Comparison, Figures, Scenario, ScenarioProgress, Way,
+    measures::{Measure, duration},
+};
 use std::fmt::Write;
 
 /// Returns what is going to happen.
@@ -19,7 +22,7 @@ pub fn introduction(comparison: &Comparison) -> String {
 /// Returns how far a scenario is, as one line.
 #[must_use]
 pub fn progress(progress: &ScenarioProgress) -> String {
-    let mut line = format!("{:>5}", seconds(progress.elapsed_ms));
+    let mut line = format!("{:>5}", duration(progress.elapsed_ms));
     for way in &progress.ways {
         let (name, done, total) = (short_name(way.way), way.done, way.total);
         // Writing to a string can't fail.
@@ -28,85 +31,45 @@ pub fn progress(progress: &ScenarioProgress) -> String {
     line
 }
 
-/// Returns the tables of the result.
+/// Returns the tables and the timelines of the result.
 #[must_use]
 pub fn result(comparison: &Comparison) -> String {
     let Comparison { took_ms, speed, products, people, .. } = comparison;
     let mut text = String::new();
     for scenario in Scenario::ALL {
-        let _ = writeln!(text, "{}\n", table(comparison, *scenario));
+        let figures: Vec<_> =
+            Way::ALL.iter().filter_map(|way| comparison.figures_of(*scenario, *way)).collect();
+        let (table, lanes) = (table(*scenario, &figures), timeline::lanes(&figures));
+        let _ = writeln!(text, "{table}\n\n```text\n{lanes}```\n");
     }
     let _ = writeln!(
         text,
         "A launch is {products} products, a machine and its alarm; {people} people are {people} \
          launches. \"Lost\" is what the ledger of the services does not have when nothing more \
-         happens by itself, \"duplicates\" is what it has twice at the end. Sandbox at speed \
-         {speed}; measured in {}.",
-        seconds(*took_ms)
+         happens by itself, a duplicate is what it has twice at the end. In a timeline, {}. \
+         Sandbox at speed {speed}; measured in {}.",
+        timeline::LEGEND,
+        duration(*took_ms)
     );
     text
 }
 
 /// Returns the table of one scenario.
-fn table(comparison: &Comparison, scenario: Scenario) -> String {
-    let columns: Vec<_> =
-        Way::ALL.iter().filter_map(|way| comparison.figures_of(scenario, *way)).collect();
-    let mut rows: Vec<Vec<String>> = vec![Vec::new(); 2];
-    rows[0].push(scenario.name().to_owned());
-    rows[1].push("---".to_owned());
-    for figures in &columns {
-        rows[0].push(figures.way.name().to_owned());
-        rows[1].push("---".to_owned());
+fn table(scenario: Scenario, figures: &[&Figures]) -> String {
+    let line = |first: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!(" {cell} |")).collect();
+        format!("| {first} |{cells}\n")
+    };
+    let mut table = line(scenario.name(), &mut figures.iter().map(|it| it.way.name().to_owned()));
+    table += &line("---", &mut figures.iter().map(|_| "---".to_owned()));
+    for row in Measure::rows(scenario) {
+        table += &line(row.name, &mut figures.iter().map(|figures| (row.format)(figures).0));
     }
-    for measure in measures(scenario) {
-        let mut row = vec![measure.name.to_owned()];
-        row.extend(columns.iter().map(|figures| (measure.value)(figures)));
-        rows.push(row);
-    }
-    let lines = rows.iter().map(|row| format!("| {} |", row.join(" | ")));
-    lines.collect::<Vec<_>>().join("\n")
+    table.trim_end().to_owned()
 }
 
-/// A row of the table.
-struct Measure {
-    name: &'static str,
-    value: fn(&Figures) -> String,
-}
-
-/// Returns the rows that say something about a scenario.
-fn measures(scenario: Scenario) -> Vec<Measure> {
-    let mut measures = vec![
-        Measure {
-            name: "time to the answer",
-            value: |it| it.answer_ms.map_or_else(|| "no answer".into(), seconds),
-        },
-        Measure {
-            name: "time until all is done",
-            value: |it| it.done_ms.map_or_else(|| "never".into(), seconds),
-        },
-        Measure { name: "requests over a limit", value: |it| it.over_limit.to_string() },
-        Measure { name: "lost", value: |it| format!("{} of {}", it.missing, it.items) },
-    ];
-    if scenario == Scenario::Killed {
-        let name = "duplicates after it was sent again";
-        measures.push(Measure { name, value: |it| it.duplicates.to_string() });
-    }
-    measures.push(Measure { name: "the person is told", value: |it| notice(it.notice).to_owned() });
-    measures
-}
-
-/// Returns how a person learns the outcome, in words.
-#[must_use]
-pub const fn notice(notice: Notice) -> &'static str {
-    match notice {
-        Notice::None => "nothing",
-        Notice::OnRequest => "if they ask in time",
-        Notice::Response => "by the answer",
-        Notice::Notification => "by a notification",
-    }
-}
-
-const fn short_name(way: Way) -> &'static str {
+/// Returns the name of a way where there is little room.
+pub(crate) const fn short_name(way: Way) -> &'static str {
     match way {
         Way::Synchronous => "synchronous",
         Way::Asynchronous => "asynchronous",
@@ -114,20 +77,11 @@ const fn short_name(way: Way) -> &'static str {
     }
 }
 
-/// Formats milliseconds, such as `4 ms`, `3.2 s` or `45 s`.
-fn seconds(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} s", ms / 1_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use contract::comparison::{Timeline, WayProgress};
+    use contract::comparison::{Notice, Timeline, WayProgress};
 
     fn figures(scenario: Scenario, way: Way) -> Figures {
         Figures {
@@ -137,7 +91,7 @@ mod tests {
             answer_ms: Some(4),
             done_ms: None,
             over_limit: 3,
-            missing: 5,
+            lost: 5,
             duplicates: 7,
             notice: Notice::None,
             timeline: Timeline::default(),
@@ -158,15 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn result_has_a_table_for_each_scene() {
+    fn result_has_a_table_for_each_scenario() {
         let text = result(&comparison());
         for scenario in Scenario::ALL {
             assert!(text.contains(&format!("| {} | Synchronous |", scenario.name())), "{text}");
         }
-        assert!(text.contains("| time to the answer | 4 ms | 4 ms | 4 ms |"), "{text}");
-        assert!(text.contains("| time until all is done | never | never | never |"), "{text}");
-        assert!(text.contains("| lost | 5 of 14 | 5 of 14 | 5 of 14 |"), "{text}");
-        assert_eq!(text.matches("duplicates after").count(), 1, "{text}");
+        assert!(text.contains("| Time to the answer | 4 ms | 4 ms | 4 ms |"), "{text}");
+        assert!(text.contains("| Time until all is done | never | never | never |"), "{text}");
+        assert!(text.contains("| Lost | 5 of 14 | 5 of 14 | 5 of 14 |"), "{text}");
+        assert_eq!(text.matches("| Duplicates after").count(), 1, "{text}");
         assert!(text.contains("measured in 98 s"), "{text}");
     }
 

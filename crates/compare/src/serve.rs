@@ -1,6 +1,7 @@
 //! Runs the server of one of the first two ways, in a process of its own.
 
 use crate::{asynchronous, services::Services, synchronous};
+use axum::Router;
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 
@@ -13,6 +14,14 @@ pub enum ServedWay {
     Asynchronous,
 }
 
+/// Returns the routes of the server of a way.
+pub fn router(way: ServedWay, services: Services) -> Router {
+    match way {
+        ServedWay::Synchronous => synchronous::router(services),
+        ServedWay::Asynchronous => asynchronous::router(services),
+    }
+}
+
 /// Serves until the process is killed. `sandbox_url` is that of the services.
 ///
 /// # Errors
@@ -23,11 +32,7 @@ pub async fn serve(
     sandbox_url: &str,
     poll_interval: Duration,
 ) -> io::Result<()> {
-    let services = Services::new(sandbox_url.to_owned(), poll_interval);
-    let router = match way {
-        ServedWay::Synchronous => synchronous::router(services),
-        ServedWay::Asynchronous => asynchronous::router(services),
-    };
+    let router = router(way, Services::new(sandbox_url.to_owned(), poll_interval));
     let listener = TcpListener::bind(listen).await?;
     tracing::info!("the server is ready: http://{}", listener.local_addr()?);
     axum::serve(listener, router).await

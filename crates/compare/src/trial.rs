@@ -155,7 +155,7 @@ impl Trial {
             answer_ms: launched.answer_ms,
             done_ms: by_itself.done_at().map(since_start),
             over_limit: by_itself.over_limit,
-            missing: by_itself.missing(),
+            lost: by_itself.missing(),
             duplicates: counts.duplicates,
             notice,
             timeline,

@@ -1,6 +1,8 @@
 //! The comparison of three ways to run a long batch, as `meanwhile compare --json` prints it and
 //! the page shows it. Durations count from the launch, in milliseconds.
 
+pub mod measures;
+
 use crate::state::string_enum;
 use serde::{Deserialize, Serialize};
 
@@ -142,12 +144,12 @@ pub struct Figures {
     pub items: u32,
     /// Time to the last answer to a launch; `None` if one never came.
     pub answer_ms: Option<u64>,
-    /// Time to the effect of the last item, by the ledger; `None` if an item is missing.
+    /// Time to the effect of the last item, by the ledger; `None` if an item is lost.
     pub done_ms: Option<u64>,
     /// Requests over a limit, by the ledger.
     pub over_limit: u32,
     /// Items without an effect when nothing more happens by itself, by the ledger.
-    pub missing: u32,
+    pub lost: u32,
     /// Items that were done twice, by the ledger, after the person has sent the batch again
     /// where the scenario has that.
     pub duplicates: u32,

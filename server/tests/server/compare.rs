@@ -65,21 +65,21 @@ fn events_lose_nothing_where_the_other_ways_do() {
     let of = |scenario, way| comparison.figures_of(scenario, way).unwrap();
 
     for figures in comparison.figures.iter().filter(|it| it.way == Way::ByEvents) {
-        assert_eq!((figures.missing, figures.duplicates), (0, 0), "{figures:?}");
+        assert_eq!((figures.lost, figures.duplicates), (0, 0), "{figures:?}");
         assert_eq!(figures.notice, Notice::Notification, "{figures:?}");
         assert!(figures.answer_ms.is_some() && figures.done_ms.is_some(), "{figures:?}");
     }
     for scenario in [Scenario::Alone, Scenario::Together] {
         let figures = of(scenario, Way::Synchronous);
-        assert_eq!((figures.missing, figures.notice), (0, Notice::Response), "{figures:?}");
+        assert_eq!((figures.lost, figures.notice), (0, Notice::Response), "{figures:?}");
         assert!(figures.answer_ms >= figures.done_ms, "{figures:?}");
     }
     assert_eq!(of(Scenario::Alone, Way::Asynchronous).notice, Notice::OnRequest);
     let left = of(Scenario::Left, Way::Synchronous);
-    assert!(left.missing > 0 && left.notice == Notice::None, "{left:?}");
+    assert!(left.lost > 0 && left.notice == Notice::None, "{left:?}");
     for way in [Way::Synchronous, Way::Asynchronous] {
         let killed = of(Scenario::Killed, way);
-        assert!(killed.missing > 0 && killed.duplicates > 0, "{killed:?}");
+        assert!(killed.lost > 0 && killed.duplicates > 0, "{killed:?}");
         assert_eq!((killed.notice, killed.done_ms), (Notice::None, None), "{killed:?}");
     }
     assert!(of(Scenario::Together, Way::Asynchronous).over_limit > 0);

@@ -1,38 +1,19 @@
 //! Table of the figures of one scenario.
 
-use contract::comparison::{Figures, Notice, Scenario};
+use contract::comparison::{
+    Figures, Scenario,
+    measures::{Measure, Verdict},
+};
 use leptos::prelude::*;
 
-/// Row of the table: its name for tests and for people, and its value with the state that gives
-/// the colour.
-type Row = (&'static str, &'static str, fn(&Figures) -> (String, &'static str));
-
-const ROWS: [Row; 6] = [
-    ("answer", "Time to the answer", |it| match it.answer_ms {
-        Some(ms) => (time(ms), "neutral"),
-        None => ("no answer".into(), "failed"),
-    }),
-    ("done", "Time until all is done", |it| match it.done_ms {
-        Some(ms) => (time(ms), "neutral"),
-        None => ("never".into(), "failed"),
-    }),
-    ("over-limit", "Requests over a limit", |it| {
-        (it.over_limit.to_string(), good_if(it.over_limit == 0))
-    }),
-    ("lost", "Lost", |it| (format!("{} of {}", it.missing, it.items), good_if(it.missing == 0))),
-    ("duplicates", "Duplicates, sent again", |it| {
-        (it.duplicates.to_string(), good_if(it.duplicates == 0))
-    }),
-    ("notice", "The person is told", |it| match it.notice {
-        Notice::None => ("nothing".into(), "failed"),
-        Notice::OnRequest => ("if they ask in time".into(), "needs_review"),
-        Notice::Response => ("by the answer".into(), "succeeded"),
-        Notice::Notification => ("by a notification".into(), "succeeded"),
-    }),
-];
-
-const fn good_if(is_good: bool) -> &'static str {
-    if is_good { "succeeded" } else { "failed" }
+/// Returns the state whose colour a verdict has.
+const fn state(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Neutral => "neutral",
+        Verdict::Good => "succeeded",
+        Verdict::Conditional => "needs_review",
+        Verdict::Bad => "failed",
+    }
 }
 
 /// Renders the figures of a scenario, one column for each way.
@@ -41,30 +22,7 @@ pub fn table(scenario: Scenario, figures: &[&Figures]) -> AnyView {
         .iter()
         .map(|figures| view! { <th scope="col">{figures.way.name()}</th> })
         .collect_view();
-    // Only one scenario has a person who sends the batch again.
-    let rows = ROWS
-        .iter()
-        .filter(|(id, ..)| *id != "duplicates" || scenario == Scenario::Killed)
-        .map(|(id, name, value)| {
-            let cells = figures
-                .iter()
-                .map(|figures| {
-                    let (text, state) = value(figures);
-                    view! {
-                        <td data-testid=*id data-way=figures.way.as_str()>
-                            <strong data-state=state>{text}</strong>
-                        </td>
-                    }
-                })
-                .collect_view();
-            view! {
-                <tr>
-                    <th scope="row">{*name}</th>
-                    {cells}
-                </tr>
-            }
-        })
-        .collect_view();
+    let rows = Measure::rows(scenario).map(|measure| row(measure, figures)).collect_view();
     view! {
         <div class="table-region compared-figures" role="region" aria-label=scenario.name() tabindex="0">
             <table class="data-table">
@@ -81,10 +39,23 @@ pub fn table(scenario: Scenario, figures: &[&Figures]) -> AnyView {
     .into_any()
 }
 
-/// Formats milliseconds, such as `4 ms`, `3.2 s` or `45 s`.
-pub fn time(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        _ => crate::labels::duration(i64::try_from(ms).unwrap_or(i64::MAX)),
+fn row(measure: &'static Measure, figures: &[&Figures]) -> AnyView {
+    let cells = figures
+        .iter()
+        .map(|figures| {
+            let (text, verdict) = (measure.format)(figures);
+            view! {
+                <td data-testid=measure.id data-way=figures.way.as_str()>
+                    <strong data-state=state(verdict)>{text}</strong>
+                </td>
+            }
+        })
+        .collect_view();
+    view! {
+        <tr>
+            <th scope="row">{measure.name}</th>
+            {cells}
+        </tr>
     }
+    .into_any()
 }
