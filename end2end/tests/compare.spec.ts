@@ -30,7 +30,7 @@ const figure = (page: Page, scenario: string, id: string, way: string) =>
 
 const duration = (ms: number) => {
   if (ms < 1_000) return `${ms} ms`;
-  return ms < 10_000 ? `${Math.floor(ms / 100) / 10} s` : `${Math.floor(ms / 1_000)} s`;
+  return ms < 10_000 ? `${(Math.floor(ms / 100) / 10).toFixed(1)} s` : `${Math.floor(ms / 1_000)} s`;
 };
 
 /** Returns the text of each measure as the page has to show it. */

@@ -130,11 +130,7 @@ impl Trial {
         };
         self.wait_until_over(&person, &launched.receipts).await?;
         let notice = self.notice(&person, &launched.receipts).await?;
-        timeline.notified_ms = match notice {
-            Notice::Response => launched.answer_ms,
-            Notice::Notification => Some(elapsed_ms(start.instant)),
-            Notice::OnRequest | Notice::None => None,
-        };
+        timeline.notified_ms = (notice == Notice::Notification).then(|| elapsed_ms(start.instant));
         let by_itself = self.counts();
         if self.scenario == Scenario::Killed {
             self.set_doing("the person sends it again");

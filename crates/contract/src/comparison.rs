@@ -170,7 +170,7 @@ pub struct Timeline {
     pub killed_ms: Option<u64>,
     /// The server is ready again.
     pub restarted_ms: Option<u64>,
-    /// The person learned the outcome.
+    /// The notification was seen to be there.
     pub notified_ms: Option<u64>,
     /// The person sent the batch again.
     pub resent_ms: Option<u64>,

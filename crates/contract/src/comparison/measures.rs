@@ -104,7 +104,7 @@ impl Figures {
         add(restarted_ms, "ran again after");
         match done_ms {
             Some(at) => parts.push(format!("all {items} items done after {}", duration(*at))),
-            None => parts.push(format!("{lost} of {items} items never done")),
+            None => parts.push(format!("{lost} of {items} items lost")),
         }
         match (notice, notified_ms) {
             (Notice::Notification, Some(at)) => {
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn timeline_is_a_sentence() {
-        let sentence = "killed after 9.0 s, ran again after 9.4 s, 5 of 14 items never done, nobody \
-                        told, sent again after 15 s.";
+        let sentence = "killed after 9.0 s, ran again after 9.4 s, 5 of 14 items lost, nobody told, \
+                        sent again after 15 s.";
         assert_eq!(killed().sentence(), sentence);
         assert_eq!(killed().waited_ms(), 9_000);
         let sentence = "answered after 4 ms, all 14 items done after 11 s, notified after 12 s.";
