@@ -150,6 +150,7 @@ pub fn App() -> impl IntoView {
     let channels: RouteView = || server_page(ServerPage::Channels);
     let flows: RouteView = || server_page(ServerPage::Flows);
     let event: RouteView = || server_page(ServerPage::Event);
+    let compare: RouteView = || server_page(ServerPage::Compare);
     let jobs: RouteView = || page::jobs::Jobs().into_any();
     let job: RouteView = || page::job::Job().into_any();
     let inbox: RouteView = || page::inbox::Inbox().into_any();
@@ -169,6 +170,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/channels") view=channels/>
                 <Route path=path!("/flows") view=flows/>
                 <Route path=path!("/flows/:event") view=event/>
+                <Route path=path!("/compare") view=compare/>
                 <Route path=path!("/jobs") view=jobs/>
                 <Route path=path!("/jobs/:id") view=job/>
                 <Route path=path!("/inbox") view=inbox/>

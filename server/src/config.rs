@@ -2,7 +2,9 @@
 
 mod aws;
 mod backend_url;
+mod compare;
 
+pub use self::compare::{CompareOptions, DEFAULT_SPEED as DEFAULT_COMPARISON_SPEED};
 pub use aws::{AwsAccount, AwsConfig, AwsConfigError, AwsRates};
 pub use backend_url::{BrokerUrl, DatabaseUrl, LimiterUrl, SandboxUrl};
 
@@ -158,6 +160,9 @@ pub enum ProcessRole {
     /// Commands that use the API of a running server.
     #[command(flatten)]
     Client(Box<ClientCommand>),
+    /// Compare three ways to run a batch on the sandbox, measured: synchronous, asynchronous
+    /// without a broker, and by events. Touches nothing of this installation.
+    Compare(CompareOptions),
 }
 
 /// What to do with the files of the sales channels.

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod channels;
+pub mod compare;
 pub mod flash;
 pub mod launch;
 

@@ -24,6 +24,7 @@
 //! | [`admission`], [`work_limits`] | limits on requests and slow bodies; on one user's concurrent work |
 //! | [`redact`] | removes secrets from all output |
 //! | [`request`] | parsing of parameters and bodies |
+//! | [`comparison`] | the comparison of three ways that a page starts |
 //! | [`problem`] | errors as RFC 9457 problem details |
 #![recursion_limit = "512"]
 
@@ -32,6 +33,7 @@ pub mod api;
 pub mod assets;
 mod audit_csv;
 pub mod client;
+pub mod comparison;
 pub mod config;
 pub mod cookie;
 pub mod device;

@@ -15,6 +15,7 @@ use app::{
     page::{
         api_reference,
         auth::{self, AuthPage},
+        compare::ComparisonStatus,
     },
     server::{CurrentIdentity, GuardedEngine},
     theme::Theme,
@@ -42,6 +43,7 @@ pub struct PageContext {
     browser: app::BrowserState,
     engine: GuardedEngine,
     assets: app::Assets,
+    comparison: ComparisonStatus,
     /// Whether the request was authenticated with an API token.
     is_api_token: bool,
 }
@@ -52,6 +54,7 @@ impl PageContext {
         provide_context(self.browser.clone());
         provide_context(self.engine.clone());
         provide_context(self.assets.clone());
+        provide_context(self.comparison.clone());
     }
 }
 
@@ -72,6 +75,8 @@ pub fn routes() -> Routes {
         .route("/invitations/{id}/revoke", post(form::accounts::revoke_invitation))
         .route("/channels/{id}/{what}", post(form::channels::control))
         .route("/operations/audit.csv", get(failed_csv::download_audit))
+        .route("/compare", get(app_page).post(form::compare::run))
+        .route("/compare/result.json", get(form::compare::result))
         .route("/account", get(account_page))
         .route("/docs/api", get(api_reference_page))
         .route("/account/tokens", post(form::accounts::create_token))
@@ -346,6 +351,7 @@ async fn attach_context(
         browser,
         engine: GuardedEngine::new(state.engine.clone()),
         assets,
+        comparison: state.comparison.status(),
         is_api_token,
     });
     next.run(request).await

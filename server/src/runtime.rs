@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`backends`] | store, task queue, event bus and rate limiter, chosen by their URLs |
 //! | [`channels`] | configuration of the sales channels |
+//! | [`comparison`] | three ways to run a batch, side by side |
 //! | [`machines`] | accounts with machines |
 //! | [`probes`] | how operators check channels and machines |
 //! | [`reload`] | channel files that are read again on SIGHUP |
@@ -12,6 +13,7 @@
 
 mod backends;
 mod channels;
+mod comparison;
 mod machines;
 mod probes;
 mod protection;
@@ -20,6 +22,7 @@ mod upstreams;
 
 use crate::{
     assets::Assets,
+    comparison::ComparisonRunner,
     config::{ChannelsCommand, Config, ProcessRole},
     device::DeviceKey,
     hub::Hub,
@@ -70,6 +73,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         Some(ProcessRole::Ready) => return check_ready(config.listen).await,
         Some(ProcessRole::Channels(ChannelsCommand::Check { name })) => {
             return Box::pin(channels::check(&config, name.as_deref())).await;
+        }
+        Some(ProcessRole::Compare(options)) => {
+            return Box::pin(comparison::run(&config, options)).await;
         }
         _ => {}
     }
@@ -380,6 +386,7 @@ impl Runtime {
             admission: AdmissionControl::default(),
             work_limits: WorkLimits::default(),
             body_timeouts: BodyTimeouts::new(config.request_body_timeout),
+            comparison: ComparisonRunner::new(config.sandbox.sandbox_speed),
             accepts_noops: config.noops,
             set_up_token,
         })

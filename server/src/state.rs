@@ -1,8 +1,8 @@
 //! Shared state of all request handlers.
 
 use crate::{
-    assets::Assets, device::DeviceKey, hub::Hub, metrics::Metrics, origin::Origins,
-    sign_in_throttle::SignInThrottle, work_limits::WorkLimits,
+    assets::Assets, comparison::ComparisonRunner, device::DeviceKey, hub::Hub, metrics::Metrics,
+    origin::Origins, sign_in_throttle::SignInThrottle, work_limits::WorkLimits,
 };
 use contract::UserId;
 use engine::Engine;
@@ -25,6 +25,7 @@ pub struct AppState {
     pub work_limits: WorkLimits,
     pub metrics: Metrics,
     pub body_timeouts: BodyTimeouts,
+    pub comparison: ComparisonRunner,
     /// Whether tasks that do nothing, for benchmarks, are accepted.
     pub accepts_noops: bool,
     /// Secret that is required to create the first account; `None` on a

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 const FORBIDDEN_DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("aws", &[], &["leptos", "axum", "engine", "worker", "app", "server", "aws-lc-rs"]),
     ("contract", &[], &["tokio", "axum", "leptos", "sea-orm", "lapin", "engine"]),
+    ("compare", &[], &["leptos", "engine", "worker", "app", "server", "testbed"]),
     ("channels", &[], &["tokio", "reqwest", "axum", "leptos", "engine", "worker", "server"]),
     ("cli", &[], &["leptos", "axum", "engine", "worker", "app", "server", "sandbox"]),
     ("engine", &[], &["leptos", "axum", "worker", "app", "server", "sandbox"]),

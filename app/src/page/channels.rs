@@ -39,7 +39,17 @@ pub async fn content(request: &RequestContext) -> Result<AnyView, ServerFnError>
         .iter()
         .map(|status| panel::panel(describe::panel(status, now), is_admin))
         .collect_view();
+    let is_sandbox = engine.channels().iter().any(|channel| channel.is_sandbox);
+    let comparison = is_sandbox.then(|| {
+        view! {
+            <p>
+                <a href="/compare">"Three ways to run a batch"</a>
+                ": what a simpler design loses, measured on these channels."
+            </p>
+        }
+    });
     let view = view! {
+        {comparison}
         <div class="channel-panels">{panels}</div>
         {changes}
     };

@@ -25,6 +25,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 pub enum ServerPage {
     Account,
     Channels,
+    Compare,
     /// One event of [`Self::Flows`].
     Event,
     Flows,
@@ -33,13 +34,21 @@ pub enum ServerPage {
 }
 
 impl ServerPage {
-    pub const ALL: [Self; 6] =
-        [Self::Account, Self::Channels, Self::Event, Self::Flows, Self::Operations, Self::People];
+    pub const ALL: [Self; 7] = [
+        Self::Account,
+        Self::Channels,
+        Self::Compare,
+        Self::Event,
+        Self::Flows,
+        Self::Operations,
+        Self::People,
+    ];
 
     const fn title(self) -> &'static str {
         match self {
             Self::Account => "Account",
             Self::Channels => "Channels",
+            Self::Compare => "Three ways",
             Self::Event => "Event",
             Self::Flows => "Flows",
             Self::Operations => "Operations",
@@ -50,7 +59,10 @@ impl ServerPage {
     /// Whether the content changes by itself. People is not among these: a new link is shown
     /// once, and has to stay until the user leaves the page.
     const fn is_live(self) -> bool {
-        matches!(self, Self::Channels | Self::Event | Self::Flows | Self::Operations)
+        matches!(
+            self,
+            Self::Channels | Self::Compare | Self::Event | Self::Flows | Self::Operations
+        )
     }
 }
 
@@ -73,7 +85,7 @@ pub async fn load_server_page(
     argument: Option<String>,
 ) -> Result<Option<Rendered>, ServerFnError> {
     use crate::{
-        page::{account, channels, flows, operations, people},
+        page::{account, channels, compare, flows, operations, people},
         server::{request_context, set_status},
     };
     let request = request_context()?;
@@ -82,6 +94,7 @@ pub async fn load_server_page(
     let content = match page {
         ServerPage::Account => Some(account::content(&request, argument).await?),
         ServerPage::Channels => Some(channels::content(&request).await?),
+        ServerPage::Compare => compare::content(&request),
         ServerPage::Event => flows::event_content(&request, argument.unwrap_or_default()).await?,
         ServerPage::Flows => Some(flows::content(&request).await?),
         ServerPage::Operations => operations::content(&request).await?,

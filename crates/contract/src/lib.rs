@@ -16,6 +16,7 @@
 //! | [`text`] | length limits and allowed characters of stored texts |
 //! | [`websocket`] | frames of the WebSocket |
 //! | [`api`] | types that `/api/v1` and the pages read and write |
+//! | [`comparison`] | results of the comparison of three ways to run a batch |
 //! | `operation` | the operations of `/api/v1`, with the feature `schema` |
 //! | [`catalogue`] | every event with its producer, its consumers and the events that it may cause |
 //! | [`metric`] | names and help texts of all metrics |
@@ -24,6 +25,7 @@
 pub mod api;
 pub mod catalogue;
 pub mod command;
+pub mod comparison;
 pub mod envelope;
 pub mod fact;
 pub mod feed;

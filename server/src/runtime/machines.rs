@@ -30,7 +30,7 @@ use worker::{
 /// Name and region of the sandbox's account, for people.
 const SANDBOX_ACCOUNT: (&str, &str) = ("sandbox", "eu-central-1");
 /// Interval at which a machine of the sandbox that starts is polled, at speed 1.
-const SANDBOX_POLL_INTERVAL: Duration = Duration::from_secs(5);
+pub const SANDBOX_POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum time that a machine may be starting, at speed 1.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -12,6 +12,7 @@ mod channel_controls;
 mod channel_files;
 mod cli;
 mod cluster;
+mod compare;
 mod crash_recovery;
 mod event_schemas;
 mod exclusive_lease;

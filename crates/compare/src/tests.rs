@@ -1,0 +1,111 @@
+//! The servers of the first two ways, within this process. Meanwhile itself, and what a `kill -9`
+//! does to all of them, is tested with the command, in `server/tests/server/compare.rs`.
+#![allow(clippy::unwrap_used)]
+
+use crate::{
+    batch::{Batch, PEOPLE},
+    count::Counts,
+    person::Person,
+    serve::{ServedWay, router},
+    services::Services,
+};
+use contract::comparison::{Notice, Way};
+use futures_util::future::join_all;
+use sandbox::{SAMPLE_CHANNELS, Sandbox};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+struct Fixture {
+    sandbox: Sandbox,
+    batches: Vec<Batch>,
+    _folder: TempDir,
+}
+
+impl Fixture {
+    async fn new(people: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = sandbox::Options {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            ledger: folder.path().join("ledger.jsonl"),
+            speed: 50.0,
+            seed: 1,
+            faults: false,
+            latency: None,
+            channels: SAMPLE_CHANNELS.to_vec(),
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        Self { sandbox, batches: Batch::for_people(people, 4), _folder: folder }
+    }
+
+    /// Starts the server of a way, and returns somebody who uses it.
+    async fn person(&self, served: ServedWay) -> Person {
+        let way = match served {
+            ServedWay::Synchronous => Way::Synchronous,
+            ServedWay::Asynchronous => Way::Asynchronous,
+        };
+        let router = router(served, Services::new(self.sandbox.base_url(), POLL_INTERVAL));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Person::new(way, url, "").await.unwrap()
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::new(&self.sandbox.ledger(), &self.batches)
+    }
+}
+
+#[tokio::test]
+async fn synchronous_way_answers_when_all_is_done() {
+    let fixture = Fixture::new(1).await;
+    let person = fixture.person(ServedWay::Synchronous).await;
+    let receipt = person.launch(&fixture.batches[0]).await.unwrap();
+    let counts = fixture.counts();
+    assert_eq!((counts.done(), counts.missing(), counts.duplicates), (6, 0, 0));
+    assert_eq!(person.notice(Some(&receipt)).await.unwrap(), Notice::Response);
+    assert_eq!(person.notice(None).await.unwrap(), Notice::None);
+}
+
+#[tokio::test]
+async fn asynchronous_way_answers_before_the_work_and_tells_those_who_ask() {
+    let fixture = Fixture::new(1).await;
+    let person = fixture.person(ServedWay::Asynchronous).await;
+    let receipt = person.launch(&fixture.batches[0]).await.unwrap();
+    assert!(fixture.counts().missing() > 0, "it answered after the work");
+    assert_eq!(person.notice(Some(&receipt)).await.unwrap(), Notice::None);
+    let start = Instant::now();
+    while person.is_finished(&receipt).await.unwrap() != Some(true) {
+        assert!(start.elapsed() < Duration::from_secs(30), "it does not finish");
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    assert_eq!(fixture.counts().missing(), 0);
+    assert_eq!(person.notice(Some(&receipt)).await.unwrap(), Notice::OnRequest);
+
+    let after_restart = fixture.person(ServedWay::Asynchronous).await;
+    assert_eq!(after_restart.is_finished(&receipt).await.unwrap(), None);
+    assert_eq!(after_restart.notice(Some(&receipt)).await.unwrap(), Notice::None);
+}
+
+#[tokio::test]
+async fn asynchronous_way_exceeds_the_limit_when_several_people_launch() {
+    let fixture = Fixture::new(PEOPLE).await;
+    let person = fixture.person(ServedWay::Asynchronous).await;
+    let receipts = join_all(fixture.batches.iter().map(|batch| person.launch(batch))).await;
+    let start = Instant::now();
+    for receipt in receipts {
+        let receipt = receipt.unwrap();
+        while person.is_finished(&receipt).await.unwrap() != Some(true) {
+            assert!(start.elapsed() < Duration::from_secs(30), "it does not finish");
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+    let counts = fixture.counts();
+    assert!(counts.over_limit > 0, "{counts:?}");
+    assert_eq!((counts.missing(), counts.duplicates), (0, 0), "{counts:?}");
+}
