@@ -70,6 +70,15 @@ pub struct Fact {
     pub task: Option<TaskId>,
     /// Time of the change: UTC, ms since 1970, by the database's clock.
     pub at: i64,
+    /// Trace of what caused the fact, see
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header): the request
+    /// of a person, or the attempt at a task. Pages ignore it.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    pub traceparent: Option<String>,
     /// The new state.
     pub data: FactData,
 }
