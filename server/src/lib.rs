@@ -13,7 +13,8 @@
 //! | [`sign_in_throttle`] | limits on failed sign-in attempts |
 //! | [`password`], [`cookie`], [`device`] | password hashes, session cookies, known devices |
 //! | [`token`] | API tokens for programs |
-//! | [`trace`] | fields of a request's log span |
+//! | [`trace`] | span of a request, in its trace and in the log |
+//! | [`telemetry`] | export over OTLP |
 //! | [`api`] | `/api/v1` for programs |
 //! | [`form`] | plain HTML forms of the pages |
 //! | [`render`] | documents and server functions, each with its own reactive owner |
@@ -54,6 +55,7 @@ pub mod runtime;
 pub mod session;
 pub mod sign_in_throttle;
 pub mod state;
+pub mod telemetry;
 pub mod token;
 pub mod trace;
 pub mod work_limits;

@@ -5,13 +5,14 @@ use server::{
     config::{Config, ProcessRole},
     redact::{self, RedactingWriter, redact},
     runtime,
+    telemetry::{self, Telemetry},
 };
 use std::{
     backtrace::BacktraceStatus,
     io::{IsTerminal, Write, stderr, stdout},
     process::ExitCode,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Returns the memory of large allocations to the system. glibc keeps it in one
 /// arena for each thread: after a minute of wrong sign-ins, whose hashes take
@@ -32,11 +33,24 @@ async fn main() -> ExitCode {
     if let Some(ProcessRole::Client(command)) = config.role {
         return Box::pin(cli::run(*command, Config::command())).await;
     }
+    let telemetry = match start_telemetry(config.role.as_ref()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            let _ = writeln!(stderr(), "Error: {}", redact(&error.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm=warn,lapin=warn"));
     let writer = || RedactingWriter(stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer).init();
-    match Box::pin(runtime::run(config)).await {
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(fmt::layer().with_ansi(colours).with_writer(writer))
+        .with(telemetry.log_layer())
+        .init();
+    let done = Box::pin(runtime::run(config)).await;
+    telemetry.shut_down().await;
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(stderr(), "Error: {}", redact(&format!("{error:#}")));
@@ -46,6 +60,14 @@ async fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Starts the export of telemetry in a process that serves or works.
+fn start_telemetry(role: Option<&ProcessRole>) -> Result<Telemetry, telemetry::Error> {
+    match role {
+        None | Some(ProcessRole::Serve | ProcessRole::Work) => Telemetry::start(),
+        Some(_) => Ok(Telemetry::default()),
     }
 }
 

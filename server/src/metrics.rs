@@ -161,10 +161,9 @@ pub async fn metrics_endpoint(
     state.metrics.scrape().await
 }
 
-/// Counts a request and measures the time until its response head.
-pub async fn record_request(request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let method = match *request.method() {
+/// Returns the method as a label: a client may invent any number of methods.
+pub fn method_name(method: &Method) -> &'static str {
+    match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
@@ -172,9 +171,14 @@ pub async fn record_request(request: Request, next: Next) -> Response {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        // A client may invent any number of methods.
         _ => "other",
-    };
+    }
+}
+
+/// Counts a request and measures the time until its response head.
+pub async fn record_request(request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = method_name(request.method());
     // The app routes the pages itself; unknown paths count as pages, too.
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());

@@ -22,6 +22,9 @@ const MASK: &str = "***";
 const MIN_SECRET_BYTES: usize = 4;
 /// Environment variables whose whole value is a secret.
 const SECRET_VARIABLES: [&str; 3] = ["MEANWHILE_ADMIN_PASSWORD", "PGPASSWORD", cli::TOKEN_VARIABLE];
+/// Prefix of the variables about the collector of telemetry. The headers are credentials, and
+/// the endpoint may contain some.
+const TELEMETRY_PREFIX: &str = "OTEL_EXPORTER_OTLP_";
 /// Flags whose whole value is a secret.
 const SECRET_FLAGS: [&str; 1] = ["--admin-password"];
 
@@ -61,13 +64,18 @@ pub fn collect_secrets() {
         std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
-        let ours = name.starts_with("MEANWHILE_") || SECRET_VARIABLES.contains(&name.as_str());
+        let ours = name.starts_with("MEANWHILE_")
+            || name.starts_with(TELEMETRY_PREFIX)
+            || SECRET_VARIABLES.contains(&name.as_str());
         ours.then(|| (name, value.to_string_lossy().into_owned()))
     });
     let mut found = Vec::new();
     for (name, value) in variables {
         match SECRET_VARIABLES.contains(&name.as_str()) {
             true => found.push(value),
+            false if name.starts_with(TELEMETRY_PREFIX) && name.ends_with("HEADERS") => {
+                found.extend(header_values(&value));
+            }
             false => found.extend(find_secrets(&value)),
         }
     }
@@ -100,6 +108,18 @@ pub fn add_secrets(secrets: impl IntoIterator<Item = String>) {
     known.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
     known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     known.dedup();
+}
+
+/// Returns the values in a list of headers, `name=value,…`, as they are and decoded.
+fn header_values(list: &str) -> impl Iterator<Item = String> {
+    let values = list.split(',').filter_map(|header| header.split_once('='));
+    values.flat_map(|(_, value)| {
+        let value = value.trim();
+        // `Bearer token`: the token alone is a secret too.
+        let last_word = value.rsplit([' ', '+']).next().unwrap_or(value);
+        let last_word = last_word.rsplit("%20").next().unwrap_or(last_word);
+        [value.to_owned(), value.replace("%20", " "), last_word.to_owned()]
+    })
 }
 
 /// Returns the secrets in a URL, which may be malformed: the password as it is,

@@ -144,6 +144,8 @@ pub fn router(state: AppState) -> Router {
 /// Adds the middleware that every request passes through.
 fn with_middleware(routes: Router<AppState>, probes: Router<AppState>, state: AppState) -> Router {
     let routes = routes
+        // Within the admission, which runs a request as a task of its own.
+        .layer(middleware::from_fn(trace::trace_request))
         .layer(max_body(DEFAULT_MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), admission::admission_middleware))
         .layer(middleware::from_fn_with_state(state.clone(), admission::body_middleware))

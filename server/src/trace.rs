@@ -1,18 +1,62 @@
-//! Log span of a request.
+//! Span of a request, in its trace and in the log.
 
-use axum::{extract::Request, http::StatusCode};
+use crate::metrics;
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use contract::trace_context::{TRACEPARENT, TraceContext};
+use engine::trace::{self, SpanKind};
 use std::time::Duration;
 use tower_http::classify::ServerErrorsFailureClass;
-use tracing::Span;
+use tracing::{Span, field};
 
 /// Maximum length of a path segment in the log, in bytes. Ids and file names are
 /// shorter, tokens are longer.
 const MAX_SEGMENT_BYTES: usize = 40;
 
-/// Returns a span with the method and the path, without the query.
+/// Continues the trace of the request's `traceparent`, or begins one, and returns the context
+/// with the response. What the request launches belongs to the trace. A request that is not
+/// admitted has none, so that a flood of them costs no export.
+pub async fn trace_request(request: Request, next: Next) -> Response {
+    let method = metrics::method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let name = format!("{method} {}", route.unwrap_or("page"));
+    let mut span = trace::Span::start(SpanKind::Server, name, parse_traceparent(request.headers()));
+    span.set("http.request.method", || method);
+    span.set("url.path", || redact_path(request.uri().path()));
+    if let Some(route) = route {
+        span.set("http.route", || route.to_owned());
+    }
+    Span::current().record("trace_id", field::display(span.context.trace_id_text()));
+    let mut response = trace::scope(span.context, next.run(request)).await;
+    if let Ok(value) = span.context.to_string().parse() {
+        response.headers_mut().insert(TRACEPARENT, value);
+    }
+    let status = response.status();
+    span.set("http.response.status_code", || i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(|| status.to_string());
+    }
+    span.end();
+    response
+}
+
+/// Returns the context that a client sent. Several headers are as wrong as one that can't be read.
+fn parse_traceparent(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => TraceContext::parse(value.to_str().ok()?),
+        _ => None,
+    }
+}
+
+/// Returns a span with the method and the path, without the query, and the place of the trace id.
 pub fn request_span(request: &Request) -> Span {
     let path = redact_path(request.uri().path());
-    tracing::info_span!("request", method = %request.method(), %path)
+    tracing::info_span!("request", method = %request.method(), %path, trace_id = field::Empty)
 }
 
 /// Logs a response with a status of 500 or above. A 503 is a refusal under load, which

@@ -85,7 +85,8 @@ impl Account {
                 region,
                 credentials: Arc::clone(&credentials),
             };
-            Ok(Client { shared: Arc::new(shared), http_client: http_client.clone() })
+            let http_client = http_client.clone();
+            Ok(Client { shared: Arc::new(shared), http_client, traceparent: None })
         });
         Ok(Self { clients: clients.collect::<Result<_, _>>()? })
     }
@@ -131,7 +132,8 @@ impl Client {
             region: options.region,
             credentials: Arc::new(CredentialsCache::new(credentials)),
         };
-        Ok(Self { shared: Arc::new(shared), http_client: options.http_client })
+        let http_client = options.http_client;
+        Ok(Self { shared: Arc::new(shared), http_client, traceparent: None })
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) type Params<'a> = Vec<(Cow<'static, str>, Cow<'a, str>)>;
 pub struct Client {
     pub(crate) shared: Arc<ClientShared>,
     pub(crate) http_client: reqwest::Client,
+    /// Value of the header `traceparent`, which no signature covers.
+    pub(crate) traceparent: Option<String>,
 }
 
 pub(crate) struct ClientShared {
@@ -74,7 +76,14 @@ impl Client {
     /// Returns the client with another HTTP client, which may have another timeout.
     #[must_use]
     pub fn with_http_client(&self, http_client: reqwest::Client) -> Self {
-        Self { shared: Arc::clone(&self.shared), http_client }
+        Self { http_client, ..self.clone() }
+    }
+
+    /// Returns the client with a header `traceparent` on its requests
+    /// ([W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header)).
+    #[must_use]
+    pub fn with_traceparent(&self, traceparent: String) -> Self {
+        Self { traceparent: Some(traceparent), ..self.clone() }
     }
 
     /// Sends a request, and returns the body of the response. Credentials that AWS does not
@@ -124,6 +133,9 @@ impl Client {
             .body(body.to_owned());
         for (name, value) in signature.headers() {
             request = request.header(name, value);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            request = request.header("traceparent", traceparent);
         }
         let response =
             request.send().await.map_err(|error| self.transport_error(service, &error))?;

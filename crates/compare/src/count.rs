@@ -114,6 +114,7 @@ mod tests {
             during_cooldown: false,
             cooldown_age_ms: None,
             connection_dropped: false,
+            traceparent: None,
             action: "POST".into(),
         }
     }

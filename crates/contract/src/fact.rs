@@ -72,6 +72,15 @@ pub struct Fact {
     #[serde(with = "crate::timestamp")]
     #[cfg_attr(feature = "schema", schemars(with = "crate::timestamp::Rfc3339"))]
     pub at: i64,
+    /// Trace of what caused the fact, see
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header): the request
+    /// of a person, or the attempt at a task. Pages ignore it.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    pub traceparent: Option<String>,
     /// The new state.
     pub data: FactData,
 }

@@ -11,6 +11,7 @@
 //! | [`fact`] | facts: what happened, as entries of a user's journal |
 //! | [`signal`] | signals: what nodes tell each other without a journal entry |
 //! | [`envelope`] | CloudEvents around a command or a fact |
+//! | [`trace_context`] | the context of a trace: `traceparent` |
 //! | [`instance_id`] | lists of EC2's ids |
 //! | [`timestamp`] | times as texts in JSON |
 //! | [`text`] | length limits and allowed characters of stored texts |
@@ -39,6 +40,7 @@ pub mod signal;
 pub mod state;
 pub mod text;
 pub mod timestamp;
+pub mod trace_context;
 pub mod websocket;
 
 pub use id::{JobId, TaskId, TokenId, UserId};

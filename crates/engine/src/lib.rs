@@ -16,6 +16,7 @@
 //! | [`pruner`] | deletes data that is past its retention |
 //! | [`feed`] | reads product files |
 //! | [`machines`] | port to the machines of an EC2 account, with a cache |
+//! | [`trace`] | spans of a trace, and the context of the one that runs |
 //! | [`clock`] | injectable clocks |
 #![warn(missing_docs)]
 
@@ -34,6 +35,7 @@ pub mod reaper;
 pub mod relay;
 pub mod store;
 pub mod task_queue;
+pub mod trace;
 pub mod upstream;
 
 pub use engine::Engine;

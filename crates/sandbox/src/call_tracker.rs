@@ -6,7 +6,7 @@ use axum::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{connection::ConnectionAbortHandle, response::CallOutcome};
+use crate::{connection::ConnectionAbortHandle, response::CallOutcome, traceparent};
 
 /// Tracks the running calls. Cheap to clone; all clones share one shutdown.
 #[derive(Clone, Default)]
@@ -24,6 +24,7 @@ impl CallTracker {
         call: impl Future<Output = CallOutcome> + Send + 'static,
     ) -> Response {
         let shutdown = self.shutdown.clone();
+        let call = traceparent::scope(traceparent::current(), call);
         let task = self.tasks.spawn(async move { shutdown.run_until_cancelled_owned(call).await });
         match task.await {
             Ok(Some(CallOutcome::Respond(response))) => response.into_response(),

@@ -72,6 +72,7 @@ mod retry_after;
 mod routes;
 mod server;
 mod token_bucket;
+mod traceparent;
 
 /// The sample channels as files for Meanwhile, by name, in the order in which people see
 /// them. The runtime replaces the setting `url`.

@@ -10,6 +10,7 @@ use crate::{
     profiles::{RateLimit, RetryAfterFormat},
     retry_after::{SAFETY_MARGIN, header_value},
     token_bucket::TokenBucket,
+    traceparent,
 };
 
 /// Admits or rejects the requests of one service, and writes them to the ledger.
@@ -104,6 +105,7 @@ impl ServiceLimiter {
             over_limit: token_at.is_some(),
             cost,
             cooldown_age_us: in_cooldown.then(|| at - state.cooldown.start),
+            traceparent: traceparent::current(),
         };
         let index = self.environment.ledger.record_request(self.service, row)?;
         let retry_at = token_at.max(in_cooldown.then_some(state.cooldown.end));

@@ -10,6 +10,7 @@ use axum::{
     body::Bytes,
     extract::{ConnectInfo, DefaultBodyLimit, Form, Path, Query, State, rejection::FormRejection},
     http::{HeaderMap, StatusCode},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -28,6 +29,7 @@ use crate::{
     ledger::{ServiceSummary, Snapshot},
     profiles::{ChannelApi, ChannelProfile},
     query_protocol::QueryParams,
+    traceparent,
 };
 
 const MAX_BODY_BYTES: usize = 32 << 20;
@@ -86,6 +88,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/faults", get(faults).post(set_faults))
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(traceparent::keep))
         .with_state(state)
 }
 

@@ -8,6 +8,7 @@
 //! | `json_server`, `vendure`, `moto` | services that others wrote, from npm and PyPI: two shops, and AWS without its faults |
 //! | `api_schemas` | the published schemas of the API's answers |
 //! | `message_schemas`, `rabbit_tap` | the published schemas of all messages, and the messages of a broker |
+//! | `otlp_receiver` | a collector of traces, log lines and metrics |
 //! | `proxy`, `http_fault_proxy`, `small_disk` | a network, a service and a disk that can fail |
 //! | `managed_process` | child processes that do not outlive this one |
 //! | `node`, `server_process`, `cluster` | the product: a process, all in this one, or several with servers |
@@ -31,6 +32,7 @@ mod message_schemas;
 mod moto;
 mod node;
 mod npm;
+mod otlp_receiver;
 mod postgres;
 mod proxy;
 mod rabbit;
@@ -56,6 +58,7 @@ pub use message_schemas::MessageSchemas;
 pub use moto::{AccessKey, MotoMachine, MotoServer};
 pub use node::{MemoryUsage, Node, Role};
 pub use npm::python_command;
+pub use otlp_receiver::{OtlpReceiver, ReceivedLog, ReceivedSpan};
 pub use postgres::PostgresNode;
 pub use proxy::{Proxy, ProxyMode};
 pub use rabbit::RabbitNode;

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use lapin::{
     Connection, ConnectionProperties, Consumer,
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
-    types::{FieldTable, ShortString},
+    types::{AMQPValue, FieldTable, ShortString},
 };
 
 /// A queue of its own that gets a copy of all commands and hub events.
@@ -46,6 +46,18 @@ impl RabbitTap {
     /// # Errors
     /// The connection broke.
     pub async fn next(&mut self) -> anyhow::Result<Vec<u8>> {
-        Ok(self.consumer.next().await.context("the broker ended the consumer")??.data)
+        Ok(self.next_with_traceparent().await?.0)
+    }
+
+    /// Waits for the next message and returns its bytes and its header `traceparent`.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn next_with_traceparent(&mut self) -> anyhow::Result<(Vec<u8>, Option<String>)> {
+        let delivery = self.consumer.next().await.context("the broker ended the consumer")??;
+        let headers = delivery.properties.headers().as_ref();
+        let traceparent = headers.and_then(|headers| headers.inner().get("traceparent"));
+        let text = traceparent.and_then(AMQPValue::as_long_string).map(ToString::to_string);
+        Ok((delivery.data, text))
     }
 }

@@ -164,7 +164,7 @@ mod tests {
             };
             let result = Ok(Success::new(Outcome::new("done", "")));
             let ClaimedTask { id: task, fence, .. } = *claimed;
-            ends.push(FinishAttempt { task, fence, worker: "w".into(), result });
+            ends.push(FinishAttempt { task, fence, worker: "w".into(), traceparent: None, result });
         }
         ends
     }

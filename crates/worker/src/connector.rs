@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod ec2;
+mod traced;
 
 use contract::api::{CooldownReason, Outcome};
 use engine::store::AttemptError;

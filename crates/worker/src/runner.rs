@@ -2,6 +2,7 @@
 //! acknowledges.
 
 mod attempt;
+mod attempt_trace;
 mod delivery;
 
 use crate::{

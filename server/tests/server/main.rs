@@ -40,4 +40,5 @@ mod startup_errors;
 mod support;
 mod text_validation;
 mod tls;
+mod traces;
 mod trusted_proxy;

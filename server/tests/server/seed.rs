@@ -111,7 +111,8 @@ async fn finish_task(store: &Store, due: &CommandMessage, result: AttemptResult)
     let Claim::Claimed(claimed) = store.tasks.claim(due.task, due.fence, "w").await.unwrap() else {
         panic!("not claimed");
     };
-    let finish = FinishAttempt { task: due.task, fence: claimed.fence, worker: "w".into(), result };
+    let (task, fence, worker) = (due.task, claimed.fence, "w".into());
+    let finish = FinishAttempt { task, fence, worker, traceparent: None, result };
     store.tasks.finish(vec![finish]).await.remove(0).unwrap();
 }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 const JOB_ID: JobId = JobId(id(0x11));
 const TASK_ID: TaskId = TaskId(id(0x12));
 const CREATED_AT: i64 = 1_795_487_628_823;
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Returns a UUIDv7; the ids look like those of one launch.
 const fn id(n: u128) -> Uuid {
@@ -123,7 +124,7 @@ fn command_example<C: Command + JsonSchema>(
         kind: C::KIND.into(),
         version: C::VERSION,
         queue: command.queue(),
-        traceparent: None,
+        traceparent: Some(TRACEPARENT.into()),
         body: serde_json::to_value(command)?,
     };
     let message = serde_json::from_slice(&message.encode(CREATED_AT)?)?;
@@ -225,7 +226,8 @@ pub fn fact(kind: FactKind) -> Fact {
     };
     let job = data.job.as_ref().map(|job| job.id);
     let task = data.task.as_ref().map(|task| task.id);
-    Fact { seq: 42, id: id(0x42), kind, job, task, at: CREATED_AT + 9_000, data }
+    let traceparent = Some(TRACEPARENT.to_owned());
+    Fact { seq: 42, id: id(0x42), kind, job, task, at: CREATED_AT + 9_000, traceparent, data }
 }
 
 /// Returns the data of a signal.
@@ -251,7 +253,7 @@ pub fn envelope(kind: &str, data: Value) -> Envelope {
         subject: id(0x01).to_string(),
         atms: CREATED_AT + 9_010,
         datacontenttype: "application/json".into(),
-        traceparent: None,
+        traceparent: data.get("traceparent").and_then(Value::as_str).map(str::to_owned),
         data,
     }
 }

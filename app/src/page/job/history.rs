@@ -197,7 +197,16 @@ mod tests {
 
     fn fact(at: i64, kind: FactKind, task: Task) -> Fact {
         let data = FactData { task: Some(task), ..FactData::default() };
-        Fact { seq: at, id: Default::default(), kind, job: None, task: None, at, data }
+        Fact {
+            seq: at,
+            id: Default::default(),
+            kind,
+            job: None,
+            task: None,
+            at,
+            traceparent: None,
+            data,
+        }
     }
 
     fn attempt(number: u32, started_at: i64, ended_at: i64) -> Attempt {

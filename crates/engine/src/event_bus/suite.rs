@@ -27,7 +27,16 @@ fn started(number: u32) -> HubEvent {
 
 fn fact(seq: i64, kind: FactKind) -> Fact {
     let id = Uuid::from_u128(seq.unsigned_abs().into());
-    Fact { seq, id, kind, job: None, task: None, at: 7, data: FactData::default() }
+    Fact {
+        seq,
+        id,
+        kind,
+        job: None,
+        task: None,
+        at: 7,
+        traceparent: None,
+        data: FactData::default(),
+    }
 }
 
 /// Returns one event of each kind that passes between nodes.

@@ -38,6 +38,10 @@ pub fn encode(hub_event: &HubEvent, node: Uuid, at: i64) -> Result<Vec<Message>,
         traceparent: None,
         data,
     };
+    let fact_envelope = |fact: &Fact, user: UserId| -> Result<Envelope, EnvelopeError> {
+        let event = envelope(fact.kind.as_str(), fact.id, user, serde_json::to_value(fact)?);
+        Ok(Envelope { traceparent: fact.traceparent.clone(), ..event })
+    };
     let single_event_message =
         |kind: &'static str, event: &Envelope| -> Result<Message, EnvelopeError> {
             Ok(Message { kind, content_type: CONTENT_TYPE, bytes: serde_json::to_vec(event)? })
@@ -47,7 +51,7 @@ pub fn encode(hub_event: &HubEvent, node: Uuid, at: i64) -> Result<Vec<Message>,
             let mut events_by_kind: Vec<(&'static str, Vec<Envelope>)> = Vec::new();
             for fact in &user_facts.facts {
                 let kind = fact.kind.as_str();
-                let event = envelope(kind, fact.id, user_facts.user, serde_json::to_value(fact)?);
+                let event = fact_envelope(fact, user_facts.user)?;
                 match events_by_kind.iter_mut().find(|(known, _)| *known == kind) {
                     Some((_, events)) => events.push(event),
                     None => events_by_kind.push((kind, vec![event])),
@@ -126,9 +130,13 @@ mod tests {
     use super::*;
     use contract::fact::{FactData, FactKind};
 
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
     fn fact(seq: i64, kind: FactKind) -> Fact {
         let id = Uuid::from_u128(seq.unsigned_abs().into());
-        Fact { seq, id, kind, job: None, task: None, at: 7, data: FactData::default() }
+        let traceparent = Some(TRACEPARENT.to_owned());
+        let data = FactData::default();
+        Fact { seq, id, kind, job: None, task: None, at: 7, traceparent, data }
     }
 
     #[test]
@@ -145,6 +153,9 @@ mod tests {
         );
         let mut decoded = Vec::new();
         for message in messages {
+            let json: Value = serde_json::from_slice(&message.bytes).unwrap();
+            let events = json.as_array().cloned().unwrap_or_else(|| vec![json]);
+            assert!(events.iter().all(|event| event["traceparent"] == TRACEPARENT), "{events:?}");
             let (sender, events) = decode(&message.bytes).unwrap();
             assert_eq!(sender, node);
             for event in events {

@@ -10,6 +10,7 @@ use super::{
     row_set::optional_json_text,
     transition::write::{self, NewTaskRow},
 };
+use crate::trace;
 use contract::{
     JobId, TaskId, UserId,
     api::{AuditAction, Job},
@@ -160,12 +161,14 @@ impl Tasks {
         new_job.check_texts()?;
         let tasks = std::mem::take(&mut new_job.tasks);
         let job = JobId(self.db.new_id());
+        let traceparent = trace::current_traceparent();
         let new_row = |task| NewTaskRow {
             id: TaskId(self.db.new_id()),
             job,
             user: new_job.actor.user,
             cause: None,
             state: TaskState::Queued,
+            traceparent: traceparent.clone(),
             task,
         };
         let tasks: Vec<_> = tasks.into_iter().map(new_row).collect();

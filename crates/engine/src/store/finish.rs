@@ -23,6 +23,8 @@ pub struct FinishAttempt {
     pub fence: i64,
     /// Name of the worker.
     pub worker: String,
+    /// `traceparent` of the attempt, which is the cause of the facts and of the follow-ups.
+    pub traceparent: Option<String>,
     /// Result that the handler reported.
     pub result: AttemptResult,
 }
@@ -37,6 +39,7 @@ struct EndedClaim {
     task: TaskId,
     fence: i64,
     worker: String,
+    traceparent: Option<String>,
     reason: EndReason,
 }
 
@@ -49,8 +52,9 @@ enum EndReason {
 
 impl From<FinishAttempt> for EndedClaim {
     fn from(finish: FinishAttempt) -> Self {
-        let FinishAttempt { task, fence, worker, result } = finish;
-        Self { task, fence, worker, reason: EndReason::Reported(attempt_result::clean(result)) }
+        let FinishAttempt { task, fence, worker, traceparent, result } = finish;
+        let reason = EndReason::Reported(attempt_result::clean(result));
+        Self { task, fence, worker, traceparent, reason }
     }
 }
 
@@ -140,6 +144,7 @@ impl Tasks {
         if transition.refund_attempt {
             transition.unknown_since = transition.unknown_since.or(locked.unknown_since);
         }
+        transition.traceparent.clone_from(&end.traceparent);
         Some(transition)
     }
 
@@ -320,6 +325,7 @@ impl Tasks {
                 task: found.get("id")?,
                 fence: found.get("fence")?,
                 worker: found.get::<Option<_>>("lease_owner")?.unwrap_or_default(),
+                traceparent: None,
                 reason: EndReason::LeaseExpired(expired_before),
             })
         })

@@ -9,6 +9,7 @@ use super::{
         MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
     },
 };
+use crate::trace;
 use contract::{
     JobId, TaskId, UserId,
     api::{Inbox, Job, Notification, NotificationKind},
@@ -27,13 +28,15 @@ pub(super) struct FactDraft {
     pub kind: FactKind,
     pub job: Option<JobId>,
     pub task: Option<TaskId>,
+    /// Trace of what caused it; without one, that of the span that runs at the moment.
+    pub traceparent: Option<String>,
     pub data: FactData,
 }
 
 impl FactDraft {
     pub fn for_job(kind: FactKind, job: Job) -> Self {
         let data = FactData { job: Some(job.clone()), ..FactData::default() };
-        Self { kind, job: Some(job.id), task: None, data }
+        Self { kind, job: Some(job.id), task: None, traceparent: None, data }
     }
 }
 
@@ -113,8 +116,9 @@ fn number_facts(head: i64, now: i64, drafts: Vec<FactDraft>) -> Vec<Fact> {
             notification.seq = seq;
             notification.at = now;
         }
-        let FactDraft { kind, job, task, data } = draft;
-        Fact { seq, id: Uuid::now_v7(), kind, job, task, at: now, data }
+        let FactDraft { kind, job, task, traceparent, data } = draft;
+        let traceparent = traceparent.or_else(trace::current_traceparent);
+        Fact { seq, id: Uuid::now_v7(), kind, job, task, at: now, traceparent, data }
     };
     (head + 1..).zip(drafts).map(number).collect()
 }
@@ -135,6 +139,7 @@ async fn insert_facts<C: ConnectionTrait>(
             ("job_id", ColumnType::Uuid),
             ("task_id", ColumnType::Uuid),
             ("at", BigInt),
+            ("traceparent", Text),
             ("data", Text),
         ]);
         for (user, fact) in facts {
@@ -146,12 +151,13 @@ async fn insert_facts<C: ConnectionTrait>(
                 fact.job.map(|id| id.0).into(),
                 fact.task.map(|id| id.0).into(),
                 fact.at.into(),
+                fact.traceparent.as_deref().into(),
                 row::to_json_text("data", &fact.data)?.into(),
             ])?;
         }
         let sql = format!(
-            "INSERT INTO journal (user_id, seq, id, kind, job_id, task_id, at, data) \
-             SELECT new.* FROM {}",
+            "INSERT INTO journal \
+             (user_id, seq, id, kind, job_id, task_id, at, traceparent, data) SELECT new.* FROM {}",
             rows.table_sql(c, 1)
         );
         execute(c, &sql, [rows.into_value()]).await?;
@@ -275,7 +281,7 @@ impl Journal {
     ) -> Result<Vec<Fact>, Error> {
         query_all(
             &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
              WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
             [user.0.into(), after.into(), limit.into()],
         )
@@ -298,7 +304,7 @@ impl Journal {
     ) -> Result<Vec<Fact>, Error> {
         query_all(
             &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND seq > $3 ORDER BY seq LIMIT $4",
             [user.0.into(), job.0.into(), after.into(), limit.into()],
         )
@@ -321,7 +327,7 @@ impl Journal {
     ) -> Result<Vec<Fact>, Error> {
         query_all(
             &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND task_id = $3 ORDER BY seq LIMIT $4",
             [user.0.into(), job.0.into(), task.0.into(), limit.into()],
         )
@@ -344,7 +350,7 @@ impl Journal {
     ) -> Result<Vec<Fact>, Error> {
         query_all(
             &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
+            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
              WHERE job_id = $2 AND user_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT $4",
             [user.0.into(), job.0.into(), before.into(), limit.into()],
         )
@@ -416,8 +422,8 @@ impl Journal {
         let mut facts = Vec::new();
         if changed > 0 {
             let data = FactData { read_up_to: Some(up_to), ..FactData::default() };
-            let draft =
-                FactDraft { kind: FactKind::NotificationsRead, job: None, task: None, data };
+            let kind = FactKind::NotificationsRead;
+            let draft = FactDraft { kind, job: None, task: None, traceparent: None, data };
             facts = append_facts(&tx, user, now, vec![draft]).await?;
         }
         self.db.authorize(&tx, actor).await?;
@@ -435,6 +441,7 @@ impl FromRow for Fact {
             job: row.get("job_id")?,
             task: row.get("task_id")?,
             at: row.get("at")?,
+            traceparent: row.get("traceparent")?,
             data: row.json("data")?,
         })
     }

@@ -42,6 +42,7 @@ use super::{
     row::{FromRow, Row, missing},
     row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
 };
+use crate::trace;
 use contract::{
     JobId, TaskId, UserId,
     api::{Job, Outcome, Task, WaitingFor},
@@ -71,11 +72,13 @@ pub(super) struct LockedTask {
     pub has_checkpoint: bool,
     pub started_at: Option<i64>,
     pub lease_until: Option<i64>,
+    /// Trace of what caused the task.
+    pub traceparent: Option<String>,
 }
 
 /// Columns of a [`LockedTask`].
 pub(super) const LOCKED_TASK_COLUMNS: &str = "id, job_id, user_id, queue, channel, state, fence, \
-    attempt, lease_losses, unknown_since, started_at, lease_until, \
+    attempt, lease_losses, unknown_since, started_at, lease_until, traceparent, \
     CAST(CASE WHEN checkpoint IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_checkpoint";
 
 /// Condition on tasks: the task may have had an effect, so that a cancel does not end it.
@@ -97,6 +100,7 @@ impl FromRow for LockedTask {
             has_checkpoint: row.get("has_checkpoint")?,
             started_at: row.get("started_at")?,
             lease_until: row.get("lease_until")?,
+            traceparent: row.get("traceparent")?,
         })
     }
 }
@@ -145,6 +149,9 @@ pub(super) struct Transition {
     /// The worker, where the attempt is recorded in `attempts`.
     pub recorded_worker: Option<String>,
     pub follow_ups: Vec<NewTask>,
+    /// Trace of the attempt that caused it. Without one, its facts get the span that runs at the
+    /// moment, or what caused the task.
+    pub traceparent: Option<String>,
 }
 
 impl Transition {
@@ -163,6 +170,7 @@ impl Transition {
             lease_losses: 0,
             recorded_worker: None,
             follow_ups: Vec::new(),
+            traceparent: None,
         }
     }
 
@@ -244,7 +252,7 @@ pub(super) async fn apply_transitions<C: ConnectionTrait>(
     for (locked, transition) in transitions {
         let task = updated.remove(&locked.task).ok_or_else(|| missing("task"))?;
         let created = created.remove(&locked.task).unwrap_or_default();
-        changes.add(&mut jobs, locked, transition.run_after, task, created, now)?;
+        changes.add(&mut jobs, locked, transition, (task, created), now)?;
     }
     changes.save(db, tx, &jobs, now).await
 }
@@ -265,9 +273,8 @@ impl Changes {
         &mut self,
         jobs: &mut BTreeMap<JobId, Job>,
         locked: LockedTask,
-        run_after: i64,
-        task: Task,
-        created: Vec<(String, Task)>,
+        transition: Transition,
+        (task, created): (Task, Vec<(String, Task)>),
         now: i64,
     ) -> Result<(), Error> {
         let is_deferred = locked.state == TaskState::Queued && task.state == TaskState::Queued;
@@ -287,7 +294,7 @@ impl Changes {
         let open = i64::from(!task.state.is_terminal()) - i64::from(!locked.state.is_terminal());
         queue.add(locked.user, locked.channel.as_ref(), paused, open);
         if task.state == TaskState::Queued {
-            queue.lower_ready_at(run_after);
+            queue.lower_ready_at(transition.run_after);
         }
         let mut count = 0;
         if !is_deferred {
@@ -298,7 +305,9 @@ impl Changes {
             }
             let is_finished = job::settle_job(job, now);
             let created = created.into_iter().map(|(_, task)| task).collect();
-            let drafts = facts::transition_facts(task, created, job, is_finished);
+            let cause = transition.traceparent.or_else(trace::current_traceparent);
+            let cause = cause.or(locked.traceparent);
+            let drafts = facts::transition_facts(task, created, job, is_finished, cause.as_deref());
             count = drafts.len();
             self.drafts.entry(locked.user).or_default().extend(drafts);
         }

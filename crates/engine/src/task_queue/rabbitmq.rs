@@ -3,7 +3,10 @@
 use super::{Deliveries, Delivery, Error, QueueDepth, TaskQueue};
 use crate::rabbitmq::{ConnectError, RabbitMqServer, bind_queue, declare_exchange};
 use async_trait::async_trait;
-use contract::envelope::{CONTENT_TYPE, CommandMessage};
+use contract::{
+    envelope::{CONTENT_TYPE, CommandMessage},
+    trace_context::TRACEPARENT,
+};
 use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ErrorKind, ExchangeKind,
@@ -123,7 +126,7 @@ impl RabbitMqTaskQueue {
         let mut headers = FieldTable::default();
         if let Some(traceparent) = &message.traceparent {
             let value = AMQPValue::LongString(LongString::from(traceparent.as_str()));
-            headers.insert("traceparent".into(), value);
+            headers.insert(TRACEPARENT.into(), value);
         }
         let properties = BasicProperties::default()
             .with_content_type(CONTENT_TYPE.into())

@@ -118,9 +118,8 @@ impl Fixture {
 
     async fn finish(&self, claimed: &ClaimedTask, result: AttemptResult) {
         let (task, fence, worker) = (claimed.id, claimed.fence, "w1".into());
-        for finished in
-            self.store.tasks.finish(vec![FinishAttempt { task, fence, worker, result }]).await
-        {
+        let finish = FinishAttempt { task, fence, worker, traceparent: None, result };
+        for finished in self.store.tasks.finish(vec![finish]).await {
             finished.unwrap();
         }
     }

@@ -65,6 +65,7 @@ async fn a_worker_only_node_receives_only_events_that_create_work() {
             job: None,
             task: None,
             at: 1,
+            traceparent: None,
             data: FactData::default(),
         };
         let kinds = [FactKind::TaskSucceeded, FactKind::TaskCreated, FactKind::TaskSucceeded];

@@ -167,7 +167,8 @@ pub fn success() -> AttemptResult {
 }
 
 pub fn finish(claimed: &ClaimedTask, result: AttemptResult) -> FinishAttempt {
-    FinishAttempt { task: claimed.id, fence: claimed.fence, worker: "w1".into(), result }
+    let (task, fence, worker) = (claimed.id, claimed.fence, "w1".into());
+    FinishAttempt { task, fence, worker, traceparent: None, result }
 }
 
 pub fn fact_kinds(facts: Option<&UserFacts>) -> Vec<FactKind> {

@@ -46,6 +46,9 @@ pub struct Request {
     pub connection_dropped: bool,
     /// The HTTP method, the action of the Query protocol, or the name of the GraphQL operation.
     pub action: Box<str>,
+    /// The header `traceparent`, as it was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Box<str>>,
 }
 
 /// One effect: a product stored or changed, a machine started or stopped, an alarm created.
@@ -92,6 +95,7 @@ impl From<&(RequestRow, Option<ResponseRow>)> for Request {
             cooldown_age_ms: request.cooldown_age_us.map(|time| time / 1_000),
             connection_dropped: response.is_some() && status.is_none(),
             action: request.action.clone(),
+            traceparent: request.traceparent.clone(),
         }
     }
 }

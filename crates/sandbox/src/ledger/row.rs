@@ -50,6 +50,9 @@ pub struct RequestRow {
     /// Age of the cooldown at its arrival, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooldown_age_us: Option<Micros>,
+    /// The header `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Box<str>>,
 }
 
 impl RequestRow {

@@ -41,6 +41,8 @@ pub struct RecordedRequest {
     pub over_limit: bool,
     /// Time since the cooldown began, ms; `None` outside a cooldown.
     pub cooldown_age_ms: Option<i64>,
+    /// The header `traceparent`.
+    pub traceparent: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -7,7 +7,7 @@ mod token;
 
 pub use answer::{Answer, Verdict};
 
-use super::{BuildClientError, request_error};
+use super::{BuildClientError, request_error, traced};
 use address::PublicAddresses;
 use channels::{Body, Channel, Request, Scope, Step, template::TemplateError};
 use engine::store::AttemptError;
@@ -169,7 +169,8 @@ impl ChannelClient {
     }
 
     async fn send_rendered(&self, request: RequestBuilder) -> Result<Answer, AttemptError> {
-        let response = request.send().await.map_err(|error| self.send_error(&error))?;
+        let sent = traced::send(&self.channel.id, request).await;
+        let response = sent.map_err(|error| self.send_error(&error))?;
         Answer::read(self.name(), response).await
     }
 

@@ -8,16 +8,20 @@ mod throttle_backoff;
 
 pub use alarm_config::AlarmConfig;
 
-use super::CERTIFICATE_COOLDOWN;
+use super::{CERTIFICATE_COOLDOWN, traced};
 use aws::ec2::{LaunchTemplatePage, Machine, MachineLaunch, MachinePage};
 use contract::api::{CooldownReason, Outcome};
-use engine::store::AttemptError;
+use engine::{store::AttemptError, trace::Span};
 use std::{sync::Arc, time::Duration};
 use throttle_backoff::ThrottleBackoff;
 
 /// Time for which an account whose credentials are not accepted is left alone. What a person
 /// does about it takes effect by itself at the next call after that.
 const CREDENTIALS_COOLDOWN: Duration = Duration::from_secs(30);
+
+/// Names of the services in spans.
+const EC2: &str = "ec2";
+const CLOUDWATCH: &str = "cloudwatch";
 
 /// Client of EC2 and CloudWatch of one account in one region; cheap to clone.
 #[derive(Clone)]
@@ -60,13 +64,19 @@ impl Ec2Client {
         self.client.credentials_fault().map(|error| error.to_string())
     }
 
+    fn begin_call(&self, service: &str, action: &str) -> Call {
+        let span = traced::start_call(service, action);
+        Call { client: self.client.with_traceparent(span.context.to_string()), span }
+    }
+
     /// Starts a machine; starting a running one changes nothing.
     ///
     /// # Errors
     /// EC2 did not accept the request.
     pub async fn start_instance(&self, instance_id: &str) -> Result<(), AttemptError> {
-        let started = self.client.start_machine(instance_id).await;
-        started.map_err(|error| attempt_error(error, &self.start_throttling))
+        let call = self.begin_call(EC2, "StartInstances");
+        let started = call.client.start_machine(instance_id).await;
+        call.end(started, &self.start_throttling)
     }
 
     /// Stops a machine; stopping a stopped one changes nothing.
@@ -74,8 +84,9 @@ impl Ec2Client {
     /// # Errors
     /// EC2 did not accept the request.
     pub async fn stop_instance(&self, instance_id: &str) -> Result<(), AttemptError> {
-        let stopped = self.client.stop_machine(instance_id).await;
-        stopped.map_err(|error| attempt_error(error, &self.stop_throttling))
+        let call = self.begin_call(EC2, "StopInstances");
+        let stopped = call.client.stop_machine(instance_id).await;
+        call.end(stopped, &self.stop_throttling)
     }
 
     /// Launches a machine, and returns it; the same launch has one effect.
@@ -86,8 +97,9 @@ impl Ec2Client {
         &self,
         launch: &MachineLaunch<'_>,
     ) -> Result<Machine, AttemptError> {
-        let launched = self.client.launch_machine(launch).await;
-        launched.map_err(|error| attempt_error(error, &self.launch_throttling))
+        let call = self.begin_call(EC2, "RunInstances");
+        let launched = call.client.launch_machine(launch).await;
+        call.end(launched, &self.launch_throttling)
     }
 
     /// Returns the machine that was launched with a client token.
@@ -98,8 +110,9 @@ impl Ec2Client {
         &self,
         client_token: &str,
     ) -> Result<Option<Machine>, AttemptError> {
-        let found = self.client.find_launched_machine(client_token).await;
-        found.map_err(|error| attempt_error(error, &self.describe_throttling))
+        let call = self.begin_call(EC2, "DescribeInstances");
+        let found = call.client.find_launched_machine(client_token).await;
+        call.end(found, &self.describe_throttling)
     }
 
     /// Describes the launch templates: one page, which begins at `next_token`.
@@ -110,8 +123,9 @@ impl Ec2Client {
         &self,
         next_token: Option<&str>,
     ) -> Result<LaunchTemplatePage, AttemptError> {
-        let described = self.client.describe_launch_templates(next_token).await;
-        described.map_err(|error| attempt_error(error, &self.describe_throttling))
+        let call = self.begin_call(EC2, "DescribeLaunchTemplates");
+        let described = call.client.describe_launch_templates(next_token).await;
+        call.end(described, &self.describe_throttling)
     }
 
     /// Describes those of the machines `ids` that exist, or all machines if `ids` is empty: one
@@ -124,8 +138,9 @@ impl Ec2Client {
         ids: &[&str],
         next_token: Option<&str>,
     ) -> Result<MachinePage, AttemptError> {
-        let described = self.client.describe_machines(ids, next_token).await;
-        described.map_err(|error| attempt_error(error, &self.describe_throttling))
+        let call = self.begin_call(EC2, "DescribeInstances");
+        let described = call.client.describe_machines(ids, next_token).await;
+        call.end(described, &self.describe_throttling)
     }
 
     /// Creates the alarm of a machine; creating it again changes nothing.
@@ -138,8 +153,9 @@ impl Ec2Client {
         alarm_name: &str,
         machine_id: &str,
     ) -> Result<(), AttemptError> {
-        let created = self.client.put_machine_alarm(&config.alarm(alarm_name, machine_id)).await;
-        created.map_err(|error| attempt_error(error, &self.cloudwatch_throttling))
+        let call = self.begin_call(CLOUDWATCH, "PutMetricAlarm");
+        let created = call.client.put_machine_alarm(&config.alarm(alarm_name, machine_id)).await;
+        call.end(created, &self.cloudwatch_throttling)
     }
 
     /// Returns whether there is an alarm with this name.
@@ -147,8 +163,30 @@ impl Ec2Client {
     /// # Errors
     /// The alarms can't be described.
     pub async fn has_alarm(&self, name: &str) -> Result<bool, AttemptError> {
-        let found = self.client.has_alarm(name).await;
-        found.map_err(|error| attempt_error(error, &self.cloudwatch_throttling))
+        let call = self.begin_call(CLOUDWATCH, "DescribeAlarms");
+        let found = call.client.has_alarm(name).await;
+        call.end(found, &self.cloudwatch_throttling)
+    }
+}
+
+/// A call that is a span of the attempt.
+struct Call {
+    client: aws::Client,
+    span: Span,
+}
+
+impl Call {
+    /// Ends the span, and returns the result of the call as that of an attempt.
+    fn end<T>(
+        mut self,
+        result: Result<T, aws::Error>,
+        throttling: &ThrottleBackoff,
+    ) -> Result<T, AttemptError> {
+        if let Err(error) = &result {
+            self.span.fail(|| error.code().to_owned());
+        }
+        self.span.end();
+        result.map_err(|error| attempt_error(error, throttling))
     }
 }
 

@@ -1,6 +1,6 @@
 //! An attempt: from the claim of a task to the result that is saved.
 
-use super::{DeliveryProcessor, RECONNECT_BACKOFF, request_timeout};
+use super::{DeliveryProcessor, RECONNECT_BACKOFF, attempt_trace::AttemptTrace, request_timeout};
 use crate::{handler::AttemptContext, metrics};
 use contract::{api::Outcome, websocket::TaskStarted};
 use engine::{
@@ -24,7 +24,12 @@ impl DeliveryProcessor {
     /// Runs the handler and saves its result. If the result can't be saved, the
     /// delivery is acknowledged nevertheless: no other attempt may begin before the lease
     /// has expired and the reaper has marked the outcome as unknown.
-    pub async fn run_attempt(&self, claimed: ClaimedTask, mut permit: Option<UpstreamPermit>) {
+    pub async fn run_attempt(
+        &self,
+        claimed: ClaimedTask,
+        mut permit: Option<UpstreamPermit>,
+        trace: AttemptTrace,
+    ) {
         let shared = &self.shared;
         let start = Instant::now();
         let (result, last_upstream) = tokio::select! {
@@ -32,6 +37,7 @@ impl DeliveryProcessor {
             () = self.report_started_and_keep_lease(&claimed) => {
                 tracing::warn!(task = %claimed.id, "the lease was lost; the attempt is dropped");
                 metrics::count_lost_lease();
+                trace.end(&claimed, None);
                 return;
             }
         };
@@ -49,9 +55,17 @@ impl DeliveryProcessor {
             task: claimed.id,
             fence: claimed.fence,
             worker: shared.worker_name.clone(),
+            traceparent: Some(trace.context().to_string()),
             result,
         };
-        match self.save_result_with_retry(finish_attempt).await {
+        let mut commit = trace.begin_part("commit");
+        let saved = self.save_result_with_retry(&finish_attempt).await;
+        if let Err(error) = &saved {
+            commit.fail(|| error.to_string());
+        }
+        commit.end();
+        trace.end(&claimed, Some(&finish_attempt.result));
+        match saved {
             Ok(()) => shared.relay_waker.wake(),
             Err(error) => {
                 tracing::error!(
@@ -130,7 +144,7 @@ impl DeliveryProcessor {
     /// then retried until it can.
     async fn save_result_with_retry(
         &self,
-        finish_attempt: FinishAttempt,
+        finish_attempt: &FinishAttempt,
     ) -> Result<(), store::Error> {
         let mut backoff = RECONNECT_BACKOFF[0];
         loop {

@@ -1,6 +1,6 @@
 //! Processing of a delivery, up to the claim of its task.
 
-use super::{DeliveryProcessor, RECONNECT_BACKOFF};
+use super::{DeliveryProcessor, RECONNECT_BACKOFF, attempt_trace::AttemptTrace};
 use crate::{
     handler::{no_permit_delay, wait_detail, wait_reason},
     metrics,
@@ -15,9 +15,11 @@ use engine::{
     limiter::{AcquireError, UpstreamPermit},
     store::{self, Claim},
     task_queue::Delivery,
+    trace,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Result of processing a delivery.
 enum DeliveryResult {
@@ -92,6 +94,8 @@ impl DeliveryProcessor {
         consumer_ended: &CancellationToken,
     ) -> Result<DeliveryResult, store::Error> {
         let shared = &self.shared;
+        let attempt_trace = AttemptTrace::begin(message);
+        let waiting = attempt_trace.begin_part("wait for a permit");
         let acquired = tokio::select! {
             () = consumer_ended.cancelled() => return Ok(DeliveryResult::LeftUnacknowledged),
             acquired = self.acquire_permit() => acquired,
@@ -116,10 +120,17 @@ impl DeliveryProcessor {
                 return Ok(DeliveryResult::Handled);
             }
         };
+        if permit.is_some() {
+            waiting.end();
+        }
         let claim = shared.claim_batcher.submit((message.task, message.fence)).await?;
         metrics::count_claim(&claim);
         match claim {
-            Claim::Claimed(claimed) => self.run_attempt(*claimed, permit).await,
+            Claim::Claimed(claimed) => {
+                let (context, log_span) = (attempt_trace.context(), attempt_trace.log_span());
+                let attempt = self.run_attempt(*claimed, permit, attempt_trace);
+                trace::scope(context, attempt.instrument(log_span)).await;
+            }
             Claim::Superseded(user_facts) => {
                 event_bus::publish_facts(shared.event_bus.as_ref(), user_facts);
             }

@@ -89,8 +89,8 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_failed ON attempts (failed_queue, ended_at) WHERE failed_queue IS NOT NULL;
 CREATE TABLE journal (
   user_id {uuid} NOT NULL, seq BIGINT NOT NULL, id {uuid} NOT NULL, kind TEXT NOT NULL,
-  job_id {uuid}, task_id {uuid}, at BIGINT NOT NULL, data TEXT NOT NULL,
-  PRIMARY KEY (user_id, seq)
+  job_id {uuid}, task_id {uuid}, at BIGINT NOT NULL, traceparent TEXT,
+  data TEXT NOT NULL, PRIMARY KEY (user_id, seq)
 );
 CREATE INDEX journal_by_job ON journal (job_id, seq);
 CREATE TABLE notifications (

@@ -8,12 +8,13 @@ use contract::{
 };
 
 /// Returns the fact of a transition, those of its follow-ups and, where it finished
-/// the job, the fact of that.
+/// the job, the fact of that. `traceparent` is the trace of what caused them.
 pub(super) fn transition_facts(
     task: Task,
     created: Vec<Task>,
     job: &Job,
     is_finished: bool,
+    traceparent: Option<&str>,
 ) -> Vec<FactDraft> {
     let kind = match task.state {
         // The start of a task doesn't come here: it writes no fact.
@@ -27,6 +28,9 @@ pub(super) fn transition_facts(
     let mut drafts = vec![task_draft(kind, task, job)];
     drafts.extend(created.into_iter().map(|task| task_draft(FactKind::TaskCreated, task, job)));
     drafts.extend(is_finished.then(|| job_finished_draft(job)));
+    for draft in &mut drafts {
+        draft.traceparent = traceparent.map(str::to_owned);
+    }
     drafts
 }
 
@@ -42,6 +46,7 @@ fn task_draft(kind: FactKind, task: Task, job: &Job) -> FactDraft {
         kind,
         job: Some(job.id),
         task: Some(task.id),
+        traceparent: None,
         data: FactData { job: Some(job.clone()), task: Some(task), ..FactData::default() },
     }
 }

@@ -31,6 +31,8 @@ pub(in crate::store) struct NewTaskRow {
     /// Id of the task that caused it.
     pub cause: Option<TaskId>,
     pub state: TaskState,
+    /// Trace of what caused it.
+    pub traceparent: Option<String>,
     pub task: NewTask,
 }
 
@@ -97,8 +99,9 @@ fn insert_statement<C: ConnectionTrait>(
         ("title", Text),
         ("row_no", BigInt),
         ("body", Text),
+        ("traceparent", Text),
     ]);
-    for NewTaskRow { id, cause, task, .. } in tasks {
+    for NewTaskRow { id, cause, traceparent, task, .. } in tasks {
         rows.push([
             id.0.into(),
             cause.map(|cause| cause.0).into(),
@@ -109,12 +112,13 @@ fn insert_statement<C: ConnectionTrait>(
             task.title.as_str().into(),
             i64::from(task.row).into(),
             task.body.as_str().into(),
+            traceparent.as_deref().into(),
         ])?;
     }
     // SQLite needs the WHERE to tell ON CONFLICT from a join's ON.
     let sql = format!(
         "INSERT INTO tasks (id, cause_id, queue, key, channel, sku, title, row_no, body, \
-         job_id, user_id, kind, version, state, run_after, created_at, updated_at) \
+         traceparent, job_id, user_id, kind, version, state, run_after, created_at, updated_at) \
          SELECT new.*, $2, $3, $4, $5, $6, $7, $7, $7 FROM {} \
          WHERE true ON CONFLICT (id) DO NOTHING",
         rows.table_sql(c, 1)
@@ -150,6 +154,7 @@ pub(super) async fn insert_follow_ups<C: ConnectionTrait>(
                 user: locked.user,
                 cause: Some(locked.task),
                 state,
+                traceparent: transition.traceparent.clone(),
                 task,
             });
         }

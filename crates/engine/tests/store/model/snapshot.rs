@@ -198,7 +198,7 @@ fn job(row: &QueryResult) -> Job {
 /// Returns the facts with a `seq` above `after`, as the database has them.
 pub async fn journal(db: &DatabaseConnection, user: UserId, after: i64) -> Vec<Fact> {
     let sql = format!(
-        "SELECT user_id, seq, id, kind, at, data FROM journal WHERE seq > {after} ORDER BY seq"
+        "SELECT user_id, seq, id, kind, at, traceparent, data FROM journal WHERE seq > {after} ORDER BY seq"
     );
     rows(db, &sql)
         .await
@@ -214,6 +214,7 @@ pub async fn journal(db: &DatabaseConnection, user: UserId, after: i64) -> Vec<F
                 job: data.job.as_ref().map(|job| job.id),
                 task: data.task.as_ref().map(|task| task.id),
                 at: row.try_get("", "at").unwrap(),
+                traceparent: row.try_get("", "traceparent").unwrap(),
                 data,
             }
         })

@@ -1,6 +1,6 @@
 //! Authentication, and the token of a channel whose requests need one.
 
-use super::{Answer, ChannelClient};
+use super::{super::traced, Answer, ChannelClient};
 use channels::{Auth, Channel, Request, Scope};
 use engine::store::AttemptError;
 use minijinja::Value;
@@ -118,7 +118,8 @@ impl TokenCache {
         scope: &mut Scope,
     ) -> Result<(), AttemptError> {
         let rendered = client.render(request, &scope.variables())?;
-        let response = rendered.send().await.map_err(|error| client.send_error(&error))?;
+        let sent = traced::send(&client.channel.id, rendered).await;
+        let response = sent.map_err(|error| client.send_error(&error))?;
         let answer = Answer::read(client.name(), response).await?;
         match answer.judge(client, None, scope) {
             Ok(_) => Ok(()),
