@@ -112,7 +112,7 @@ impl Trial {
         }
     }
 
-    /// Plays the scenario, and returns what was measured.
+    /// Runs the scenario, and returns what was measured.
     ///
     /// # Errors
     /// A server doesn't start or answer, or something takes too long.
