@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod channels;
+pub mod failed_commands;
 pub mod flash;
 pub mod launch;
 

@@ -2,6 +2,10 @@
 //! changed what.
 
 mod audit;
+mod command;
+mod failed_items;
+
+pub use command::SubmittedEdit;
 
 use crate::{
     labels,
@@ -22,15 +26,30 @@ const AUDIT_LIMIT: u32 = 50;
 /// Characters of a rejected message on the page.
 const MESSAGE_LENGTH: usize = 600;
 
-/// Renders the page; `None` if the user is not an admin.
+/// Renders the page, or the part of it that `argument` names: `failures/<reason>`, `task/<id>` or
+/// `edit/<id>`. The result is `None` if there is no such part, or the user is not an admin.
 ///
 /// # Errors
 /// Fails if the database does.
-pub async fn content(request: &RequestContext) -> Result<Option<AnyView>, ServerFnError> {
-    let RequestContext { engine, identity } = request;
-    if identity.role != Role::Admin {
+pub async fn content(
+    request: &RequestContext,
+    argument: Option<&str>,
+) -> Result<Option<AnyView>, ServerFnError> {
+    if request.identity.role != Role::Admin {
         return Ok(None);
     }
+    let Some(argument) = argument else { return overview(request).await.map(Some) };
+    let (part, id) = argument.split_once('/').unwrap_or((argument, ""));
+    match (part, id.parse()) {
+        ("failures", _) => failed_items::reason_page(request, id).await,
+        ("task", Ok(task)) => command::task_page(request, task).await,
+        ("edit", Ok(task)) => command::edit_page(request, task).await,
+        _ => Ok(None),
+    }
+}
+
+async fn overview(request: &RequestContext) -> Result<AnyView, ServerFnError> {
+    let RequestContext { engine, identity } = request;
     let store = engine.store();
     let now = store.database.now_ms();
     let backlog = store.jobs.backlog().await.map_err(server_error)?;
@@ -41,17 +60,19 @@ pub async fn content(request: &RequestContext) -> Result<Option<AnyView>, Server
     let upstreams = engine.upstream_statuses(reader).await.map_err(server_error)?;
     let entries = store.audit.entries(AuditScope::Everything, None, AUDIT_LIMIT).await;
     let entries = entries.map_err(server_error)?.items;
+    let failed = store.jobs.failed_tasks_of_all().await.map_err(server_error)?;
     let view = view! {
         <div class="operations">
             {queues(&backlog, now)}
             {workers(&held, now)}
+            {failed_items::by_reason(&failed, now)}
             {failures(&upstreams, now)}
             {running_jobs(&jobs, backlog.jobs, now)}
             {rejected_messages(&rejected, now)}
             {audit::log(&entries, &upstreams, now)}
         </div>
     };
-    Ok(Some(view.into_any()))
+    Ok(view.into_any())
 }
 
 /// Head of a column.
@@ -201,7 +222,7 @@ fn failures(upstreams: &[UpstreamStatus], now: i64) -> AnyView {
         Column::Text("Why"),
         Column::Text("Last"),
     ];
-    section("failures", "Failures", about, &columns, rows, "No attempt has failed.")
+    section("failures", "Failed attempts", about, &columns, rows, "No attempt has failed.")
 }
 
 fn running_jobs(jobs: &[OwnedJob], total: u32, now: i64) -> AnyView {

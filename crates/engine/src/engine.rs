@@ -2,6 +2,7 @@
 //! facts to the hubs and wakes the relay.
 
 mod column_choices;
+mod failed_commands;
 mod failed_csv;
 mod forecast;
 mod left_out_csv;
@@ -11,6 +12,7 @@ mod upstreams;
 mod users;
 
 pub use column_choices::{RememberedColumns, columns_by_position};
+pub use failed_commands::ReplayReport;
 pub use forecast::{Forecast, JobForecast};
 pub use machine_launches::{MachineLaunchRequest, TemplateVersion};
 pub use uploads::Upload;

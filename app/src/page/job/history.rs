@@ -43,6 +43,13 @@ pub fn history(
     .into_any()
 }
 
+/// Says that an admin has edited what the task sends.
+pub fn edited(at: Option<i64>, now: i64) -> Option<AnyView> {
+    let when = labels::time_ago(at?, now);
+    let sentence = format!("An admin edited what this item sends {when}, after it had failed.");
+    Some(view! { <p data-testid="edited">{sentence}</p> }.into_any())
+}
+
 /// Cuts the time of a task into waits and calls. What it waited for after an attempt is in the
 /// fact of that time.
 fn steps(

@@ -10,6 +10,7 @@ mod column_choices;
 mod credentials;
 mod disk_full;
 mod effects;
+mod failed_commands;
 mod fixture;
 mod leases;
 mod machine_tasks;
@@ -133,6 +134,15 @@ suite! {
         a_retry_clears_the_checkpoint
         retries_and_resolutions_count_against_the_open_limits
         a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits;
+    failed_commands:
+        a_failed_command_is_edited_and_runs_again
+        an_edit_is_validated_and_never_changes_the_key
+        of_two_edits_the_later_one_is_told
+        what_runs_again_is_neither_edited_nor_replayed
+        only_admins_edit_and_replay_and_the_facts_are_the_owners
+        a_replay_respects_cancels_and_the_owners_limits
+        an_unknown_effect_is_replayed_but_not_edited
+        failed_tasks_are_grouped_by_reason;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle
         a_job_and_its_rows_are_deleted_90_days_after_its_end
