@@ -50,7 +50,7 @@ pub async fn task_page(
         <h2>{labels::task_subject(task)}</h2>
         <p>{format!("{}, in {job_title} of {owner_email}.", task.title)}</p>
         <p data-testid="command-state">
-            <strong data-state=labels::task_state_attribute(task)>{labels::task_status(task)}</strong>
+            <strong data-state=labels::task_state_attribute(task)>{labels::sentence_case(labels::task_status(task))}</strong>
             " "
             {labels::task_reason(task)}
         </p>
