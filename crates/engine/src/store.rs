@@ -47,12 +47,14 @@ mod row_set;
 mod schema;
 mod search;
 mod session;
+mod slowest_tasks;
 mod sql;
 mod tokens;
 mod transition;
 mod upstream_control;
 mod upstream_load;
 mod users;
+mod worker_heartbeat;
 
 pub use accept::{AcceptedJob, NewJob, NewTask, OpenKind, OpenLimits};
 pub use actor::{Actor, Credential};
@@ -81,10 +83,12 @@ pub use read::{JobQuery, TaskQuery};
 pub use recent_facts::{FactCount, SeenFact};
 pub use round_robin::RoundRobin;
 pub use session::MAX_SESSIONS;
+pub use slowest_tasks::TimedTask;
 pub use tokens::{MAX_TOKENS, TokenGrant, TokenTerms};
 pub use upstream_control::UpstreamControl;
 pub use upstream_load::{FailedAttempt, QueueReader};
 pub use users::{Identity, UserAccount};
+pub use worker_heartbeat::{WorkerHeartbeat, WorkerIdentity};
 
 use contract::{UserId, command::EditError, fact::Fact, text::TextError};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, sqlx::error::DatabaseError};

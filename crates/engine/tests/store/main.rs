@@ -20,11 +20,13 @@ mod races;
 mod recent_facts;
 mod retry;
 mod search;
+mod slowest_tasks;
 mod superseded;
 mod tasks;
 mod texts;
 mod upstream_controls;
 mod users;
+mod workers;
 
 /// Defines the tests. The compiler reports a test that is not listed as dead code.
 macro_rules! suite {
@@ -170,6 +172,10 @@ suite! {
         an_api_token_manages_nobody
         an_api_token_ends_when_it_expires
         api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change;
+    slowest_tasks:
+        the_slowest_tasks_of_a_job_come_first;
+    workers:
+        a_worker_is_listed_from_its_first_heartbeat_to_its_end;
     users:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

@@ -130,6 +130,11 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_subject ON audit_log (subject, action, id);
 CREATE TABLE leader_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at BIGINT NOT NULL);
+-- The workers that run, and the last heartbeat of each.
+CREATE TABLE workers (
+  id {uuid} PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, started_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL, draining BIGINT NOT NULL
+);
 -- Counters of open tasks, so that nothing counts them.
 CREATE TABLE job_queues (
   job_id {uuid} NOT NULL REFERENCES jobs (id), queue TEXT NOT NULL, user_id {uuid} NOT NULL,
