@@ -176,6 +176,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/inbox") view=inbox/>
                 <Route path=path!("/search") view=search/>
                 <Route path=path!("/operations") view=operations/>
+                <Route path=path!("/operations/:part") view=operations/>
                 <Route path=path!("/people") view=people/>
                 <Route path=path!("/account") view=account/>
             </Routes>

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod channels;
 pub mod compare;
+pub mod failed_commands;
 pub mod flash;
 pub mod launch;
 

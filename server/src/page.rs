@@ -77,6 +77,10 @@ pub fn routes() -> Routes {
         .route("/operations/audit.csv", get(failed_csv::download_audit))
         .route("/compare", get(app_page).post(form::compare::run))
         .route("/compare/result.json", get(form::compare::result))
+        .route(
+            "/operations/{part}",
+            get(app_page).post(form::failed_commands::submit).layer(max_body(MAX_ID_LIST_BYTES)),
+        )
         .route("/account", get(account_page))
         .route("/docs/api", get(api_reference_page))
         .route("/account/tokens", post(form::accounts::create_token))
@@ -176,9 +180,9 @@ async fn app_page(request: Request) -> Response {
     render::page(provide, app::app_document, request).await
 }
 
-/// Renders a page with a launch form as the response to that form, for the form's own
-/// `path`. The page continues with what was submitted.
-pub async fn launch_page<Submitted: Clone + Send + Sync + 'static>(
+/// Renders a page with a form as the response to that form, for the form's own `path`. The page
+/// continues with what was submitted.
+pub async fn form_page<Submitted: Clone + Send + Sync + 'static>(
     context: PageContext,
     path: &str,
     status: StatusCode,
@@ -187,7 +191,7 @@ pub async fn launch_page<Submitted: Clone + Send + Sync + 'static>(
     let mut request = Request::default();
     match path.parse() {
         Ok(path) => *request.uri_mut() = path,
-        Err(error) => tracing::error!(%error, path, "the path of a launch form is invalid"),
+        Err(error) => tracing::error!(%error, path, "the path of a form is invalid"),
     }
     let provide = move || {
         context.provide();

@@ -123,7 +123,9 @@ impl From<store::Error> for Problem {
             store::Error::NotFound => StatusCode::NOT_FOUND,
             store::Error::SignedOut | store::Error::TokenExpired => StatusCode::UNAUTHORIZED,
             store::Error::Conflict(_) => StatusCode::CONFLICT,
-            store::Error::KeyReused | store::Error::Text(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            store::Error::KeyReused | store::Error::Text(_) | store::Error::Edit(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             store::Error::TooManyOpen { .. } => StatusCode::TOO_MANY_REQUESTS,
             store::Error::Database(_)
             | store::Error::CommitUnknown(_)

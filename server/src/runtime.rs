@@ -203,7 +203,8 @@ impl Runtime {
             upstreams.channels().to_vec(),
         )
         .with_machines(upstreams.machine_sources(&backends.limiters)?)
-        .with_upstreams(upstreams.descriptions(&backends.limiters)?);
+        .with_upstreams(upstreams.descriptions(&backends.limiters)?)
+        .with_parts(backends.parts(config, queues));
         session::create_configured_admin(&backends.store, config).await?;
         Ok(Self {
             backends,

@@ -44,6 +44,12 @@ pub fn what(entry: &AuditEntry, upstreams: &[UpstreamStatus]) -> String {
         AuditAction::JobPaused => format!("paused {}", job(after.as_ref())),
         AuditAction::JobResumed => format!("resumed {}", job(after.as_ref())),
         AuditAction::JobRetried => format!("retried {}", job(after.as_ref())),
+        AuditAction::CommandEdited => {
+            format!("edited {} of an item", changed_values(after.as_ref()))
+        }
+        AuditAction::CommandReplayed => {
+            format!("had failed items run again: {}", job(after.as_ref()))
+        }
         AuditAction::TaskResolved => match text(after).as_str() {
             "succeeded" => "said that an item is done".into(),
             _ => "had an item done again".into(),
@@ -70,6 +76,15 @@ fn pace_change(name: &str, before: Option<&Value>, after: Option<&Value>) -> Str
         (Some(before), Some(rate)) => {
             format!("changed {name} from {before} to {rate} requests per second")
         }
+    }
+}
+
+/// Returns the pointers of the values that were changed.
+fn changed_values(after: Option<&Value>) -> String {
+    let names = after.and_then(Value::as_object).map(|values| values.keys().cloned().collect());
+    match names.unwrap_or_default() {
+        names if Vec::is_empty(&names) => "the data".into(),
+        names => labels::enumerate(&names),
     }
 }
 
@@ -118,6 +133,7 @@ mod tests {
             note: note.into(),
         };
         let launched = json!({ "kind": "product_uploads", "title": "lamps.csv", "items": 150 });
+        let replayed = json!({ "title": "lamps.csv", "items": 2 });
         let checked = json!({ "ok": false, "says": "No answer." });
         for (entry, words) in [
             (
@@ -149,6 +165,19 @@ mod tests {
             (
                 entry(AuditAction::RoleChanged, Some("user".into()), Some("admin".into()), ""),
                 "changed acme from user to admin",
+            ),
+            (
+                entry(
+                    AuditAction::CommandEdited,
+                    Some(json!({ "/product/title": "Long" })),
+                    Some(json!({ "/product/title": "Short" })),
+                    "",
+                ),
+                "edited /product/title of an item",
+            ),
+            (
+                entry(AuditAction::CommandReplayed, None, Some(replayed), ""),
+                "had failed items run again: lamps.csv (2 items)",
             ),
             (
                 entry(AuditAction::TaskResolved, None, Some("retry".into()), ""),

@@ -11,6 +11,8 @@ mod lookup;
 mod progress_bar;
 mod route_state;
 mod timeline;
+#[cfg(feature = "ssr")]
+mod waterfall;
 
 use crate::{
     live::LiveState,

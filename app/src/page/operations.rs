@@ -2,17 +2,23 @@
 //! changed what.
 
 mod audit;
+mod command;
+mod failed_items;
+mod parts;
+
+pub use command::SubmittedEdit;
 
 use crate::{
     labels,
     server::{RequestContext, server_error},
 };
 use contract::api::{Role, UpstreamStatus};
-use engine::store::{
-    AuditScope, Backlog, HeldTask, OwnedJob, QueueBacklog, QueueReader, RejectedMessage,
+use engine::{
+    store::{AuditScope, Backlog, OwnedJob, QueueBacklog, QueueReader, RejectedMessage},
+    task_queue::QueueDepth,
 };
 use leptos::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Numbers of entries in the lists of the page.
 const RUNNING_JOBS_LIMIT: u32 = 50;
@@ -22,36 +28,57 @@ const AUDIT_LIMIT: u32 = 50;
 /// Characters of a rejected message on the page.
 const MESSAGE_LENGTH: usize = 600;
 
-/// Renders the page; `None` if the user is not an admin.
+/// Renders the page, or the part of it that `argument` names: `failures/<reason>`, `task/<id>` or
+/// `edit/<id>`. The result is `None` if there is no such part, or the user is not an admin.
 ///
 /// # Errors
 /// Fails if the database does.
-pub async fn content(request: &RequestContext) -> Result<Option<AnyView>, ServerFnError> {
-    let RequestContext { engine, identity } = request;
-    if identity.role != Role::Admin {
+pub async fn content(
+    request: &RequestContext,
+    argument: Option<&str>,
+) -> Result<Option<AnyView>, ServerFnError> {
+    if request.identity.role != Role::Admin {
         return Ok(None);
     }
+    let Some(argument) = argument else { return overview(request).await.map(Some) };
+    let (part, id) = argument.split_once('/').unwrap_or((argument, ""));
+    match (part, id.parse()) {
+        ("failures", _) => failed_items::reason_page(request, id).await,
+        ("task", Ok(task)) => command::task_page(request, task).await,
+        ("edit", Ok(task)) => command::edit_page(request, task).await,
+        _ => Ok(None),
+    }
+}
+
+async fn overview(request: &RequestContext) -> Result<AnyView, ServerFnError> {
+    let RequestContext { engine, identity } = request;
     let store = engine.store();
     let now = store.database.now_ms();
     let backlog = store.jobs.backlog().await.map_err(server_error)?;
     let held = store.jobs.held_tasks(HELD_TASKS_LIMIT).await.map_err(server_error)?;
+    let workers = store.coordination.workers().await.map_err(server_error)?;
+    let lease_ms = i64::try_from(store.database.lease().as_millis()).unwrap_or(i64::MAX);
+    let (parts, depths) = engine.parts().await;
     let jobs = store.jobs.running_jobs_of_all(RUNNING_JOBS_LIMIT).await.map_err(server_error)?;
     let rejected = store.jobs.rejected_messages(REJECTED_LIMIT).await.map_err(server_error)?;
     let reader = QueueReader { user: identity.user, sees_all: true };
     let upstreams = engine.upstream_statuses(reader).await.map_err(server_error)?;
     let entries = store.audit.entries(AuditScope::Everything, None, AUDIT_LIMIT).await;
     let entries = entries.map_err(server_error)?.items;
+    let failed = store.jobs.failed_tasks_of_all().await.map_err(server_error)?;
     let view = view! {
         <div class="operations">
-            {queues(&backlog, now)}
-            {workers(&held, now)}
+            {parts::parts(&parts, &upstreams, now)}
+            {queues(&backlog, &depths, now)}
+            {parts::workers(&workers, &held, lease_ms, now)}
+            {failed_items::by_reason(&failed, now)}
             {failures(&upstreams, now)}
             {running_jobs(&jobs, backlog.jobs, now)}
             {rejected_messages(&rejected, now)}
             {audit::log(&entries, &upstreams, now)}
         </div>
     };
-    Ok(Some(view.into_any()))
+    Ok(view.into_any())
 }
 
 /// Head of a column.
@@ -102,7 +129,7 @@ fn section(
     .into_any()
 }
 
-fn queues(backlog: &Backlog, now: i64) -> AnyView {
+fn queues(backlog: &Backlog, depths: &HashMap<String, QueueDepth>, now: i64) -> AnyView {
     let sorted: BTreeMap<_, _> = backlog.queues.iter().collect();
     let number = |count: u32| labels::group_thousands(count.into());
     let row = |(name, queue): (&String, &QueueBacklog)| {
@@ -110,6 +137,8 @@ fn queues(backlog: &Backlog, now: i64) -> AnyView {
             Some(since) => labels::duration(now - since),
             None => "–".into(),
         };
+        let depth = depths.get(name);
+        let consumers = depth.map_or_else(|| "–".into(), |depth| depth.consumers.to_string());
         view! {
             <tr>
                 <th scope="row"><code>{name.clone()}</code></th>
@@ -117,6 +146,7 @@ fn queues(backlog: &Backlog, now: i64) -> AnyView {
                 <td class="number">{number(queue.published)}</td>
                 <td class="number">{number(queue.running)}</td>
                 <td class="number">{oldest}</td>
+                <td class="number">{consumers}</td>
             </tr>
         }
         .into_any()
@@ -136,35 +166,10 @@ fn queues(backlog: &Backlog, now: i64) -> AnyView {
         Column::Number("In the queue"),
         Column::Number("Running"),
         Column::Number("Oldest waits for"),
+        Column::Number("Consumers"),
     ];
     let rows = sorted.into_iter().map(row).collect();
     section("queues", "Queues", about, &columns, rows, "Nothing waits and nothing runs.")
-}
-
-fn workers(held: &[HeldTask], now: i64) -> AnyView {
-    let mut by_worker: BTreeMap<&str, Vec<&HeldTask>> = BTreeMap::new();
-    for task in held {
-        by_worker.entry(&task.worker).or_default().push(task);
-    }
-    let row = |(worker, tasks): (&str, Vec<&HeldTask>)| {
-        let oldest = tasks.first().map(|task| {
-            let since = labels::duration(now - task.started_at);
-            let kind = labels::task_kind(&task.kind);
-            format!("{kind} {}, attempt {}, for {since}", task.sku, task.attempt)
-        });
-        view! {
-            <tr>
-                <th scope="row"><code>{worker.to_owned()}</code></th>
-                <td class="number">{labels::group_thousands(tasks.len() as u64)}</td>
-                <td>{oldest}</td>
-            </tr>
-        }
-        .into_any()
-    };
-    let rows = by_worker.into_iter().map(row).collect();
-    let about = "Workers are listed while they hold items.".to_owned();
-    let columns = [Column::Text("Worker"), Column::Number("Items"), Column::Text("The oldest")];
-    section("workers", "What workers hold", about, &columns, rows, "No worker holds an item.")
 }
 
 fn failures(upstreams: &[UpstreamStatus], now: i64) -> AnyView {
@@ -201,7 +206,7 @@ fn failures(upstreams: &[UpstreamStatus], now: i64) -> AnyView {
         Column::Text("Why"),
         Column::Text("Last"),
     ];
-    section("failures", "Failures", about, &columns, rows, "No attempt has failed.")
+    section("failures", "Failed attempts", about, &columns, rows, "No attempt has failed.")
 }
 
 fn running_jobs(jobs: &[OwnedJob], total: u32, now: i64) -> AnyView {

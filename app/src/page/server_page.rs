@@ -97,7 +97,7 @@ pub async fn load_server_page(
         ServerPage::Compare => compare::content(&request),
         ServerPage::Event => flows::event_content(&request, argument.unwrap_or_default()).await?,
         ServerPage::Flows => Some(flows::content(&request).await?),
-        ServerPage::Operations => operations::content(&request).await?,
+        ServerPage::Operations => operations::content(&request, argument).await?,
         ServerPage::People => people::content(&request).await?,
     };
     if content.is_none() {
@@ -117,6 +117,11 @@ pub fn server_page(page: ServerPage) -> AnyView {
     let argument = Memo::new(move |_| match page {
         ServerPage::Account => query.read().get("saved"),
         ServerPage::Event => path.read().get("event"),
+        // What the part is about is not in the path, so that one route is enough.
+        ServerPage::Operations => {
+            let part = path.read().get("part")?;
+            Some(part + "/" + &query.read().get("id").unwrap_or_default())
+        }
         _ => None,
     });
     let rendered =
@@ -152,10 +157,12 @@ fn content(page: ServerPage, rendered: Rendered, shown: NodeRef<html::Div>) -> A
 fn refresh_regularly(page: ServerPage, argument: Memo<Option<String>>, shown: NodeRef<html::Div>) {
     Effect::new(move |_| {
         let refresh = move || {
-            if document().hidden() {
+            let current = argument.get_untracked();
+            // A refresh would take back what was typed into a form, and what is wrong with it.
+            let is_form = current.as_ref().is_some_and(|part| part.starts_with("edit/"));
+            if document().hidden() || is_form {
                 return;
             }
-            let current = argument.get_untracked();
             spawn_local(async move {
                 // Without an answer, what is shown stays; the top bar says that it may be old.
                 if let Ok(Some(newer)) = load_server_page(page, current.clone()).await

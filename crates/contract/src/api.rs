@@ -258,6 +258,9 @@ pub struct TaskDetail {
     pub attempts: Vec<Attempt>,
     /// Body of its command.
     pub body: Value,
+    /// Time at which an admin last edited the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<i64>,
 }
 
 /// One page of a list, with keyset pagination.

@@ -127,7 +127,9 @@ pub const fn fact_event(kind: FactKind) -> Event {
             "cancel",
             &["job.finished"],
         ),
-        F::JobReopened => ("Tasks that had ended (`count`) were queued again.", "retry", &[]),
+        F::JobReopened => {
+            ("Tasks that had ended (`count`) were queued again.", "retry, replay by an admin", &[])
+        }
         F::JobFinished => {
             let producer = "finish of an attempt, reaper, claim, cancel, resolve";
             ("The job has no open task. Carries the notification.", producer, &[])

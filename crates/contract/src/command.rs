@@ -4,6 +4,10 @@
 //! old consumer would misread is a new version, hence a new queue; both are
 //! consumed for one release.
 
+mod edit;
+
+pub use edit::{CommandEdit, EditError, MAX_EDIT_BYTES, StoredCommand, ValueChange, check_edit};
+
 use crate::product::Product;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -14,6 +18,9 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     const KIND: &'static str;
     /// Version of the body.
     const VERSION: u16;
+    /// [JSON pointers](https://www.rfc-editor.org/rfc/rfc6901) to the fields that [`key`](Self::key)
+    /// and [`queue`](Self::queue) are made of. An edit of the command may not change them.
+    const IDENTITY: &'static [&'static str];
     /// Returns the name of the queue that carries the command. A kind whose
     /// commands go to several upstreams (sales channels) has one queue for
     /// each, so that a slow upstream delays no other.
@@ -23,6 +30,11 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Returns the key of the thing that the task is about, such as channel and
     /// SKU. Two running tasks of a kind never share a key.
     fn key(&self) -> String;
+    /// Returns the title that people see, with the JSON pointer to it, if it is a field of the
+    /// body.
+    fn title(&self) -> Option<(&'static str, &str)> {
+        None
+    }
 }
 
 /// Returns `meanwhile.q.<kind>[.<suffix>].v<version>`. The suffix tells the queues of one
@@ -33,6 +45,9 @@ pub fn queue_name(kind: &str, suffix: Option<&str>, version: u16) -> String {
         None => format!("meanwhile.q.{kind}.v{version}"),
     }
 }
+
+/// Fields that tell which machine a command is about.
+const MACHINE_IDENTITY: &[&str] = &["/instance_id", "/account", "/region"];
 
 /// Returns the queue of a command about machines: each account and region has its own, since
 /// each has its own limits.
@@ -59,6 +74,7 @@ pub struct ProductUpload {
 impl Command for ProductUpload {
     const KIND: &'static str = "product.upload";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = &["/channel", "/product/sku"];
 
     fn queue(&self) -> String {
         queue_name(Self::KIND, Some(&self.channel), Self::VERSION)
@@ -66,6 +82,10 @@ impl Command for ProductUpload {
 
     fn key(&self) -> String {
         format!("{}/{}", self.channel, self.product.sku)
+    }
+
+    fn title(&self) -> Option<(&'static str, &str)> {
+        Some(("/product/title", &self.product.title))
     }
 }
 
@@ -91,6 +111,7 @@ pub struct Ec2Start {
 impl Command for Ec2Start {
     const KIND: &'static str = "ec2.start";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = MACHINE_IDENTITY;
 
     fn queue(&self) -> String {
         machine_queue::<Self>(&self.account, &self.region)
@@ -98,6 +119,10 @@ impl Command for Ec2Start {
 
     fn key(&self) -> String {
         self.instance_id.clone()
+    }
+
+    fn title(&self) -> Option<(&'static str, &str)> {
+        Some(("/name", &self.name))
     }
 }
 
@@ -124,6 +149,7 @@ pub struct AlarmCreate {
 impl Command for AlarmCreate {
     const KIND: &'static str = "alarm.create";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = MACHINE_IDENTITY;
 
     fn queue(&self) -> String {
         machine_queue::<Self>(&self.account, &self.region)
@@ -131,6 +157,10 @@ impl Command for AlarmCreate {
 
     fn key(&self) -> String {
         format!("alarm/{}", self.instance_id)
+    }
+
+    fn title(&self) -> Option<(&'static str, &str)> {
+        Some(("/name", &self.name))
     }
 }
 
@@ -154,6 +184,7 @@ pub struct Ec2Stop {
 impl Command for Ec2Stop {
     const KIND: &'static str = "ec2.stop";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = MACHINE_IDENTITY;
 
     fn queue(&self) -> String {
         machine_queue::<Self>(&self.account, &self.region)
@@ -161,6 +192,10 @@ impl Command for Ec2Stop {
 
     fn key(&self) -> String {
         self.instance_id.clone()
+    }
+
+    fn title(&self) -> Option<(&'static str, &str)> {
+        Some(("/name", &self.name))
     }
 }
 
@@ -191,6 +226,7 @@ pub struct Ec2Launch {
 impl Command for Ec2Launch {
     const KIND: &'static str = "ec2.launch";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = &["/launch", "/number", "/account", "/region"];
 
     fn queue(&self) -> String {
         machine_queue::<Self>(&self.account, &self.region)
@@ -217,6 +253,7 @@ pub struct NoopRun {
 impl Command for NoopRun {
     const KIND: &'static str = "noop.run";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = &["/launch", "/number"];
 
     fn key(&self) -> String {
         format!("{}/{}", self.launch, self.number)

@@ -31,6 +31,8 @@ pub const PRODUCT_TITLE: TextField = TextField::multi_line("title", 255);
 /// Maximum size of a cell of a CSV file, in bytes: descriptions, vendors and
 /// addresses of images.
 pub const MAX_CELL_BYTES: usize = 32 << 10;
+/// Text of a command's body that a person edited.
+pub const COMMAND_TEXT: TextField = TextField::multi_line("text", MAX_CELL_BYTES);
 /// Idempotency key that a client sends with a launch, in a header or a form.
 pub const IDEMPOTENCY_KEY: TextField = TextField::single_line("idempotency key", 255);
 /// Search text of a list, a grid or the search page.

@@ -2,17 +2,21 @@
 //! facts to the hubs and wakes the relay.
 
 mod column_choices;
+mod failed_commands;
 mod failed_csv;
 mod forecast;
 mod left_out_csv;
 mod machine_launches;
+mod parts;
 mod uploads;
 mod upstreams;
 mod users;
 
 pub use column_choices::{RememberedColumns, columns_by_position};
+pub use failed_commands::ReplayReport;
 pub use forecast::{Forecast, JobForecast};
 pub use machine_launches::{MachineLaunchRequest, TemplateVersion};
+pub use parts::{PartStatus, Parts};
 pub use uploads::Upload;
 pub use upstreams::ControlError;
 
@@ -128,6 +132,7 @@ pub struct Engine {
     forecast_cache: forecast::ForecastCache,
     machines: MachineCache,
     upstreams: Arc<[Upstream]>,
+    parts: Option<Parts>,
 }
 
 impl Engine {
@@ -148,6 +153,7 @@ impl Engine {
             forecast_cache: forecast::ForecastCache::default(),
             machines: MachineCache::default(),
             upstreams: Arc::default(),
+            parts: None,
         }
     }
 

@@ -16,12 +16,14 @@ mod backlog;
 mod claim;
 mod clock;
 mod column_choices;
+mod command_edit;
 mod conflict;
 mod connect;
 mod control;
 mod cooldown;
 mod database;
 mod database_files;
+mod failed_task;
 mod finish;
 mod flow;
 mod generation;
@@ -45,12 +47,14 @@ mod row_set;
 mod schema;
 mod search;
 mod session;
+mod slowest_tasks;
 mod sql;
 mod tokens;
 mod transition;
 mod upstream_control;
 mod upstream_load;
 mod users;
+mod worker_heartbeat;
 
 pub use accept::{AcceptedJob, NewJob, NewTask, OpenKind, OpenLimits};
 pub use actor::{Actor, Credential};
@@ -63,6 +67,7 @@ pub use conflict::Conflict;
 pub use control::JobControl;
 pub use cooldown::UpstreamCooldown;
 pub use database::Database;
+pub use failed_task::{FAILED_TASKS_LIMIT, FailedTask, FailureReason, StoredTask};
 pub use finish::{FinishAttempt, FinishResult};
 pub use generation::QueueGeneration;
 pub use grid::{FailedUpload, GridQuery};
@@ -78,12 +83,14 @@ pub use read::{JobQuery, TaskQuery};
 pub use recent_facts::{FactCount, SeenFact};
 pub use round_robin::RoundRobin;
 pub use session::MAX_SESSIONS;
+pub use slowest_tasks::TimedTask;
 pub use tokens::{MAX_TOKENS, TokenGrant, TokenTerms};
 pub use upstream_control::UpstreamControl;
 pub use upstream_load::{FailedAttempt, QueueReader};
 pub use users::{Identity, UserAccount};
+pub use worker_heartbeat::{WorkerHeartbeat, WorkerIdentity};
 
-use contract::{UserId, fact::Fact, text::TextError};
+use contract::{UserId, command::EditError, fact::Fact, text::TextError};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, sqlx::error::DatabaseError};
 use sql::{
     advisory_lock, commit, execute, execute_and_commit, execute_bulk, query_all, query_one,
@@ -134,6 +141,9 @@ pub enum Error {
     /// A text is too long, or contains a character that no database stores.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// The edited command is refused.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// Nothing with that id exists that this user may see.
     #[error("not found")]
     NotFound,
@@ -300,7 +310,7 @@ impl Error {
                 "This token has expired. Create a new one on the account page.".into()
             }
             Self::Conflict(reason) => reason.public_message(),
-            Self::TooManyOpen { .. } | Self::Text(_) => self.to_string(),
+            Self::TooManyOpen { .. } | Self::Text(_) | Self::Edit(_) => self.to_string(),
             _ if self.is_disk_full() => {
                 "The database has no room left on its disk. Nothing was changed; try again when an \
                  operator has made some."

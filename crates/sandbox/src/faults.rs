@@ -93,7 +93,8 @@ impl SeededRng {
 
     fn forced_fault(&self, channel: &str, sku: &str, title: &str, nth: u32) -> Option<Fault> {
         let has = |mark: &str| sku.contains(mark);
-        if has("-SBX-REJECT") {
+        let is_too_long = || title.chars().count() > TITLE_LIMIT;
+        if has("-SBX-REJECT") || (has("-SBX-SHORTTITLE") && is_too_long()) {
             Some(Fault::Reject(self.reject_reason(channel, sku, title)))
         } else if has("-SBX-500ALWAYS") || (nth == 0 && has("-SBX-500ONCE")) {
             Some(Fault::InternalError)
@@ -171,6 +172,9 @@ mod tests {
         assert!(matches!(forced("A-SBX-429ONCE", 0), Some(Fault::Cooldown(_))));
         assert_eq!(forced("A-SBX-429ONCE", 1), None);
         assert!(matches!(forced("A-SBX-REJECT", 5), Some(Fault::Reject(_))));
+        assert_eq!(forced("A-SBX-SHORTTITLE", 0), None);
+        let long = rng.fault(false, "bazaar", "A-SBX-SHORTTITLE", &"x".repeat(81), 0);
+        assert_eq!(long, Some(Fault::Reject(TITLE_TOO_LONG)));
         assert_eq!(forced("A-1", 0), None);
     }
 

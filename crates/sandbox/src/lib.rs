@@ -40,6 +40,7 @@
 //! | mark in the SKU | fault |
 //! | --- | --- |
 //! | `-SBX-REJECT` | 422 at every request |
+//! | `-SBX-SHORTTITLE` | 422 if the title has more than 80 characters |
 //! | `-SBX-500ONCE` | 500 at the first request, nothing stored |
 //! | `-SBX-500ALWAYS` | 500 at every request, nothing stored |
 //! | `-SBX-DROPONCE` | stored at the first request, and the connection dropped without a response |

@@ -321,6 +321,7 @@ mod tests {
             attempt: 1,
             unknown_since: None,
             only_reconcile: false,
+            revision: 0,
             fence: 1,
             started_at: 0,
         }

@@ -4,6 +4,7 @@
 mod attempt;
 mod attempt_trace;
 mod delivery;
+mod heartbeat;
 
 use crate::{
     batcher::{Batcher, ClaimOp, FinishOp},
@@ -77,6 +78,9 @@ pub async fn run(options: Options, stop: CancellationToken) {
     let renewal_task = tokio::spawn(async move {
         renewing_limiters.renew_slots_until_stopped(stop_renewal).await;
     });
+    let heartbeat =
+        heartbeat::run(store.clone(), worker_name.clone(), stop.clone(), drained.clone());
+    let heartbeat_task = tokio::spawn(heartbeat);
     let lease_duration = store.database.lease();
     let claim_batcher = Batcher::new(ClaimOp { store: store.clone(), worker: worker_name.clone() });
     let finish_batcher =
@@ -109,6 +113,7 @@ pub async fn run(options: Options, stop: CancellationToken) {
     tracker.wait().await;
     drained.cancel();
     let _ = renewal_task.await;
+    let _ = heartbeat_task.await;
 }
 
 struct Consumer {

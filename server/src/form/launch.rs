@@ -94,7 +94,7 @@ pub async fn preview(
         return Json(result).into_response();
     }
     let form = page_data(&state, fields, Some(result), None);
-    page::launch_page(context, CHECK_PATH, StatusCode::OK, form).await
+    page::form_page(context, CHECK_PATH, StatusCode::OK, form).await
 }
 
 const CHECK_PATH: &str = "/launch/check";
@@ -150,8 +150,7 @@ async fn launch(
     let _permit = state.work_limits.acquire_launch(user.identity.user).await;
     if let Some(result) = check::check_unseen(state, &fields).await {
         let form = page_data(state, fields, Some(result), Some(UNSEEN_CHOICES_MESSAGE.into()));
-        return page::launch_page(context, UPLOAD_PATH, StatusCode::UNPROCESSABLE_ENTITY, form)
-            .await;
+        return page::form_page(context, UPLOAD_PATH, StatusCode::UNPROCESSABLE_ENTITY, form).await;
     }
     match start_upload(state, user, &fields).await {
         Ok(response) => response,
@@ -214,7 +213,7 @@ async fn failure_page(
         _ => Some(check::check(state, &fields).await),
     };
     let form = page_data(state, fields, result, problem.map(|problem| problem.detail));
-    let mut response = page::launch_page(context, path, status, form).await;
+    let mut response = page::form_page(context, path, status, form).await;
     insert_retry_after(status, response.headers_mut());
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body may be unread, so the connection can't be used again.

@@ -5,6 +5,7 @@ use anyhow::{Context, anyhow, bail};
 use engine::{
     clock,
     election::acquire_exclusive_lease,
+    engine::Parts,
     event_bus::{EventBus, embedded::EmbeddedEventBus, rabbitmq::RabbitMqEventBus},
     limiter::{Limiters, RateLimiter, embedded, redis::RedisLimiter},
     rabbitmq::RabbitMqServer,
@@ -57,6 +58,23 @@ impl Backends {
         let limiters = Limiters::new(limiter, Some(store.clone()));
         let owns_database = config.broker == BrokerUrl::Embedded;
         Ok(Self { store, task_queue, event_bus, limiters, owns_database })
+    }
+
+    /// Returns the parts that operators see.
+    pub fn parts(&self, config: &Config, queues: Vec<String>) -> Parts {
+        const EMBEDDED: &str = "in this process";
+        Parts {
+            task_queue: Arc::clone(&self.task_queue),
+            queues,
+            broker: match config.broker {
+                BrokerUrl::Embedded => EMBEDDED,
+                BrokerUrl::RabbitMq(_) => "RabbitMQ",
+            },
+            limiter: match config.limiter {
+                LimiterUrl::Embedded => EMBEDDED,
+                LimiterUrl::Redis(_) => "Redis",
+            },
+        }
     }
 }
 

@@ -205,9 +205,14 @@ fn server_function_arguments(path: &str, id: &str) -> Vec<Value> {
     let name = path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit());
     let arguments = match name {
         "load_server_page" => {
+            let task = format!("task/{id}");
+            let arguments = [None, Some("task.failed"), Some(&*task)];
             return ServerPage::ALL
-                .map(|page| json!({ "page": page, "argument": "task.failed" }))
-                .to_vec();
+                .iter()
+                .flat_map(|page| {
+                    arguments.map(|argument| json!({ "page": page, "argument": argument }))
+                })
+                .collect();
         }
         "load_launch_page" | "load_recent_jobs" | "load_inbox" => json!({}),
         "load_machines" => {

@@ -16,6 +16,7 @@ mod compare;
 mod crash_recovery;
 mod event_schemas;
 mod exclusive_lease;
+mod failed_commands;
 mod failed_csv;
 mod file_answers;
 mod file_questions;

@@ -32,11 +32,12 @@ pub async fn load_task(id: String) -> Result<Option<TaskPanel>, ServerFnError> {
     let RequestContext { engine, identity } = request_context()?;
     let Ok(id) = id.parse() else { return Ok(None) };
     let store = engine.store();
-    let TaskDetail { mut task, attempts, .. } = match store.jobs.task(identity.user, id).await {
-        Ok(detail) => detail,
-        Err(engine::store::Error::NotFound) => return Ok(None),
-        Err(error) => return Err(server_error(error)),
-    };
+    let TaskDetail { mut task, attempts, edited_at, .. } =
+        match store.jobs.task(identity.user, id).await {
+            Ok(detail) => detail,
+            Err(engine::store::Error::NotFound) => return Ok(None),
+            Err(error) => return Err(server_error(error)),
+        };
     engine.explain_pauses(std::iter::once(&mut task)).await.map_err(server_error)?;
     let limit = history::FACTS_LIMIT;
     let facts = store.journal.task_journal(identity.user, task.job, id, limit).await;
@@ -46,7 +47,8 @@ pub async fn load_task(id: String) -> Result<Option<TaskPanel>, ServerFnError> {
     let created = facts.iter().find(|fact| fact.kind == FactKind::TaskCreated);
     let created_at = created.map_or(job.created_at, |fact| fact.at);
     let now = store.database.now_ms();
-    let history = history::history(&task, &attempts, &facts, created_at, now).to_html();
+    let history = history::history(&task, &attempts, &facts, created_at, now);
+    let history = (history::edited(edited_at, now), history).to_html();
     Ok(Some(TaskPanel { task, history }))
 }
 

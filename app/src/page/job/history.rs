@@ -14,13 +14,13 @@ const STEPS_LIMIT: usize = 30;
 
 /// A part of a task's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Step {
-    words: String,
+pub struct Step {
+    pub words: String,
     /// UTC ms; steps follow each other without gaps.
-    from: i64,
-    to: i64,
+    pub from: i64,
+    pub to: i64,
     /// Value of `data-step`, which gives the colour.
-    kind: &'static str,
+    pub kind: &'static str,
 }
 
 /// Renders the history. `created_at` is when the task was created, UTC ms.
@@ -43,9 +43,16 @@ pub fn history(
     .into_any()
 }
 
+/// Says that an admin has edited what the task sends.
+pub fn edited(at: Option<i64>, now: i64) -> Option<AnyView> {
+    let when = labels::time_ago(at?, now);
+    let sentence = format!("An admin edited what this item sends {when}, after it had failed.");
+    Some(view! { <p data-testid="edited">{sentence}</p> }.into_any())
+}
+
 /// Cuts the time of a task into waits and calls. What it waited for after an attempt is in the
 /// fact of that time.
-fn steps(
+pub fn steps(
     task: &Task,
     attempts: &[Attempt],
     facts: &[Fact],
@@ -124,29 +131,15 @@ fn waterfall(steps: &[Step]) -> AnyView {
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return ().into_any();
     };
-    let (start, total) = (first.from, (last.to - first.from).max(1));
-    // Thousandths of the width.
-    let scale = |ms: i64| ms * 1_000 / total;
+    let (start, total) = (first.from, last.to - first.from);
     let lines = steps
         .iter()
         .map(|step| {
-            let took = step.to - step.from;
-            // A step of no time is a line.
-            let width = scale(took).max(6);
-            let x = scale(step.from - start).min(1_000 - width);
             view! {
                 <li data-testid="step">
                     <span>{step.words.clone()}</span>
-                    <span class="number">{labels::duration(took)}</span>
-                    <svg viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">
-                        <rect
-                            data-step=step.kind
-                            x=x.to_string()
-                            y="0"
-                            width=width.to_string()
-                            height="8"
-                        ></rect>
-                    </svg>
+                    <span class="number">{labels::duration(step.to - step.from)}</span>
+                    {bar(std::slice::from_ref(step), start, last.to)}
                 </li>
             }
         })
@@ -155,6 +148,36 @@ fn waterfall(steps: &[Step]) -> AnyView {
         <h3>"Where the time went"</h3>
         <p class="meta">{format!("{} in all, from {}", labels::duration(total), labels::timestamp(start))}</p>
         <ol class="waterfall">{lines}</ol>
+    }
+    .into_any()
+}
+
+/// Renders steps on the time from `start` to `end`, UTC ms.
+pub fn bar(steps: &[Step], start: i64, end: i64) -> AnyView {
+    let total = (end - start).max(1);
+    // Thousandths of the width.
+    let scale = |ms: i64| ms * 1_000 / total;
+    let parts = steps
+        .iter()
+        .map(|step| {
+            // A step of no time is a line.
+            let width = scale(step.to - step.from).max(6);
+            let x = scale(step.from - start).min(1_000 - width);
+            view! {
+                <rect
+                    data-step=step.kind
+                    x=x.to_string()
+                    y="0"
+                    width=width.to_string()
+                    height="8"
+                ></rect>
+            }
+        })
+        .collect_view();
+    view! {
+        <svg viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">
+            {parts}
+        </svg>
     }
     .into_any()
 }

@@ -4,7 +4,7 @@ use super::route_state::{JobRoute, JobTab};
 use crate::{
     labels,
     live::LiveState,
-    page::load_error::section_error,
+    page::{load_error::section_error, server_page::server_html},
     resource::{ServerResource, resource_view},
 };
 use contract::{JobId, fact::Fact};
@@ -21,6 +21,8 @@ pub struct TimelinePage {
     facts: Vec<Fact>,
     /// Whether there are older facts.
     has_more: bool,
+    /// Where the time went, as HTML; empty on older pages.
+    waterfall: String,
 }
 
 /// Returns the journal of a job before the `seq` `before`, or its end.
@@ -30,19 +32,24 @@ pub struct TimelinePage {
 /// fails.
 #[server(input = Json)]
 pub async fn load_timeline(id: String, before: Option<i64>) -> Result<TimelinePage, ServerFnError> {
-    use super::lookup::parse_job_id;
+    use super::{lookup::parse_job_id, waterfall};
     use crate::server::{RequestContext, request_context, server_error};
-    let RequestContext { engine, identity } = request_context()?;
+    let request = request_context()?;
+    let RequestContext { engine, identity } = &request;
     let store = engine.store();
     let seq = store.journal.journal_head(identity.user).await.map_err(server_error)?;
     let id = parse_job_id(&id)?;
     let one_more = i64::try_from(TIMELINE_PAGE_FACTS).unwrap_or(i64::MAX - 1) + 1;
+    let waterfall = match before {
+        None => waterfall::waterfall(&request, id).await?.to_html(),
+        Some(_) => String::new(),
+    };
     let before = before.unwrap_or(i64::MAX);
     let journal = store.journal.job_journal_before(identity.user, id, before, one_more).await;
     let mut facts = journal.map_err(server_error)?;
     let has_more = facts.len() > TIMELINE_PAGE_FACTS;
     facts.truncate(TIMELINE_PAGE_FACTS);
-    Ok(TimelinePage { seq, facts, has_more })
+    Ok(TimelinePage { seq, facts, has_more, waterfall })
 }
 
 /// Creates the resource of the timeline. It is empty while another tab is shown.
@@ -72,7 +79,7 @@ pub fn Timeline(
 
 fn content(job: JobId, page: TimelinePage, route: JobRoute) -> impl IntoView {
     let live = expect_context::<LiveState>();
-    let TimelinePage { seq, facts, has_more: more } = page;
+    let TimelinePage { seq, facts, has_more: more, waterfall } = page;
     let end = facts.last().map_or(0, |fact| fact.seq);
     // New facts replace the oldest ones, so that the list stays short. The link to
     // older facts starts where the list ends.
@@ -88,6 +95,7 @@ fn content(job: JobId, page: TimelinePage, route: JobRoute) -> impl IntoView {
     let newest = route.tab_url(JobTab::Timeline);
     let older = format!("{newest}&before=");
     view! {
+        {server_html(waterfall)}
         <ol class="timeline" data-testid="timeline">
             <For each=move || shown.get() key=|fact| fact.seq children=|fact| fact_item(&fact)/>
         </ol>

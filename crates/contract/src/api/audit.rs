@@ -28,6 +28,12 @@ string_enum!(
         JobResumed = "job.resumed",
         /// Retried items of a job.
         JobRetried = "job.retried",
+        /// Edited the command of a failed item. `subject` is the task; `before` and `after` have
+        /// the start of each changed value, by its JSON pointer. Commands carry no secrets.
+        CommandEdited = "command.edited",
+        /// Had failed items of a job run again for their owner. `subject` is the task, or the job
+        /// if there are several; `after` has the job's title and the number of items.
+        CommandReplayed = "command.replayed",
         /// Decided what happened to an item. `subject` is the task, `after` the decision.
         TaskResolved = "task.resolved",
         /// Invited somebody. `subject` is the address, `after` the role.

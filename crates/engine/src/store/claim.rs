@@ -52,6 +52,8 @@ pub struct ClaimedTask {
     /// ([`AttemptError::NotDone`](super::AttemptError::NotDone)), or nobody can tell yet
     /// (a retry with an unknown outcome).
     pub only_reconcile: bool,
+    /// Number of times that an admin has edited the body.
+    pub revision: u32,
     /// Identifies this claim in [`FinishAttempt`](super::FinishAttempt) and
     /// renewals.
     pub fence: i64,
@@ -398,9 +400,19 @@ impl ClaimedTask {
         self.unknown_since.is_some()
     }
 
+    /// Returns the idempotency key of the calls at services: the same for every attempt, and
+    /// another one once the command was edited, because a service refuses a key that it knows
+    /// with other data.
+    pub fn idempotency_key(&self) -> String {
+        match self.revision {
+            0 => self.id.to_string(),
+            revision => format!("{}-{revision}", self.id),
+        }
+    }
+
     /// Columns of a claimed task.
     pub(super) const COLUMNS: &str = "id, job_id, user_id, kind, key, channel, sku, title, \
-        row_no, body, checkpoint, attempt, unknown_since, fence, started_at";
+        row_no, body, checkpoint, attempt, unknown_since, revision, fence, started_at";
 }
 
 impl FromRow for ClaimedTask {
@@ -420,6 +432,7 @@ impl FromRow for ClaimedTask {
             attempt: row.get("attempt")?,
             unknown_since: row.get("unknown_since")?,
             only_reconcile: false,
+            revision: row.get("revision")?,
             fence: row.get("fence")?,
             started_at: row.get("started_at")?,
         })

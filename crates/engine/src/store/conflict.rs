@@ -11,6 +11,19 @@ pub enum Conflict {
     JobBeingCancelled,
     /// None of the selected tasks can be queued again.
     NothingToRetry,
+    /// The task that an admin edits or replays runs again already.
+    RunsAgain,
+    /// The task that an admin edits or replays has not failed.
+    NotFailed,
+    /// Nobody knows whether the task had its effect, so its command can't be edited.
+    EffectUnknown,
+    /// Somebody else has edited the command since it was read.
+    EditedMeanwhile {
+        /// Address of that person.
+        by: String,
+    },
+    /// The owner of the tasks that an admin replays has too many open ones.
+    OwnerAtLimit,
     /// The task does not need review.
     NoReviewNeeded,
     /// The address that an admin invites has an account.
@@ -53,6 +66,25 @@ impl Conflict {
             Self::JobBeingCancelled => "This job is being cancelled.",
             Self::NothingToRetry => {
                 "Nothing to retry: none of these items failed or was cancelled."
+            }
+            Self::RunsAgain => {
+                "This item runs again already. Somebody has replayed it meanwhile: wait for its end."
+            }
+            Self::NotFailed => {
+                "This item has not failed, or no longer: look at its state. Nothing was changed."
+            }
+            Self::EffectUnknown => {
+                "Nobody knows whether the last call had its effect, so its data must not change \
+                 now. Replay the item as it is: the service is asked first."
+            }
+            Self::EditedMeanwhile { by } => {
+                return format!(
+                    "{by} has edited this command since you opened it. Your text was not saved: \
+                     look at what is stored now, and make your change there."
+                );
+            }
+            Self::OwnerAtLimit => {
+                "The owner of these items has too many open ones. Wait until some end."
             }
             Self::NoReviewNeeded => "This item does not wait for a decision.",
             Self::InvitedAddressHasAccount { email } => {

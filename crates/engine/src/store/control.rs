@@ -99,8 +99,8 @@ impl Tasks {
             tx.rollback().await?;
             return Ok((job, Vec::new()));
         };
-        let facts =
-            bulk::save_changed_job(&self.db, &tx, actor, &before, &mut job, report, now).await?;
+        let facts = bulk::save_changed_job(&tx, actor.user, &before, &mut job, report, now).await?;
+        self.db.authorize(&tx, actor).await?;
         let entry = NewAuditEntry::about_job(control.audit_action(), &job);
         self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
@@ -142,15 +142,16 @@ impl Tasks {
             return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
         let before = job.clone();
-        let count = bulk::requeue_ended_tasks(&tx, &mut job, which, now).await?;
+        let states = bulk::retried_states(which);
+        let count = bulk::requeue_ended_tasks(&tx, &mut job, which, states, now).await?;
         if count == 0 {
             return Err(Error::Conflict(Conflict::NothingToRetry));
         }
         self.check_open_limits_for_reopened(&tx, actor.user, &before, count).await?;
         reopen_job(&mut job);
         let report = (FactKind::JobReopened, Some(count));
-        let facts =
-            bulk::save_changed_job(&self.db, &tx, actor, &before, &mut job, report, now).await?;
+        let facts = bulk::save_changed_job(&tx, actor.user, &before, &mut job, report, now).await?;
+        self.db.authorize(&tx, actor).await?;
         let mut entry = NewAuditEntry::about_job(AuditAction::JobRetried, &job);
         if let Some(Value::Object(after)) = &mut entry.after {
             after.insert("items".into(), count.into());
@@ -232,7 +233,7 @@ impl Tasks {
     }
 
     /// Counts reopened items against the limits as a new job of as many would.
-    async fn check_open_limits_for_reopened(
+    pub(super) async fn check_open_limits_for_reopened(
         &self,
         tx: &DatabaseTransaction,
         user: UserId,

@@ -169,11 +169,23 @@ impl Jobs {
     /// [`Error::Database`], [`Error::Corrupt`]; [`Error::NotFound`] where the user
     /// has no such task.
     pub async fn task(&self, user: UserId, task: TaskId) -> Result<TaskDetail, Error> {
-        let sql =
-            format!("SELECT {}, body FROM tasks WHERE id = $1 AND user_id = $2", row::TASK_COLUMNS);
+        let sql = format!(
+            "SELECT {}, body, edited_at FROM tasks WHERE id = $1 AND user_id = $2",
+            row::TASK_COLUMNS
+        );
         let found = query_one(&self.db.reader, &sql, [task.0.into(), user.0.into()]).await?;
         let found = found.ok_or(Error::NotFound)?;
-        let attempts = query_all(
+        Ok(TaskDetail {
+            task: Task::from_row(&found)?,
+            attempts: self.attempts(task).await?,
+            body: found.json("body")?,
+            edited_at: found.get("edited_at")?,
+        })
+    }
+
+    /// Returns the recorded attempts of a task, oldest first.
+    pub(super) async fn attempts(&self, task: TaskId) -> Result<Vec<Attempt>, Error> {
+        query_all(
             &self.db.reader,
             "SELECT number, started_at, ended_at, worker, outcome FROM attempts \
              WHERE task_id = $1 ORDER BY fence",
@@ -190,8 +202,7 @@ impl Jobs {
                 outcome: found.json("outcome")?,
             })
         })
-        .collect::<Result<Vec<_>, Error>>()?;
-        Ok(TaskDetail { task: Task::from_row(&found)?, attempts, body: found.json("body")? })
+        .collect()
     }
 
     /// Returns the user's running tasks, at most 1,000.

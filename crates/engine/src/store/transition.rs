@@ -16,6 +16,7 @@
 //! | resolved by a person | needs review → queued, succeeded | yes | [`apply_transitions`] |
 //! | job cancelled | queued → cancelled, or queued if it may have had an effect | yes | [`bulk::cancel_queued_tasks`] |
 //! | queued again by a person | failed, rejected, cancelled → queued | yes | [`bulk::requeue_ended_tasks`] |
+//! | edited by an admin | failed, rejected → same | yes | [`write::replace_body`] |
 //! | published again | queued → queued | yes | [`write::unpublish_tasks`], [`bulk::unpublish_job_tasks`] |
 //! | pruned | ended → | | [`bulk::delete_tasks`] |
 //!

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 impl StoreFixture {
     /// Returns the newest entry.
-    async fn newest_entry(&self) -> AuditEntry {
+    pub async fn newest_entry(&self) -> AuditEntry {
         let scope = AuditScope::Everything;
         self.store.audit.entries(scope, None, 1).await.unwrap().items.remove(0)
     }

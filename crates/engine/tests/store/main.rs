@@ -10,6 +10,7 @@ mod column_choices;
 mod credentials;
 mod disk_full;
 mod effects;
+mod failed_commands;
 mod fixture;
 mod leases;
 mod machine_tasks;
@@ -19,11 +20,13 @@ mod races;
 mod recent_facts;
 mod retry;
 mod search;
+mod slowest_tasks;
 mod superseded;
 mod tasks;
 mod texts;
 mod upstream_controls;
 mod users;
+mod workers;
 
 /// Defines the tests. The compiler reports a test that is not listed as dead code.
 macro_rules! suite {
@@ -133,6 +136,15 @@ suite! {
         a_retry_clears_the_checkpoint
         retries_and_resolutions_count_against_the_open_limits
         a_concurrent_retry_and_new_job_do_not_exceed_the_open_limits;
+    failed_commands:
+        a_failed_command_is_edited_and_runs_again
+        an_edit_is_validated_and_never_changes_the_key
+        of_two_edits_the_later_one_is_told
+        what_runs_again_is_neither_edited_nor_replayed
+        only_admins_edit_and_replay_and_the_facts_are_the_owners
+        a_replay_respects_cancels_and_the_owners_limits
+        an_unknown_effect_is_replayed_but_not_edited
+        failed_tasks_are_grouped_by_reason;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle
         a_job_and_its_rows_are_deleted_90_days_after_its_end
@@ -160,6 +172,10 @@ suite! {
         an_api_token_manages_nobody
         an_api_token_ends_when_it_expires
         api_tokens_are_revoked_by_a_reset_a_disabling_and_optionally_a_password_change;
+    slowest_tasks:
+        the_slowest_tasks_of_a_job_come_first;
+    workers:
+        a_worker_is_listed_from_its_first_heartbeat_to_its_end;
     users:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

@@ -59,7 +59,7 @@ impl Handler<Ec2Launch> for Ec2LaunchHandler {
             return self.poll(command, &checkpoint, context).await;
         }
         context.acquire_rate_permit_of(&self.launch_upstream).await?;
-        let client_token = context.task.id.to_string();
+        let client_token = context.task.idempotency_key();
         let launch = MachineLaunch {
             template_id: &command.template_id,
             template_version: command.template_version,
@@ -81,7 +81,7 @@ impl Handler<Ec2Launch> for Ec2LaunchHandler {
             return self.poll(command, &checkpoint, context).await;
         }
         context.acquire_rate_permit().await?;
-        let found = self.ec2.find_launched_machine(&context.task.id.to_string()).await;
+        let found = self.ec2.find_launched_machine(&context.task.idempotency_key()).await;
         match found.map_err(|error| context.keep_unknown(error))? {
             Some(machine) => Err(self.wait(&self.new_checkpoint(machine.id, context.task), false)),
             None => {

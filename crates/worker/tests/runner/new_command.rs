@@ -35,6 +35,7 @@ struct PriceRound {
 impl Command for PriceRound {
     const KIND: &'static str = "price.round";
     const VERSION: u16 = 1;
+    const IDENTITY: &'static [&'static str] = &["/sku"];
 
     fn key(&self) -> String {
         self.sku.clone()

@@ -67,7 +67,7 @@ pub async fn submit_machines(
     match launched {
         Ok(job) => Redirect::to(&format!("/jobs/{}?accepted=1", job.id)).into_response(),
         Err(Refusal::Shown(submitted, status)) => {
-            page::launch_page(context, &filter.url(FORM_PATH), status, *submitted).await
+            page::form_page(context, &filter.url(FORM_PATH), status, *submitted).await
         }
         Err(Refusal::Launch(error)) => failure_response(error, fields.key(), &filter),
     }

@@ -56,7 +56,9 @@ CREATE TABLE tasks (
   unknown_since BIGINT, waiting_for TEXT,
   run_after BIGINT NOT NULL, published_at BIGINT, started_at BIGINT,
   lease_owner TEXT, lease_until BIGINT, fence BIGINT NOT NULL DEFAULT 0,
-  outcome TEXT, effect TEXT, traceparent TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL
+  outcome TEXT, effect TEXT, traceparent TEXT, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
+  -- Number of times that an admin edited the body, who did it last, and when.
+  revision BIGINT NOT NULL DEFAULT 0, edited_by TEXT, edited_at BIGINT
 );
 -- The grid of a job, in the order of the file. With the state, a filter by state and
 -- the tasks to cancel or to retry are found without reading the other tasks.
@@ -74,6 +76,8 @@ CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 -- The search for a SKU by its beginning, job by job. An index over all jobs of a user
 -- would spread each launch of a known catalogue over all of its pages.
 CREATE INDEX tasks_by_sku ON tasks (job_id, LOWER(sku){bytewise_collation});
+-- The items that failed last, of all users.
+CREATE INDEX tasks_failed ON tasks (updated_at) WHERE state IN ('failed', 'rejected');
 -- At most one running task per lock key: a rule, not only a path.
 CREATE UNIQUE INDEX tasks_one_running ON tasks (kind, key) WHERE state = 'running';
 -- A claim finds the newest success of its lock key, which supersedes older tasks.
@@ -126,6 +130,11 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_subject ON audit_log (subject, action, id);
 CREATE TABLE leader_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at BIGINT NOT NULL);
+-- The workers that run, and the last heartbeat of each.
+CREATE TABLE workers (
+  id {uuid} PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, started_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL, draining BIGINT NOT NULL
+);
 -- Counters of open tasks, so that nothing counts them.
 CREATE TABLE job_queues (
   job_id {uuid} NOT NULL REFERENCES jobs (id), queue TEXT NOT NULL, user_id {uuid} NOT NULL,

@@ -3,13 +3,14 @@
 
 use super::{MAY_HAVE_EFFECT, facts, job, write::update_tasks_sql};
 use crate::store::{
-    Actor, Database, Error, execute, execute_bulk, job_queues,
+    Error, execute, execute_bulk, job_queues,
     journal::{self, FactDraft},
     query_all,
     row::to_json_text,
     row_set::{MAX_ROWS_PER_STATEMENT, id_list, is_one_of},
 };
 use contract::{
+    UserId,
     api::{Job, RetryRequest, RetryState, WaitReason, WaitingFor},
     fact::{Fact, FactKind},
     state::TaskState,
@@ -39,20 +40,25 @@ pub(in crate::store) async fn cancel_queued_tasks(
     Ok(count)
 }
 
-/// Queues those of the job's tasks again that have ended without success and that `which`
-/// selects, with all their attempts, and returns their number. An outcome that is unknown,
-/// as that of a poison task, stays unknown.
+/// Returns the states of the tasks that a retry takes.
+pub(in crate::store) const fn retried_states(which: &RetryRequest) -> &'static [TaskState] {
+    match (&which.tasks, which.state) {
+        (Some(_), _) => &[TaskState::Failed, TaskState::Rejected, TaskState::Cancelled],
+        (None, Some(RetryState::Cancelled)) => &[TaskState::Cancelled],
+        (None, Some(RetryState::Failed) | None) => &[TaskState::Failed],
+    }
+}
+
+/// Queues those of the job's tasks in `states` again that `which` selects, with all their
+/// attempts, and returns their number. An outcome that is unknown, as that of a poison task,
+/// stays unknown.
 pub(in crate::store) async fn requeue_ended_tasks(
     tx: &DatabaseTransaction,
     job: &mut Job,
     which: &RetryRequest,
+    states: &[TaskState],
     now: i64,
 ) -> Result<u32, Error> {
-    let states: &[TaskState] = match (&which.tasks, which.state) {
-        (Some(_), _) => &[TaskState::Failed, TaskState::Rejected, TaskState::Cancelled],
-        (None, Some(RetryState::Cancelled)) => &[TaskState::Cancelled],
-        (None, Some(RetryState::Failed) | None) => &[TaskState::Failed],
-    };
     let mut total = 0;
     for &state in states {
         let count = requeue_tasks_in_state(tx, job, which, state, now).await?;
@@ -134,13 +140,12 @@ pub(in crate::store) async fn delete_tasks(
     Ok(count)
 }
 
-/// Finishes a job if nothing is open after a change of all its tasks, and writes it
-/// with its counters. Returns the fact of that kind, which reports the change, and
-/// the fact of the job's end.
+/// Finishes a job of `owner` if nothing is open after a change of all its tasks, and writes it
+/// with its counters. Returns the fact of that kind, which reports the change, and the fact of
+/// the job's end. The caller authorizes the actor after it, because users are locked last.
 pub(in crate::store) async fn save_changed_job(
-    db: &Database,
     tx: &DatabaseTransaction,
-    actor: &Actor,
+    owner: UserId,
     before: &Job,
     job: &mut Job,
     (kind, count): (FactKind, Option<u32>),
@@ -153,10 +158,9 @@ pub(in crate::store) async fn save_changed_job(
         drafts.push(facts::job_finished_draft(job));
     }
     job::save_jobs(tx, std::iter::once(&*job)).await?;
-    let counters = job_queues::recount_job(tx, actor.user, job, before.paused, now).await?;
-    let facts = journal::append_facts(tx, actor.user, now, drafts).await?;
+    let counters = job_queues::recount_job(tx, owner, job, before.paused, now).await?;
+    let facts = journal::append_facts(tx, owner, now, drafts).await?;
     job_queues::save_user_queues(tx, counters).await?;
-    db.authorize(tx, actor).await?;
     Ok(facts)
 }
 

@@ -12,6 +12,7 @@ use crate::store::{
 use contract::{
     JobId, TaskId, UserId,
     api::{Job, Task, WaitReason},
+    command::CommandEdit,
     state::{Effect, TaskState},
 };
 use sea_orm::{ConnectionTrait, Value};
@@ -322,6 +323,30 @@ pub(super) async fn insert_attempts<C: ConnectionTrait>(
         execute(tx, &sql, [now.into(), rows.into_value()]).await?;
     }
     Ok(())
+}
+
+/// Replaces the body of a task's command, and its title if that is part of the body. The
+/// revision says that messages and idempotency keys of the body before are no longer its own.
+pub(in crate::store) async fn replace_body<C: ConnectionTrait>(
+    tx: &C,
+    task: TaskId,
+    edit: &CommandEdit,
+    editor: UserId,
+    now: i64,
+) -> Result<(), Error> {
+    let sql = update_tasks_sql(
+        "body = $2, title = COALESCE($3, title), revision = revision + 1, edited_at = $4, \
+         edited_by = (SELECT email FROM users WHERE id = $5)",
+        " WHERE id = $1",
+    );
+    let values = [
+        task.0.into(),
+        edit.body.as_str().into(),
+        edit.title.as_deref().into(),
+        now.into(),
+        editor.0.into(),
+    ];
+    execute(tx, &sql, values).await.map(|_| ())
 }
 
 /// Marks locked tasks as published.

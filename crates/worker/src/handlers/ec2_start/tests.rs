@@ -137,6 +137,7 @@ fn claimed_task() -> ClaimedTask {
         attempt: 1,
         unknown_since: None,
         only_reconcile: false,
+        revision: 0,
         fence: 1,
         started_at: START_MS,
     }

@@ -37,7 +37,7 @@ pub struct UploadAttempt<'a, 'b> {
     client: &'a ChannelClient,
     pub context: &'a mut AttemptContext<'b>,
     scope: Scope,
-    /// Idempotency key: the id of the task, the same for every attempt.
+    /// Idempotency key, the same for every attempt.
     key: String,
     requests: u32,
     bytes_read: usize,
@@ -60,7 +60,7 @@ impl<'a, 'b> UploadAttempt<'a, 'b> {
         let channel = &client.channel;
         let names = channel.saved_names.iter().map(String::as_str);
         let mut scope = Scope::new(product, &channel.settings, names);
-        let key = context.task.id.to_string();
+        let key = context.task.idempotency_key();
         scope.set("key", Value::from(key.as_str()));
         scope.set("outcome_unknown", Value::from(context.task.outcome_unknown()));
         scope.set("accepted_at", Value::from(accepted_at_ms(context)));

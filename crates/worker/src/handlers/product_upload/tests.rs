@@ -132,6 +132,7 @@ fn task(unknown_since: Option<i64>) -> ClaimedTask {
         attempt: 1,
         unknown_since,
         only_reconcile: false,
+        revision: 0,
         fence: 1,
         started_at: 1_000_000,
     }
