@@ -101,8 +101,9 @@ async fn replay_reason(
     form: &CommandForm,
 ) -> Result<Response, Problem> {
     let report = state.engine.replay_reason(actor, &form.subject, form.until).await?;
-    // An id is hexadecimal, so that nothing else gets into the URL.
-    let id = if form.subject.bytes().all(|byte| byte.is_ascii_alphanumeric()) { &*form.subject } else { "" };
+    // Nothing else than an id, which is hexadecimal, gets into the URL.
+    let is_id = form.subject.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if is_id { &*form.subject } else { "" };
     let page = format!("/operations/failures?id={id}");
     match describe_left(&report) {
         None => Ok(Redirect::to(&page).into_response()),

@@ -125,7 +125,8 @@ async fn all_failed_items_of_a_reason_run_again() {
     let shorter = body(&server, first).await.replace(long_title().trim(), "A lamp");
     assert_eq!(edit(&server, first, "0", &shorter, "save").await.status(), StatusCode::SEE_OTHER);
     // An item that failed after the page was shown is not in its number.
-    let none = post_form(&server, "/operations/failures", &[("subject", reason), ("until", "1")]).await;
+    let none =
+        post_form(&server, "/operations/failures", &[("subject", reason), ("until", "1")]).await;
     assert!(location(&none).contains("nothing%20was%20changed"), "{}", location(&none));
     let fields = [("subject", reason), ("until", until)];
     let replayed = post_form(&server, "/operations/failures", &fields).await;
