@@ -11,7 +11,8 @@ for (const javaScriptEnabled of [true, false]) {
   test.describe(javaScriptEnabled ? "with scripts" : "without scripts", () => {
     test.use({ javaScriptEnabled });
 
-    test("a failed command is seen, edited, replayed, and succeeds", async ({ page, server }) => {
+    test("a failed command is seen, edited, replayed, and succeeds", async ({ page, server, network }) => {
+      network.allowRejectedForms = true;
       await signIn(page, server);
       const job = await launchJob(page, server, "lamps.csv", CSV);
       await waitForJobEnd(page, server, job);

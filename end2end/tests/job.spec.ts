@@ -115,6 +115,10 @@ test("the timeline shows every event, newest first, and updates live", async ({ 
   await page.getByRole("link", { name: "Timeline" }).click();
   const timeline = page.getByTestId("timeline");
   await expect(timeline.locator("li").last()).toContainText("Accepted, 12 items.");
+  await page.getByText("Where the time went").click();
+  await expect(page.getByRole("heading", { name: "The 12 slowest items" })).toBeVisible();
+  await expect(page.getByTestId("slow-item")).toHaveCount(12);
+  await expect(page.getByTestId("slow-item").first()).toContainText(/calls \d/i);
   await expect(timeline.locator("li").first()).toContainText(
     "Partly failed. 12 of 12 finished · 8 uploaded (8 created) · 4 rejected.",
   );

@@ -28,6 +28,11 @@ test("admins see what waits, runs and failed, of everybody, and who did what", a
   await expect(page.getByRole("heading", { name: "Operations", level: 1 })).toBeVisible();
   await expect(page.getByText("Nothing waits and nothing runs.")).toBeVisible();
   await expect(page.getByText("No attempt has failed.")).toBeVisible();
+  await expect(section(page, "parts")).toContainText("Database (SQLite)upAnswered in");
+  await expect(page.getByTestId("part").filter({ hasText: "Acme" })).toHaveAttribute("data-up", "up");
+  // A worker that holds nothing is listed too.
+  await expect(page.getByTestId("worker")).toHaveCount(1);
+  await expect(page.getByTestId("worker")).toContainText("running for");
   await expect(page.getByTestId("connection")).toHaveText("live");
   const rows = Array.from({ length: 400 }, (_, n) => `B-${n},Lamp,9.90`).join("\n");
   const job = await launchJob(bob, server, "bobs-lamps.csv", `sku,title,price\nB-SBX-REJECT,Lamp,1.00\n${rows}\n`);

@@ -20,8 +20,9 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub struct CommandForm {
-    /// Id of the task, or of the reason whose items run again.
-    id: String,
+    /// Id of the task, or of the reason whose items run again. A field named `id` would take the
+    /// place of the form's own id in the browser.
+    subject: String,
     /// Time until which the items of the reason had failed when the page was shown, UTC ms.
     #[serde(default)]
     until: i64,
@@ -47,7 +48,7 @@ pub async fn submit(
     match part.as_str() {
         "failures" => replay_reason(state, actor, &form).await,
         "task" => {
-            let task = form.id.parse().map_err(|_| Problem::not_found())?;
+            let task = form.subject.parse().map_err(|_| Problem::not_found())?;
             replay(state, actor, task).await
         }
         "edit" => edit(state, actor, context, form).await,
@@ -61,8 +62,8 @@ async fn edit(
     context: PageContext,
     form: CommandForm,
 ) -> Result<Response, Problem> {
-    let CommandForm { id, revision, body, then, .. } = form;
-    let task: TaskId = id.parse().map_err(|_| Problem::not_found())?;
+    let CommandForm { subject, revision, body, then, .. } = form;
+    let task: TaskId = subject.parse().map_err(|_| Problem::not_found())?;
     let edited = state.engine.edit_command(actor.clone(), task, revision, &body).await;
     match edited.map_err(Problem::from) {
         Ok(_) if then == "replay" => replay(state, actor, task).await,
@@ -99,9 +100,10 @@ async fn replay_reason(
     actor: Actor,
     form: &CommandForm,
 ) -> Result<Response, Problem> {
-    let report = state.engine.replay_reason(actor, &form.id, form.until).await?;
-    // An id is hexadecimal, so that nothing else gets into the URL.
-    let id = if form.id.bytes().all(|byte| byte.is_ascii_alphanumeric()) { &*form.id } else { "" };
+    let report = state.engine.replay_reason(actor, &form.subject, form.until).await?;
+    // Nothing else than an id, which is hexadecimal, gets into the URL.
+    let is_id = form.subject.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if is_id { &*form.subject } else { "" };
     let page = format!("/operations/failures?id={id}");
     match describe_left(&report) {
         None => Ok(Redirect::to(&page).into_response()),

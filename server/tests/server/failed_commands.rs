@@ -38,7 +38,7 @@ async fn edit(
     then: &str,
 ) -> Response {
     let id = task.to_string();
-    let fields = [("id", &*id), ("revision", revision), ("body", text), ("then", then)];
+    let fields = [("subject", &*id), ("revision", revision), ("body", text), ("then", then)];
     post_form(server, &format!("/operations/edit?id={task}"), &fields).await
 }
 
@@ -90,10 +90,10 @@ async fn a_failed_command_is_seen_edited_and_replayed() {
     assert_eq!(server.api.task(task).await.unwrap().task.state, TaskState::Rejected);
 
     let id = task.to_string();
-    let replayed = post_form(&server, "/operations/task", &[("id", &id)]).await;
+    let replayed = post_form(&server, "/operations/task", &[("subject", &id)]).await;
     assert_eq!(replayed.status(), StatusCode::SEE_OTHER);
     wait_for_state(&server, task, TaskState::Succeeded).await;
-    let again = post_form(&server, "/operations/task", &[("id", &id)]).await;
+    let again = post_form(&server, "/operations/task", &[("subject", &id)]).await;
     assert!(location(&again).contains("has%20not%20failed"), "{}", location(&again));
     let late = edit(&server, task, "1", &stored, "replay").await;
     assert_eq!(late.status(), StatusCode::CONFLICT);
@@ -125,9 +125,10 @@ async fn all_failed_items_of_a_reason_run_again() {
     let shorter = body(&server, first).await.replace(long_title().trim(), "A lamp");
     assert_eq!(edit(&server, first, "0", &shorter, "save").await.status(), StatusCode::SEE_OTHER);
     // An item that failed after the page was shown is not in its number.
-    let none = post_form(&server, "/operations/failures", &[("id", reason), ("until", "1")]).await;
+    let none =
+        post_form(&server, "/operations/failures", &[("subject", reason), ("until", "1")]).await;
     assert!(location(&none).contains("nothing%20was%20changed"), "{}", location(&none));
-    let fields = [("id", reason), ("until", until)];
+    let fields = [("subject", reason), ("until", until)];
     let replayed = post_form(&server, "/operations/failures", &fields).await;
     assert_eq!(location(&replayed), format!("/operations/failures?id={reason}"));
     wait_until("the replayed items", async || {

@@ -131,7 +131,7 @@ fn actions(stored: &StoredTask) -> AnyView {
     };
     view! {
         <form class="buttons" method="post" action="/operations/task">
-            <input type="hidden" name="id" value=id/>
+            <input type="hidden" name="subject" value=id/>
             <button class="primary">"Replay it as it is"</button>
             {edit}
         </form>
@@ -172,7 +172,7 @@ fn edit_form(stored: &StoredTask, submitted: Option<SubmittedEdit>) -> AnyView {
         {problem}
         {stale}
         <form method="post" action=edit_url(stored)>
-            <input type="hidden" name="id" value=id/>
+            <input type="hidden" name="subject" value=id/>
             <input type="hidden" name="revision" value=revision.to_string()/>
             <label for="body">"The command's data as JSON"</label>
             <p class="meta" id="about">

@@ -130,7 +130,7 @@ fn replay_all(reason: &FailureReason) -> AnyView {
         <details class="replay-all">
             <summary>"Replay all of them"</summary>
             <form method="post" action="/operations/failures">
-                <input type="hidden" name="id" value=reason.id.clone()/>
+                <input type="hidden" name="subject" value=reason.id.clone()/>
                 <input type="hidden" name="until" value=reason.newest.updated_at.to_string()/>
                 <p>
                     {format!(
