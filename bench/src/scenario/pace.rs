@@ -185,6 +185,7 @@ mod tests {
             cooldown_age_ms: None,
             connection_dropped: false,
             action: "Set".into(),
+            traceparent: None,
         }
     }
 
