@@ -19,6 +19,7 @@ mod shared;
 mod sign_in_races;
 mod soak;
 mod throughput;
+mod tracing;
 mod update;
 mod vendure;
 
@@ -55,6 +56,8 @@ pub enum Scenario {
     Soak(soak::Soak),
     /// Measure tasks per second through the whole system, and find the bottleneck.
     Throughput(throughput::Throughput),
+    /// Measure what the export of traces costs, in alternating rounds with and without it.
+    Tracing(tracing::Tracing),
     /// Measure what thousands of open jobs of one user cost everyone else.
     OpenJobs(open_jobs::OpenJobs),
     /// Upload a file of 10,000 rows.
@@ -88,6 +91,7 @@ impl Scenario {
             Self::SignInRaces(scenario) => scenario.run(binary).await,
             Self::Soak(scenario) => scenario.run(binary).await,
             Self::Throughput(scenario) => scenario.run(binary).await,
+            Self::Tracing(scenario) => scenario.run(binary).await,
             Self::OpenJobs(scenario) => scenario.run(binary).await,
             Self::Large(scenario) => scenario.run(binary).await,
             Self::Update(scenario) => scenario.run(binary).await,

@@ -118,10 +118,14 @@ impl Metrics {
     }
 
     /// Returns all metrics in Prometheus's text format.
-    async fn scrape(&self) -> Response {
+    pub async fn render(&self) -> String {
         self.gauges.refresh().await;
+        self.recorder.0.render()
+    }
+
+    async fn scrape(&self) -> Response {
         let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-        (kind, self.recorder.0.render()).into_response()
+        (kind, self.render().await).into_response()
     }
 
     /// Serves only `GET /metrics` at `address`, without authentication.

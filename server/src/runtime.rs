@@ -31,6 +31,7 @@ use crate::{
     router, session,
     sign_in_throttle::SignInThrottle,
     state::AppState,
+    telemetry::MetricExport,
     work_limits::WorkLimits,
 };
 use anyhow::Context;
@@ -244,6 +245,9 @@ impl Runtime {
         tasks.spawn(metrics.clone().run(stop.clone()));
         if let Some(address) = config.metrics_listen {
             tasks.spawn(metrics.clone().listen(address, stop.clone()).await?);
+        }
+        if let Some(export) = MetricExport::from_environment()? {
+            tasks.spawn(export.run(metrics.clone(), stop.clone()));
         }
         let state = match &listener {
             Some(listener) => {

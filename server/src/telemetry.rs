@@ -1,4 +1,4 @@
-//! Export of traces and log lines over OTLP, by OpenTelemetry's environment variables. Without an
+//! Export of traces, metrics and log lines over OTLP, by OpenTelemetry's environment variables. Without an
 //! endpoint nothing is started.
 //!
 //! | module | content |
@@ -6,15 +6,19 @@
 //! | [`settings`] | what the environment says |
 //! | [`sampler`] | which traces are recorded |
 //! | [`spans`], [`logs`] | spans and log lines on their way to the collector |
+//! | [`metrics`], [`prometheus_text`] | metrics on their way to the collector |
 //! | [`http_client`] | requests to the collector |
 
 mod http_client;
 mod logs;
+mod metrics;
+mod prometheus_text;
 mod sampler;
 mod settings;
 mod spans;
 
 pub use logs::LogLayer;
+pub use metrics::MetricExport;
 pub use settings::SettingsError;
 
 use engine::trace;
@@ -52,7 +56,7 @@ pub enum Error {
     Client(#[from] reqwest::Error),
 }
 
-/// What this process exports. Threads of their own collect and send it.
+/// The spans and log lines that this process exports; [`MetricExport`] has the metrics. Threads of their own collect and send it.
 #[derive(Default)]
 pub struct Telemetry {
     spans: Option<Arc<BatchSpanProcessor>>,

@@ -89,17 +89,22 @@ impl Throughput {
 }
 
 /// Measurements of a round in which all users launch at once.
-struct LaunchRound {
-    tasks: usize,
-    elapsed: Duration,
+pub(super) struct LaunchRound {
+    pub(super) tasks: usize,
+    pub(super) elapsed: Duration,
     cpu_usage: CpuUsage,
-    delays: Samples,
+    /// Times from a commit to its frame.
+    pub(super) delays: Samples,
     /// Descriptions of missing, repeated and unexpected facts.
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
 }
 
 impl LaunchRound {
-    async fn measure(cluster: &Cluster, people: &[ApiClient], tasks: u32) -> anyhow::Result<Self> {
+    pub(super) async fn measure(
+        cluster: &Cluster,
+        people: &[ApiClient],
+        tasks: u32,
+    ) -> anyhow::Result<Self> {
         let mut clients = JoinSet::new();
         let mut streams = Vec::with_capacity(people.len());
         for person in people {

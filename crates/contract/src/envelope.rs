@@ -32,7 +32,7 @@ pub struct Envelope {
     pub atms: i64,
     /// Media type of `data`: `application/json`.
     pub datacontenttype: String,
-    /// Trace of the request that caused the message, see
+    /// Trace of what caused the message, a request or an attempt at a task, see
     /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -60,7 +60,7 @@ pub struct CommandMessage {
     pub version: u16,
     /// Name of the queue.
     pub queue: String,
-    /// Trace of the request that caused the task.
+    /// Trace of what caused the task: a request, or an attempt at another task.
     pub traceparent: Option<String>,
     /// Body of the command.
     pub body: Value,

@@ -1,6 +1,7 @@
 //! OpenTelemetry's environment variables that decide whether anything is exported. The exporters
 //! read the others themselves.
 
+use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
 /// Time for one request to the collector, unless the environment says another one.
@@ -22,24 +23,44 @@ pub struct SettingsError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Traces,
+    Metrics,
     Logs,
 }
 
 impl Signal {
-    const ALL: [Self; 2] = [Self::Traces, Self::Logs];
+    const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",
+            Self::Metrics => "METRICS",
             Self::Logs => "LOGS",
         }
     }
+
+    /// Returns the path below the endpoint of all signals.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "v1/traces",
+            Self::Metrics => "v1/metrics",
+            Self::Logs => "v1/logs",
+        }
+    }
+}
+
+/// Collector of a signal.
+#[derive(Debug, PartialEq, Eq)]
+struct Collector {
+    signal: Signal,
+    /// URL of the signal, with its path.
+    endpoint: String,
+    headers: Option<String>,
 }
 
 /// What the environment says about the export.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
-    exported: Vec<Signal>,
+    collectors: Vec<Collector>,
     /// Time for one request to the collector.
     pub timeout: Duration,
 }
@@ -56,7 +77,7 @@ impl Settings {
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let disabled =
             variable("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"));
-        let mut settings = Self { exported: Vec::new(), timeout: DEFAULT_TIMEOUT };
+        let mut settings = Self { collectors: Vec::new(), timeout: DEFAULT_TIMEOUT };
         if disabled {
             return Ok(settings);
         }
@@ -67,9 +88,7 @@ impl Settings {
                 let find = |name: String| variable(&name).map(|value| (name, value));
                 find(own(suffix)).or_else(|| find(shared))
             };
-            if of_signal("ENDPOINT").is_none() {
-                continue;
-            }
+            let Some((name, endpoint)) = of_signal("ENDPOINT") else { continue };
             let exporter = format!("OTEL_{}_EXPORTER", signal.name());
             match variable(&exporter).as_deref() {
                 None | Some("otlp") => {}
@@ -87,14 +106,38 @@ impl Settings {
                     timeout.map_err(|_| unsupported(name, &value, "a number of milliseconds"))?;
                 settings.timeout = timeout;
             }
-            settings.exported.push(signal);
+            // Only the variable of all signals needs a path.
+            let endpoint = match name == own("ENDPOINT") {
+                true => endpoint,
+                false => format!("{}/{}", endpoint.trim_end_matches('/'), signal.path()),
+            };
+            let headers = of_signal("HEADERS").map(|(_, headers)| headers);
+            settings.collectors.push(Collector { signal, endpoint, headers });
         }
         Ok(settings)
     }
 
     /// Whether there is a collector for a signal.
     pub fn exports(&self, signal: Signal) -> bool {
-        self.exported.contains(&signal)
+        self.collector(signal).is_some()
+    }
+
+    /// Returns the URL to which a signal is sent.
+    pub fn endpoint(&self, signal: Signal) -> Option<String> {
+        self.collector(signal).map(|collector| collector.endpoint.clone())
+    }
+
+    /// Returns the headers with which a signal is sent, by name.
+    pub fn headers(&self, signal: Signal) -> Vec<(String, String)> {
+        let list = self.collector(signal).and_then(|collector| collector.headers.as_deref());
+        let headers = list.unwrap_or_default().split(',');
+        let headers = headers.filter_map(|header| header.split_once('='));
+        let decode = |text: &str| percent_decode_str(text.trim()).decode_utf8_lossy().into_owned();
+        headers.map(|(name, value)| (decode(name), decode(value))).collect()
+    }
+
+    fn collector(&self, signal: Signal) -> Option<&Collector> {
+        self.collectors.iter().find(|collector| collector.signal == signal)
     }
 }
 
@@ -131,14 +174,31 @@ mod tests {
         for (variables, exported) in [
             (&[][..], &[][..]),
             (&[("OTEL_TRACES_EXPORTER", "otlp")], &[]),
-            (&[ENDPOINT], &[Signal::Traces, Signal::Logs]),
+            (&[ENDPOINT], &Signal::ALL),
             (&[traces], &[Signal::Traces]),
-            (&[ENDPOINT, ("OTEL_LOGS_EXPORTER", "none")], &[Signal::Traces]),
+            (&[ENDPOINT, ("OTEL_LOGS_EXPORTER", "none")], &[Signal::Traces, Signal::Metrics]),
             (&[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")], &[]),
-            (&[ENDPOINT, ("OTEL_SDK_DISABLED", "false")], &[Signal::Traces, Signal::Logs]),
+            (&[ENDPOINT, ("OTEL_SDK_DISABLED", "false")], &Signal::ALL),
         ] {
-            assert_eq!(read(variables).unwrap().exported, exported, "{variables:?}");
+            let settings = read(variables).unwrap();
+            let found = Signal::ALL.into_iter().filter(|signal| settings.exports(*signal));
+            assert_eq!(found.collect::<Vec<_>>(), exported, "{variables:?}");
         }
+    }
+
+    #[test]
+    fn the_path_of_a_signal_follows_the_endpoint_of_all_only() {
+        let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://localhost:9/own");
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc, x-team = shop");
+        let settings = read(&[ENDPOINT, headers]).unwrap();
+        let endpoint = settings.endpoint(Signal::Metrics).unwrap();
+        assert_eq!(endpoint, "http://localhost:4318/v1/metrics");
+        let headers = [("authorization", "Bearer abc"), ("x-team", "shop")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(settings.headers(Signal::Metrics), headers);
+        let settings = read(&[ENDPOINT, own]).unwrap();
+        assert_eq!(settings.endpoint(Signal::Metrics).unwrap(), "http://localhost:9/own");
+        assert!(settings.headers(Signal::Metrics).is_empty());
     }
 
     #[test]

@@ -84,6 +84,8 @@ async fn recorded_requests(
 async fn a_trace_reaches_the_services_and_the_facts_without_any_export() {
     let mut meanwhile = new_server().with_admin();
     meanwhile.set_env("MEANWHILE_SANDBOX_FAULTS", "false");
+    // The HTTP client logs what it does for an attempt.
+    meanwhile.set_env("RUST_LOG", "info,hyper_util=debug,reqwest=debug");
     meanwhile.spawn().await.unwrap();
     meanwhile.api.sign_in().await.unwrap();
     let (mut socket, _) = WebSocketClient::open_at_head(&meanwhile.api).await.unwrap();
@@ -108,6 +110,9 @@ async fn a_trace_reaches_the_services_and_the_facts_without_any_export() {
         assert!(requests.iter().any(|(request, _)| request.action == action), "{requests:?}");
     }
 
+    let prefix = format!("attempt{{trace_id={}}}", context.trace_id_text());
+    assert!(meanwhile.read_log().contains(&prefix), "no log line of the attempts has {prefix}");
+
     // A new trace begins where there is none, or none that can be read, or two of them. It is
     // not recorded, as nothing is.
     let other = CLIENT.replace("-b7", "-c7");
@@ -129,6 +134,7 @@ fn export_env(receiver: &OtlpReceiver) -> Vec<(&'static str, String)> {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100".into()),
         ("OTEL_BLRP_SCHEDULE_DELAY", "100".into()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200".into()),
     ]
 }
 
@@ -291,4 +297,46 @@ async fn the_sampler_decides_what_is_exported_and_a_stop_loses_nothing() {
     assert!(!launch_noop(&meanwhile, Some(CLIENT)).await.is_sampled);
     meanwhile.stop().await.unwrap();
     assert_eq!(receiver.span_count(), before);
+}
+
+#[tokio::test]
+async fn metrics_and_log_lines_are_exported_without_secrets() {
+    let receiver = OtlpReceiver::start().await.unwrap();
+    let mut meanwhile = new_server().with_admin();
+    for (name, value) in export_env(&receiver) {
+        meanwhile.set_env(name, value);
+    }
+    meanwhile.set_env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hush-hush");
+    // The endpoint of the last signal can't be reached, and its error has the credentials.
+    meanwhile.set_env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user:s3cret@127.0.0.1:1/");
+    meanwhile.set_env("RUST_LOG", "info");
+    meanwhile.set_env("MEANWHILE_NOOPS", "true");
+    meanwhile.spawn().await.unwrap();
+    meanwhile.api.sign_in().await.unwrap();
+    launch_noop(&meanwhile, None).await;
+    wait_until("the counters are exported", async || {
+        let metrics = receiver.metrics();
+        let find = |name| metrics.iter().rfind(|metric| metric.name == name);
+        let finished = find("meanwhile_tasks_finished_total").map(|metric| format!("{metric:?}"));
+        let duration = find("meanwhile_attempt_duration_seconds");
+        let duration = duration.map(|metric| format!("{metric:?}"));
+        finished.is_some_and(|it| it.contains("noop.run") && it.contains("AsDouble(1.0)"))
+            && duration.is_some_and(|it| it.contains("bucket_counts") && it.contains("count: 1,"))
+            && find("meanwhile_up").is_some()
+    })
+    .await;
+    wait_until("the log lines are exported", async || {
+        receiver.logs().iter().any(|log| log.text.starts_with("Meanwhile is ready"))
+    })
+    .await;
+    // The exporter's own failures are logged, but not exported.
+    wait_until("the failure is logged", async || {
+        meanwhile.count_in_log("telemetry could not be exported") > 0
+    })
+    .await;
+    assert_eq!(meanwhile.count_in_log("telemetry could not be exported"), 1);
+    let logs = format!("{:?}{}", receiver.logs(), meanwhile.read_log());
+    for secret in ["hush-hush", "s3cret"] {
+        assert!(!logs.contains(secret), "{logs}");
+    }
 }
