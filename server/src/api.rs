@@ -21,8 +21,9 @@ use axum::{
 use contract::{
     JobId, TaskId,
     api::{
-        Inbox, Instance, Job, LaunchMachines, LaunchResponse, LaunchTemplate, MarkRead, Page,
-        ResolveRequest, RetryRequest, RunNoops, SignIn, StartInstances, Task, TaskDetail,
+        Inbox, InstanceList, InstanceListProblem, Job, LaunchMachines, LaunchResponse,
+        LaunchTemplate, MarkRead, Page, ResolveRequest, RetryRequest, RunNoops, SignIn,
+        StartInstances, Task, TaskDetail,
     },
     fact::Fact,
     feed::{
@@ -238,9 +239,14 @@ pub async fn run_noops(
 pub async fn instances(
     State(state): State<AppState>,
     _user: CurrentUser,
-) -> JsonResult<Page<Instance>> {
-    let machines = state.engine.machines().list().await?;
-    Ok(Json(Page { items: machines.to_vec(), next: None }))
+) -> JsonResult<InstanceList> {
+    let machines = state.engine.machines();
+    let items = machines.list().await?.to_vec();
+    let problems = machines.last_problems().into_iter().map(|(location, error)| {
+        let MachineLocation { account, region } = location;
+        InstanceListProblem { account, region, detail: error.to_string() }
+    });
+    Ok(Json(InstanceList { items, problems: problems.collect() }))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -146,6 +146,8 @@ impl From<machines::Error> for Problem {
             machines::Error::NotConfigured => StatusCode::NOT_FOUND,
             machines::Error::Rejected(_) => StatusCode::BAD_GATEWAY,
             machines::Error::Unreachable
+            | machines::Error::Failing
+            | machines::Error::Slow
             | machines::Error::Busy
             | machines::Error::Paused(_)
             | machines::Error::LimiterUnavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -86,7 +86,8 @@ pub async fn load_machines(
             let list = list::load_list(&engine, identity.user, &instances, &filter, limit).await;
             let problems = engine.machines().last_problems();
             let problems = problems.iter().map(|(location, error)| {
-                format!("{} in {}: {error}", location.account, location.region)
+                let (account, region) = (&location.account, &location.region);
+                format!("The machines of {account} in {region} are missing. {error}")
             });
             (Ok(list.map_err(server_error)?), problems.collect())
         }

@@ -34,6 +34,12 @@ pub enum Error {
     /// The call failed on the network.
     #[error("EC2 can't be reached. Try again.")]
     Unreachable,
+    /// EC2 failed, and the same call may succeed later.
+    #[error("EC2 answered with an error of its own. Try again in some seconds.")]
+    Failing,
+    /// There was no answer within [`READ_TIMEOUT`].
+    #[error("EC2 has not answered within 5 seconds. Try again in some seconds.")]
+    Slow,
     /// The account's rate limit is used up, or EC2 asked to wait.
     #[error("EC2 is busy with other calls of this account. Try again in some seconds.")]
     Busy,
@@ -117,8 +123,8 @@ impl MachineCache {
         Self(Arc::new(MachineCacheInner { sources, ..MachineCacheInner::default() }))
     }
 
-    /// Returns all machines that could be listed, as they were at most [`CACHE_TTL`] ago, in the
-    /// order of the sources.
+    /// Returns all machines that could be listed, as they were at most [`CACHE_TTL`] ago, by name,
+    /// so that the pages of a list stay the same: EC2 promises no order.
     ///
     /// # Errors
     /// No source lists its machines within [`READ_TIMEOUT`]: the error is that of the first one.
@@ -135,7 +141,7 @@ impl MachineCache {
         }
         let reads = join_all(shared.sources.iter().map(|source| async move {
             let described = timeout(READ_TIMEOUT, source.describe_machines()).await;
-            (source.location().clone(), described.unwrap_or(Err(Error::Busy)))
+            (source.location().clone(), described.unwrap_or(Err(Error::Slow)))
         }));
         let (mut machines, mut problems) = (Vec::new(), Vec::new());
         for (location, read) in reads.await {
@@ -147,6 +153,9 @@ impl MachineCache {
                 Err(error) => problems.push((location, error)),
             }
         }
+        machines.sort_by_cached_key(|machine| {
+            (machine.name.is_empty(), machine.name.to_lowercase(), machine.id.clone())
+        });
         let result = match problems.first() {
             Some((_, error)) if problems.len() == shared.sources.len() => Err(error.clone()),
             _ => Ok(Arc::from(machines)),
@@ -169,7 +178,7 @@ impl MachineCache {
         }
         let reads = join_all(self.0.sources.iter().map(|source| async move {
             let described = timeout(READ_TIMEOUT, source.describe_launch_templates()).await;
-            described.unwrap_or(Err(Error::Busy))
+            described.unwrap_or(Err(Error::Slow))
         }));
         let (mut templates, mut errors) = (Vec::new(), Vec::new());
         for read in reads.await {
@@ -350,7 +359,7 @@ mod tests {
         let machines = cache(Arc::new(StubSource { never_answers: true, ..StubSource::default() }));
         let start = Instant::now();
         for _ in 0..5 {
-            assert_eq!(machines.list().await, Err(Error::Busy));
+            assert_eq!(machines.list().await, Err(Error::Slow));
         }
         assert_eq!(start.elapsed(), READ_TIMEOUT, "an error is cached as long as a result");
         assert_eq!(MachineCache::default().list().await, Err(Error::NotConfigured));

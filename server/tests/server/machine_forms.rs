@@ -61,7 +61,7 @@ async fn all_that_match_are_started_and_another_number_is_asked_about() {
     let meanwhile = start_server().await;
     let path = "/machines?q=-2&select=all";
     let page = get_page(&meanwhile, path).await;
-    assert_eq!(listed(&page), ["web-2", "batch-2"]);
+    assert_eq!(listed(&page), ["batch-2", "web-2"]);
     assert!(page.contains(">Start 2 machines</button>"), "{page}");
     assert!(!page.contains(">Stop "), "none of them can stop: {page}");
     assert_eq!((field(&page, "can_start"), field(&page, "can_stop")), ("2", "0"));
@@ -72,7 +72,7 @@ async fn all_that_match_are_started_and_another_number_is_asked_about() {
     let asked = post_form(&meanwhile, &form, &[key, action, ("can_start", "3")]).await;
     assert_eq!(asked.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let asked = page_text(asked).await;
-    assert!(asked.contains("Start 2 machines?") && asked.contains("web-2 and batch-2"), "{asked}");
+    assert!(asked.contains("Start 2 machines?") && asked.contains("batch-2 and web-2"), "{asked}");
     let jobs = meanwhile.api.get_json("/api/v1/jobs").await.unwrap();
     assert_eq!(jobs["items"], json!([]));
     // The question is answered for those machines, whatever matches by then.
@@ -89,6 +89,32 @@ async fn all_that_match_are_started_and_another_number_is_asked_about() {
 }
 
 #[tokio::test]
+async fn selected_machines_that_changed_are_asked_about_and_not_dropped_silently() {
+    let meanwhile = start_server().await;
+    // web-1 runs already.
+    let fields = [("key", "a"), ("action", "start"), ("ids", WEB_1), ("ids", WEB_2)];
+    let asked = post_form(&meanwhile, FORM, &fields).await;
+    assert_eq!(asked.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let asked = page_text(asked).await;
+    assert!(asked.contains("Start 1 machine?") && asked.contains("web-2"), "{asked}");
+    assert_eq!(field(&asked, "pasted"), WEB_2);
+
+    // A stop would interrupt nobody who uses web-2, which is stopped.
+    let fields = [("key", "b"), ("action", "stop"), ("pasted", WEB_2)];
+    let refused = post_form(&meanwhile, FORM, &fields).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let words = "None of the selected machines is running, so none can stop.";
+    assert!(page_text(refused).await.contains(words));
+
+    // Nothing would remain without the only one.
+    let fields = [("key", "c"), ("action", "start"), ("pasted", "i-0123456789abcdef0")];
+    let asked = page_text(post_form(&meanwhile, FORM, &fields).await).await;
+    assert!(asked.contains("Start it anyway") && !asked.contains("Leave it out"), "{asked}");
+    let jobs = meanwhile.api.get_json("/api/v1/jobs").await.unwrap();
+    assert_eq!(jobs["items"], json!([]));
+}
+
+#[tokio::test]
 async fn a_stop_is_confirmed_and_only_then_accepted() {
     let meanwhile = start_server().await;
     // Only running machines count: web-2 is stopped.
@@ -98,6 +124,7 @@ async fn a_stop_is_confirmed_and_only_then_accepted() {
     let asked = page_text(asked).await;
     assert!(asked.contains("Stop web-1?"), "{asked}");
     assert!(asked.contains("interrupts everyone"), "{asked}");
+    assert!(asked.contains("Another one that you selected is not running"), "{asked}");
     assert!(asked.contains(">Stop 1 machine</button>"), "{asked}");
     assert_eq!(listed(&asked), [""; 0], "the question stands alone");
     let jobs = meanwhile.api.get_json("/api/v1/jobs").await.unwrap();

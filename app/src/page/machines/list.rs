@@ -85,9 +85,11 @@ mod load {
             let label = labels::sentence_case(labels::machine_state(state));
             ((*state).to_owned(), count_label(&label, *count))
         });
-        let texts = |read: fn(&Instance) -> &String| {
+        // Also those whose machines could not be listed now.
+        let locations = engine.machines().locations();
+        let texts = |read: fn(&MachineLocation) -> &String| {
             let texts: BTreeSet<_> =
-                instances.iter().map(read).filter(|it| !it.is_empty()).collect();
+                locations.iter().map(read).filter(|it| !it.is_empty()).collect();
             texts.into_iter().cloned().collect::<Vec<_>>()
         };
         let states: Vec<_> =
@@ -106,8 +108,8 @@ mod load {
             can_start: whole(can_start),
             can_stop: whole(can_stop),
             states: links::states(&states, filter),
-            accounts: texts(|instance| &instance.account),
-            regions: texts(|instance| &instance.region),
+            accounts: texts(|location| &location.account),
+            regions: texts(|location| &location.region),
             pages: part.map(|part| links::pages(part, page, last_page, filter)).unwrap_or_default(),
             alarm: describe_alarms(&engine.machines().alarms()),
             can_launch: can_launch(engine.machines()),

@@ -70,7 +70,7 @@ fn error_for_code(context: ErrorContext<'_>, status: u16, code: String, text: &s
         }
         code if is_clock_fault(code, text) => Error::Credentials {
             code: code.into(),
-            message: "AWS refused a signature because of its time: the clock of this machine is \
+            message: "AWS refused a signature because of its time: the clock of the server is \
                       wrong. Set it, for example with `timedatectl set-ntp true`."
                 .into(),
         },
@@ -203,7 +203,7 @@ fn credential_words(context: ErrorContext<'_>, code: &str) -> String {
         _ => format!(
             "AWS does not accept the credentials of {of} in {region} ({code}): check that the key \
              exists and is active, that {region} is enabled for the account, and that the clock of \
-             this machine is right."
+             the server is right."
         ),
     }
 }

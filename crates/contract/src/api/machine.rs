@@ -26,6 +26,28 @@ pub struct Instance {
     pub region: String,
 }
 
+/// The machines of all accounts that could be listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InstanceList {
+    /// The machines, by name.
+    pub items: Vec<Instance>,
+    /// Accounts and regions whose machines are missing because they could not be listed.
+    pub problems: Vec<InstanceListProblem>,
+}
+
+/// Account and region whose machines could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InstanceListProblem {
+    /// Account, as the configuration names it; empty for the account of the sandbox.
+    pub account: String,
+    /// Region; empty for the account of the sandbox.
+    pub region: String,
+    /// What happened and what to do, in a sentence.
+    pub detail: String,
+}
+
 /// A launch template of EC2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{
-        DryRun, Instance, LaunchMachines, LaunchResponse, LaunchTemplate, Page, RunNoops,
+        DryRun, InstanceList, LaunchMachines, LaunchResponse, LaunchTemplate, Page, RunNoops,
         StartInstances,
     },
     feed::{DecimalSeparator, DraftChoice, Encoding, PriceChoice, ZeroPriceChoice},
@@ -146,7 +146,7 @@ pub(super) const LAUNCHES: &[Operation] = &[
 pub(super) const MACHINES: &[Operation] = &[
     Operation {
         group: "Machines",
-        answers: &[Answer::json(schema_of::<Page<Instance>>, "All machines.")],
+        answers: &[Answer::json(schema_of::<InstanceList>, "All machines that could be listed.")],
         own_problems: MACHINE_PROBLEMS,
         ..Operation::get("/instances", "list_machines", "List machines")
     },

@@ -262,6 +262,10 @@ impl Engine {
         if let Some(location) = location {
             check_location(&self.machines.locations(), location)?;
         }
+        if wanted.is_empty() {
+            let words = "Choose a launch template; nothing was launched.";
+            return Err(LaunchError::Invalid(words.into()));
+        }
         let templates = self
             .machines
             .launch_templates()

@@ -117,12 +117,12 @@ async fn run_action(
     action: MachineAction,
     filter: &MachineListFilter,
 ) -> Result<Job, Refusal> {
-    let ids = match filter.selects_all() && !fields.has_ids() {
-        true => select_all(state, fields, action, filter).await?,
+    let (ids, left_out) = match filter.selects_all() && !fields.has_ids() {
+        true => (select_all(state, fields, action, filter).await?, 0),
         false => select_named(state, fields, action).await?,
     };
     if action == MachineAction::Stop && !fields.is_confirmed() && !ids.is_empty() {
-        let question = questions::confirm_stop(&names(state, &ids), &ids);
+        let question = questions::confirm_stop(&names(state, &ids), &ids, left_out);
         let submitted = SubmittedMachines { question: Some(question), ..submitted_again(fields) };
         return Err(Refusal::Shown(Box::new(submitted), StatusCode::OK));
     }
@@ -159,13 +159,14 @@ async fn select_all(
     Ok(ids)
 }
 
-/// Returns the machines that were ticked, without those that the action can't be done with any
-/// more, and those whose ids were pasted.
+/// Returns the machines that were ticked, and those whose ids were pasted, with the number of those
+/// that are left out of a stop because they don't run. If a ticked machine can't be started any
+/// more, the person is asked about the rest.
 async fn select_named(
     state: &AppState,
     fields: &MachineFields,
     action: MachineAction,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<(Vec<String>, usize), Refusal> {
     let parse = |texts: &mut dyn Iterator<Item = &str>| match parse_instance_ids(texts) {
         Ok(ids) => Ok(ids),
         // There is nothing to keep in the form.
@@ -179,30 +180,34 @@ async fn select_named(
             Err(Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY))
         }
     };
-    let mut ticked = parse(&mut fields.ticked())?;
-    let pasted = parse(&mut fields.pasted())?;
-    let had_ticked = !ticked.is_empty();
-    let machines = state.engine.machines();
-    if had_ticked && let Ok(listed) = machines.list().await {
-        let states: HashMap<_, _> =
-            listed.iter().map(|machine| (machine.id.as_str(), machine.state.as_str())).collect();
-        ticked.retain(|id| {
-            states.get(id.as_str()).is_none_or(|it| MachineAction::for_state(it) == Some(action))
-        });
+    let mut ids = parse(&mut fields.ticked())?;
+    let mut pasted = parse(&mut fields.pasted())?;
+    let mut left_out = keep_possible(state, &mut ids, action).await;
+    if action == MachineAction::Start && left_out > 0 && !ids.is_empty() {
+        ids.extend(pasted);
+        let question = questions::changed_number(&names(state, &ids), &ids);
+        let submitted = SubmittedMachines { question: Some(question), ..submitted_again(fields) };
+        return Err(Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY));
     }
-    if had_ticked && ticked.is_empty() && pasted.is_empty() {
+    // Pasted machines that run already are started: their items say so. A stop is asked about, and
+    // the question is about machines that it interrupts.
+    if action == MachineAction::Stop && !fields.is_confirmed() {
+        left_out += keep_possible(state, &mut pasted, action).await;
+    }
+    ids.extend(pasted);
+    if left_out > 0 && ids.is_empty() {
         return Err(shown_problem(fields, questions::nothing_can(action)));
     }
-    let mut ids = ticked;
-    ids.extend(pasted);
+    let machines = state.engine.machines();
     if fields.includes_unknown() || ids.is_empty() {
-        return Ok(ids);
+        return Ok((ids, left_out));
     }
     let unknown = machines.find_unknown(&ids).await;
     if fields.leaves_out_unknown() {
         ids.retain(|id| !unknown.contains(id));
     } else if !unknown.is_empty() {
-        let question = questions::unknown_machines(action, &unknown, fields.ids());
+        let has_others = unknown.len() < ids.len();
+        let question = questions::unknown_machines(action, &unknown, has_others, fields.ids());
         let submitted = SubmittedMachines {
             ids: fields.ids(),
             question: Some(question),
@@ -210,7 +215,22 @@ async fn select_named(
         };
         return Err(Refusal::Shown(Box::new(submitted), StatusCode::UNPROCESSABLE_ENTITY));
     }
-    Ok(ids)
+    Ok((ids, left_out))
+}
+
+/// Removes those of `ids` that the action can't be done with now, and returns their number.
+async fn keep_possible(state: &AppState, ids: &mut Vec<String>, action: MachineAction) -> usize {
+    if ids.is_empty() {
+        return 0;
+    }
+    let Ok(listed) = state.engine.machines().list().await else { return 0 };
+    let states: HashMap<_, _> =
+        listed.iter().map(|machine| (machine.id.as_str(), machine.state.as_str())).collect();
+    let count = ids.len();
+    ids.retain(|id| {
+        states.get(id.as_str()).is_none_or(|it| MachineAction::for_state(it) == Some(action))
+    });
+    count - ids.len()
 }
 
 /// Returns the last known names of machines, or their ids.

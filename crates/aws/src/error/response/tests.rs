@@ -161,7 +161,7 @@ fn a_wrong_clock_is_named_and_not_the_credentials() {
     ] {
         let error = error_for_response(CONTEXT, 403, &ec2_body(code, message));
         assert_eq!(kind(&error), "credentials");
-        assert!(error.to_string().contains("the clock of this machine is wrong"), "{error}");
+        assert!(error.to_string().contains("the clock of the server is wrong"), "{error}");
     }
 }
 

@@ -92,6 +92,14 @@ impl Ec2MachineSource {
                 Error::Rejected(outcome.message)
             }
             AttemptError::Failed(outcome) => Error::Rejected(outcome.message),
+            // Only these codes are of a call that has no answer.
+            AttemptError::Retry { outcome, .. }
+                if !["timeout", "connection_dropped", "unreachable", "tls"]
+                    .contains(&outcome.code.as_str()) =>
+            {
+                tracing::warn!(code = %outcome.code, "EC2 could not describe the machines");
+                Error::Failing
+            }
             error => {
                 tracing::warn!(%error, "could not describe the machines");
                 Error::Unreachable

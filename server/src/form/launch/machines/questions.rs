@@ -27,8 +27,9 @@ fn button(name: &str, value: &str, label: impl Into<String>) -> (String, String,
     (name.into(), value.into(), label.into())
 }
 
-/// Asks whether machines are really to be stopped.
-pub(super) fn confirm_stop(names: &[String], ids: &[String]) -> Question {
+/// Asks whether machines are really to be stopped. `left_out` is the number of those that were
+/// selected, too, and don't run.
+pub(super) fn confirm_stop(names: &[String], ids: &[String], left_out: usize) -> Question {
     let machines = labels::count_noun(names.len() as u64, "machine");
     let (title, detail) = match names {
         [only] => {
@@ -43,9 +44,17 @@ pub(super) fn confirm_stop(names: &[String], ids: &[String]) -> Question {
             (format!("Stop {machines}?"), detail)
         }
     };
+    let rest = match left_out {
+        0 => String::new(),
+        1 => " Another one that you selected is not running, and is left out.".to_owned(),
+        count => {
+            let count = labels::group_thousands(count as u64);
+            format!(" {count} others that you selected are not running, and are left out.")
+        }
+    };
     Question {
         title,
-        detail,
+        detail: detail + &rest,
         action: MachineAction::Stop.to_string(),
         ids: ids.join(" "),
         buttons: vec![button("confirmed", "yes", format!("Stop {machines}"))],
@@ -69,20 +78,27 @@ pub(super) fn changed_number(names: &[String], ids: &[String]) -> Question {
     }
 }
 
-/// Asks about ids that are not among the machines of the accounts.
-pub(super) fn unknown_machines(action: MachineAction, unknown: &[String], ids: String) -> Question {
+/// Asks about ids that are not among the machines of the accounts. They can be left out if there
+/// are others.
+pub(super) fn unknown_machines(
+    action: MachineAction,
+    unknown: &[String],
+    has_others: bool,
+    ids: String,
+) -> Question {
     let (verb, named) = (verb(action), enumerate(unknown));
     let (are, them) = if unknown.len() == 1 { ("is", "it") } else { ("are", "them") };
     let lists = "among the machines of the configured accounts";
+    let mut buttons = vec![button("unknown", "include", format!("{verb} {them} anyway"))];
+    if has_others {
+        buttons.push(button("unknown", "leave_out", format!("Leave {them} out")));
+    }
     Question {
         title: format!("{verb} {them} anyway?"),
         detail: format!("{named} {are} not {lists}."),
         action: action.to_string(),
         ids,
-        buttons: vec![
-            button("unknown", "include", format!("{verb} {them} anyway")),
-            button("unknown", "leave_out", format!("Leave {them} out")),
-        ],
+        buttons,
         is_warning: false,
     }
 }
@@ -106,23 +122,31 @@ mod tests {
 
     #[test]
     fn unknown_machines_are_named_and_asked_about() {
-        let one = unknown_machines(MachineAction::Start, &ids(1), "i-00000000".into());
+        let one = unknown_machines(MachineAction::Start, &ids(1), true, "i-00000000".into());
         let words = "i-00000000 is not among the machines of the configured accounts.";
         assert_eq!((one.title.as_str(), one.detail.as_str()), ("Start it anyway?", words));
         assert_eq!(one.buttons[1].2, "Leave it out");
-        let two = unknown_machines(MachineAction::Stop, &ids(2), String::new());
+        let two = unknown_machines(MachineAction::Stop, &ids(2), false, String::new());
+        assert_eq!(two.buttons.len(), 1, "nothing would be left");
         assert_eq!(two.title, "Stop them anyway?");
         assert!(two.detail.starts_with("i-00000000 and i-00000001 are not among"), "{two:?}");
-        let many = unknown_machines(MachineAction::Start, &ids(12), String::new()).detail;
+        let many = unknown_machines(MachineAction::Start, &ids(12), true, String::new()).detail;
         assert!(many.contains("i-00000009 and 2 more are not among"), "{many}");
     }
 
     #[test]
     fn a_stop_says_the_number_and_whom_it_interrupts() {
-        let one = confirm_stop(&["web-1".to_owned()], &ids(1));
+        let one = confirm_stop(&["web-1".to_owned()], &ids(1), 0);
         assert_eq!(one.title, "Stop web-1?");
         assert_eq!(one.buttons[0].2, "Stop 1 machine");
-        let many = confirm_stop(&ids(1_148), &ids(1_148));
+        assert!(one.detail.ends_with("uses it."), "{}", one.detail);
+        let rest = confirm_stop(&["web-1".to_owned()], &ids(1), 1).detail;
+        assert!(
+            rest.ends_with(
+                "uses it. Another one that you selected is not running, and is left out."
+            )
+        );
+        let many = confirm_stop(&ids(1_148), &ids(1_148), 0);
         assert_eq!(many.title, "Stop 1,148 machines?");
         assert!(many.detail.ends_with("i-00000009 and 1,138 more."), "{}", many.detail);
         assert_eq!(many.ids.split(' ').count(), 1_148, "the form sends what it asked about");
