@@ -270,7 +270,8 @@ pub struct TaskDetail {
 pub struct Page<T> {
     /// Entries of the page.
     pub items: Vec<T>,
-    /// Value to pass as `cursor` for the next page; `null` on the last one.
+    /// Value of the parameter `cursor`, or `after`, for the next page; `null` on the last one.
+    /// An operation without such a parameter has one page only.
     pub next: Option<String>,
 }
 
