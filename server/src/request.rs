@@ -1,12 +1,12 @@
 //! Extractors of query parameters and JSON bodies. An invalid value is rejected
 //! with a message that names it and the allowed values.
 
+mod json_error;
+
 use crate::problem::Problem;
 use axum::{
     Json, RequestPartsExt,
-    extract::{
-        FromRequest, FromRequestParts, MatchedPath, Query, Request, rejection::JsonRejection,
-    },
+    extract::{FromRequest, FromRequestParts, MatchedPath, Query, Request},
     http::{StatusCode, request::Parts},
     middleware::Next,
     response::Response,
@@ -56,12 +56,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
         }
 
         deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), format!("{}.", rejection.body_text().trim_end_matches('.')))
     }
 }
 

@@ -59,7 +59,7 @@ fn render() -> anyhow::Result<String> {
         .into_iter()
         .map(|status| (problem_name(status), problem_object(status, &problem)))
         .collect();
-    let document = json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Meanwhile",
@@ -87,9 +87,49 @@ fn render() -> anyhow::Result<String> {
             "schemas": schemas.into_definitions()?,
         },
     });
+    clean_descriptions(&mut document)?;
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)
+}
+
+/// Removes the links of rustdoc from all descriptions, most of which are doc comments.
+///
+/// # Errors
+/// A description has words that only programmers in Rust know.
+fn clean_descriptions(value: &mut Value) -> anyhow::Result<()> {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(text) if name == "description" => {
+                        *text = without_rustdoc_links(text);
+                        let is_rust = ["::", "`None`", "`Some"].iter().any(|it| text.contains(it));
+                        ensure!(!is_rust, "this description is about the code in Rust: {text}");
+                    }
+                    _ => clean_descriptions(field)?,
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(clean_descriptions)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Returns the text with ``[`Name`]`` and ``[`name`](path)`` as code. Links to the web stay.
+fn without_rustdoc_links(text: &str) -> String {
+    let mut cleaned = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once("[`") {
+        let Some((name, after)) = link.split_once("`]") else { break };
+        let target = after.strip_prefix('(').and_then(|target| target.split_once(')'));
+        let is_to_web = target.is_some_and(|(target, _)| target.contains("://"));
+        let (open, close) = if is_to_web { ("[`", "`]") } else { ("`", "`") };
+        cleaned.extend([before, open, name, close]);
+        rest = target.filter(|_| !is_to_web).map_or(after, |(_, end)| end);
+    }
+    cleaned + rest
 }
 
 /// The schemas of requests, in which fields with a default may be missing, and those of answers.
@@ -265,4 +305,34 @@ fn problem_object(status: u16, problem: &Value) -> Value {
         object["headers"] = json!({ "Retry-After": header });
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn links_of_rustdoc_become_code_and_those_to_the_web_stay() {
+        for (text, cleaned) in [
+            ("see [`BadRow`].", "see `BadRow`."),
+            ("with [`parameter`](Self::parameter) set", "with `parameter` set"),
+            ("[`a`](https://example.com) of [`b`]", "[`a`](https://example.com) of `b`"),
+            ("[RFC](https://example.com) `x` [`", "[RFC](https://example.com) `x` [`"),
+        ] {
+            assert_eq!(without_rustdoc_links(text), cleaned);
+        }
+    }
+
+    #[test]
+    fn a_description_in_the_words_of_rust_is_refused() {
+        for (words, is_allowed) in [
+            ("`null` without one", true),
+            ("`None` without one", false),
+            ("see the table in `engine::store`", false),
+        ] {
+            let mut document = json!({ "paths": [{ "description": words }] });
+            assert_eq!(clean_descriptions(&mut document).is_ok(), is_allowed, "{words}");
+        }
+    }
 }

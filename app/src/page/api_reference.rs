@@ -2,13 +2,18 @@
 //! nothing from another server.
 
 mod example;
+mod markdown;
 mod schema;
 
 use crate::title::Title;
+use contract::timestamp;
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 use serde_json::{Map, Value};
-use std::sync::LazyLock;
+use std::{
+    sync::LazyLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Origin of the server, as the browser reached it.
 #[derive(Clone, Debug)]
@@ -38,7 +43,7 @@ fn content(document: &Value, origin: &str) -> AnyView {
         <main class="api-reference">
             <p><a href="/account">"Back to your account"</a></p>
             <h1>"API reference"</h1>
-            <p>{text_of(&document["info"]["description"])}</p>
+            <p>{description_of(&document["info"])}</p>
             <p>
                 "Send an API token as " <code>"Authorization: Bearer mw_…"</code>
                 ". Tools read the same as " <a href="/openapi.json">"openapi.json"</a> "."
@@ -93,15 +98,15 @@ fn operation_view(
     let answers = operation["responses"].as_object().unwrap_or(&none).iter();
     let answers =
         answers.map(|(status, answer)| answer_line(document, status, answer)).collect_view();
-    let description = text_of(&operation["description"]);
+    let description = operation["description"].is_string();
     view! {
         <article class="panel api-operation">
             <h3 id=text_of(&operation["operationId"])>{text_of(&operation["summary"])}</h3>
             <p><code>{method.to_uppercase()} " " {path.to_owned()}</code></p>
-            {(!description.is_empty()).then(|| view! { <p>{description}</p> })}
+            {description.then(|| view! { <p>{description_of(operation)}</p> })}
             {(!parameters.is_empty()).then(|| view! { <ul class="api-lines">{parameters}</ul> })}
             {body_type}
-            <pre class="api-example" tabindex="0">{example::curl(path, method, operation, origin)}</pre>
+            <pre class="api-example" tabindex="0">{example::curl(path, method, operation, origin, &in_an_hour())}</pre>
             <details>
                 <summary>"Answers"</summary>
                 <ul class="api-lines">{answers}</ul>
@@ -121,7 +126,7 @@ fn parameter_line(parameter: &Value) -> AnyView {
         <li>
             <code>{text_of(&parameter["name"])}</code> " "
             <small>{place} {schema::type_name(&parameter["schema"])}</small> " "
-            {text_of(&parameter["description"])}
+            {description_of(parameter)}
         </li>
     }
     .into_any()
@@ -133,15 +138,27 @@ fn answer_line(document: &Value, status: &str, answer: &Value) -> AnyView {
     let schema = &answer["content"]["application/json"]["schema"];
     view! {
         <li>
-            <code>{status.to_owned()}</code> " " {text_of(&answer["description"])} " "
+            <code>{status.to_owned()}</code> " " {description_of(answer)} " "
             {schema.is_object().then(|| schema::type_name(schema))}
         </li>
     }
     .into_any()
 }
 
+/// Renders the description of a part of the document.
+fn description_of(part: &Value) -> AnyView {
+    markdown::inline(part["description"].as_str().unwrap_or_default())
+}
+
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Returns the start of the minute in an hour, for examples of a time that has to be ahead.
+fn in_an_hour() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let minute = i64::try_from(now.as_secs() / 60 + 60).unwrap_or_default();
+    timestamp::format(minute * 60_000)
 }
 
 /// Returns the id of a heading.

@@ -69,7 +69,7 @@ pub fn what(entry: &AuditEntry, upstreams: &[UpstreamStatus]) -> String {
 }
 
 fn pace_change(name: &str, before: Option<&Value>, after: Option<&Value>) -> String {
-    let rate = |value: Option<&Value>| value.and_then(Value::as_f64).map(labels::rate);
+    let rate = |value: Option<&Value>| value.and_then(Value::as_f64);
     match (rate(before), rate(after)) {
         (_, None) => format!("set {name} back to the configured pace"),
         (None, Some(rate)) => format!("slowed {name} down to {rate} requests per second"),

@@ -3,6 +3,9 @@
 
 mod describe;
 mod panel;
+mod refused_form;
+
+pub use refused_form::RefusedForm;
 
 use crate::{
     page::audit,
@@ -16,10 +19,14 @@ use leptos::prelude::*;
 const CHANGES_LIMIT: u32 = 10;
 
 /// Renders the upstreams. Admins see everybody's jobs and errors, others only their own.
+/// `argument` is the form that an admin has just sent in vain, see [`RefusedForm`].
 ///
 /// # Errors
 /// Fails if the database does.
-pub async fn content(request: &RequestContext) -> Result<AnyView, ServerFnError> {
+pub async fn content(
+    request: &RequestContext,
+    argument: Option<&str>,
+) -> Result<AnyView, ServerFnError> {
     let RequestContext { engine, identity } = request;
     let is_admin = identity.role == Role::Admin;
     let reader = QueueReader { user: identity.user, sees_all: is_admin };
@@ -31,13 +38,17 @@ pub async fn content(request: &RequestContext) -> Result<AnyView, ServerFnError>
             let page = store.audit.entries(AuditScope::Upstreams, None, CHANGES_LIMIT).await;
             let page = page.map_err(server_error)?;
             let lines = page.items.iter().map(|entry| audit::sentence(entry, &statuses, now));
-            Some(change_list(lines.collect()))
+            (!page.items.is_empty()).then(|| change_list(lines.collect()))
         }
         false => None,
     };
+    let refused = argument.and_then(RefusedForm::parse);
     let panels = statuses
         .iter()
-        .map(|status| panel::panel(describe::panel(status, now), is_admin))
+        .map(|status| {
+            let refused = refused.as_ref().filter(|form| form.upstream == status.id);
+            panel::panel(describe::panel(status, now), is_admin, refused)
+        })
         .collect_view();
     let is_sandbox = engine.channels().iter().any(|channel| channel.is_sandbox);
     let comparison = is_sandbox.then(|| {

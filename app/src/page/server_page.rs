@@ -93,7 +93,7 @@ pub async fn load_server_page(
     let argument = argument.as_deref();
     let content = match page {
         ServerPage::Account => Some(account::content(&request, argument).await?),
-        ServerPage::Channels => Some(channels::content(&request).await?),
+        ServerPage::Channels => Some(channels::content(&request, argument).await?),
         ServerPage::Compare => compare::content(&request),
         ServerPage::Event => flows::event_content(&request, argument.unwrap_or_default()).await?,
         ServerPage::Flows => Some(flows::content(&request).await?),
@@ -116,6 +116,7 @@ pub fn server_page(page: ServerPage) -> AnyView {
     let (query, path) = (use_query_map(), use_params_map());
     let argument = Memo::new(move |_| match page {
         ServerPage::Account => query.read().get("saved"),
+        ServerPage::Channels => query.read().get("form"),
         ServerPage::Event => path.read().get("event"),
         // What the part is about is not in the path, so that one route is enough.
         ServerPage::Operations => {

@@ -259,7 +259,12 @@ pub struct TaskDetail {
     /// Body of its command.
     pub body: Value,
     /// Time at which an admin last edited the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::timestamp::optional"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub edited_at: Option<i64>,
 }
 
@@ -270,7 +275,8 @@ pub struct TaskDetail {
 pub struct Page<T> {
     /// Entries of the page.
     pub items: Vec<T>,
-    /// Value to pass as `cursor` for the next page; `null` on the last one.
+    /// Value of the parameter `cursor`, or `after`, for the next page; `null` on the last one.
+    /// An operation without such a parameter has one page only.
     pub next: Option<String>,
 }
 

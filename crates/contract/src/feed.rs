@@ -97,7 +97,7 @@ impl Delimiter {
 pub struct BadRow {
     /// Line of the file in which the row starts, from 1, as an editor shows it.
     pub line: u64,
-    /// Column, spelled as in the file's header; `None` when the whole row is at fault.
+    /// Column, spelled as in the file's header; `null` when the whole row is at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// Everything that is wrong with the row, in words for people.

@@ -40,8 +40,8 @@ pub(crate) use string_enum;
 
 string_enum!(
     /// State of a task. The usual way is
-    /// `queued → running → succeeded | failed | rejected | cancelled | needs_review`; the table in
-    /// `engine::store::transition` has every change.
+    /// `queued → running → succeeded | failed | rejected | cancelled | needs_review`. A task that
+    /// waits for another attempt is queued again.
     TaskState {
         /// Waits for a worker.
         Queued = "queued",

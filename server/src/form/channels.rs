@@ -1,7 +1,8 @@
 //! Handler of the forms by which admins check, pause and slow down channels for everybody.
 
-use super::flash::redirect_with_problem;
+use super::flash::redirect_with_form;
 use crate::{problem::Problem, session::AdminUser, state::AppState};
+use app::page::channels::RefusedForm;
 use axum::{
     Form,
     extract::{Path, State},
@@ -42,6 +43,16 @@ pub async fn control(
     Form(form): Form<ControlForm>,
 ) -> Result<Response, Problem> {
     let (engine, actor) = (&state.engine, admin.actor());
+    let mut refused = RefusedForm {
+        upstream: id.clone(),
+        action: what.clone(),
+        length: form.length.clone(),
+        until: form.until.clone(),
+        note: form.note.clone(),
+        rate: form.rate.clone(),
+        limit: form.limit.clone().unwrap_or_default(),
+        ..RefusedForm::default()
+    };
     let result = match what.as_str() {
         "pause" => {
             let now = engine.store().database.now_ms();
@@ -70,7 +81,11 @@ pub async fn control(
     match result.map_err(Problem::from) {
         Ok(()) => Ok(Redirect::to(PAGE).into_response()),
         Err(problem) if problem.status == StatusCode::NOT_FOUND => Err(problem),
-        Err(problem) => Ok(redirect_with_problem(PAGE, &problem)),
+        Err(problem) => {
+            refused.problem = problem.detail;
+            let (argument, anchor) = refused.argument_and_anchor();
+            Ok(redirect_with_form(PAGE, &argument, &anchor))
+        }
     }
 }
 

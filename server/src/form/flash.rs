@@ -11,9 +11,11 @@ use form_urlencoded::{Serializer, parse};
 const PROBLEM_PARAM: &str = "problem";
 /// Idempotency key that the form uses again.
 const KEY_PARAM: &str = "key";
+/// Refused form with what is wrong and what was typed, which the page shows again.
+const FORM_PARAM: &str = "form";
 /// Parameters that are accepted from our own pages only: with a link, another
 /// site could otherwise put text into our pages.
-const FLASH_PARAMS: [&str; 2] = [PROBLEM_PARAM, KEY_PARAM];
+const FLASH_PARAMS: [&str; 3] = [PROBLEM_PARAM, KEY_PARAM, FORM_PARAM];
 
 /// Redirects to `page`, which shows the problem.
 pub fn redirect_with_problem(page: &str, problem: &Problem) -> Response {
@@ -26,11 +28,21 @@ pub fn redirect_with_problem_and_key(key: &str, page: &str, problem: &Problem) -
     redirect_with_params(page, &[(PROBLEM_PARAM, &problem.detail), (KEY_PARAM, key)])
 }
 
+/// Redirects to the element `anchor` of `page`, which shows the refused form `argument` again.
+pub fn redirect_with_form(page: &str, argument: &str, anchor: &str) -> Response {
+    Redirect::to(&format!("{}#{anchor}", with_params(page, &[(FORM_PARAM, argument)])))
+        .into_response()
+}
+
 fn redirect_with_params(page: &str, params: &[(&str, &str)]) -> Response {
+    Redirect::to(&with_params(page, params)).into_response()
+}
+
+fn with_params(page: &str, params: &[(&str, &str)]) -> String {
     let separator = if page.contains('?') { '&' } else { '?' };
     // A plus means a space in form encoding only.
     let query = Serializer::new(String::new()).extend_pairs(params).finish().replace('+', "%20");
-    Redirect::to(&format!("{page}{separator}{query}")).into_response()
+    format!("{page}{separator}{query}")
 }
 
 /// Returns path and query of the referring page if it is one of ours.
@@ -115,6 +127,7 @@ mod tests {
                 ("/machines?problem=No", Some("/machines")),
                 ("/jobs/1?state=failed&%70roblem=No&q=a+b", Some("/jobs/1?state=failed&q=a+b")),
                 ("/machines?key=theirs", Some("/machines")),
+                ("/channels?form=theirs", Some("/channels")),
                 ("//evil.example/?problem=No", Some("/evil.example/")),
                 ("/jobs?q=problem", None),
                 ("/jobs", None),

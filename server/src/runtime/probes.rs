@@ -1,5 +1,6 @@
 //! How operators check that an upstream can be used.
 
+use app::labels;
 use async_trait::async_trait;
 use engine::{machines::MachineSource, store::AttemptError, upstream::UpstreamProbe};
 use std::sync::Arc;
@@ -44,9 +45,6 @@ pub struct MachineProbe(pub Arc<dyn MachineSource>);
 impl UpstreamProbe for MachineProbe {
     async fn check(&self) -> Result<String, String> {
         let machines = self.0.describe_machines().await.map_err(|error| error.to_string())?;
-        Ok(match machines.len() {
-            1 => "1 machine".into(),
-            count => format!("{count} machines"),
-        })
+        Ok(labels::count_noun(machines.len().try_into().unwrap_or(u64::MAX), "machine"))
     }
 }

@@ -217,6 +217,12 @@ async fn reference_page_has_every_operation_and_loads_no_script() {
     }
     assert!(page.contains(&format!("{}/api/v1/jobs", server.api.base_url())), "{page}");
     assert!(page.contains("id=\"type-Problem\""), "{page}");
+    assert!(page.contains("set to an allowed value."), "{page}");
+    // Descriptions are rendered, and none is for programmers in Rust.
+    let sources = ["`", "](", "::", "<code>None</code>"];
+    assert!(sources.iter().all(|source| !page.contains(source)), "{page}");
+    let rfc = "<a href=\"https://www.rfc-editor.org/rfc/rfc9457\">RFC 9457</a>";
+    assert!(page.contains(rfc), "{page}");
     let loads = ["<script src", ".wasm", "src=\"http", "url(http"];
     assert!(loads.iter().all(|load| !page.contains(load)), "{page}");
     let account = get_page(&server, "/account").await;

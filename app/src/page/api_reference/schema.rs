@@ -1,6 +1,6 @@
 //! Types of the API as lists of fields.
 
-use super::text_of;
+use super::description_of;
 use leptos::prelude::*;
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ fn one_type(name: &str, schema: &Value) -> AnyView {
                 <li>
                     <code>{field.clone()}</code> " "
                     <small>{type_name(schema)} {optional}</small> " "
-                    {description(schema)}
+                    {description_of(schema)}
                 </li>
             }
         })
@@ -67,20 +67,15 @@ fn one_type(name: &str, schema: &Value) -> AnyView {
     let words = words
         .filter_map(|word| {
             let value = word["const"].as_str()?.to_owned();
-            Some(view! { <li><code>{value}</code> " " {description(word)}</li> })
+            Some(view! { <li><code>{value}</code> " " {description_of(word)}</li> })
         })
         .collect_view();
     view! {
         <article class="panel api-operation">
             <h3 id=format!("type-{name}")>{name.to_owned()}</h3>
-            <p>{description(schema)}</p>
+            <p>{description_of(schema)}</p>
             <ul class="api-lines">{fields} {words}</ul>
         </article>
     }
     .into_any()
-}
-
-/// Returns a schema's description without the marks of links in the code.
-fn description(schema: &Value) -> String {
-    text_of(&schema["description"]).replace("[`", "`").replace("`]", "`")
 }

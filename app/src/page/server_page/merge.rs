@@ -20,9 +20,13 @@ pub fn merge_children(shown: &Node, newer: &Node) -> Result<(), JsValue> {
                 if is_same_element(&current, &update) {
                     old = current.next_sibling();
                     merge_element(&current, &update)?;
-                } else if following(&update).any(|later| is_same_element(&current, &later)) {
+                } else if is_among_following(&current, &update) {
                     shown.insert_before(&update, Some(&current))?;
                     old = Some(current);
+                } else if is_among_following(&update, &current) {
+                    old = current.next_sibling();
+                    shown.remove_child(&current)?;
+                    new = Some(update);
                 } else {
                     old = current.next_sibling();
                     shown.replace_child(&update, &current)?;
@@ -41,8 +45,12 @@ pub fn merge_children(shown: &Node, newer: &Node) -> Result<(), JsValue> {
     }
 }
 
-fn following(node: &Node) -> impl Iterator<Item = Node> {
-    std::iter::successors(node.next_sibling(), Node::next_sibling)
+/// Whether `element` is among the siblings after `node`. Only an element is looked for: one
+/// placeholder comment is like any other, so that a match would be about something else.
+fn is_among_following(element: &Node, node: &Node) -> bool {
+    element.node_type() == Node::ELEMENT_NODE
+        && std::iter::successors(node.next_sibling(), Node::next_sibling)
+            .any(|later| is_same_element(element, &later))
 }
 
 /// Whether `update` is a newer state of `current`, instead of something else in its place.

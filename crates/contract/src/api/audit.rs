@@ -6,7 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 string_enum!(
-    /// What a person did. A new action takes a line here, and one in `app::labels`.
+    /// What a person did.
+    // A new action takes a line here, and one in `app::page::audit`.
     AuditAction {
         /// Paused an upstream for everybody. `subject` is the upstream, `after` the end.
         UpstreamPaused = "upstream.paused",

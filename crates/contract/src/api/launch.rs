@@ -36,7 +36,7 @@ pub struct DryRun {
     /// Columns of the file, and what they are taken for.
     #[serde(default)]
     pub columns: Vec<ColumnInfo>,
-    /// Separator of the prices' decimals; `None` if no price has decimals, or if it is in
+    /// Separator of the prices' decimals; `null` if no price has decimals, or if it is in
     /// question.
     #[serde(default)]
     pub decimal: Option<DecimalSeparator>,
@@ -81,7 +81,7 @@ pub struct DryRun {
 #[serde(deny_unknown_fields)]
 pub struct StartInstances {
     /// EC2's ids of the machines. An entry may be a list, separated by commas, semicolons
-    /// or white space; see [`parse_instance_ids`](crate::instance_id::parse_instance_ids).
+    /// or white space, such as a column copied from a table.
     pub instance_ids: Vec<String>,
     /// Account that has the machines, as the configuration names it. It is needed, with the
     /// region, only for machines that are in no list of the configured accounts.

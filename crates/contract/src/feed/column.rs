@@ -137,7 +137,7 @@ pub struct ColumnInfo {
     pub name: String,
     /// The first three distinct values that are not blank, shortened.
     pub examples: Vec<String>,
-    /// Field that the column is taken for; `None` if the column is not read.
+    /// Field that the column is taken for; `null` if the column is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<Field>,
 }

@@ -58,7 +58,7 @@ impl LeftOutKind {
 pub struct LeftOutRow {
     /// Line of the file in which the row starts, from 1.
     pub line: u64,
-    /// Column that says so, spelled as in the file's header; `None` for the whole row.
+    /// Column that says so, spelled as in the file's header; `null` for the whole row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// Reason in words for people.

@@ -5,7 +5,7 @@ use crate::product::Price;
 use serde::{Deserialize, Serialize};
 
 /// A question about a file. A launch with an open question is refused; it is answered by
-/// repeating the launch with [`parameter`](Self::parameter) set to an allowed value.
+/// repeating the launch with the parameter `parameter` set to an allowed value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Question {
@@ -78,10 +78,10 @@ pub struct DecimalExample {
     pub line: u64,
     /// The cell as it is in the file.
     pub text: String,
-    /// Price if a comma separates the decimals; `None` if it is none then.
+    /// Price if a comma separates the decimals; `null` if it is none then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_comma: Option<Price>,
-    /// Price if a point separates the decimals; `None` if it is none then.
+    /// Price if a point separates the decimals; `null` if it is none then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_point: Option<Price>,
 }

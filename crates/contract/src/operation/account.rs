@@ -22,8 +22,9 @@ pub(super) const SESSION: &[Operation] = &[
     },
     Operation {
         group: "Session",
+        description: "Ends the session of the cookie. An API token has no session to end.",
+        access: Access::Session,
         answers: &[Answer::empty("Signed out.")],
-        // A token has no session to end.
         own_problems: &[409],
         ..Operation::new("delete", "/session", "sign_out", "Sign out")
     },

@@ -212,7 +212,10 @@ impl Engine {
         };
         let unknown_limit = || {
             let known = upstream.limits.join(", ");
-            ControlError::Invalid(format!("Say which limit: {known}."))
+            ControlError::Invalid(match &request.limit {
+                Some(limit) => format!("There is no limit {limit}. Choose one of these: {known}."),
+                None => format!("Say which limit: {known}."),
+            })
         };
         let limit = limit.ok_or_else(unknown_limit)?;
         let (configured, _) =
