@@ -259,11 +259,7 @@ pub struct TaskDetail {
     /// Body of its command.
     pub body: Value,
     /// Time at which an admin last edited the command.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::timestamp::optional"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::timestamp::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::timestamp::Rfc3339>"))]
     pub edited_at: Option<i64>,
 }
