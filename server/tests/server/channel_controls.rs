@@ -244,7 +244,8 @@ async fn forms_work_without_scripts_and_say_what_is_wrong() {
         let (tag, _) = details.split_once('>').unwrap();
         assert!(tag.contains("open"), "{tag}");
         let (form, _) = details.split_once("</details>").unwrap();
-        let (_, problem) = form.split_once("data-testid=\"problem\">").unwrap();
+        let (_, problem) = form.split_once("data-testid=\"problem\"").unwrap();
+        let (_, problem) = problem.split_once('>').unwrap();
         assert!(problem.starts_with("Acme: "), "{problem}");
         assert!(problem.contains(words) && form.contains(kept), "{form}");
         // Another site can't put text into the page.

@@ -148,7 +148,7 @@ fn problem(name: &str, refused: &RefusedForm) -> AnyView {
 
 fn pause_details(upstream: &UpstreamPanel, refused: Option<&RefusedForm>) -> AnyView {
     let UpstreamPanel { id, name, is_paused, .. } = upstream;
-    let pause_name = if *is_paused { "Change the pause" } else { "Pause" };
+    let pause_name = if *is_paused { "Change pause" } else { "Pause" };
     let typed = refused.cloned().unwrap_or_default();
     let lengths =
         [("15m", "15 minutes"), ("1h", "1 hour"), ("tomorrow", "until tomorrow, 08:00 UTC")];
