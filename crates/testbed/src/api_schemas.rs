@@ -194,7 +194,7 @@ mod tests {
     fn answers_that_are_not_documented_are_refused() {
         let token = json!({
             "id": "00000000-0000-0000-0000-000000000000", "name": "nightly",
-            "created_at": "2026-11-29T17:06:48.123Z", "last_used_at": null,
+            "created_at": "2026-11-29T17:06:48.123Z", "last_used_at": null, "scope": "launch", "expires_at": null,
         });
         let tokens = |token: &Value| json!({ "items": [token], "next": null });
         let with = |field: &str, value: Value| {
