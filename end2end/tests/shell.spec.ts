@@ -247,7 +247,7 @@ test("a dropped socket resumes after the last fact, and the close code decides w
     seq,
     id: "01a20b3c-4d5e-7f60-8a1b-2c3d4e5f6000",
     kind: "notifications.read",
-    at: 0,
+    at: "2026-11-29T17:06:48.123Z",
     data: { read_up_to: 0 },
   });
   hub.sendFrame(fact(after + 1));
