@@ -26,8 +26,10 @@ pub const ATTACK: Attack = Attack {
     run: |context| run(context).boxed(),
 };
 
-/// Maximum memory of the process at the end, bytes.
-const MAX_MEMORY: u64 = 150_000_000;
+/// Maximum memory that the attack leaves behind, bytes. Without a limit on the hashes that are
+/// computed at once, 64 clients take 19 MB each. What the process has before depends on the build:
+/// the pages of a debug binary count, too.
+const MAX_GROWTH: u64 = 60_000_000;
 /// Maximum wait of the owner on a known device.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 const CLIENTS: u32 = 64;
@@ -90,7 +92,7 @@ async fn run(context: &AttackContext) -> anyhow::Result<AttackResult> {
 
     let mut outcome = AttackResult::default();
     outcome.require(
-        memory.current <= MAX_MEMORY,
+        memory.current <= before + MAX_GROWTH,
         format!("{} MB at the end, {} MB before", memory.current / 1_000_000, before / 1_000_000),
     );
     outcome.require(
