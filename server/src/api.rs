@@ -34,7 +34,7 @@ use contract::{
 };
 use engine::{
     engine::{MachineLaunchRequest, TemplateVersion, Upload},
-    machines::MachineLocation,
+    machines::{MachineListing, MachineLocation},
     store::{JobControl, JobQuery, TaskQuery},
 };
 use ingress::request_body;
@@ -240,13 +240,12 @@ pub async fn instances(
     State(state): State<AppState>,
     _user: CurrentUser,
 ) -> JsonResult<InstanceList> {
-    let machines = state.engine.machines();
-    let items = machines.list().await?.to_vec();
-    let problems = machines.last_problems().into_iter().map(|(location, error)| {
-        let MachineLocation { account, region } = location;
+    let MachineListing { machines, problems, .. } = state.engine.machines().list().await?;
+    let problems = problems.iter().map(|(location, error)| {
+        let MachineLocation { account, region } = location.clone();
         InstanceListProblem { account, region, detail: error.to_string() }
     });
-    Ok(Json(InstanceList { items, problems: problems.collect() }))
+    Ok(Json(InstanceList { items: machines.to_vec(), problems: problems.collect() }))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -82,10 +82,9 @@ pub async fn load_machines(
     };
     let limit = if is_panel { PANEL_LIMIT } else { PAGE_LIMIT };
     let (list, problems) = match engine.machines().list().await {
-        Ok(instances) => {
-            let list = list::load_list(&engine, identity.user, &instances, &filter, limit).await;
-            let problems = engine.machines().last_problems();
-            let problems = problems.iter().map(|(location, error)| {
+        Ok(listing) => {
+            let list = list::load_list(&engine, identity.user, &listing, &filter, limit).await;
+            let problems = listing.problems.iter().map(|(location, error)| {
                 let (account, region) = (&location.account, &location.region);
                 format!("The machines of {account} in {region} are missing. {error}")
             });
@@ -151,8 +150,11 @@ fn page_content(
         view! { <p class="problem" role="alert" data-testid="problem">{words}</p> }
     });
     let has_ids = !submitted.ids.is_empty();
-    if has_ids && selection.pasted.with_untracked(String::is_empty) {
-        selection.pasted.set(submitted.ids);
+    let pasted = if has_ids { Some(submitted.ids) } else { filter.pasted.clone() };
+    if let Some(pasted) = pasted
+        && selection.pasted.with_untracked(String::is_empty)
+    {
+        selection.pasted.set(pasted);
     }
     let new_machines = templates.map(|templates| {
         new_machines_panel(templates, submitted.new_machines.unwrap_or_default(), &key, filter)
@@ -257,11 +259,12 @@ fn machine_list(
     let fields = selected_fields(selection, &list, filter);
     let summary = filter.map(|_| server_html(list.summary_line.clone()));
     let pages = filter.map(|_| server_html(list.pages.clone()));
-    let can_stop = filter.is_some();
+    let (can_stop, listed_at) = (filter.is_some(), list.listed_at);
     let rows = list.machines.into_iter().map(|machine| {
         view! {
             <MachineRow
                 machine=machine
+                listed_at=listed_at
                 seq=seq
                 selection=selection
                 can_stop=can_stop

@@ -89,7 +89,26 @@ pub trait MachineSource: Send + Sync {
 #[derive(Clone, Default)]
 pub struct MachineCache(Arc<MachineCacheInner>);
 
-type MachinesResult = Result<Arc<[Instance]>, Error>;
+/// Machines of all accounts that could be listed.
+#[derive(Clone, Debug)]
+pub struct MachineListing {
+    /// Machines by name, those without a name last.
+    pub machines: Arc<[Instance]>,
+    /// Accounts and regions whose machines could not be listed, with the reasons.
+    pub problems: Arc<[(MachineLocation, Error)]>,
+    /// When the read began. EC2 may have described a machine at any time after it.
+    started: Instant,
+}
+
+impl MachineListing {
+    /// Returns the time since the read began: what happened to a machine within it may be newer
+    /// than the listing.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+type ListingResult = Result<MachineListing, Error>;
 type TemplatesResult = Result<Arc<[LaunchTemplate]>, Error>;
 
 #[derive(Default)]
@@ -104,8 +123,8 @@ struct MachineCacheInner {
 
 struct LastRead {
     at: Instant,
-    result: MachinesResult,
-    problems: Vec<(MachineLocation, Error)>,
+    result: ListingResult,
+    problems: Arc<[(MachineLocation, Error)]>,
 }
 
 /// What was read of a machine that may start.
@@ -128,7 +147,7 @@ impl MachineCache {
     ///
     /// # Errors
     /// No source lists its machines within [`READ_TIMEOUT`]: the error is that of the first one.
-    pub async fn list(&self) -> MachinesResult {
+    pub async fn list(&self) -> ListingResult {
         let shared = &*self.0;
         if shared.sources.is_empty() {
             return Err(Error::NotConfigured);
@@ -139,6 +158,7 @@ impl MachineCache {
         {
             return last_read.result.clone();
         }
+        let started = Instant::now();
         let reads = join_all(shared.sources.iter().map(|source| async move {
             let described = timeout(READ_TIMEOUT, source.describe_machines()).await;
             (source.location().clone(), described.unwrap_or(Err(Error::Slow)))
@@ -156,9 +176,13 @@ impl MachineCache {
         machines.sort_by_cached_key(|machine| {
             (machine.name.is_empty(), machine.name.to_lowercase(), machine.id.clone())
         });
+        let problems: Arc<[_]> = problems.into();
         let result = match problems.first() {
             Some((_, error)) if problems.len() == shared.sources.len() => Err(error.clone()),
-            _ => Ok(Arc::from(machines)),
+            _ => {
+                let problems = problems.clone();
+                Ok(MachineListing { machines: machines.into(), problems, started })
+            }
         };
         let last_read = LastRead { at: Instant::now(), result: result.clone(), problems };
         *shared.last_read.lock() = Some(last_read);
@@ -197,8 +221,9 @@ impl MachineCache {
 
     /// Returns the accounts and regions whose machines the last read could not list, all of them
     /// or some, with the reasons.
-    pub fn last_problems(&self) -> Vec<(MachineLocation, Error)> {
-        self.0.last_read.lock().as_ref().map(|last| last.problems.clone()).unwrap_or_default()
+    pub fn last_problems(&self) -> Arc<[(MachineLocation, Error)]> {
+        let last_read = self.0.last_read.lock();
+        last_read.as_ref().map_or_else(Arc::default, |last| last.problems.clone())
     }
 
     /// Returns the accounts and regions that are configured.
@@ -214,8 +239,10 @@ impl MachineCache {
     /// Returns those of `ids` that are not among the machines of the configured accounts; none
     /// of them if the machines of an account can't be listed.
     pub async fn find_unknown(&self, ids: &[String]) -> Vec<String> {
-        let Ok(machines) = self.list().await else { return Vec::new() };
-        if !self.last_problems().is_empty() {
+        let Ok(MachineListing { machines, problems, .. }) = self.list().await else {
+            return Vec::new();
+        };
+        if !problems.is_empty() {
             return Vec::new();
         }
         let known: HashSet<_> = machines.iter().map(|machine| machine.id.as_str()).collect();
@@ -242,6 +269,7 @@ impl MachineCacheInner {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -310,15 +338,26 @@ mod tests {
         assert_eq!(last_name(&machines, "i-1"), None);
         let all = (0..50).map(|_| machines.list());
         for read in futures_util::future::join_all(all).await {
-            assert_eq!(read.map(|all| all.len()), Ok(1));
+            assert_eq!(read.unwrap().machines.len(), 1);
         }
         assert_eq!(source.calls.load(Ordering::SeqCst), 1);
         assert_eq!(last_name(&machines, "i-1").as_deref(), Some("web-0"));
         tokio::time::advance(CACHE_TTL).await;
-        assert_eq!(machines.list().await.map(|all| all[0].name.clone()), Ok("web-1".into()));
+        assert_eq!(machines.list().await.unwrap().machines[0].name, "web-1");
         tokio::time::advance(CACHE_TTL).await;
-        assert_eq!(machines.list().await, Err(Error::Unreachable));
+        assert_eq!(machines.list().await.unwrap_err(), Error::Unreachable);
         assert_eq!(last_name(&machines, "i-1").as_deref(), Some("web-1"), "names outlive an error");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_is_as_old_as_the_call_that_it_shares() {
+        let machines = cache(Arc::default());
+        let age = async || machines.list().await.unwrap().age();
+        assert_eq!(age().await, Duration::from_millis(100), "since before EC2 answered");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(age().await, Duration::from_millis(2_100));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(age().await, Duration::from_millis(100));
     }
 
     #[tokio::test(start_paused = true)]
@@ -342,14 +381,14 @@ mod tests {
         sources[1].calls.store(2, Ordering::SeqCst);
         let machines =
             MachineCache::with_sources(sources.iter().cloned().map(|it| it as _).collect());
-        let listed = machines.list().await.map(|all| all.iter().map(|it| it.id.clone()).collect());
-        assert_eq!(listed, Ok(vec!["i-eu1".to_owned()]));
-        let problems = machines.last_problems();
-        assert_eq!(problems, [(sources[1].location.clone(), Error::Unreachable)]);
+        let MachineListing { machines: listed, problems, .. } = machines.list().await.unwrap();
+        assert_eq!(listed.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["i-eu1"]);
+        assert_eq!(*problems, [(sources[1].location.clone(), Error::Unreachable)]);
+        assert_eq!(machines.last_problems(), problems);
         // Nobody can tell whether the other account has it.
         assert_eq!(machines.find_unknown(&["i-us1".to_owned()]).await, [""; 0]);
         tokio::time::advance(CACHE_TTL).await;
-        assert_eq!(machines.list().await.map(|all| all.len()), Ok(2));
+        assert_eq!(machines.list().await.unwrap().machines.len(), 2);
         let location = machines.last_known("i-us1").map(|machine| machine.location);
         assert_eq!(location, Some(sources[1].location.clone()));
     }
@@ -359,9 +398,9 @@ mod tests {
         let machines = cache(Arc::new(StubSource { never_answers: true, ..StubSource::default() }));
         let start = Instant::now();
         for _ in 0..5 {
-            assert_eq!(machines.list().await, Err(Error::Slow));
+            assert_eq!(machines.list().await.unwrap_err(), Error::Slow);
         }
         assert_eq!(start.elapsed(), READ_TIMEOUT, "an error is cached as long as a result");
-        assert_eq!(MachineCache::default().list().await, Err(Error::NotConfigured));
+        assert_eq!(MachineCache::default().list().await.unwrap_err(), Error::NotConfigured);
     }
 }

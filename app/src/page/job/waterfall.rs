@@ -80,7 +80,7 @@ fn view_of(job: JobId, slowest: &[TimedTask], facts: Vec<Fact>, now: i64) -> Any
             <summary>"Where the time went"</summary>
             <h3>{title}</h3>
             <p class="meta">{about}</p>
-            <ol>{lines}</ol>
+            <ol class="waterfall">{lines}</ol>
         </details>
     }
     .into_any()

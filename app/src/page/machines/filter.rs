@@ -20,6 +20,8 @@ pub struct MachineListFilter {
     pub select: Option<String>,
     /// Whether the form that launches new machines is open.
     pub launch: Option<String>,
+    /// Ids for the field of pasted ids.
+    pub pasted: Option<String>,
 }
 
 impl MachineListFilter {
@@ -33,6 +35,7 @@ impl MachineListFilter {
             page: get("page"),
             select: get("select"),
             launch: get("launch"),
+            pasted: get("pasted"),
         }
     }
 
@@ -46,6 +49,7 @@ impl MachineListFilter {
             ("page", &self.page),
             ("select", &self.select),
             ("launch", &self.launch),
+            ("pasted", &self.pasted),
         ];
         let mut query = ParamsMap::new();
         for (name, value) in parts {
@@ -63,7 +67,7 @@ impl MachineListFilter {
 
     /// Returns the filter alone, on its first page and without a selection.
     pub fn only_filter(&self) -> Self {
-        Self { page: None, select: None, launch: None, ..self.clone() }
+        Self { page: None, select: None, launch: None, pasted: None, ..self.clone() }
     }
 
     /// Whether the list has all machines.

@@ -19,6 +19,8 @@ pub(super) struct Machine {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct MachineList {
     pub machines: Vec<Machine>,
+    /// When EC2 was asked, in UTC milliseconds.
+    pub listed_at: i64,
     /// Number of machines that match, also on other pages, such as `12 of 300 machines`.
     pub summary: String,
     /// The summary, what can be done, and the link that selects all, as HTML.
@@ -53,7 +55,8 @@ mod load {
     };
     use engine::{
         Engine,
-        machines::{MachineCache, MachineFilter, MachineLocation},
+        clock::whole_millis,
+        machines::{MachineCache, MachineFilter, MachineListing, MachineLocation},
         store,
     };
     use std::collections::BTreeSet;
@@ -65,10 +68,12 @@ mod load {
     pub async fn load_list(
         engine: &Engine,
         user: UserId,
-        instances: &[Instance],
+        listing: &MachineListing,
         filter: &MachineListFilter,
         limit: usize,
     ) -> Result<MachineList, store::Error> {
+        let instances = &*listing.machines;
+        let listed_at = engine.store().database.now_ms() - whole_millis(listing.age());
         let filtered = MachineFilter::from(filter).apply(instances);
         let (matching, total) = (filtered.matching.len(), instances.len());
         let last_page = matching.div_ceil(limit).max(1);
@@ -77,7 +82,8 @@ mod load {
         let first = (page - 1) * limit;
         let on_page: Vec<_> = filtered.matching.iter().skip(first).take(limit).copied().collect();
         let ids: Vec<_> = on_page.iter().map(|instance| instance.id.as_str()).collect();
-        let tasks = engine.store().jobs.last_machine_tasks(user, &ids).await?;
+        let mut tasks = engine.store().jobs.last_machine_tasks(user, &ids).await?;
+        engine.explain_pauses(tasks.iter_mut()).await?;
         let [can_start, can_stop] =
             [MachineAction::Start, MachineAction::Stop].map(|action| filtered.count_for(action));
         let of_all = filtered.states.iter().map(|(_, count)| count).sum();
@@ -103,7 +109,8 @@ mod load {
         let possible = possible(matching, can_start, can_stop);
         Ok(MachineList {
             machines: on_page.iter().map(|instance| with_tasks(instance, &tasks)).collect(),
-            summary_line: links::select_all(&summary, &possible, matching, filter),
+            summary_line: links::select_all(&summary, &possible, listed_at, matching, filter),
+            listed_at,
             summary,
             can_start: whole(can_start),
             can_stop: whole(can_stop),

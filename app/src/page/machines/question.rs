@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "ssr")]
 use {super::MachineListFilter, leptos::prelude::*};
 
+/// Maximum length of the ids that *Cancel* keeps, in bytes. Proxies accept URLs of some 4 kB.
+#[cfg(feature = "ssr")]
+const MAX_URL_IDS: usize = 2_000;
+
 /// A submitted form that accepted nothing, for the page that responds to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SubmittedMachines {
@@ -44,6 +48,9 @@ pub(super) fn panel(question: Question, key: &str, filter: &MachineListFilter) -
     };
     let buttons = question.buttons.into_iter().enumerate().map(button).collect_view();
     let listed = MachineListFilter { select: None, ..filter.clone() };
+    let ids = &question.ids;
+    let pasted = (!filter.selects_all() && ids.len() <= MAX_URL_IDS).then(|| ids.clone());
+    let cancel = MachineListFilter { pasted, ..filter.clone() }.url("/machines");
     view! {
         <section class="panel machine-question" aria-labelledby="question" data-testid="machine-question">
             <h2 id="question" tabindex="-1" autofocus>{question.title}</h2>
@@ -53,7 +60,7 @@ pub(super) fn panel(question: Question, key: &str, filter: &MachineListFilter) -
                 <input type="hidden" name="pasted" value=question.ids/>
                 <input type="hidden" name="action" value=question.action/>
                 {buttons}
-                <a class="button" href=filter.url("/machines")>"Cancel"</a>
+                <a class="button" href=cancel>"Cancel"</a>
             </form>
         </section>
     }

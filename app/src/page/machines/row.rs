@@ -10,7 +10,7 @@ use contract::{
 use leptos::prelude::*;
 
 /// Returns EC2's newest known state: `listed`, unless the last start or stop says more.
-/// `is_later` says that the task has changed after the list was read.
+/// `is_later` says that the task has changed after EC2 was asked.
 fn current_state<'a>(listed: &'a str, action: Option<&Task>, is_later: bool) -> &'a str {
     let Some(task) = action else { return listed };
     let (before, during, after) = match task.kind.as_str() {
@@ -47,6 +47,8 @@ fn action_summary(action: Option<&Task>, alarm: Option<&Task>) -> String {
 #[component]
 pub(super) fn MachineRow(
     machine: Machine,
+    /// When EC2 was asked, in UTC milliseconds.
+    listed_at: i64,
     seq: i64,
     selection: Selection,
     /// Whether machines can be stopped here, and not only started.
@@ -57,11 +59,6 @@ pub(super) fn MachineRow(
     let live = expect_context::<LiveState>();
     let Machine { instance, action: page_action, alarm: page_alarm } = machine;
     let (id, listed) = (instance.id.clone(), instance.state.clone());
-    // A start or stop that has changed since makes EC2's answer outdated.
-    let known = page_action
-        .as_ref()
-        .filter(|task| task.state.is_terminal())
-        .map(|task| (task.id, task.updated_at));
     let last_task = |kinds: &'static [&'static str], page: Option<Task>| {
         let id = id.clone();
         Memo::new(move |_| live.last_machine_task(kinds, &id, page.as_ref(), seq))
@@ -75,8 +72,8 @@ pub(super) fn MachineRow(
     });
     let now = Memo::new(move |_| {
         action.with(|action| {
-            let is_later =
-                action.as_ref().is_some_and(|task| known != Some((task.id, task.updated_at)));
+            // A start or stop that has ended since makes EC2's answer outdated.
+            let is_later = action.as_ref().is_some_and(|task| task.updated_at >= listed_at);
             current_state(&listed, action.as_ref(), is_later).to_owned()
         })
     });

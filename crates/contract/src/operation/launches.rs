@@ -23,6 +23,24 @@ const ACCEPTED: Answer = Answer {
 /// The list of machines may be away or refused; AWS may be paused.
 const MACHINE_PROBLEMS: &[u16] = &[404, 409, 502];
 
+const KEY_ALONE: &[Parameter] = &[IDEMPOTENCY_KEY];
+const ACCEPTED_ALONE: &[Answer] = &[ACCEPTED];
+
+/// Returns a launch that is about machines that exist.
+const fn of_machines(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    Operation {
+        group: GROUP,
+        parameters: KEY_ALONE,
+        body: Some(Body::Json(
+            schema_of::<StartInstances>,
+            r#"{"instance_ids": ["i-0a1b2c3d4e5f60001"]}"#,
+        )),
+        answers: ACCEPTED_ALONE,
+        own_problems: MACHINE_PROBLEMS,
+        ..Operation::post(path, id, summary)
+    }
+}
+
 pub(super) const LAUNCHES: &[Operation] = &[
     Operation {
         group: GROUP,
@@ -95,36 +113,16 @@ pub(super) const LAUNCHES: &[Operation] = &[
         own_problems: &[409],
         ..Operation::post("/jobs/product-uploads", "upload_products", "Upload products to channels")
     },
+    of_machines("/jobs/ec2-starts", "start_machines", "Start machines"),
+    of_machines("/jobs/ec2-stops", "stop_machines", "Stop machines"),
     Operation {
         group: GROUP,
-        parameters: &[IDEMPOTENCY_KEY],
-        body: Some(Body::Json(
-            schema_of::<StartInstances>,
-            r#"{"instance_ids": ["i-0a1b2c3d4e5f60001"]}"#,
-        )),
-        answers: &[ACCEPTED],
-        own_problems: MACHINE_PROBLEMS,
-        ..Operation::post("/jobs/ec2-starts", "start_machines", "Start machines")
-    },
-    Operation {
-        group: GROUP,
-        parameters: &[IDEMPOTENCY_KEY],
-        body: Some(Body::Json(
-            schema_of::<StartInstances>,
-            r#"{"instance_ids": ["i-0a1b2c3d4e5f60001"]}"#,
-        )),
-        answers: &[ACCEPTED],
-        own_problems: MACHINE_PROBLEMS,
-        ..Operation::post("/jobs/ec2-stops", "stop_machines", "Stop machines")
-    },
-    Operation {
-        group: GROUP,
-        parameters: &[IDEMPOTENCY_KEY],
+        parameters: KEY_ALONE,
         body: Some(Body::Json(
             schema_of::<LaunchMachines>,
             r#"{"template": "web", "version": "latest", "count": 2, "name": "web"}"#,
         )),
-        answers: &[ACCEPTED],
+        answers: ACCEPTED_ALONE,
         own_problems: MACHINE_PROBLEMS,
         ..Operation::post(
             "/jobs/ec2-launches",
@@ -135,9 +133,9 @@ pub(super) const LAUNCHES: &[Operation] = &[
     Operation {
         group: GROUP,
         description: "To measure the whole system. 404 unless `MEANWHILE_NOOPS` allows it.",
-        parameters: &[IDEMPOTENCY_KEY],
+        parameters: KEY_ALONE,
         body: Some(Body::Json(schema_of::<RunNoops>, r#"{"count": 100}"#)),
-        answers: &[ACCEPTED],
+        answers: ACCEPTED_ALONE,
         own_problems: &[404, 409],
         ..Operation::post("/jobs/noops", "run_noops", "Run tasks that do nothing")
     },

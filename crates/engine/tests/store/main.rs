@@ -175,7 +175,8 @@ suite! {
     slowest_tasks:
         the_slowest_tasks_of_a_job_come_first;
     workers:
-        a_worker_is_listed_from_its_first_heartbeat_to_its_end;
+        a_worker_is_listed_from_its_first_heartbeat_to_its_end
+        held_tasks_are_those_that_run_now_longest_first;
     users:
         an_invitation_makes_one_account_with_its_role
         an_invitation_ends_by_time_by_revocation_and_by_the_next_one

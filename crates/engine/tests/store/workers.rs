@@ -1,7 +1,7 @@
-//! Heartbeats of workers.
+//! Heartbeats of workers, and the tasks that they hold.
 
-use crate::fixture::{START, StoreFixture};
-use engine::store::{WorkerHeartbeat, WorkerIdentity};
+use crate::fixture::{START, StoreFixture, new_upload_job};
+use engine::store::{HeldTask, WorkerHeartbeat, WorkerIdentity};
 use uuid::Uuid;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -37,4 +37,29 @@ pub async fn a_worker_is_listed_from_its_first_heartbeat_to_its_end(fixture: Sto
     let names: Vec<_> =
         coordination.workers().await.unwrap().into_iter().map(|worker| worker.name).collect();
     assert_eq!(names, ["w-3"]);
+}
+
+pub async fn held_tasks_are_those_that_run_now_longest_first(fixture: StoreFixture) {
+    let job = fixture.store.tasks.accept(new_upload_job(fixture.user, 4)).await.unwrap().job.id;
+    let first = fixture.claim_next().await.unwrap();
+    fixture.clock.advance(3_000);
+    let second = fixture.claim_next().await.unwrap();
+    let third = fixture.claim_next().await.unwrap();
+    fixture.succeed(&third).await;
+    let held = |task, sku: &str, started_at| HeldTask {
+        worker: "w1".into(),
+        task,
+        job,
+        kind: "product.upload".into(),
+        sku: sku.into(),
+        started_at,
+        attempt: 1,
+    };
+    let expected = [held(first.id, "SKU-0", START), held(second.id, "SKU-1", START + 3_000)];
+    // Any process sees them.
+    let jobs = &fixture.other_store.jobs;
+    assert_eq!(jobs.held_tasks(10).await.unwrap(), expected);
+    assert_eq!(jobs.held_tasks(1).await.unwrap(), expected[..1]);
+    fixture.succeed(&first).await;
+    assert_eq!(jobs.held_tasks(10).await.unwrap(), expected[1..]);
 }

@@ -19,7 +19,7 @@ const ITEMS: usize = 60;
 
 #[tokio::test]
 async fn deleting_a_queue_under_its_consumer_loses_no_task() {
-    let node = Arc::new(tokio::task::spawn_blocking(RabbitNode::start).await.unwrap());
+    let node = tokio::task::spawn_blocking(RabbitNode::start).await.unwrap();
     let server = RabbitMqServer::new(&node.url()).unwrap();
     let task_queue = Arc::new(RabbitMqTaskQueue::new(server));
     let system =
@@ -32,9 +32,7 @@ async fn deleting_a_queue_under_its_consumer_loses_no_task() {
         let job = system.upload_skus(&["corner"], &skus).await;
         wait_until("some tasks succeeded", async || system.job(job).await.counts.succeeded >= 5)
             .await;
-        let (node, name) = (Arc::clone(&node), queue.clone());
-        let delete = move || assert!(node.rabbitmqctl(&["delete_queue", &name]));
-        tokio::task::spawn_blocking(delete).await.unwrap();
+        node.delete_queue(&queue).await.unwrap();
         assert!(system.job(job).await.counts.open > 0, "the queue was deleted too late");
         // This takes less than the two leases after which the reaper finds lost messages.
         assert_eq!(system.wait_for_end(job).await.state, JobState::Succeeded);

@@ -142,11 +142,11 @@ async fn select_all(
     action: MachineAction,
     filter: &MachineListFilter,
 ) -> Result<Vec<String>, Refusal> {
-    let machines = match state.engine.machines().list().await {
-        Ok(machines) => machines,
+    let listing = match state.engine.machines().list().await {
+        Ok(listing) => listing,
         Err(error) => return Err(shown_problem(fields, error.to_string())),
     };
-    let ids = MachineFilter::from(filter).apply(&machines).ids_for(action);
+    let ids = MachineFilter::from(filter).apply(&listing.machines).ids_for(action);
     if ids.is_empty() {
         return Err(shown_problem(fields, questions::nothing_can(action)));
     }
@@ -223,9 +223,9 @@ async fn keep_possible(state: &AppState, ids: &mut Vec<String>, action: MachineA
     if ids.is_empty() {
         return 0;
     }
-    let Ok(listed) = state.engine.machines().list().await else { return 0 };
-    let states: HashMap<_, _> =
-        listed.iter().map(|machine| (machine.id.as_str(), machine.state.as_str())).collect();
+    let Ok(listing) = state.engine.machines().list().await else { return 0 };
+    let states = listing.machines.iter().map(|it| (it.id.as_str(), it.state.as_str()));
+    let states: HashMap<_, _> = states.collect();
     let count = ids.len();
     ids.retain(|id| {
         states.get(id.as_str()).is_none_or(|it| MachineAction::for_state(it) == Some(action))

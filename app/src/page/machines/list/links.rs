@@ -17,11 +17,12 @@ pub fn states(states: &[(String, String)], filter: &MachineListFilter) -> String
     states.iter().map(link).collect_view().to_html()
 }
 
-/// Says how many machines match and what can be done with them, with the link that selects all of
-/// them, or none.
+/// Says how many machines match, what can be done with them, and when EC2 said so, with the link
+/// that selects all of them, or none.
 pub fn select_all(
     summary: &str,
     possible: &str,
+    listed_at: i64,
     matching: usize,
     filter: &MachineListFilter,
 ) -> String {
@@ -33,9 +34,10 @@ pub fn select_all(
         Some(_) => (summary.to_owned(), format!("Select all {all}")),
         None => (format!("{summary} selected"), "Clear the selection".to_owned()),
     };
+    let listed = format!(". Listed at {}. ", labels::time_of_day(listed_at));
     view! {
         <p class="machine-summary" data-testid="machine-summary">
-            <strong>{words}</strong> ": " {possible.to_owned()} ". " <a href=href>{link}</a>
+            <strong>{words}</strong> ": " {possible.to_owned()} {listed} <a href=href>{link}</a>
         </p>
     }
     .to_html()
