@@ -21,9 +21,9 @@ use axum::{
 use contract::{
     JobId, TaskId,
     api::{
-        Inbox, InstanceList, InstanceListProblem, Job, LaunchMachines, LaunchResponse,
-        LaunchTemplate, MarkRead, Page, ResolveRequest, RetryRequest, RunNoops, SignIn,
-        StartInstances, Task, TaskDetail,
+        Inbox, InstanceList, Job, LaunchMachines, LaunchResponse, LaunchTemplateList, ListProblem,
+        MarkRead, Page, ResolveRequest, RetryRequest, RunNoops, SignIn, StartInstances, Task,
+        TaskDetail,
     },
     fact::Fact,
     feed::{
@@ -34,7 +34,7 @@ use contract::{
 };
 use engine::{
     engine::{MachineLaunchRequest, TemplateVersion, Upload},
-    machines::{MachineListing, MachineLocation},
+    machines::{Listing, MachineLocation},
     store::{JobControl, JobQuery, TaskQuery},
 };
 use ingress::request_body;
@@ -216,9 +216,9 @@ pub async fn launch_machines(
 pub async fn launch_templates(
     State(state): State<AppState>,
     _user: CurrentUser,
-) -> JsonResult<Page<LaunchTemplate>> {
-    let templates = state.engine.machines().launch_templates().await?;
-    Ok(Json(Page { items: templates.to_vec(), next: None }))
+) -> JsonResult<LaunchTemplateList> {
+    let listing = state.engine.machines().launch_templates().await?;
+    Ok(Json(LaunchTemplateList { items: listing.items.to_vec(), problems: problems(&listing) }))
 }
 
 /// Launches tasks that do nothing. Answers 404 unless the configuration allows them.
@@ -240,12 +240,16 @@ pub async fn instances(
     State(state): State<AppState>,
     _user: CurrentUser,
 ) -> JsonResult<InstanceList> {
-    let MachineListing { machines, problems, .. } = state.engine.machines().list().await?;
-    let problems = problems.iter().map(|(location, error)| {
+    let listing = state.engine.machines().list().await?;
+    Ok(Json(InstanceList { items: listing.items.to_vec(), problems: problems(&listing) }))
+}
+
+fn problems<T>(listing: &Listing<T>) -> Vec<ListProblem> {
+    let problems = listing.problems.iter().map(|(location, error)| {
         let MachineLocation { account, region } = location.clone();
-        InstanceListProblem { account, region, detail: error.to_string() }
+        ListProblem { account, region, detail: error.to_string() }
     });
-    Ok(Json(InstanceList { items: machines.to_vec(), problems: problems.collect() }))
+    problems.collect()
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -34,7 +34,7 @@ impl ComparisonRunner {
     /// Returns a runner whose sandbox is as fast as the one of this installation, but not so
     /// slow that people would have to wait for many minutes.
     pub fn new(sandbox_speed: f64) -> Self {
-        // A float is converted to the nearest number that there is.
+        // `as` cuts the fraction off, and returns 0 or the maximum for what is out of range.
         let speed = (sandbox_speed as u32).clamp(DEFAULT_COMPARISON_SPEED, 1_000);
         Self { status: Arc::default(), speed }
     }
@@ -112,5 +112,18 @@ impl ComparisonRunner {
             ComparisonLine::Progress(progress) => status.progress = Some(progress),
             ComparisonLine::Result(comparison) => status.last = Some(Arc::new(comparison)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_is_a_whole_number_within_its_bounds() {
+        let speed = |sandbox_speed| ComparisonRunner::new(sandbox_speed).speed;
+        assert_eq!(speed(40.9), 40);
+        assert_eq!(speed(0.5), DEFAULT_COMPARISON_SPEED);
+        assert_eq!(speed(1e12), 1_000);
     }
 }

@@ -36,7 +36,8 @@ use std::{sync::Arc, time::Duration};
 
 /// Name of the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` has another one.
 const SERVICE_NAME: &str = "meanwhile";
-/// Time for which a process that stops waits for the collector.
+/// Time for which a process that stops waits for the collector: once for the last metrics, while
+/// it drains, and once for the last spans and log lines, after that.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reason why telemetry can't be exported.
@@ -56,7 +57,8 @@ pub enum Error {
     Client(#[from] reqwest::Error),
 }
 
-/// The spans and log lines that this process exports; [`MetricExport`] has the metrics. Threads of their own collect and send it.
+/// The spans and log lines that this process exports; [`MetricExport`] has the metrics. Threads of
+/// their own collect and send them.
 #[derive(Default)]
 pub struct Telemetry {
     spans: Option<Arc<BatchSpanProcessor>>,
@@ -71,24 +73,20 @@ impl Telemetry {
     pub fn start() -> Result<Self, Error> {
         let settings = Settings::from_environment()?;
         let mut telemetry = Self::default();
-        if !settings.exports(Signal::Traces) && !settings.exports(Signal::Logs) {
-            return Ok(telemetry);
-        }
-        let client = OtlpHttpClient::new(settings.timeout)?;
-        let resource = resource();
-        if settings.exports(Signal::Traces) {
-            let exporter =
-                SpanExporter::builder().with_http().with_http_client(client.clone()).build()?;
+        if let Some(collector) = settings.collector(Signal::Traces) {
+            let client = OtlpHttpClient::new(Signal::Traces, collector.timeout)?;
+            let exporter = SpanExporter::builder().with_http().with_http_client(client).build()?;
             let mut processor = BatchSpanProcessor::builder(exporter).build();
-            processor.set_resource(&resource);
+            processor.set_resource(&resource());
             let processor = Arc::new(processor);
             trace::set_sink(SpanExport::new(Arc::clone(&processor), Sampler::from_environment()?));
             telemetry.spans = Some(processor);
         }
-        if settings.exports(Signal::Logs) {
+        if let Some(collector) = settings.collector(Signal::Logs) {
+            let client = OtlpHttpClient::new(Signal::Logs, collector.timeout)?;
             let exporter = LogExporter::builder().with_http().with_http_client(client).build()?;
             let provider = SdkLoggerProvider::builder()
-                .with_resource(resource)
+                .with_resource(resource())
                 .with_batch_exporter(exporter)
                 .build();
             telemetry.logs = Some(provider);
@@ -101,19 +99,22 @@ impl Telemetry {
         self.logs.as_ref().map(LogLayer::new)
     }
 
-    /// Sends what has been collected, for at most [`SHUTDOWN_TIMEOUT`], and ends the export.
+    /// Sends the spans and log lines that have been collected, side by side and for at most
+    /// [`SHUTDOWN_TIMEOUT`], and ends their export.
     pub async fn shut_down(self) {
         let Self { spans, logs } = self;
-        if spans.is_none() && logs.is_none() {
-            return;
-        }
-        let shut_down = tokio::task::spawn_blocking(move || {
-            let spans = spans.map(|spans| spans.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
-            let logs = logs.map(|logs| logs.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
-            [spans, logs].into_iter().flatten().find_map(Result::err)
+        // Both calls block, so each has a thread, and both have begun before the first is awaited.
+        let spans = tokio::task::spawn_blocking(move || {
+            spans.map(|spans| spans.shutdown_with_timeout(SHUTDOWN_TIMEOUT))
         });
-        if let Ok(Some(error)) = shut_down.await {
-            tracing::warn!(%error, "the last telemetry was not exported");
+        let logs = tokio::task::spawn_blocking(move || {
+            logs.map(|logs| logs.shutdown_with_timeout(SHUTDOWN_TIMEOUT))
+        });
+        for (signal, shut_down) in [(Signal::Traces, spans), (Signal::Logs, logs)] {
+            if let Ok(Some(Err(error))) = shut_down.await {
+                let signal = signal.name();
+                tracing::warn!(signal, %error, "the last telemetry was not exported");
+            }
         }
     }
 }
@@ -132,4 +133,49 @@ fn resource() -> Resource {
     let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let process = opentelemetry::KeyValue::new("process.pid", i64::from(std::process::id()));
     resource.with_attributes([version, process]).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_sdk::{error::OTelSdkResult, logs::LogBatch, trace::SpanData};
+    use std::{sync::Barrier, time::Instant};
+
+    /// Exporter whose shutdown ends when that of the other one has begun.
+    #[derive(Debug)]
+    struct WaitingExporter(Arc<Barrier>);
+
+    impl opentelemetry_sdk::trace::SpanExporter for WaitingExporter {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            self.0.wait();
+            Ok(())
+        }
+    }
+
+    impl opentelemetry_sdk::logs::LogExporter for WaitingExporter {
+        async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            self.0.wait();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn spans_and_log_lines_are_shut_down_side_by_side() {
+        let barrier = Arc::new(Barrier::new(2));
+        let spans = BatchSpanProcessor::builder(WaitingExporter(Arc::clone(&barrier))).build();
+        let logs =
+            SdkLoggerProvider::builder().with_batch_exporter(WaitingExporter(barrier)).build();
+        let telemetry = Telemetry { spans: Some(Arc::new(spans)), logs: Some(logs) };
+        let start = Instant::now();
+        telemetry.shut_down().await;
+        assert!(start.elapsed() < SHUTDOWN_TIMEOUT, "{:?}", start.elapsed());
+    }
 }

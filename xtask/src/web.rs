@@ -47,7 +47,7 @@ pub fn run(root: &Path, release: bool) -> anyhow::Result<()> {
     let brotli = pack::run(root, &raw, &staging, release)?;
     if let Some(size) = brotli {
         let (size, limit) = (size as f64 / 1024.0, MAX_BROTLI_BYTES as f64 / 1024.0);
-        println!("wasm, brotli: {size:.1} kB (limit: {limit} kB)");
+        println!("wasm, brotli: {size:.1} KiB (limit: {limit} KiB)");
         ensure!(size <= limit, "the wasm is over its size limit: look for what made it grow");
     }
     remove_dir_if_exists(&site)?;

@@ -12,8 +12,10 @@
 //! | [`batch`] | what is launched, and the items that have to come of it |
 //! | [`count`] | lost items, duplicates, and requests over a limit, by the sandbox's ledger |
 //! | `person` | what a person does, whatever the way |
+//! | `client` | the HTTP client of people and servers |
 //! | `process` | the servers, as processes that can be killed |
 //! | `scenario`, `trial` | a scenario; one way in it |
+//! | `timing` | the estimate of the time, and the limits of waits |
 //! | [`run`] | all scenarios, and the folder around them |
 //! | [`report`], [`timeline`] | progress and results in words |
 //!
@@ -24,6 +26,7 @@
 pub mod asynchronous;
 pub mod batch;
 pub mod by_events;
+mod client;
 pub mod count;
 mod person;
 mod process;
@@ -36,7 +39,9 @@ pub mod synchronous;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
+mod timing;
 mod trial;
 
+pub use client::BuildClientError;
 pub use process::remove_settings;
 pub use run::{Error, Options};

@@ -22,13 +22,17 @@ pub struct Receipt {
 }
 
 impl Person {
-    /// Returns somebody who uses the server at `url`, and signs in where that is needed.
+    /// Returns somebody who uses the server at `url`, and signs in where that is needed. The
+    /// timeout of `client` is how long they wait for an answer.
     ///
     /// # Errors
     /// The server does not answer, or refuses the password.
-    pub async fn new(way: Way, url: String, password: &str) -> Result<Self, reqwest::Error> {
-        tls::install_provider();
-        let client = Client::builder().no_proxy().build()?;
+    pub async fn new(
+        way: Way,
+        client: Client,
+        url: String,
+        password: &str,
+    ) -> Result<Self, reqwest::Error> {
         let mut person = Self { way, client, url, cookie: String::new() };
         if way == Way::ByEvents {
             person.cookie = by_events::sign_in(&person, password).await?;

@@ -22,6 +22,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const QUOTED_LINES: usize = 8;
 /// What both kinds of servers log, before their URL, when they are ready.
 const READY: &str = " is ready: http://";
+/// Prefixes of the environment variables that configure an installation.
+const SETTING_PREFIXES: [&str; 2] = ["MEANWHILE_", "OTEL_"];
 
 /// What all servers of one scenario have in common.
 #[derive(Clone, Debug)]
@@ -80,13 +82,17 @@ impl Server {
 }
 
 /// Removes the settings of an installation from the environment of a command: they would lead to
-/// its database.
+/// its database, and to the collector of its telemetry.
 pub fn remove_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MEANWHILE_") {
+        if is_setting(&name.to_string_lossy()) {
             command.env_remove(name);
         }
     }
+}
+
+fn is_setting(name: &str) -> bool {
+    SETTING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn command(options: &ServerOptions) -> Command {
@@ -141,6 +147,21 @@ async fn read_log(
         log.push_back(line);
         if log.len() > QUOTED_LINES {
             log.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_setting;
+
+    #[test]
+    fn settings_are_those_of_the_product_and_of_its_telemetry() {
+        for name in ["MEANWHILE_DATABASE", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"] {
+            assert!(is_setting(name), "{name}");
+        }
+        for name in ["PATH", "TMPDIR", "SSL_CERT_FILE", "RUST_LOG", "HOTEL_NAME"] {
+            assert!(!is_setting(name), "{name}");
         }
     }
 }

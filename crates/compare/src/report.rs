@@ -1,6 +1,6 @@
 //! Progress and results in words. The result is Markdown, which also reads well in a terminal.
 
-use crate::{batch::CHANNEL, timeline};
+use crate::{batch::CHANNEL, timeline, timing};
 use contract::comparison::{
     Comparison, Figures, Scenario, ScenarioProgress, Way,
     measures::{Measure, duration},
@@ -15,7 +15,7 @@ pub fn introduction(comparison: &Comparison) -> String {
         "Three ways to start a machine and upload {products} products to {CHANNEL}, side by side, \
          at speed {speed}.\nFour scenarios: alone, left in the middle, {people} people at once, \
          killed in the middle. This takes about {} s.",
-        600 / speed.max(&1) + 20
+        timing::estimate(*speed, *products).as_secs()
     )
 }
 
@@ -122,6 +122,14 @@ mod tests {
         assert!(text.contains("| Lost | 5 of 14 | 5 of 14 | 5 of 14 |"), "{text}");
         assert_eq!(text.matches("| Duplicates after").count(), 1, "{text}");
         assert!(text.contains("measured in 98 s"), "{text}");
+    }
+
+    #[test]
+    fn introduction_estimates_the_time_by_speed_and_products() {
+        let text = introduction(&comparison());
+        assert!(text.ends_with(" This takes about 123 s."), "{text}");
+        let text = introduction(&Comparison { speed: 1, products: 40, ..comparison() });
+        assert!(text.ends_with(" This takes about 1760 s."), "{text}");
     }
 
     #[test]

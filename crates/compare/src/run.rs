@@ -1,6 +1,6 @@
 //! All scenarios one after the other, in a folder that is removed at the end.
 
-use crate::{batch, report, scenario};
+use crate::{BuildClientError, batch, report, scenario};
 use contract::comparison::{Comparison, ComparisonLine, Scenario, ScenarioProgress, Way};
 use std::{
     io::{self, Write},
@@ -36,6 +36,9 @@ pub enum Error {
     /// The progress can't be written, because nobody reads it any more.
     #[error("the output can't be written: {0}")]
     Output(io::Error),
+    /// No HTTP client can be made.
+    #[error(transparent)]
+    Client(#[from] BuildClientError),
     /// The services can't be started.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -66,6 +69,17 @@ pub enum Error {
         /// The scenario.
         scenario: Scenario,
     },
+}
+
+impl Error {
+    /// Returns the error of a request to the server of a way. Each request has the time limit of
+    /// a wait, so that one that takes longer means the same.
+    pub(crate) fn from_request(way: Way, scenario: Scenario, source: reqwest::Error) -> Self {
+        match source.is_timeout() {
+            true => Self::Timeout { way, scenario },
+            false => Self::Answer { way, source },
+        }
+    }
 }
 
 /// Runs the comparison, and writes its progress and its result to `output`. Ends its processes

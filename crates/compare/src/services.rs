@@ -33,9 +33,8 @@ pub enum CallError {
 impl Services {
     /// Returns the services at `url`, with an interval for looking at machines.
     #[must_use]
-    pub fn new(url: String, poll_interval: Duration) -> Self {
-        tls::install_provider();
-        Self { client: Client::new(), url, poll_interval }
+    pub fn new(client: Client, url: String, poll_interval: Duration) -> Self {
+        Self { client, url, poll_interval }
     }
 
     /// Creates a product.

@@ -3,13 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::{
+    Error,
     batch::{Batch, PEOPLE},
+    client,
     count::Counts,
     person::Person,
     serve::{ServedWay, router},
     services::Services,
 };
-use contract::comparison::{Notice, Way};
+use contract::comparison::{Notice, Scenario, Way};
 use futures_util::future::join_all;
 use sandbox::{SAMPLE_CHANNELS, Sandbox};
 use std::{
@@ -49,11 +51,13 @@ impl Fixture {
             ServedWay::Synchronous => Way::Synchronous,
             ServedWay::Asynchronous => Way::Asynchronous,
         };
-        let router = router(served, Services::new(self.sandbox.base_url(), POLL_INTERVAL));
+        let client = client::build(None).unwrap();
+        let services = Services::new(client.clone(), self.sandbox.base_url(), POLL_INTERVAL);
+        let router = router(served, services);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Person::new(way, url, "").await.unwrap()
+        Person::new(way, client, url, "").await.unwrap()
     }
 
     fn counts(&self) -> Counts {
@@ -108,4 +112,18 @@ async fn asynchronous_way_exceeds_the_limit_when_several_people_launch() {
     let counts = fixture.counts();
     assert!(counts.over_limit > 0, "{counts:?}");
     assert_eq!((counts.missing(), counts.duplicates), (0, 0), "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_not_waited_for_for_ever() {
+    // Connections are made by the kernel, and nobody accepts them.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = client::build(Some(Duration::from_millis(100))).unwrap();
+    let person = Person::new(Way::Synchronous, client, url, "").await.unwrap();
+    let batches = Batch::for_people(1, 2);
+    let launched = tokio::time::timeout(Duration::from_secs(30), person.launch(&batches[0])).await;
+    let source = launched.unwrap().unwrap_err();
+    let error = Error::from_request(Way::Synchronous, Scenario::Alone, source);
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
 }

@@ -2,11 +2,13 @@
 
 use crate::{
     batch::{Batch, PEOPLE},
+    client,
     count::Counts,
     person::{Person, Receipt},
     process::{Server, ServerOptions},
     run::{Error, Options, elapsed_ms},
     scenario::Start,
+    timing,
 };
 use contract::comparison::{Figures, Notice, Scenario, Timeline, Way, WayProgress};
 use futures_util::future::join_all;
@@ -20,12 +22,8 @@ use std::{
 
 /// Interval at which the ledger and the server are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Time that the channel takes for a product, at speed 1.
-const UPLOAD_TIME: Duration = Duration::from_secs(10);
 /// Longest pause between two attempts of a call, at any speed: see [`crate::services`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
-/// Time limit of waiting for one thing, at any speed.
-const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// One way in one scenario, with services and a ledger of its own.
 pub struct Trial {
@@ -36,6 +34,8 @@ pub struct Trial {
     batches: Vec<Batch>,
     /// Time without a request after which nothing more will happen, where no server says so.
     quiet_time: Duration,
+    /// Time limit of waiting for one thing. A request of the person has it too.
+    wait_limit: Duration,
     doing: Mutex<&'static str>,
 }
 
@@ -58,6 +58,8 @@ impl Trial {
         way: Way,
         folder: &Path,
     ) -> Result<(Self, Server), Error> {
+        let wait_limit = timing::wait_limit(options.speed, options.products);
+        let client = client::build(Some(wait_limit))?;
         let folder = folder.join(way.as_str());
         let sandbox = Sandbox::start(sandbox::Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -79,8 +81,8 @@ impl Trial {
             password: format!("{:032x}", rand::random::<u128>()),
         };
         let server = Server::start(&server_options).await?;
-        let person = Person::new(way, server.url.clone(), &server_options.password);
-        let person = person.await.map_err(|source| Error::Answer { way, source })?;
+        let person = Person::new(way, client, server.url.clone(), &server_options.password);
+        let person = person.await.map_err(|source| Error::from_request(way, scenario, source))?;
         let people = if scenario == Scenario::Together { PEOPLE } else { 1 };
         let products = usize::try_from(options.products).unwrap_or(usize::MAX);
         let trial = Self {
@@ -89,7 +91,8 @@ impl Trial {
             server_options,
             person,
             batches: Batch::for_people(people, products),
-            quiet_time: UPLOAD_TIME / options.speed + LONGEST_PAUSE,
+            quiet_time: timing::UPLOAD_TIME / options.speed + LONGEST_PAUSE,
+            wait_limit,
             doing: Mutex::new("starts"),
         };
         Ok((trial, server))
@@ -296,7 +299,7 @@ impl Trial {
     }
 
     async fn wait_on(&self, waiting: Instant) -> Result<(), Error> {
-        if waiting.elapsed() > TIMEOUT {
+        if waiting.elapsed() > self.wait_limit {
             return Err(Error::Timeout { way: self.server_options.way, scenario: self.scenario });
         }
         tokio::time::sleep(POLL_INTERVAL).await;
@@ -312,6 +315,6 @@ impl Trial {
     }
 
     fn answer_error(&self, source: reqwest::Error) -> Error {
-        Error::Answer { way: self.server_options.way, source }
+        Error::from_request(self.server_options.way, self.scenario, source)
     }
 }

@@ -89,27 +89,32 @@ pub trait MachineSource: Send + Sync {
 #[derive(Clone, Default)]
 pub struct MachineCache(Arc<MachineCacheInner>);
 
-/// Machines of all accounts that could be listed.
+/// What the accounts that could be listed have.
 #[derive(Clone, Debug)]
-pub struct MachineListing {
-    /// Machines by name, those without a name last.
-    pub machines: Arc<[Instance]>,
-    /// Accounts and regions whose machines could not be listed, with the reasons.
+pub struct Listing<T> {
+    /// Machines or launch templates. Machines are sorted by name, those without a name last.
+    pub items: Arc<[T]>,
+    /// Accounts and regions that could not be listed, with the reasons.
     pub problems: Arc<[(MachineLocation, Error)]>,
-    /// When the read began. EC2 may have described a machine at any time after it.
+    /// When the read began. EC2 may have described an item at any time after it.
     started: Instant,
 }
 
-impl MachineListing {
-    /// Returns the time since the read began: what happened to a machine within it may be newer
-    /// than the listing.
+impl<T> Listing<T> {
+    #[cfg(test)]
+    pub(crate) fn new(items: Vec<T>, problems: Vec<(MachineLocation, Error)>) -> Self {
+        Self { items: items.into(), problems: problems.into(), started: Instant::now() }
+    }
+
+    /// Returns the time since the read began: what happened within it may be newer than the
+    /// listing.
     pub fn age(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
-type ListingResult = Result<MachineListing, Error>;
-type TemplatesResult = Result<Arc<[LaunchTemplate]>, Error>;
+type MachinesResult = Result<Listing<Instance>, Error>;
+type TemplatesResult = Result<Listing<LaunchTemplate>, Error>;
 
 #[derive(Default)]
 struct MachineCacheInner {
@@ -123,7 +128,7 @@ struct MachineCacheInner {
 
 struct LastRead {
     at: Instant,
-    result: ListingResult,
+    result: MachinesResult,
     problems: Arc<[(MachineLocation, Error)]>,
 }
 
@@ -142,12 +147,13 @@ impl MachineCache {
         Self(Arc::new(MachineCacheInner { sources, ..MachineCacheInner::default() }))
     }
 
-    /// Returns all machines that could be listed, as they were at most [`CACHE_TTL`] ago, by name,
-    /// so that the pages of a list stay the same: EC2 promises no order.
+    /// Returns all machines that could be listed, read at most [`CACHE_TTL`] ago, by name, so that
+    /// the pages of a list stay the same: EC2 promises no order. EC2 may have described them up to
+    /// [`READ_TIMEOUT`] earlier: see [`Listing::age`].
     ///
     /// # Errors
     /// No source lists its machines within [`READ_TIMEOUT`]: the error is that of the first one.
-    pub async fn list(&self) -> ListingResult {
+    pub async fn list(&self) -> MachinesResult {
         let shared = &*self.0;
         if shared.sources.is_empty() {
             return Err(Error::NotConfigured);
@@ -159,29 +165,19 @@ impl MachineCache {
             return last_read.result.clone();
         }
         let started = Instant::now();
-        let reads = join_all(shared.sources.iter().map(|source| async move {
-            let described = timeout(READ_TIMEOUT, source.describe_machines()).await;
-            (source.location().clone(), described.unwrap_or(Err(Error::Slow)))
-        }));
-        let (mut machines, mut problems) = (Vec::new(), Vec::new());
-        for (location, read) in reads.await {
-            match read {
-                Ok(read) => {
-                    shared.remember(&location, &read);
-                    machines.extend(read);
-                }
-                Err(error) => problems.push((location, error)),
-            }
+        let read = shared.read_all(|source| source.describe_machines()).await;
+        for (location, machines) in &read.listed {
+            shared.remember(location, machines);
         }
-        machines.sort_by_cached_key(|machine| {
-            (machine.name.is_empty(), machine.name.to_lowercase(), machine.id.clone())
-        });
-        let problems: Arc<[_]> = problems.into();
-        let result = match problems.first() {
-            Some((_, error)) if problems.len() == shared.sources.len() => Err(error.clone()),
+        let problems: Arc<[_]> = read.problems.into();
+        let result = match (read.listed.is_empty(), problems.first()) {
+            (true, Some((_, error))) => Err(error.clone()),
             _ => {
-                let problems = problems.clone();
-                Ok(MachineListing { machines: machines.into(), problems, started })
+                let mut machines: Vec<_> = read.listed.into_iter().flat_map(|(_, it)| it).collect();
+                machines.sort_by_cached_key(|machine| {
+                    (machine.name.is_empty(), machine.name.to_lowercase(), machine.id.clone())
+                });
+                Ok(Listing { items: machines.into(), problems: problems.clone(), started })
             }
         };
         let last_read = LastRead { at: Instant::now(), result: result.clone(), problems };
@@ -189,7 +185,7 @@ impl MachineCache {
         result
     }
 
-    /// Returns all launch templates that could be listed, as they were at most [`CACHE_TTL`] ago.
+    /// Returns all launch templates that could be listed, read at most [`CACHE_TTL`] ago.
     ///
     /// # Errors
     /// No source lists its templates within [`READ_TIMEOUT`]: the error is that of the first one.
@@ -200,20 +196,14 @@ impl MachineCache {
         {
             return result.clone();
         }
-        let reads = join_all(self.0.sources.iter().map(|source| async move {
-            let described = timeout(READ_TIMEOUT, source.describe_launch_templates()).await;
-            described.unwrap_or(Err(Error::Slow))
-        }));
-        let (mut templates, mut errors) = (Vec::new(), Vec::new());
-        for read in reads.await {
-            match read {
-                Ok(read) => templates.extend(read),
-                Err(error) => errors.push(error),
+        let started = Instant::now();
+        let read = self.0.read_all(|source| source.describe_launch_templates()).await;
+        let result = match (read.listed.is_empty(), read.problems.first()) {
+            (true, Some((_, error))) => Err(error.clone()),
+            _ => {
+                let templates = read.listed.into_iter().flat_map(|(_, it)| it).collect();
+                Ok(Listing { items: templates, problems: read.problems.into(), started })
             }
-        }
-        let result = match errors.into_iter().next() {
-            Some(error) if templates.is_empty() => Err(error),
-            _ => Ok(Arc::from(templates)),
         };
         *last_templates = Some((Instant::now(), result.clone()));
         result
@@ -239,13 +229,11 @@ impl MachineCache {
     /// Returns those of `ids` that are not among the machines of the configured accounts; none
     /// of them if the machines of an account can't be listed.
     pub async fn find_unknown(&self, ids: &[String]) -> Vec<String> {
-        let Ok(MachineListing { machines, problems, .. }) = self.list().await else {
-            return Vec::new();
-        };
-        if !problems.is_empty() {
+        let Ok(listing) = self.list().await else { return Vec::new() };
+        if !listing.problems.is_empty() {
             return Vec::new();
         }
-        let known: HashSet<_> = machines.iter().map(|machine| machine.id.as_str()).collect();
+        let known: HashSet<_> = listing.items.iter().map(|machine| machine.id.as_str()).collect();
         ids.iter().filter(|id| !known.contains(id.as_str())).cloned().collect()
     }
 
@@ -255,7 +243,35 @@ impl MachineCache {
     }
 }
 
+/// What the sources answered.
+struct SourcesRead<T> {
+    listed: Vec<(MachineLocation, Vec<T>)>,
+    problems: Vec<(MachineLocation, Error)>,
+}
+
 impl MachineCacheInner {
+    /// Asks all sources at once, each with its own time limit.
+    async fn read_all<'s, T, R>(
+        &'s self,
+        describe: impl Fn(&'s dyn MachineSource) -> R,
+    ) -> SourcesRead<T>
+    where
+        R: Future<Output = Result<Vec<T>, Error>>,
+    {
+        let reads = self.sources.iter().map(|source| {
+            let described = timeout(READ_TIMEOUT, describe(&**source));
+            async move { (source.location().clone(), described.await.unwrap_or(Err(Error::Slow))) }
+        });
+        let mut read = SourcesRead { listed: Vec::new(), problems: Vec::new() };
+        for (location, described) in join_all(reads).await {
+            match described {
+                Ok(items) => read.listed.push((location, items)),
+                Err(error) => read.problems.push((location, error)),
+            }
+        }
+        read
+    }
+
     /// Replaces what is known of the machines of a location.
     fn remember(&self, location: &MachineLocation, machines: &[Instance]) {
         let mut known = self.known.lock();
@@ -338,12 +354,12 @@ mod tests {
         assert_eq!(last_name(&machines, "i-1"), None);
         let all = (0..50).map(|_| machines.list());
         for read in futures_util::future::join_all(all).await {
-            assert_eq!(read.unwrap().machines.len(), 1);
+            assert_eq!(read.unwrap().items.len(), 1);
         }
         assert_eq!(source.calls.load(Ordering::SeqCst), 1);
         assert_eq!(last_name(&machines, "i-1").as_deref(), Some("web-0"));
         tokio::time::advance(CACHE_TTL).await;
-        assert_eq!(machines.list().await.unwrap().machines[0].name, "web-1");
+        assert_eq!(machines.list().await.unwrap().items[0].name, "web-1");
         tokio::time::advance(CACHE_TTL).await;
         assert_eq!(machines.list().await.unwrap_err(), Error::Unreachable);
         assert_eq!(last_name(&machines, "i-1").as_deref(), Some("web-1"), "names outlive an error");
@@ -381,14 +397,14 @@ mod tests {
         sources[1].calls.store(2, Ordering::SeqCst);
         let machines =
             MachineCache::with_sources(sources.iter().cloned().map(|it| it as _).collect());
-        let MachineListing { machines: listed, problems, .. } = machines.list().await.unwrap();
+        let Listing { items: listed, problems, .. } = machines.list().await.unwrap();
         assert_eq!(listed.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["i-eu1"]);
         assert_eq!(*problems, [(sources[1].location.clone(), Error::Unreachable)]);
         assert_eq!(machines.last_problems(), problems);
         // Nobody can tell whether the other account has it.
         assert_eq!(machines.find_unknown(&["i-us1".to_owned()]).await, [""; 0]);
         tokio::time::advance(CACHE_TTL).await;
-        assert_eq!(machines.list().await.unwrap().machines.len(), 2);
+        assert_eq!(machines.list().await.unwrap().items.len(), 2);
         let location = machines.last_known("i-us1").map(|machine| machine.location);
         assert_eq!(location, Some(sources[1].location.clone()));
     }

@@ -5,7 +5,7 @@
 //! | `postgres`, `rabbit`, `redis` | real servers, each on its own port and in its own temporary folder |
 //! | `certificates`, `trusted_authority` | certificates that a test makes, and processes that trust them |
 //! | `https_server` | an HTTPS server, and connections over TLS |
-//! | `json_server`, `vendure`, `moto` | services that others wrote, from npm and PyPI: two shops, and AWS without its faults |
+//! | `json_server`, `vendure`, `moto` | services that others wrote, from npm and PyPI: a plain JSON API, a shop, and AWS without its faults |
 //! | `api_schemas` | the published schemas of the API's answers |
 //! | `message_schemas`, `rabbit_tap` | the published schemas of all messages, and the messages of a broker |
 //! | `otlp_receiver` | a collector of traces, log lines and metrics |

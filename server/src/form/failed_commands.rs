@@ -26,7 +26,7 @@ pub struct CommandForm {
     /// Time until which the items of the reason had failed when the page was shown, UTC ms.
     #[serde(default)]
     until: i64,
-    /// Revision of the body that was edited.
+    /// Revision of the body that was shown.
     #[serde(default)]
     revision: u32,
     /// The edited body.
@@ -49,11 +49,22 @@ pub async fn submit(
         "failures" => replay_reason(state, actor, &form).await,
         "task" => {
             let task = form.subject.parse().map_err(|_| Problem::not_found())?;
+            if was_edited_since(state, task, form.revision).await? {
+                let words = "Somebody has edited this command since you opened it. Nothing was \
+                             replayed: look at what is stored now.";
+                let problem = Problem::new(StatusCode::CONFLICT, words);
+                return Ok(redirect_with_problem(&task_page(task), &problem));
+            }
             replay(state, actor, task).await
         }
         "edit" => edit(state, actor, context, form).await,
         _ => Err(Problem::not_found()),
     }
+}
+
+/// Whether somebody has edited the body that the admin has seen.
+async fn was_edited_since(state: &AppState, task: TaskId, revision: u32) -> Result<bool, Problem> {
+    Ok(state.engine.store().jobs.task_of_any(task).await?.revision != revision)
 }
 
 async fn edit(

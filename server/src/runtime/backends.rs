@@ -114,7 +114,8 @@ pub fn check_combination(config: &Config) -> anyhow::Result<()> {
     if config.limiter == LimiterUrl::Embedded {
         missing.push("MEANWHILE_LIMITER to rediss://…");
     }
-    if config.sandbox.sandbox_url.is_none() {
+    // With channels of its own, nothing is simulated.
+    if config.channels.is_none() && config.sandbox.sandbox_url.is_none() {
         missing.push("MEANWHILE_SANDBOX_URL to where `meanwhile sandbox` runs");
     }
     if !missing.is_empty() {
@@ -254,8 +255,8 @@ mod tests {
         assert!(!words.contains("MEANWHILE_DATABASE"), "{words}");
         let all =
             ["--database", "postgres://x/m", "--broker", "amqp://x", "--limiter", "redis://x"];
-        let mut all = all.to_vec();
-        all.extend(["--sandbox-url", "http://127.0.0.1:9000", "serve"]);
-        assert_eq!(error_for(&all), None);
+        let beside = |more: [&'static str; 3]| [&all[..], &more].concat();
+        assert_eq!(error_for(&beside(["--sandbox-url", "http://127.0.0.1:9000", "serve"])), None);
+        assert_eq!(error_for(&beside(["--channels", "/etc/meanwhile/channels", "serve"])), None);
     }
 }

@@ -1,14 +1,11 @@
 //! The HTTP client of the exporters.
 
-use super::Error;
+use super::{Error, settings::Signal};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use tokio::runtime::Handle;
@@ -18,35 +15,38 @@ const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// Sends requests on the runtime of tokio, whichever thread asks: the exporters have threads of
 /// their own, without a runtime. It logs when the collector stops answering, and when it answers
-/// again, because the exporters say nothing.
-#[derive(Clone, Debug)]
+/// again, because the exporters say nothing. Each signal has a client of its own: a collector may
+/// accept one and refuse another.
+#[derive(Debug)]
 pub struct OtlpHttpClient {
     client: reqwest::Client,
     runtime: Handle,
-    is_failing: Arc<AtomicBool>,
+    signal: Signal,
+    is_failing: AtomicBool,
 }
 
 impl OtlpHttpClient {
-    /// Creates a client whose requests take at most `timeout`.
+    /// Creates the client of a signal, whose requests take at most `timeout`.
     ///
     /// # Errors
     /// The trusted authorities can't be read, or the platform has no entropy or no sockets.
-    pub fn new(timeout: Duration) -> Result<Self, Error> {
+    pub fn new(signal: Signal, timeout: Duration) -> Result<Self, Error> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::https_config()?)
             .timeout(timeout)
             .user_agent(concat!("meanwhile/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, runtime: Handle::current(), is_failing: Arc::default() })
+        Ok(Self { client, runtime: Handle::current(), signal, is_failing: AtomicBool::default() })
     }
 
     fn report(&self, failure: Option<String>) {
         let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
+        let signal = self.signal.name();
         match failure {
             Some(error) if !was_failing => {
-                tracing::warn!(error, "telemetry could not be exported; it is dropped");
+                tracing::warn!(signal, error, "telemetry could not be exported; it is dropped");
             }
-            None if was_failing => tracing::info!("telemetry is exported again"),
+            None if was_failing => tracing::info!(signal, "telemetry is exported again"),
             _ => {}
         }
     }
@@ -91,4 +91,31 @@ async fn send(
 fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_is_refused_is_logged_once_though_others_are_accepted() {
+        let [traces, logs] = [Signal::Traces, Signal::Logs]
+            .map(|signal| OtlpHttpClient::new(signal, Duration::from_secs(1)).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(file.reopen().unwrap()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..3 {
+                traces.report(None);
+                logs.report(Some("404 Not Found".to_owned()));
+            }
+            logs.report(None);
+        });
+        let log = std::fs::read_to_string(file.path()).unwrap();
+        let lines: Vec<_> = log.lines().collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        for (line, message) in lines.iter().zip(["could not be exported", "is exported again"]) {
+            assert!(line.contains(message) && line.contains("signal=\"logs\""), "{log}");
+        }
+    }
 }

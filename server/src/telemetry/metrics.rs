@@ -5,8 +5,9 @@ use super::{
     settings::{Settings, Signal, unsupported, variable},
 };
 use crate::metrics::Metrics;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header::CONTENT_TYPE};
 use bytes::Bytes;
-use opentelemetry_http::{HttpClient, HttpError, Request};
+use opentelemetry_http::{HttpClient, Request};
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -26,8 +27,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 /// fails loses nothing.
 pub struct MetricExport {
     client: OtlpHttpClient,
-    endpoint: String,
-    headers: Vec<(String, String)>,
+    endpoint: Uri,
+    headers: HeaderMap,
     interval: Duration,
     resource: Resource,
     /// Time from which counters count, ns since 1970.
@@ -41,7 +42,7 @@ impl MetricExport {
     /// A variable can't be used.
     pub fn from_environment() -> Result<Option<Self>, Error> {
         let settings = Settings::from_environment()?;
-        let Some(endpoint) = settings.endpoint(Signal::Metrics) else { return Ok(None) };
+        let Some(collector) = settings.collector(Signal::Metrics) else { return Ok(None) };
         let interval = match variable(INTERVAL) {
             None => DEFAULT_INTERVAL,
             Some(text) => match text.parse() {
@@ -59,25 +60,28 @@ impl MetricExport {
             })
             .collect();
         Ok(Some(Self {
-            client: OtlpHttpClient::new(settings.timeout)?,
-            endpoint,
-            headers: settings.headers(Signal::Metrics),
+            client: OtlpHttpClient::new(Signal::Metrics, collector.timeout)?,
+            endpoint: collector.endpoint.clone(),
+            headers: collector.headers.clone(),
             interval,
             resource: Resource { attributes, ..Resource::default() },
             start_ns: now_ns(),
         }))
     }
 
-    /// Sends the metrics until `stop`, and once more then.
+    /// Sends the metrics until `stop`, and once more then, for at most [`SHUTDOWN_TIMEOUT`].
     pub async fn run(self, metrics: Metrics, stop: CancellationToken) {
         let mut tick = interval(self.interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // An export in progress is abandoned at `stop`: the last one has newer values.
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = tick.tick() => {}
+                () = async {
+                    tick.tick().await;
+                    self.send(&metrics).await;
+                } => {}
             }
-            self.send(&metrics).await;
         }
         if timeout(SHUTDOWN_TIMEOUT, self.send(&metrics)).await.is_err() {
             tracing::warn!("the last metrics were not exported");
@@ -87,12 +91,10 @@ impl MetricExport {
     /// Sends the metrics as they are. The client logs what fails.
     async fn send(&self, metrics: &Metrics) {
         let text = metrics.render().await;
-        if let Ok(request) = self.request(&text) {
-            let _ = self.client.send_bytes(request).await;
-        }
+        let _ = self.client.send_bytes(self.request(&text)).await;
     }
 
-    fn request(&self, text: &str) -> Result<Request<Bytes>, HttpError> {
+    fn request(&self, text: &str) -> Request<Bytes> {
         let scope = InstrumentationScope {
             name: super::SERVICE_NAME.into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -106,12 +108,13 @@ impl MetricExport {
             ..ResourceMetrics::default()
         };
         let message = ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] };
-        let mut request =
-            Request::post(&self.endpoint).header("content-type", "application/x-protobuf");
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        Ok(request.body(message.encode_to_vec().into())?)
+        let mut request = Request::new(Bytes::from(message.encode_to_vec()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.endpoint.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.extend(self.headers.clone());
+        request
     }
 }
 

@@ -1,11 +1,15 @@
-//! OpenTelemetry's environment variables that decide whether anything is exported. The exporters
-//! read the others themselves.
+//! OpenTelemetry's environment variables about the collectors. The exporters of spans and log lines
+//! read some of them again, but skip values that they can't use, so all are checked here.
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
+use url::Url;
 
 /// Time for one request to the collector, unless the environment says another one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Value of a variable with credentials in an error.
+const MASK: &str = "***";
 
 /// A variable whose value is not supported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +17,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct SettingsError {
     /// Name of the variable.
     pub variable: String,
-    /// Its value.
+    /// Its value, masked if it may be a credential.
     pub value: String,
     /// Supported values.
     pub supported: &'static str,
@@ -30,39 +34,32 @@ pub enum Signal {
 impl Signal {
     const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
-    const fn name(self) -> &'static str {
+    /// Returns the name in log lines, in paths and, in capitals, in variables.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Traces => "TRACES",
-            Self::Metrics => "METRICS",
-            Self::Logs => "LOGS",
-        }
-    }
-
-    /// Returns the path below the endpoint of all signals.
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Traces => "v1/traces",
-            Self::Metrics => "v1/metrics",
-            Self::Logs => "v1/logs",
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 }
 
 /// Collector of a signal.
 #[derive(Debug, PartialEq, Eq)]
-struct Collector {
+pub struct Collector {
     signal: Signal,
     /// URL of the signal, with its path.
-    endpoint: String,
-    headers: Option<String>,
+    pub endpoint: Uri,
+    /// Headers with which the signal is sent.
+    pub headers: HeaderMap,
+    /// Time for one request.
+    pub timeout: Duration,
 }
 
 /// What the environment says about the export.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
     collectors: Vec<Collector>,
-    /// Time for one request to the collector.
-    pub timeout: Duration,
 }
 
 impl Settings {
@@ -77,19 +74,20 @@ impl Settings {
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let disabled =
             variable("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"));
-        let mut settings = Self { collectors: Vec::new(), timeout: DEFAULT_TIMEOUT };
+        let mut settings = Self { collectors: Vec::new() };
         if disabled {
             return Ok(settings);
         }
         for signal in Signal::ALL {
-            let own = |suffix: &str| format!("OTEL_EXPORTER_OTLP_{}_{suffix}", signal.name());
+            let capitals = signal.name().to_ascii_uppercase();
+            let own = |suffix: &str| format!("OTEL_EXPORTER_OTLP_{capitals}_{suffix}");
             let of_signal = |suffix: &str| {
                 let shared = format!("OTEL_EXPORTER_OTLP_{suffix}");
                 let find = |name: String| variable(&name).map(|value| (name, value));
                 find(own(suffix)).or_else(|| find(shared))
             };
             let Some((name, endpoint)) = of_signal("ENDPOINT") else { continue };
-            let exporter = format!("OTEL_{}_EXPORTER", signal.name());
+            let exporter = format!("OTEL_{capitals}_EXPORTER");
             match variable(&exporter).as_deref() {
                 None | Some("otlp") => {}
                 Some("none") => continue,
@@ -100,45 +98,57 @@ impl Settings {
             {
                 return Err(unsupported(name, &value, "http/protobuf"));
             }
-            if let Some((name, value)) = of_signal("TIMEOUT") {
-                let timeout = value.parse().map(Duration::from_millis);
-                let timeout =
-                    timeout.map_err(|_| unsupported(name, &value, "a number of milliseconds"))?;
-                settings.timeout = timeout;
-            }
-            // Only the variable of all signals needs a path.
-            let endpoint = match name == own("ENDPOINT") {
-                true => endpoint,
-                false => format!("{}/{}", endpoint.trim_end_matches('/'), signal.path()),
+            let timeout = match of_signal("TIMEOUT") {
+                None => DEFAULT_TIMEOUT,
+                Some((name, value)) => {
+                    let timeout = value.parse().map(Duration::from_millis);
+                    timeout.map_err(|_| unsupported(name, &value, "a number of milliseconds"))?
+                }
             };
-            let headers = of_signal("HEADERS").map(|(_, headers)| headers);
-            settings.collectors.push(Collector { signal, endpoint, headers });
+            // Only the variable of all signals needs a path.
+            let url = match name == own("ENDPOINT") {
+                true => endpoint.clone(),
+                false => format!("{}/v1/{}", endpoint.trim_end_matches('/'), signal.name()),
+            };
+            let endpoint = parse_endpoint(&url)
+                .ok_or_else(|| unsupported(name, &endpoint, "an http:// or https:// URL"))?;
+            let headers = match of_signal("HEADERS") {
+                None => HeaderMap::new(),
+                Some((name, list)) => parse_headers(&list).ok_or_else(|| {
+                    unsupported(name, MASK, "headers, such as authorization=Bearer%20secret")
+                })?,
+            };
+            settings.collectors.push(Collector { signal, endpoint, headers, timeout });
         }
         Ok(settings)
     }
 
-    /// Whether there is a collector for a signal.
-    pub fn exports(&self, signal: Signal) -> bool {
-        self.collector(signal).is_some()
-    }
-
-    /// Returns the URL to which a signal is sent.
-    pub fn endpoint(&self, signal: Signal) -> Option<String> {
-        self.collector(signal).map(|collector| collector.endpoint.clone())
-    }
-
-    /// Returns the headers with which a signal is sent, by name.
-    pub fn headers(&self, signal: Signal) -> Vec<(String, String)> {
-        let list = self.collector(signal).and_then(|collector| collector.headers.as_deref());
-        let headers = list.unwrap_or_default().split(',');
-        let headers = headers.filter_map(|header| header.split_once('='));
-        let decode = |text: &str| percent_decode_str(text.trim()).decode_utf8_lossy().into_owned();
-        headers.map(|(name, value)| (decode(name), decode(value))).collect()
-    }
-
-    fn collector(&self, signal: Signal) -> Option<&Collector> {
+    /// Returns the collector of a signal, if the signal is exported.
+    pub fn collector(&self, signal: Signal) -> Option<&Collector> {
         self.collectors.iter().find(|collector| collector.signal == signal)
     }
+}
+
+/// Returns a URL to which HTTP requests can be sent. Both parsers have to accept it, because the
+/// exporters use one and the HTTP client the other.
+fn parse_endpoint(text: &str) -> Option<Uri> {
+    let url = Url::parse(text).ok()?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    is_http.then(|| text.parse().ok()).flatten()
+}
+
+/// Returns the headers of a list `name=value,…` with percent-encoded values, unless one of them
+/// can't be sent.
+fn parse_headers(list: &str) -> Option<HeaderMap> {
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let headers = entries.map(|entry| {
+        let (name, value) = entry.split_once('=')?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        let mut value = HeaderValue::from_str(&value).ok()?;
+        value.set_sensitive(true);
+        Some((name.trim().parse::<HeaderName>().ok()?, value))
+    });
+    headers.collect()
 }
 
 /// Returns the error of a variable with a value that is not supported.
@@ -181,7 +191,8 @@ mod tests {
             (&[ENDPOINT, ("OTEL_SDK_DISABLED", "false")], &Signal::ALL),
         ] {
             let settings = read(variables).unwrap();
-            let found = Signal::ALL.into_iter().filter(|signal| settings.exports(*signal));
+            let found =
+                Signal::ALL.into_iter().filter(|signal| settings.collector(*signal).is_some());
             assert_eq!(found.collect::<Vec<_>>(), exported, "{variables:?}");
         }
     }
@@ -191,14 +202,15 @@ mod tests {
         let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://localhost:9/own");
         let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc, x-team = shop");
         let settings = read(&[ENDPOINT, headers]).unwrap();
-        let endpoint = settings.endpoint(Signal::Metrics).unwrap();
-        assert_eq!(endpoint, "http://localhost:4318/v1/metrics");
-        let headers = [("authorization", "Bearer abc"), ("x-team", "shop")];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(settings.headers(Signal::Metrics), headers);
+        let collector = settings.collector(Signal::Metrics).unwrap();
+        assert_eq!(collector.endpoint, "http://localhost:4318/v1/metrics");
+        assert_eq!(collector.headers.len(), 2);
+        assert_eq!(collector.headers["authorization"], "Bearer abc");
+        assert_eq!(collector.headers["x-team"], "shop");
         let settings = read(&[ENDPOINT, own]).unwrap();
-        assert_eq!(settings.endpoint(Signal::Metrics).unwrap(), "http://localhost:9/own");
-        assert!(settings.headers(Signal::Metrics).is_empty());
+        let collector = settings.collector(Signal::Metrics).unwrap();
+        assert_eq!(collector.endpoint, "http://localhost:9/own");
+        assert!(collector.headers.is_empty());
     }
 
     #[test]
@@ -214,7 +226,52 @@ mod tests {
             // Without an endpoint it does not matter.
             assert!(read(&[(name, value)]).is_ok());
         }
-        let timeout = ("OTEL_EXPORTER_OTLP_TIMEOUT", "700");
-        assert_eq!(read(&[ENDPOINT, timeout]).unwrap().timeout, Duration::from_millis(700));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_not_an_http_url_is_refused_for_every_signal() {
+        for value in ["localhost:4318", "localhost", "//localhost", "grpc://localhost", "http://"] {
+            let error = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", value)]).unwrap_err();
+            assert_eq!(error.variable, "OTEL_EXPORTER_OTLP_ENDPOINT");
+            assert_eq!(error.value, value);
+            for signal in ["TRACES", "METRICS", "LOGS"] {
+                let name = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
+                let error = read(&[(name.as_str(), value)]).unwrap_err();
+                assert_eq!((error.variable, error.value.as_str()), (name, value));
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_sent_is_refused_and_not_shown() {
+        for list in ["x team=hush", "hush", "=hush", "x-team=hush%0A", "x-team=%FF", "a=b,hush"] {
+            for signal in ["", "TRACES_", "METRICS_", "LOGS_"] {
+                let name = format!("OTEL_EXPORTER_OTLP_{signal}HEADERS");
+                let error = read(&[ENDPOINT, (name.as_str(), list)]).unwrap_err();
+                assert_eq!(error.variable, name, "{list:?}");
+                assert!(!error.to_string().contains("hush"), "{error}");
+            }
+        }
+        // An empty entry is no header.
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=shop, ");
+        let settings = read(&[ENDPOINT, headers]).unwrap();
+        assert_eq!(settings.collector(Signal::Logs).unwrap().headers.len(), 1);
+    }
+
+    #[test]
+    fn the_timeout_of_a_signal_is_its_own() {
+        let shared = ("OTEL_EXPORTER_OTLP_TIMEOUT", "700");
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "100");
+        let logs = ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "300");
+        for (variables, expected) in [
+            (&[ENDPOINT][..], [10_000, 10_000, 10_000]),
+            (&[ENDPOINT, shared], [700, 700, 700]),
+            (&[ENDPOINT, logs], [10_000, 10_000, 300]),
+            (&[ENDPOINT, traces, shared], [100, 700, 700]),
+        ] {
+            let settings = read(variables).unwrap();
+            let timeouts = Signal::ALL.map(|signal| settings.collector(signal).unwrap().timeout);
+            assert_eq!(timeouts, expected.map(Duration::from_millis), "{variables:?}");
+        }
     }
 }

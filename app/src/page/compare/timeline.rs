@@ -20,7 +20,7 @@ pub fn timeline(figures: &[&Figures]) -> AnyView {
                 <span>{duration(end)}</span>
             </p>
             <p class="meta">
-                "Wide band: the person waits for the answer. Low marks: items that were done. High marks: the moments in the sentence."
+                "Wide band: the person waits for the answer. Low marks: items that were done. High marks: the other moments in the sentence."
             </p>
         </div>
     }
@@ -38,6 +38,7 @@ fn lane(figures: &Figures, end: u64) -> AnyView {
         })
         .collect_view();
     let moments = [
+        (&figures.answer_ms, "neutral"),
         (left_ms, "failed"),
         (killed_ms, "failed"),
         (restarted_ms, "needs_review"),
@@ -68,4 +69,37 @@ fn lane(figures: &Figures, end: u64) -> AnyView {
         </figure>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::comparison::{Notice, Scenario, Way};
+
+    #[test]
+    fn every_moment_of_the_sentence_has_a_mark() {
+        let figures = Figures {
+            scenario: Scenario::Left,
+            way: Way::ByEvents,
+            items: 1,
+            answer_ms: Some(20),
+            done_ms: Some(900),
+            over_limit: 0,
+            lost: 0,
+            duplicates: 0,
+            notice: Notice::Notification,
+            timeline: Timeline {
+                effects_ms: vec![900],
+                left_ms: Some(300),
+                notified_ms: Some(950),
+                end_ms: 1_000,
+                ..Timeline::default()
+            },
+        };
+        let html = timeline(&[&figures]).to_html();
+        // Answered, left, notified; the end of the last item is a low mark.
+        assert_eq!(figures.sentence().matches("after").count(), 4);
+        assert_eq!(html.matches(r#" height="28""#).count(), 3, "{html}");
+        assert_eq!(html.matches(r#" height="10""#).count(), 1, "{html}");
+    }
 }

@@ -56,7 +56,7 @@ mod load {
     use engine::{
         Engine,
         clock::whole_millis,
-        machines::{MachineCache, MachineFilter, MachineListing, MachineLocation},
+        machines::{Listing, MachineCache, MachineFilter, MachineLocation},
         store,
     };
     use std::collections::BTreeSet;
@@ -68,11 +68,11 @@ mod load {
     pub async fn load_list(
         engine: &Engine,
         user: UserId,
-        listing: &MachineListing,
+        listing: &Listing<Instance>,
         filter: &MachineListFilter,
         limit: usize,
     ) -> Result<MachineList, store::Error> {
-        let instances = &*listing.machines;
+        let instances = &*listing.items;
         let listed_at = engine.store().database.now_ms() - whole_millis(listing.age());
         let filtered = MachineFilter::from(filter).apply(instances);
         let (matching, total) = (filtered.matching.len(), instances.len());

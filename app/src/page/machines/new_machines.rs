@@ -21,8 +21,16 @@ impl Default for NewMachines {
     }
 }
 
-/// Id and label of each launch template, or why they can't be listed.
-pub(super) type Templates = Result<Vec<(String, String)>, String>;
+/// The launch templates, or why none can be listed.
+pub(super) type Templates = Result<TemplateChoices, String>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TemplateChoices {
+    /// Id and label of each template.
+    pub choices: Vec<(String, String)>,
+    /// Accounts whose templates could not be listed, each with the reason.
+    pub problems: Vec<String>,
+}
 
 /// Returns the launch templates of all accounts.
 #[cfg(feature = "ssr")]
@@ -39,7 +47,14 @@ pub(super) async fn load_templates(engine: &engine::Engine) -> Templates {
         let place: String = place.map(|it| format!(" · {it}")).collect();
         (template.id.clone(), format!("{name} · {versions}{place}"))
     };
-    Ok(templates.iter().map(label).collect())
+    let problems = templates.problems.iter().map(|(location, error)| {
+        let (account, region) = (&location.account, &location.region);
+        format!("The launch templates of {account} in {region} are missing. {error}")
+    });
+    Ok(TemplateChoices {
+        choices: templates.items.iter().map(label).collect(),
+        problems: problems.collect(),
+    })
 }
 
 /// Renders the form, with what was sent before.
@@ -52,11 +67,24 @@ pub(super) fn new_machines_panel(
     let closed = MachineListFilter { launch: None, ..filter.clone() }.url("/machines");
     let content = match templates {
         Err(words) => view! { <p class="problem" role="alert">{words}</p> }.into_any(),
-        Ok(templates) if templates.is_empty() => view! {
-            <p>"No account has a launch template. Create one in EC2, and it appears here."</p>
+        Ok(TemplateChoices { choices, problems }) => {
+            let problems = problems
+                .into_iter()
+                .map(|words| view! { <p class="problem" role="alert">{words}</p> })
+                .collect_view();
+            let fields = match choices.is_empty() {
+                true => view! {
+                    <p>"No account has a launch template. Create one in EC2, and it appears here."</p>
+                }
+                .into_any(),
+                false => fields(choices, sent, key, filter),
+            };
+            view! {
+                {problems}
+                {fields}
+            }
+            .into_any()
         }
-        .into_any(),
-        Ok(templates) => fields(templates, sent, key, filter),
     };
     view! {
         <section class="panel new-machines" aria-labelledby="new-machines">

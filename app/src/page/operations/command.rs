@@ -111,18 +111,26 @@ const fn is_failed(state: TaskState) -> bool {
     matches!(state, TaskState::Failed | TaskState::Rejected)
 }
 
-/// What an admin does with a failed command. A command whose effect is unknown can't be edited.
+/// What an admin does with a failed command. A command whose effect is unknown, or has begun, can't
+/// be edited.
 fn actions(stored: &StoredTask) -> AnyView {
     let id = stored.task.id.to_string();
-    let edit = match stored.task.outcome_unknown {
-        true => view! {
+    let edit = match (stored.task.outcome_unknown, stored.has_begun) {
+        (true, _) => view! {
             <p class="meta">
                 "Nobody knows whether the last call had its effect. Replay it as it is: the service \
                 is asked first."
             </p>
         }
         .into_any(),
-        false => view! {
+        (false, true) => view! {
+            <p class="meta">
+                "It has done a part of its work, so its data must not change now. Replay it: it does \
+                the rest."
+            </p>
+        }
+        .into_any(),
+        (false, false) => view! {
             <a class="button" href=edit_url(stored)>
                 "Edit the command"
             </a>
@@ -132,6 +140,7 @@ fn actions(stored: &StoredTask) -> AnyView {
     view! {
         <form class="buttons" method="post" action="/operations/task">
             <input type="hidden" name="subject" value=id/>
+            <input type="hidden" name="revision" value=stored.revision/>
             <button class="primary">"Replay it as it is"</button>
             {edit}
         </form>

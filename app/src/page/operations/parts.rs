@@ -74,8 +74,14 @@ pub fn workers(
         by_worker.entry(&task.worker).or_default().push(task);
     }
     let known: BTreeSet<&str> = heartbeats.iter().map(|worker| worker.name.as_str()).collect();
+    // A container that was started again has the name of the one that was lost.
+    let is_newest = |worker: &WorkerHeartbeat| {
+        let same = heartbeats.iter().filter(|other| other.name == worker.name);
+        same.map(|other| other.seen_at).max() == Some(worker.seen_at)
+    };
     let announced = heartbeats.iter().map(|worker| {
-        let tasks = by_worker.get(worker.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let tasks = by_worker.get(worker.name.as_str()).filter(|_| is_newest(worker));
+        let tasks = tasks.map_or(&[][..], Vec::as_slice);
         let words = worker_state(worker, lease_ms, now);
         worker_row(&worker.name, &worker.version, words, tasks, now)
     });

@@ -25,8 +25,8 @@ A round passes when all of this holds:
   while its channel's cooldown was known.
 - **Facts.** Both clients end equal to the store, with no fact missed or repeated.
 
-A cooldown is known when the attempt that received the 429 has ended, because the rate limiter learns of it
-before that. A request that arrives up to 0.25 s later was already on its way; one that arrives later still is a
+The rate limiter learns of a cooldown before the attempt that received the 429 ends; from that end on, the
+cooldown counts as known. A request that arrives at most 0.25 s later was already on its way. A later one is a
 violation, and fails the round. Where only the channels fail (none, rate-limit-storm, clock-skew), no attempt may
 end at its time limit, and no 429 may cost one.
 

@@ -33,13 +33,23 @@ pub struct InstanceList {
     /// The machines, by name.
     pub items: Vec<Instance>,
     /// Accounts and regions whose machines are missing because they could not be listed.
-    pub problems: Vec<InstanceListProblem>,
+    pub problems: Vec<ListProblem>,
 }
 
-/// Account and region whose machines could not be listed.
+/// The launch templates of all accounts that could be listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct InstanceListProblem {
+pub struct LaunchTemplateList {
+    /// The templates.
+    pub items: Vec<LaunchTemplate>,
+    /// Accounts and regions whose templates are missing because they could not be listed.
+    pub problems: Vec<ListProblem>,
+}
+
+/// Account and region that could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ListProblem {
     /// Account, as the configuration names it; empty for the account of the sandbox.
     pub account: String,
     /// Region; empty for the account of the sandbox.

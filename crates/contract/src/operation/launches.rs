@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{
-        DryRun, InstanceList, LaunchMachines, LaunchResponse, LaunchTemplate, Page, RunNoops,
+        DryRun, InstanceList, LaunchMachines, LaunchResponse, LaunchTemplateList, RunNoops,
         StartInstances,
     },
     feed::{DecimalSeparator, DraftChoice, Encoding, PriceChoice, ZeroPriceChoice},
@@ -150,7 +150,10 @@ pub(super) const MACHINES: &[Operation] = &[
     },
     Operation {
         group: "Machines",
-        answers: &[Answer::json(schema_of::<Page<LaunchTemplate>>, "All launch templates.")],
+        answers: &[Answer::json(
+            schema_of::<LaunchTemplateList>,
+            "All launch templates that could be listed.",
+        )],
         own_problems: MACHINE_PROBLEMS,
         ..Operation::get("/launch-templates", "list_launch_templates", "List launch templates")
     },

@@ -58,10 +58,11 @@ impl Engine {
     }
 
     /// Has all failed tasks of a reason run again that had failed until `until`, UTC ms, job by
-    /// job. A job that refuses it doesn't keep others from it.
+    /// job. A job whose state does not allow it doesn't keep others from it. Anything else, such as
+    /// a store that fails, ends it; what was done by then is reported.
     ///
     /// # Errors
-    /// The store failed before anything was changed, or the actor is no admin.
+    /// The store failed before anything was replayed, or the actor is no admin.
     pub async fn replay_reason(
         &self,
         actor: impl Into<Actor>,
@@ -76,21 +77,30 @@ impl Engine {
             }
         }
         let mut report = ReplayReport::default();
-        for (job, tasks) in by_job {
-            let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let count_of = |tasks: &[TaskId]| u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let mut left = by_job.into_iter();
+        for (job, tasks) in left.by_ref() {
+            let count = count_of(&tasks);
             match self.replay_in_job(actor.clone(), job, &tasks).await {
                 Ok(replayed) => {
                     report.replayed += replayed;
                     report.left += count.saturating_sub(replayed);
                 }
-                Err(error @ store::Error::SignedOut) if report.replayed == 0 => return Err(error),
                 Err(error) => {
+                    let is_of_job = matches!(error, store::Error::Conflict(_));
+                    if !is_of_job && report.replayed == 0 {
+                        return Err(error);
+                    }
                     error.log_and_count();
                     report.left += count;
                     report.why.get_or_insert_with(|| error.public_message());
+                    if !is_of_job {
+                        break;
+                    }
                 }
             }
         }
+        report.left += left.map(|(_, tasks)| count_of(&tasks)).sum::<u32>();
         Ok(report)
     }
 

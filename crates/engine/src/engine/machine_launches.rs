@@ -2,7 +2,7 @@
 
 use super::{Engine, LaunchError, check_idempotency_key};
 use crate::{
-    machines::{KnownMachine, MachineLocation},
+    machines::{KnownMachine, Listing, MachineLocation},
     store::{Actor, NewJob, NewTask},
 };
 use contract::{
@@ -266,30 +266,50 @@ impl Engine {
             let words = "Choose a launch template; nothing was launched.";
             return Err(LaunchError::Invalid(words.into()));
         }
-        let templates = self
-            .machines
-            .launch_templates()
-            .await
-            .map_err(|error| LaunchError::Invalid(error.to_string()))?;
-        let is_there = |template: &&LaunchTemplate| {
-            location.is_none_or(|it| it.account == template.account && it.region == template.region)
-        };
-        let found: Vec<_> = templates
-            .iter()
-            .filter(is_there)
-            .filter(|template| template.id == wanted || template.name == wanted)
-            .collect();
-        match found.as_slice() {
-            [only] => Ok((*only).clone()),
-            [] => Err(LaunchError::Invalid(format!(
-                "No configured account has the launch template {wanted}. Correct its id or name; \
-                 nothing was launched."
-            ))),
-            _ => Err(LaunchError::Invalid(format!(
-                "Several accounts or regions have a launch template {wanted}. Name the account and \
-                 the region, or use the template's id; nothing was launched."
-            ))),
-        }
+        let templates = self.machines.launch_templates().await;
+        let templates = templates.map_err(|error| LaunchError::Invalid(error.to_string()))?;
+        choose_template(&templates, wanted, location)
+    }
+}
+
+/// Returns the launch template with this id or name.
+fn choose_template(
+    templates: &Listing<LaunchTemplate>,
+    wanted: &str,
+    location: Option<&MachineLocation>,
+) -> Result<LaunchTemplate, LaunchError> {
+    let is_there = |template: &&LaunchTemplate| {
+        location.is_none_or(|it| it.account == template.account && it.region == template.region)
+    };
+    let found: Vec<_> = templates
+        .items
+        .iter()
+        .filter(is_there)
+        .filter(|template| template.id == wanted || template.name == wanted)
+        .collect();
+    // An account that could not be listed may have a template of the same name.
+    let unlisted = templates.problems.iter().find(|(unlisted, _)| {
+        let is_asked = location.is_none_or(|location| location == unlisted);
+        is_asked && !found.iter().any(|template| template.id == wanted)
+    });
+    if let Some((unlisted, error)) = unlisted {
+        return Err(LaunchError::Invalid(format!(
+            "Nobody can tell whether {} in {} has the launch template {wanted}: its templates \
+             could not be listed. {error} Or name the account and the region; nothing was \
+             launched.",
+            unlisted.account, unlisted.region
+        )));
+    }
+    match found.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(LaunchError::Invalid(format!(
+            "No configured account has the launch template {wanted}. Correct its id or name; \
+             nothing was launched."
+        ))),
+        _ => Err(LaunchError::Invalid(format!(
+            "Several accounts or regions have a launch template {wanted}. Name the account and \
+             the region, or use the template's id; nothing was launched."
+        ))),
     }
 }
 
@@ -319,5 +339,56 @@ fn resolve_version(
             "The launch template {} has no version {number}: its versions go up to {}.",
             template.name, template.latest_version
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::machines;
+
+    fn at(account: &str) -> MachineLocation {
+        MachineLocation { account: account.into(), region: "eu".into() }
+    }
+
+    fn template(id: &str, account: &str) -> LaunchTemplate {
+        LaunchTemplate {
+            id: id.into(),
+            name: "web".into(),
+            default_version: 1,
+            latest_version: 1,
+            account: account.into(),
+            region: "eu".into(),
+        }
+    }
+
+    /// Returns the id of the chosen template, or the start of what is said.
+    fn choose(
+        listing: &Listing<LaunchTemplate>,
+        wanted: &str,
+        location: Option<&MachineLocation>,
+    ) -> String {
+        match choose_template(listing, wanted, location) {
+            Ok(template) => template.id,
+            Err(error) => error.to_string().split(' ').take(3).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_template_is_never_taken_from_another_account() {
+        let all =
+            Listing::new(vec![template("lt-1", "test"), template("lt-2", "prod")], Vec::new());
+        assert_eq!(choose(&all, "web", None), "Several accounts or");
+        assert_eq!(choose(&all, "web", Some(&at("prod"))), "lt-2");
+        let slow = vec![(at("prod"), machines::Error::Slow)];
+        let part = Listing::new(vec![template("lt-1", "test")], slow);
+        assert_eq!(choose(&part, "web", None), "Nobody can tell");
+        assert_eq!(choose(&part, "lt-2", None), "Nobody can tell");
+        assert_eq!(choose(&part, "web", Some(&at("prod"))), "Nobody can tell");
+        assert_eq!(choose(&part, "lt-1", None), "lt-1");
+        assert_eq!(choose(&part, "web", Some(&at("test"))), "lt-1");
+        let none = Listing::new(Vec::new(), Vec::new());
+        assert_eq!(choose(&none, "web", None), "No configured account");
     }
 }

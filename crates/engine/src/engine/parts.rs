@@ -5,11 +5,14 @@ use crate::{
     limiter::{self, AcquireError},
     task_queue::{self, QueueDepth, TaskQueue},
 };
+use futures_util::{StreamExt, stream};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// Time after which a part that does not answer counts as down.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Number of queues that are asked at once. Each takes a channel of RabbitMQ.
+const QUEUES_AT_ONCE: usize = 16;
 
 /// The parts beside the store, which [`Engine::parts`] asks.
 #[derive(Clone)]
@@ -77,11 +80,17 @@ impl Engine {
 }
 
 async fn queue_depths(parts: &Parts) -> Result<HashMap<String, QueueDepth>, task_queue::Error> {
+    let mut asked = stream::iter(parts.queues.clone())
+        .map(|queue| async move {
+            let answer = parts.task_queue.queue_depth(&queue).await;
+            (queue, answer)
+        })
+        .buffer_unordered(QUEUES_AT_ONCE);
     let mut depths = HashMap::with_capacity(parts.queues.len());
-    for queue in &parts.queues {
-        match parts.task_queue.queue_depth(queue).await {
+    while let Some((queue, answer)) = asked.next().await {
+        match answer {
             Ok(depth) => {
-                depths.insert(queue.clone(), depth);
+                depths.insert(queue, depth);
             }
             // Its consumer declares it again.
             Err(task_queue::Error::QueueNotFound(_)) => {}

@@ -33,6 +33,7 @@ struct EditedTask {
     key: String,
     body: Value,
     unknown_since: Option<i64>,
+    has_checkpoint: bool,
     revision: u32,
     edited_by: Option<String>,
 }
@@ -47,6 +48,7 @@ impl FromRow for EditedTask {
             key: row.get("key")?,
             body: row.json("body")?,
             unknown_since: row.get("unknown_since")?,
+            has_checkpoint: row.get("has_checkpoint")?,
             revision: row.get("revision")?,
             edited_by: row.get("edited_by")?,
         })
@@ -60,8 +62,8 @@ impl Tasks {
     ///
     /// # Errors
     /// [`Error::Edit`] where the command can't have this body; [`Error::Conflict`] where somebody
-    /// else has edited it meanwhile, where it runs again or has not failed, or where nobody knows
-    /// whether it had its effect; [`Error::NotFound`] where there is no such task, or the actor
+    /// else has edited it meanwhile, where it runs again or has not failed, where it has done a part
+    /// of its work, or where nobody knows whether it had its effect; [`Error::NotFound`] where there is no such task, or the actor
     /// is no admin; [`Error::SignedOut`].
     pub async fn edit_command(
         &self,
@@ -83,7 +85,8 @@ impl Tasks {
     ) -> Result<bool, Error> {
         let tx = self.db.begin().await?;
         let sql = format!(
-            "SELECT state, kind, version, queue, key, body, unknown_since, revision, edited_by \
+            "SELECT state, kind, version, queue, key, body, unknown_since, revision, edited_by, \
+             CAST(CASE WHEN checkpoint IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_checkpoint \
              FROM tasks WHERE id = $1{}",
             self.db.for_update()
         );
@@ -110,6 +113,10 @@ impl Tasks {
         }
         if stored.unknown_since.is_some() {
             return Err(Error::Conflict(Conflict::EffectUnknown));
+        }
+        // An edited command has another idempotency key: it would launch another machine.
+        if stored.has_checkpoint {
+            return Err(Error::Conflict(Conflict::EffectBegun));
         }
         write::replace_body(&tx, task, &edit, actor.user, self.db.now_ms()).await?;
         let entry = NewAuditEntry {
@@ -226,7 +233,8 @@ fn check_failed(state: TaskState) -> Result<(), Error> {
     }
 }
 
-/// Returns the start of each changed value by its pointer, for the audit log.
+/// Returns the start of each changed value by its pointer, for the audit log; of values beyond
+/// [`AUDITED_CHANGES`], their number.
 fn shortened<'c>(
     changes: &'c [ValueChange],
     value: impl Fn(&'c ValueChange) -> Option<&'c Value>,
@@ -241,5 +249,9 @@ fn shortened<'c>(
     let values = changes.iter().take(AUDITED_CHANGES).map(|change| {
         (change.pointer.clone(), value(change).map_or(Value::Null, |it| start(it).into()))
     });
-    Value::Object(values.collect::<Map<_, _>>())
+    let mut values: Map<_, _> = values.collect();
+    if let Some(more) = changes.len().checked_sub(AUDITED_CHANGES).filter(|more| *more > 0) {
+        values.insert("…".into(), format!("{more} more").into());
+    }
+    Value::Object(values)
 }

@@ -17,6 +17,8 @@ pub enum Conflict {
     NotFailed,
     /// Nobody knows whether the task had its effect, so its command can't be edited.
     EffectUnknown,
+    /// The task has done a part of its work, so its command can't be edited.
+    EffectBegun,
     /// Somebody else has edited the command since it was read.
     EditedMeanwhile {
         /// Address of that person.
@@ -76,6 +78,10 @@ impl Conflict {
             Self::EffectUnknown => {
                 "Nobody knows whether the last call had its effect, so its data must not change \
                  now. Replay the item as it is: the service is asked first."
+            }
+            Self::EffectBegun => {
+                "This item has done a part of its work, such as a machine that was launched, so \
+                 its data must not change now. Replay the item as it is: it does the rest."
             }
             Self::EditedMeanwhile { by } => {
                 return format!(

@@ -42,7 +42,7 @@ pub struct FailedTask {
     pub state: TaskState,
     /// Why.
     pub outcome: Outcome,
-    /// Time at which it failed, or was edited after that, UTC ms.
+    /// Time at which it failed, UTC ms.
     pub updated_at: i64,
 }
 
@@ -78,6 +78,8 @@ pub struct StoredTask {
     pub queue: String,
     /// Body of the command.
     pub body: Value,
+    /// Whether the handler has done a part of the work, such as launching a machine.
+    pub has_begun: bool,
     /// Fence of the next message.
     pub fence: i64,
     /// Trace of the request that caused the task.
@@ -176,7 +178,8 @@ impl Jobs {
     pub async fn task_of_any(&self, task: TaskId) -> Result<StoredTask, Error> {
         let sql = format!(
             "SELECT {}, user_id, version, queue, body, fence, traceparent, revision, edited_by, \
-             edited_at, (SELECT email FROM users WHERE users.id = tasks.user_id) AS email, \
+             edited_at, CAST(CASE WHEN checkpoint IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_begun, \
+             (SELECT email FROM users WHERE users.id = tasks.user_id) AS email, \
              (SELECT title FROM jobs WHERE jobs.id = tasks.job_id) AS job_title \
              FROM tasks WHERE id = $1",
             row::TASK_COLUMNS
@@ -191,6 +194,7 @@ impl Jobs {
             version: found.get("version")?,
             queue: found.get("queue")?,
             body: found.json("body")?,
+            has_begun: found.get("has_begun")?,
             fence: found.get("fence")?,
             traceparent: found.get("traceparent")?,
             revision: found.get("revision")?,

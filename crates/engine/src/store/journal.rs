@@ -3,7 +3,7 @@
 
 use super::{
     Actor, Database, Error, Journal, commit, execute, query_all, query_one, retry_on_contention,
-    row::{self, FromRow, Row, missing},
+    row::{self, FromRow, Row, missing, rows},
     row_set::{
         ColumnType::{self, BigInt, Text},
         MAX_ROWS_PER_STATEMENT, RowSet, id_list, is_one_of,
@@ -16,7 +16,7 @@ use contract::{
     fact::{Fact, FactData, FactKind},
     state::{JobKind, JobState},
 };
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Value};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::RangeInclusive,
@@ -269,6 +269,15 @@ impl Journal {
         Ok(first.map_or(head, |first| first - 1)..=head)
     }
 
+    async fn facts<const N: usize>(
+        &self,
+        condition: &str,
+        values: [Value; N],
+    ) -> Result<Vec<Fact>, Error> {
+        let sql = format!("SELECT {FACT_COLUMNS} FROM journal {condition}");
+        rows(&self.db.reader, &sql, values).await
+    }
+
     /// Returns facts of a user with `seq > after`, in order, at most `limit`.
     ///
     /// # Errors
@@ -279,16 +288,11 @@ impl Journal {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        query_all(
-            &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
-             WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        self.facts(
+            "WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
             [user.0.into(), after.into(), limit.into()],
         )
-        .await?
-        .iter()
-        .map(Fact::from_row)
-        .collect()
+        .await
     }
 
     /// Returns facts of one job with `seq > after`, in order, at most `limit`.
@@ -302,16 +306,11 @@ impl Journal {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        query_all(
-            &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
-             WHERE job_id = $2 AND user_id = $1 AND seq > $3 ORDER BY seq LIMIT $4",
+        self.facts(
+            "WHERE job_id = $2 AND user_id = $1 AND seq > $3 ORDER BY seq LIMIT $4",
             [user.0.into(), job.0.into(), after.into(), limit.into()],
         )
-        .await?
-        .iter()
-        .map(Fact::from_row)
-        .collect()
+        .await
     }
 
     /// Returns the facts of one task, in order, at most `limit`. Looks at the facts of its job.
@@ -325,16 +324,11 @@ impl Journal {
         task: TaskId,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        query_all(
-            &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
-             WHERE job_id = $2 AND user_id = $1 AND task_id = $3 ORDER BY seq LIMIT $4",
+        self.facts(
+            "WHERE job_id = $2 AND user_id = $1 AND task_id = $3 ORDER BY seq LIMIT $4",
             [user.0.into(), job.0.into(), task.0.into(), limit.into()],
         )
-        .await?
-        .iter()
-        .map(Fact::from_row)
-        .collect()
+        .await
     }
 
     /// Returns facts of one job with `seq < before`, newest first, at most `limit`.
@@ -348,16 +342,11 @@ impl Journal {
         before: i64,
         limit: i64,
     ) -> Result<Vec<Fact>, Error> {
-        query_all(
-            &self.db.reader,
-            "SELECT seq, id, kind, job_id, task_id, at, traceparent, data FROM journal \
-             WHERE job_id = $2 AND user_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT $4",
+        self.facts(
+            "WHERE job_id = $2 AND user_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT $4",
             [user.0.into(), job.0.into(), before.into(), limit.into()],
         )
-        .await?
-        .iter()
-        .map(Fact::from_row)
-        .collect()
+        .await
     }
 
     /// Returns the user's newest notifications, at most `limit`.
@@ -431,6 +420,9 @@ impl Journal {
         Ok(facts)
     }
 }
+
+/// Columns of a [`Fact`].
+pub(super) const FACT_COLUMNS: &str = "seq, id, kind, job_id, task_id, at, traceparent, data";
 
 impl FromRow for Fact {
     fn from_row(row: &Row) -> Result<Self, Error> {

@@ -1,7 +1,9 @@
 //! The slowest tasks of a job, with what their time is told from.
 
 use super::{
-    Error, Jobs, Journal, query_all,
+    Error, Jobs, Journal,
+    journal::FACT_COLUMNS,
+    query_all,
     row::{self, FromRow},
     row_set::{id_list, is_one_of},
 };
@@ -67,8 +69,8 @@ impl Journal {
         tasks: &[TaskId],
     ) -> Result<Vec<Fact>, Error> {
         let sql = format!(
-            "SELECT seq, id, kind, job_id, task_id, at, data FROM journal \
-             WHERE job_id = $1 AND user_id = $2 AND {} ORDER BY seq LIMIT $4",
+            "SELECT {} FROM journal WHERE job_id = $1 AND user_id = $2 AND {} ORDER BY seq LIMIT $4",
+            FACT_COLUMNS,
             is_one_of(&self.db.reader, "task_id", 3)
         );
         let values =

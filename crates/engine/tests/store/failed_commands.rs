@@ -203,6 +203,17 @@ pub async fn an_unknown_effect_is_replayed_but_not_edited(fixture: StoreFixture)
     assert!(fixture.claim_next().await.unwrap().outcome_unknown(), "it is reconciled first");
 }
 
+pub async fn begun_work_is_replayed_but_not_edited(fixture: StoreFixture) {
+    let task = fixture.rejected_task().await;
+    assert!(!fixture.store.jobs.task_of_any(task).await.unwrap().has_begun);
+    fixture.execute("UPDATE tasks SET checkpoint = '{}'").await;
+    assert!(fixture.store.jobs.task_of_any(task).await.unwrap().has_begun);
+    assert_eq!(conflict(fixture.edit_title(task, 0, "Short").await), Conflict::EffectBegun);
+    let job = fixture.store.jobs.task_of_any(task).await.unwrap().task.job;
+    let (replayed, _) = fixture.store.tasks.replay_tasks(fixture.user, job, &[task]).await.unwrap();
+    assert_eq!(replayed, 1);
+}
+
 pub async fn failed_tasks_are_grouped_by_reason(fixture: StoreFixture) {
     let bob = fixture.add_user("bob@example.com", Role::User).await;
     fixture.store.tasks.accept(new_upload_job(fixture.user, 2)).await.unwrap();

@@ -144,6 +144,7 @@ suite! {
         only_admins_edit_and_replay_and_the_facts_are_the_owners
         a_replay_respects_cancels_and_the_owners_limits
         an_unknown_effect_is_replayed_but_not_edited
+        begun_work_is_replayed_but_not_edited
         failed_tasks_are_grouped_by_reason;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle

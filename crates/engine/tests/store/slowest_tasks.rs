@@ -21,9 +21,11 @@ pub async fn the_slowest_tasks_of_a_job_come_first(fixture: StoreFixture) {
     assert_eq!(took, [("queued", 0), ("rejected", 1)]);
     assert_eq!(slowest[1].task.updated_at - slowest[1].created_at, 6_000);
     let ids: Vec<_> = slowest.iter().map(|timed| timed.task.id).collect();
+    fixture.execute("UPDATE journal SET traceparent = '00-1-2-01'").await;
     let facts = store.journal.facts_of_tasks(fixture.user, job, &ids).await.unwrap();
     let kinds: Vec<_> = facts.iter().map(|fact| (fact.kind, fact.task)).collect();
     assert_eq!(kinds, [(FactKind::TaskRejected, Some(slow.id))]);
+    assert_eq!(facts[0].traceparent.as_deref(), Some("00-1-2-01"));
 
     let bob = fixture.add_user("bob@example.com", Role::User).await;
     assert_eq!(store.jobs.slowest_tasks(bob, job, 2).await.unwrap(), []);

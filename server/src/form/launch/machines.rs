@@ -146,7 +146,7 @@ async fn select_all(
         Ok(listing) => listing,
         Err(error) => return Err(shown_problem(fields, error.to_string())),
     };
-    let ids = MachineFilter::from(filter).apply(&listing.machines).ids_for(action);
+    let ids = MachineFilter::from(filter).apply(&listing.items).ids_for(action);
     if ids.is_empty() {
         return Err(shown_problem(fields, questions::nothing_can(action)));
     }
@@ -182,8 +182,10 @@ async fn select_named(
     };
     let mut ids = parse(&mut fields.ticked())?;
     let mut pasted = parse(&mut fields.pasted())?;
+    pasted.retain(|id| !ids.contains(id));
     let mut left_out = keep_possible(state, &mut ids, action).await;
-    if action == MachineAction::Start && left_out > 0 && !ids.is_empty() {
+    let is_empty = ids.is_empty() && pasted.is_empty();
+    if action == MachineAction::Start && left_out > 0 && !is_empty {
         ids.extend(pasted);
         let question = questions::changed_number(&names(state, &ids), &ids);
         let submitted = SubmittedMachines { question: Some(question), ..submitted_again(fields) };
@@ -224,7 +226,7 @@ async fn keep_possible(state: &AppState, ids: &mut Vec<String>, action: MachineA
         return 0;
     }
     let Ok(listing) = state.engine.machines().list().await else { return 0 };
-    let states = listing.machines.iter().map(|it| (it.id.as_str(), it.state.as_str()));
+    let states = listing.items.iter().map(|it| (it.id.as_str(), it.state.as_str()));
     let states: HashMap<_, _> = states.collect();
     let count = ids.len();
     ids.retain(|id| {
