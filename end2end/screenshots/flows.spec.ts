@@ -1,4 +1,5 @@
-// Takes screenshots of Flows, of one event, of Operations and of the history of an item.
+// Takes screenshots of Flows, of one event, of Operations, of the API's reference and of the
+// history of an item.
 import { signIn, test } from "../fixtures.ts";
 import { launchJob, waitForJobEnd } from "../helpers.ts";
 import { takeScreenshots } from "./take.ts";
@@ -19,10 +20,12 @@ test("takes screenshots of flows and operations", async ({ page, server }) => {
     ["/flows", "flows"],
     ["/flows/ec2.start", "event"],
     ["/operations", "operations"],
+    ["/docs/api", "api-reference"],
   ]) {
     await page.goto(`${server.url}${path}`);
     await page.getByRole("heading", { level: 1 }).waitFor();
-    await takeScreenshots(page, name!, true);
+    // The reference is too long for one picture.
+    await takeScreenshots(page, name!, name !== "api-reference");
   }
   const tasks = await (await page.request.get(`${server.url}/api/v1/jobs/${job}/tasks`)).json();
   const retried = tasks.items.find((task: { sku: string }) => task.sku === "L-SBX-429ONCE");

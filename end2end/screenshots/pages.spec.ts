@@ -6,9 +6,9 @@ const THINGS = ["lamp", "chair", "table", "shelf", "mirror", "rug"];
 const WOODS = ["Oak", "Birch", "Walnut", "Brass", "Linen", "Wool", "Slate", "Cork"];
 
 /** Returns a realistic file: most rows are good, some are rejected. */
-function productCsv(rows: number) {
+function productCsv(rows: number, first = 1001) {
   const lines = Array.from({ length: rows }, (_, n) => {
-    const sku = `${THINGS[n % 6]!.toUpperCase()}-${1001 + n}${n % 13 === 5 ? "-SBX-REJECT" : ""}`;
+    const sku = `${THINGS[n % 6]!.toUpperCase()}-${first + n}${n % 13 === 5 ? "-SBX-REJECT" : ""}`;
     return `${sku},${WOODS[n % 8]} ${THINGS[n % 6]},${19 + n}.90`;
   });
   return ["sku,title,price", ...lines].join("\n");
@@ -88,7 +88,7 @@ test("takes screenshots of every page", async ({ page, server, browser }) => {
     "acme,bazaar,corner,depot",
   );
   await waitForJobEnd(page, server, done);
-  const open = await launchJob(page, server, "winter-2026.csv", productCsv(400), "acme,bazaar,corner,depot");
+  const open = await launchJob(page, server, "winter-2026.csv", productCsv(400, 3001), "acme,bazaar,corner,depot");
   await page.goto(`${server.url}/jobs/${open}?accepted=1`);
   await expect(page.getByTestId("connection")).toHaveText("live");
   await expect(page.locator("[data-testid=cell][data-state=succeeded]").nth(20)).toBeVisible({ timeout: 60_000 });

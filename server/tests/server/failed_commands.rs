@@ -90,10 +90,16 @@ async fn a_failed_command_is_seen_edited_and_replayed() {
     assert_eq!(server.api.task(task).await.unwrap().task.state, TaskState::Rejected);
 
     let id = task.to_string();
-    let replayed = post_form(&server, "/operations/task", &[("subject", &id)]).await;
+    let replay = async |revision: &str| {
+        post_form(&server, "/operations/task", &[("subject", &id), ("revision", revision)]).await
+    };
+    let unseen = replay("0").await;
+    assert!(location(&unseen).contains("has%20edited"), "{}", location(&unseen));
+    assert_eq!(server.api.task(task).await.unwrap().task.state, TaskState::Rejected);
+    let replayed = replay("1").await;
     assert_eq!(replayed.status(), StatusCode::SEE_OTHER);
     wait_for_state(&server, task, TaskState::Succeeded).await;
-    let again = post_form(&server, "/operations/task", &[("subject", &id)]).await;
+    let again = replay("1").await;
     assert!(location(&again).contains("has%20not%20failed"), "{}", location(&again));
     let late = edit(&server, task, "1", &stored, "replay").await;
     assert_eq!(late.status(), StatusCode::CONFLICT);
