@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "\
 The API of Meanwhile for programs: launching jobs, following and controlling them. Times are RFC 3339 \
 texts in UTC with milliseconds. Errors are problem details (RFC 9457), whose `detail` says what happened \
 and what to do. Readers must ignore fields that they don't know. Unknown query parameters and fields of a \
-request are refused. What happens is also told live on the WebSocket `/ws`; see `/asyncapi.json`.";
+request are refused. What happens is also sent live on the WebSocket `/ws`; see `/asyncapi.json`.";
 /// Media types of files with products. The server looks at the content only.
 const FILE_TYPES: [&str; 4] = [
     "text/csv",
