@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 copy=$(mktemp -d)
 trap 'git worktree remove --force "$copy/source"; rm -rf "$copy"' EXIT
+# A shared target folder would keep what is built here: cargo takes it for that of the checkout.
+export CARGO_TARGET_DIR=$copy/target
 git worktree add --quiet --detach "$copy/source"
 mkdir -p "$copy/source/target"
 [ ! -d target/site ] || cp -r target/site "$copy/source/target/"
