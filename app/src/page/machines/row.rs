@@ -10,9 +10,11 @@ use contract::{
 use leptos::prelude::*;
 
 /// Returns EC2's newest known state: `listed`, unless the last start or stop says more.
-/// `is_later` says that the task has changed after EC2 was asked.
-fn current_state<'a>(listed: &'a str, action: Option<&Task>, is_later: bool) -> &'a str {
+/// A task that has changed since EC2 was asked, at `listed_at` in UTC milliseconds, makes EC2's
+/// answer outdated.
+fn current_state<'a>(listed: &'a str, action: Option<&Task>, listed_at: i64) -> &'a str {
     let Some(task) = action else { return listed };
+    let is_later = task.updated_at >= listed_at;
     let (before, during, after) = match task.kind.as_str() {
         Ec2Stop::KIND => ("running", "stopping", "stopped"),
         _ => ("stopped", "pending", "running"),
@@ -71,11 +73,7 @@ pub(super) fn MachineRow(
         last_alarm.get().filter(|alarm| job.is_none_or(|job| alarm.job == job))
     });
     let now = Memo::new(move |_| {
-        action.with(|action| {
-            // A start or stop that has ended since makes EC2's answer outdated.
-            let is_later = action.as_ref().is_some_and(|task| task.updated_at >= listed_at);
-            current_state(&listed, action.as_ref(), is_later).to_owned()
-        })
+        action.with(|action| current_state(&listed, action.as_ref(), listed_at).to_owned())
     });
     let may = Memo::new(move |_| {
         let may = now.with(|now| MachineAction::for_state(now));
@@ -175,10 +173,11 @@ mod tests {
             ("terminated", stop, "running", 1, true, "terminated"),
         ] {
             let task = task(kind, state, attempt);
-            let found = current_state(listed, Some(&task), is_later);
+            let listed_at = task.updated_at + i64::from(!is_later);
+            let found = current_state(listed, Some(&task), listed_at);
             assert_eq!(found, expected, "{listed} {kind} {state} {is_later}");
         }
-        assert_eq!(current_state("stopped", None, false), "stopped");
+        assert_eq!(current_state("stopped", None, 0), "stopped");
     }
 
     #[test]

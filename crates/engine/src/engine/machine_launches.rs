@@ -287,17 +287,19 @@ fn choose_template(
         .filter(is_there)
         .filter(|template| template.id == wanted || template.name == wanted)
         .collect();
-    // An account that could not be listed may have a template of the same name.
-    let unlisted = templates.problems.iter().find(|(unlisted, _)| {
-        let is_asked = location.is_none_or(|location| location == unlisted);
-        is_asked && !found.iter().any(|template| template.id == wanted)
-    });
-    if let Some((unlisted, error)) = unlisted {
+    // An account that could not be listed may have a template of the same name, but not of the
+    // same id.
+    let is_certain = found.iter().any(|template| template.id == wanted);
+    let mut problems = templates.problems.iter();
+    let unlisted = problems.find(|(it, _)| location.is_none_or(|location| location == it));
+    if let Some((MachineLocation { account, region }, error)) = unlisted.filter(|_| !is_certain) {
+        let advice = match location {
+            Some(_) => "Nothing was launched.",
+            None => "Or name another account and region; nothing was launched.",
+        };
         return Err(LaunchError::Invalid(format!(
-            "Nobody can tell whether {} in {} has the launch template {wanted}: its templates \
-             could not be listed. {error} Or name the account and the region; nothing was \
-             launched.",
-            unlisted.account, unlisted.region
+            "Nobody can tell whether {account} in {region} has the launch template {wanted}: its \
+             templates could not be listed. {error} {advice}"
         )));
     }
     match found.as_slice() {
