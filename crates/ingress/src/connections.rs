@@ -60,15 +60,16 @@ pub struct ConnectionOptions {
 }
 
 impl Default for ConnectionOptions {
-    /// As many connections as this process has files for. The head timeout of 75 s
-    /// ensures that a proxy which keeps idle connections for 60 s never sends a
-    /// request into one that is being closed.
+    /// As many connections as this process has files for. The head timeout of 100 s
+    /// ensures that a client which keeps idle connections for up to 90 s, as reqwest
+    /// and Go do, never sends a request into one that is being closed. Most proxies
+    /// keep them for 60 s.
     fn default() -> Self {
         let all = max_connections();
         Self {
             max_connections: all,
             max_connections_per_network: (all / 4).min(2_048),
-            header_read_timeout: Duration::from_secs(75),
+            header_read_timeout: Duration::from_secs(100),
             write_timeout: Duration::from_secs(20),
         }
     }

@@ -183,7 +183,8 @@ impl MotoServer {
         Ok(AccessKey { id: text("AccessKeyId")?, secret: text("SecretAccessKey")? })
     }
 
-    /// Returns all machines, from the API of moto about itself.
+    /// Returns all machines, from the API of moto about itself. It fails while moto makes a
+    /// machine, which is on moto's list before it has the network interface that the API describes.
     ///
     /// # Errors
     /// The API does not answer.

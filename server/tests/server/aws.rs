@@ -6,7 +6,7 @@ mod many_machines;
 mod stop_and_launch;
 
 use crate::support::{BINARY, new_server};
-use contract::api::Task;
+use contract::{JobId, api::Task};
 use serde_json::Value;
 use std::{fmt::Write, path::Path};
 use testbed::{AccessKey, MotoServer, ServerProcess, wait_until};
@@ -95,11 +95,15 @@ async fn start_with_one_machine(actions: &[&str]) -> (MotoServer, ServerProcess,
 /// Starts a machine, and returns its tasks once the job has ended.
 async fn start_machine(server: &ServerProcess, id: &str) -> Vec<Task> {
     let job = server.api.start_instances(&[id], "key").await.unwrap().id;
+    wait_for_end(server, job).await;
+    server.api.tasks(job).await.unwrap()
+}
+
+async fn wait_for_end(server: &ServerProcess, job: JobId) {
     wait_until("the end of the job", async || {
         server.api.job(job).await.unwrap().state.as_str() != "running"
     })
     .await;
-    server.api.tasks(job).await.unwrap()
 }
 
 /// Returns the state and the message of each task.
@@ -112,7 +116,7 @@ fn results(tasks: &[Task]) -> Vec<(&str, &str, &str)> {
 }
 
 /// Waits until the only task of a job waits, and returns why.
-async fn wait_for_detail(server: &ServerProcess, job: contract::JobId) -> String {
+async fn wait_for_detail(server: &ServerProcess, job: JobId) -> String {
     let detail = async || {
         let tasks = server.api.tasks(job).await.unwrap();
         tasks.first()?.waiting_for.as_ref()?.detail.clone()

@@ -25,10 +25,7 @@ async fn a_wrong_secret_pauses_the_work_until_it_is_corrected() {
     assert_eq!((task.state.as_str(), task.attempt), ("queued", 0), "it costs no attempt");
 
     write_key(server.folder(), &key);
-    wait_until("the end of the job", async || {
-        server.api.job(job).await.unwrap().state.as_str() != "running"
-    })
-    .await;
+    wait_for_end(&server, job).await;
     let tasks = server.api.tasks(job).await.unwrap();
     assert!(tasks.iter().all(|task| task.state.as_str() == "succeeded"), "{:?}", results(&tasks));
     for secret in [&wrong.secret, &key.secret] {

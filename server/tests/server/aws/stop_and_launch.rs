@@ -3,6 +3,7 @@
 use super::*;
 use crate::support::{get_page, page_text, post_form};
 use parking_lot::Mutex;
+use reqwest::header::LOCATION;
 use serde_json::json;
 use testbed::{HttpFault, HttpFaultProxy};
 
@@ -24,10 +25,7 @@ async fn launch(server: &ServerProcess, path: &str, body: Value) -> Vec<Task> {
     let (status, launched) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
     assert_eq!(status, 202, "{launched}");
     let job = serde_json::from_value(launched["job"]["id"].clone()).unwrap();
-    wait_until("the end of the job", async || {
-        server.api.job(job).await.unwrap().state.as_str() != "running"
-    })
-    .await;
+    wait_for_end(server, job).await;
     server.api.tasks(job).await.unwrap()
 }
 
@@ -94,9 +92,8 @@ async fn machines_are_launched_from_the_version_that_was_accepted_and_never_twic
     let alarms = moto.alarm_names().await.unwrap();
     assert_eq!(alarms, [format!("status-render-{}", machines[0].id)].into());
 
-    launch_by_form(&server, &template).await;
-    let launched = async || moto.machines().await.unwrap().len() == 3;
-    wait_until("the machines of the form are launched", launched).await;
+    wait_for_end(&server, launch_by_form(&server, &template).await).await;
+    assert_eq!(moto.machines().await.unwrap().len(), 3);
 
     let body = json!({ "template": template, "count": 3, "name": "batch" });
     let tasks = launch(&server, "/api/v1/jobs/ec2-launches", body).await;
@@ -105,8 +102,8 @@ async fn machines_are_launched_from_the_version_that_was_accepted_and_never_twic
     assert_eq!(moto.machines().await.unwrap().len(), 6);
 }
 
-/// Launches two machines by the form of the page, after a mistake.
-async fn launch_by_form(server: &ServerProcess, template: &str) {
+/// Launches two machines by the form of the page, after a mistake, and returns the job.
+async fn launch_by_form(server: &ServerProcess, template: &str) -> JobId {
     let page = get_page(server, "/machines?launch=1").await;
     let option = format!("value=\"{template}\">web · version 1, latest 2 · ops · {REGION}<");
     assert!(page.contains(&option), "{page}");
@@ -126,7 +123,11 @@ async fn launch_by_form(server: &ServerProcess, template: &str) {
     assert!(page.contains("A launch has 1 to 500 machines."), "{page}");
     assert!(page.contains("value=\"501\"") && page.contains("value=\"edge\""), "{page}");
     let accepted = post_form(server, form, &fields("2")).await;
+    let location = accepted.headers().get(LOCATION).map(|to| to.to_str().unwrap().to_owned());
     assert_eq!(accepted.status().as_u16(), 303, "{}", page_text(accepted).await);
+    let location = location.unwrap();
+    let id = location.strip_prefix("/jobs/").unwrap().split('?').next().unwrap();
+    id.parse().unwrap()
 }
 
 #[tokio::test]
