@@ -15,7 +15,7 @@ use contract::{
     api::{Channel, Job, Task},
     fact::{Fact, FactKind},
     state::TaskState,
-    websocket::{JobProgress, ServerFrame},
+    websocket::{JobProgress, ServerFrame, TaskStarted},
 };
 use leptos::prelude::*;
 use std::{collections::HashMap, time::Duration};
@@ -310,6 +310,7 @@ impl LiveState {
                 self.advance_seq(fact.seq);
                 self.resync_count.update(|count| *count += 1);
             }
+            ServerFrame::Started(started) if self.has_ended(&started) => {}
             ServerFrame::Started(started) => {
                 self.running_attempts.update_untracked(|running| {
                     running.insert(started.task, started.attempt);
@@ -325,6 +326,16 @@ impl LiveState {
             }),
             ServerFrame::Ping { .. } => {}
         }
+    }
+
+    /// Whether a fact says already that the attempt has ended. The start of an attempt and facts
+    /// come by different ways.
+    fn has_ended(self, started: &TaskStarted) -> bool {
+        self.tasks.with_untracked(|tasks| {
+            tasks.get(&started.task).is_some_and(|(_, task)| {
+                task.state == TaskState::Queued && started.attempt <= task.attempt
+            })
+        })
     }
 
     fn apply_fact(self, fact: Fact) {

@@ -31,12 +31,14 @@ impl PageContext {
         let crate::server::RequestContext { engine, identity } = request;
         let store = engine.store();
         let seq = store.journal.journal_head(identity.user).await.map_err(server_error)?;
-        let unread = store.journal.inbox(identity.user, 100).await.map_err(server_error)?.unread;
+        let inbox = store.journal.inbox(identity.user, 100).await.map_err(server_error)?;
+        // Newer ones are counted when their facts arrive.
+        let unread = inbox.items.iter().filter(|item| !item.read && item.seq <= seq).count();
         let browser = leptos::prelude::use_context::<crate::BrowserState>();
         Ok(Self {
             epoch: store.database.epoch().into(),
             seq,
-            unread_count: unread,
+            unread_count: u32::try_from(unread).unwrap_or(u32::MAX),
             email: identity.email.clone(),
             is_admin: identity.role == contract::api::Role::Admin,
             is_sandbox: engine.channels().iter().any(|channel| channel.is_sandbox),

@@ -3,7 +3,9 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, EventInit, HtmlInputElement, HtmlSelectElement};
+use web_sys::{
+    Element, Event, EventInit, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement,
+};
 
 enum FieldChange {
     Checked(bool),
@@ -36,6 +38,8 @@ impl FieldChange {
 /// which only the event is missing.
 pub struct EarlyInputs {
     inputs: Vec<(HtmlInputElement, FieldChange)>,
+    /// Text areas, with what was typed.
+    areas: Vec<(HtmlTextAreaElement, String)>,
     selects: Vec<HtmlSelectElement>,
 }
 
@@ -48,6 +52,13 @@ impl EarlyInputs {
             let entered = FieldChange::detect(&field)?;
             Some((field, entered))
         };
+        let areas = document().get_elements_by_tag_name("textarea");
+        let typed = |at| {
+            let area: HtmlTextAreaElement = areas.item(at)?.dyn_into().ok()?;
+            let words = area.value();
+            let is_changed = area.default_value().is_ok_and(|sent| sent != words);
+            is_changed.then_some((area, words))
+        };
         let selects = document().get_elements_by_tag_name("select");
         let changed = |at| {
             let select: HtmlSelectElement = selects.item(at)?.dyn_into().ok()?;
@@ -55,6 +66,7 @@ impl EarlyInputs {
         };
         Self {
             inputs: (0..fields.length()).filter_map(of).collect(),
+            areas: (0..areas.length()).filter_map(typed).collect(),
             selects: (0..selects.length()).filter_map(changed).collect(),
         }
     }
@@ -69,6 +81,11 @@ impl EarlyInputs {
             }
             dispatch(&field, "input");
             dispatch(&field, "change");
+        }
+        for (area, words) in self.areas {
+            area.set_value(&words);
+            dispatch(&area, "input");
+            dispatch(&area, "change");
         }
         for select in self.selects {
             dispatch(&select, "change");

@@ -156,6 +156,8 @@ fn content(page: ServerPage, rendered: Rendered, shown: NodeRef<html::Div>) -> A
 }
 
 fn refresh_regularly(page: ServerPage, argument: Memo<Option<String>>, shown: NodeRef<html::Div>) {
+    // Numbers of the last request, and of the one whose answer is shown.
+    let (asked, answered) = (StoredValue::new(0_u32), StoredValue::new(0_u32));
     Effect::new(move |_| {
         let refresh = move || {
             let current = argument.get_untracked();
@@ -164,15 +166,22 @@ fn refresh_regularly(page: ServerPage, argument: Memo<Option<String>>, shown: No
             if document().hidden() || is_form {
                 return;
             }
+            asked.update_value(|number| *number += 1);
+            let number = asked.get_value();
             spawn_local(async move {
                 // Without an answer, what is shown stays; the top bar says that it may be old.
-                if let Ok(Some(newer)) = load_server_page(page, current.clone()).await
-                    // The user may have gone to another one.
-                    && argument.try_get_untracked() == Some(current)
-                    && let Some(shown) = shown.try_get_untracked().flatten()
-                    && show_newer(&shown, &newer.html).is_err()
+                let Ok(Some(newer)) = load_server_page(page, current.clone()).await else { return };
+                // The user may have gone to another page, and a later request may have been
+                // answered sooner.
+                let is_wanted = argument.try_get_untracked() == Some(current)
+                    && answered.try_get_value().is_some_and(|newest| newest < number);
+                if let Some(shown) = shown.try_get_untracked().flatten()
+                    && is_wanted
                 {
-                    shown.set_inner_html(&newer.html);
+                    answered.set_value(number);
+                    if show_newer(&shown, &newer.html).is_err() {
+                        shown.set_inner_html(&newer.html);
+                    }
                 }
             });
         };

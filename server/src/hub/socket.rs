@@ -161,7 +161,18 @@ impl SocketSession {
             running,
         })
         .await?;
+        self.send_channels().await?;
         self.catch_up().await
+    }
+
+    /// Sends the state of all channels. Later only changes are sent, and one that came between
+    /// the page and this socket would be lost.
+    async fn send_channels(&mut self) -> Result<(), Closing> {
+        let forecast = self.hub.engine.forecast().await.map_err(store_failure)?;
+        for channel in &forecast.channels {
+            self.send_frame(&ServerFrame::Channel(channel.clone())).await?;
+        }
+        Ok(())
     }
 
     async fn handle_message(

@@ -4,13 +4,17 @@ use crate::support::{BINARY, start_server};
 use contract::{
     api::{AuditAction, AuditEntry, Page, UpstreamCheck, UpstreamStatus, WaitReason},
     timestamp,
+    websocket::ServerFrame,
 };
 use reqwest::{StatusCode, header, redirect};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path, time::Duration};
 use testbed::{
-    ApiClient, Cluster, ClusterConfig, ClusterOptions, SandboxConfig, api::product_csv, wait_until,
+    ApiClient, Cluster, ClusterConfig, ClusterOptions, SandboxConfig, WebSocketClient,
+    api::{CHANNEL_COUNT, product_csv},
+    wait_until,
 };
+use tokio::time::timeout;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -37,6 +41,24 @@ async fn acme(api: &ApiClient) -> UpstreamStatus {
 async fn audit(api: &ApiClient) -> Vec<AuditEntry> {
     let page = api.get_json("/api/v1/audit").await.unwrap();
     serde_json::from_value::<Page<AuditEntry>>(page).unwrap().items
+}
+
+/// A change between the page and its socket would be lost otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_new_socket_gets_the_state_of_all_channels() {
+    let server = start_server().await;
+    for _ in 0..2 {
+        let (mut socket, _) = WebSocketClient::open_at_head(&server.api).await.unwrap();
+        let all = async {
+            let mut ids = BTreeSet::new();
+            while ids.len() < CHANNEL_COUNT {
+                if let ServerFrame::Channel(channel) = socket.next_frame().await.unwrap().frame {
+                    ids.insert(channel.id);
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), all).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,7 @@ pub fn flow_resource(route: JobRoute) -> ServerResource<Option<FlowPage>> {
     let live = expect_context::<LiveState>();
     let is_shown = move || route.view.get() == JobTab::Flow;
     let version = RwSignal::new(0_u32);
+    let (is_loading, is_outdated) = (StoredValue::new(false), StoredValue::new(false));
     let track_job = move || {
         if is_shown()
             && let Ok(job) = route.job.read().parse()
@@ -52,14 +53,33 @@ pub fn flow_resource(route: JobRoute) -> ServerResource<Option<FlowPage>> {
             live.job_seq(job);
         }
     };
-    super::throttle_effect(track_job, move || version.update(|version| *version += 1));
-    Resource::new(
+    let reload = move || {
+        is_loading.set_value(true);
+        is_outdated.set_value(false);
+        version.update(|version| *version += 1);
+    };
+    // The answer that is under way is shown first: otherwise a server that takes longer than
+    // facts take to arrive would never be listened to.
+    let reload_after_answer = move || match is_loading.get_value() {
+        true => is_outdated.set_value(true),
+        false => reload(),
+    };
+    super::throttle_effect(track_job, reload_after_answer);
+    let flow = Resource::new(
         move || is_shown().then(|| (route.job.get(), live.resync_count.get(), version.get())),
         async |shown| match shown {
             Some((job, ..)) => load_flow(job).await.map(Some),
             None => Ok(None),
         },
-    )
+    );
+    Effect::new(move |_| {
+        flow.track();
+        is_loading.set_value(false);
+        if is_outdated.get_value() {
+            reload();
+        }
+    });
+    flow
 }
 
 #[component]

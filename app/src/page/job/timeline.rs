@@ -80,6 +80,8 @@ pub fn Timeline(
 fn content(job: JobId, page: TimelinePage, route: JobRoute) -> impl IntoView {
     let live = expect_context::<LiveState>();
     let TimelinePage { seq, facts, has_more: more, waterfall } = page;
+    // The page was read after `seq`, so it may have newer facts, which are not to appear twice.
+    let seq = facts.first().map_or(seq, |newest| seq.max(newest.seq));
     let end = facts.last().map_or(0, |fact| fact.seq);
     // New facts replace the oldest ones, so that the list stays short. The link to
     // older facts starts where the list ends.

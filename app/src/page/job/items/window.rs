@@ -86,6 +86,8 @@ pub struct GridWindow {
     pending_focus: StoredValue<Option<CellPosition>>,
     /// Number of the last request to the server.
     request_number: StoredValue<u32>,
+    /// Whether facts have arrived since the last request, so that its answer is outdated.
+    is_outdated: StoredValue<bool>,
 }
 
 impl GridWindow {
@@ -120,6 +122,7 @@ impl GridWindow {
             announcement: RwSignal::new(None),
             pending_focus: StoredValue::new(None),
             request_number: StoredValue::new(0),
+            is_outdated: StoredValue::new(false),
         }
     }
 
@@ -197,7 +200,7 @@ impl GridWindow {
                 self.live_job.running.track();
             }
         };
-        throttle_effect(facts, move || self.reload());
+        throttle_effect(facts, move || self.reload_after_answer());
         Effect::new(move |_| {
             let resized = window_event_listener(ev::resize, move |_| self.update_window());
             on_cleanup(move || resized.remove());
@@ -249,10 +252,20 @@ impl GridWindow {
         self.load(self.loaded.with_untracked(|loaded| loaded.offset));
     }
 
+    /// Loads the same rows again, after the answer to the request that is under way: otherwise
+    /// a server that takes longer than facts take to arrive would never be listened to.
+    fn reload_after_answer(self) {
+        match self.read_state.get_untracked() {
+            ReadState::Pending => self.is_outdated.set_value(true),
+            ReadState::Idle | ReadState::Failed => self.reload(),
+        }
+    }
+
     /// Loads rows from `offset`. The response to an older request is ignored.
     fn load(self, offset: u32) {
         let number = self.request_number.get_value().wrapping_add(1);
         self.request_number.set_value(number);
+        self.is_outdated.set_value(false);
         self.read_state.set(ReadState::Pending);
         let (filter, words) =
             (self.route.filter.get_untracked(), self.route.search.get_untracked());
@@ -269,6 +282,9 @@ impl GridWindow {
                     self.read_state.set(ReadState::Idle);
                     self.update_window();
                     request_animation_frame(move || self.apply_pending_focus());
+                    if self.is_outdated.get_value() {
+                        self.reload_after_answer();
+                    }
                 }
                 Err(_) => self.read_state.set(ReadState::Failed),
             }
