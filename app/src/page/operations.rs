@@ -22,7 +22,6 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Numbers of entries in the lists of the page.
 const RUNNING_JOBS_LIMIT: u32 = 50;
-const HELD_TASKS_LIMIT: u32 = 1_000;
 const REJECTED_LIMIT: u32 = 20;
 const AUDIT_LIMIT: u32 = 50;
 /// Characters of a rejected message on the page.
@@ -55,7 +54,7 @@ async fn overview(request: &RequestContext) -> Result<AnyView, ServerFnError> {
     let store = engine.store();
     let now = store.database.now_ms();
     let backlog = store.jobs.backlog().await.map_err(server_error)?;
-    let held = store.jobs.held_tasks(HELD_TASKS_LIMIT).await.map_err(server_error)?;
+    let held = store.jobs.held_tasks(parts::HELD_TASKS_LIMIT).await.map_err(server_error)?;
     let workers = store.coordination.workers().await.map_err(server_error)?;
     let lease_ms = i64::try_from(store.database.lease().as_millis()).unwrap_or(i64::MAX);
     let (parts, depths) = engine.parts().await;

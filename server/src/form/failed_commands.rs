@@ -49,22 +49,11 @@ pub async fn submit(
         "failures" => replay_reason(state, actor, &form).await,
         "task" => {
             let task = form.subject.parse().map_err(|_| Problem::not_found())?;
-            if was_edited_since(state, task, form.revision).await? {
-                let words = "Somebody has edited this command since you opened it. Nothing was \
-                             replayed: look at what is stored now.";
-                let problem = Problem::new(StatusCode::CONFLICT, words);
-                return Ok(redirect_with_problem(&task_page(task), &problem));
-            }
-            replay(state, actor, task).await
+            replay(state, actor, task, form.revision).await
         }
         "edit" => edit(state, actor, context, form).await,
         _ => Err(Problem::not_found()),
     }
-}
-
-/// Whether somebody has edited the body that the admin has seen.
-async fn was_edited_since(state: &AppState, task: TaskId, revision: u32) -> Result<bool, Problem> {
-    Ok(state.engine.store().jobs.task_of_any(task).await?.revision != revision)
 }
 
 async fn edit(
@@ -77,7 +66,9 @@ async fn edit(
     let task: TaskId = subject.parse().map_err(|_| Problem::not_found())?;
     let edited = state.engine.edit_command(actor.clone(), task, revision, &body).await;
     match edited.map_err(Problem::from) {
-        Ok(_) if then == "replay" => replay(state, actor, task).await,
+        Ok(is_changed) if then == "replay" => {
+            replay(state, actor, task, revision.saturating_add(is_changed.into())).await
+        }
         Ok(_) => Ok(Redirect::to(&task_page(task)).into_response()),
         Err(problem)
             if matches!(
@@ -93,9 +84,14 @@ async fn edit(
     }
 }
 
-async fn replay(state: &AppState, actor: Actor, task: TaskId) -> Result<Response, Problem> {
+async fn replay(
+    state: &AppState,
+    actor: Actor,
+    task: TaskId,
+    revision: u32,
+) -> Result<Response, Problem> {
     let page = task_page(task);
-    match state.engine.replay_task(actor, task).await.map_err(Problem::from) {
+    match state.engine.replay_task(actor, task, revision).await.map_err(Problem::from) {
         Ok(()) => Ok(Redirect::to(&page).into_response()),
         Err(problem)
             if matches!(problem.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) =>

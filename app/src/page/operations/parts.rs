@@ -61,6 +61,9 @@ fn upstream_state(upstream: &UpstreamStatus, now: i64) -> (&'static str, String)
     }
 }
 
+/// Maximum number of running items that are read to say what each worker holds.
+pub(super) const HELD_TASKS_LIMIT: u32 = 1_000;
+
 /// Renders the workers, with what each holds. `lease_ms` is the time without a heartbeat after
 /// which a worker counts as lost.
 pub fn workers(
@@ -99,7 +102,15 @@ pub fn workers(
         Column::Number("Items"),
         Column::Text("The oldest"),
     ];
-    section("workers", "Workers", String::new(), &columns, rows, "No worker runs.")
+    let is_complete = u32::try_from(held.len()).is_ok_and(|count| count < HELD_TASKS_LIMIT);
+    let about = match is_complete {
+        true => String::new(),
+        false => {
+            let limit = labels::group_thousands(HELD_TASKS_LIMIT.into());
+            format!("Only the {limit} items that have run longest are counted.")
+        }
+    };
+    section("workers", "Workers", about, &columns, rows, "No worker runs.")
 }
 
 fn worker_state(worker: &WorkerHeartbeat, lease_ms: i64, now: i64) -> String {

@@ -31,17 +31,19 @@ impl Engine {
         self.store.tasks.edit_command(actor, task, revision, edited).await
     }
 
-    /// Has a failed task run again.
+    /// Has a failed task run again with the command that the admin has seen with `revision`.
     ///
     /// # Errors
-    /// Same as [`Tasks::replay_tasks`](store::Tasks::replay_tasks).
+    /// Same as [`Tasks::replay_task`](store::Tasks::replay_task).
     pub async fn replay_task(
         &self,
         actor: impl Into<Actor>,
         task: TaskId,
+        revision: u32,
     ) -> Result<(), store::Error> {
-        let job = self.store.jobs.task_of_any(task).await?.task.job;
-        self.replay_in_job(actor.into(), job, &[task]).await.map(|_| ())
+        let facts = self.store.tasks.replay_task(actor, task, revision).await?;
+        self.publish_facts(facts.user, facts.facts);
+        Ok(())
     }
 
     /// Returns the failed tasks of a reason, newest first.

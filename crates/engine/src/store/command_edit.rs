@@ -33,7 +33,7 @@ struct EditedTask {
     key: String,
     body: Value,
     unknown_since: Option<i64>,
-    has_checkpoint: bool,
+    has_begun: bool,
     revision: u32,
     edited_by: Option<String>,
 }
@@ -48,7 +48,7 @@ impl FromRow for EditedTask {
             key: row.get("key")?,
             body: row.json("body")?,
             unknown_since: row.get("unknown_since")?,
-            has_checkpoint: row.get("has_checkpoint")?,
+            has_begun: row.get("has_begun")?,
             revision: row.get("revision")?,
             edited_by: row.get("edited_by")?,
         })
@@ -63,8 +63,8 @@ impl Tasks {
     /// # Errors
     /// [`Error::Edit`] where the command can't have this body; [`Error::Conflict`] where somebody
     /// else has edited it meanwhile, where it runs again or has not failed, where it has done a part
-    /// of its work, or where nobody knows whether it had its effect; [`Error::NotFound`] where there is no such task, or the actor
-    /// is no admin; [`Error::SignedOut`].
+    /// of its work, or where nobody knows whether it had its effect; [`Error::NotFound`] where
+    /// there is no such task, or the actor is no admin; [`Error::SignedOut`].
     pub async fn edit_command(
         &self,
         actor: impl Into<Actor>,
@@ -85,9 +85,8 @@ impl Tasks {
     ) -> Result<bool, Error> {
         let tx = self.db.begin().await?;
         let sql = format!(
-            "SELECT state, kind, version, queue, key, body, unknown_since, revision, edited_by, \
-             CAST(CASE WHEN checkpoint IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_checkpoint \
-             FROM tasks WHERE id = $1{}",
+            "SELECT state, kind, version, queue, key, body, unknown_since, has_begun, revision, \
+             edited_by FROM tasks WHERE id = $1{}",
             self.db.for_update()
         );
         let found = query_one(&tx, &sql, [task.0.into()]).await?;
@@ -108,14 +107,13 @@ impl Tasks {
             return Ok(false);
         }
         if stored.revision != revision {
-            let by = stored.edited_by.unwrap_or_else(|| "Somebody".into());
-            return Err(Error::Conflict(Conflict::EditedMeanwhile { by }));
+            return Err(edited_meanwhile(stored.edited_by));
         }
         if stored.unknown_since.is_some() {
             return Err(Error::Conflict(Conflict::EffectUnknown));
         }
         // An edited command has another idempotency key: it would launch another machine.
-        if stored.has_checkpoint {
+        if stored.has_begun {
             return Err(Error::Conflict(Conflict::EffectBegun));
         }
         write::replace_body(&tx, task, &edit, actor.user, self.db.now_ms()).await?;
@@ -127,6 +125,27 @@ impl Tasks {
         self.db.add_audit_entry(&tx, actor, entry).await?;
         commit(tx).await?;
         Ok(true)
+    }
+
+    /// Queues a failed or rejected task again, as [`replay_tasks`](Self::replay_tasks) does, unless
+    /// its body has been edited since the admin has seen it with `revision`. Returns the facts of
+    /// the owner.
+    ///
+    /// # Errors
+    /// Same as [`replay_tasks`](Self::replay_tasks); [`Conflict::EditedMeanwhile`].
+    pub async fn replay_task(
+        &self,
+        actor: impl Into<Actor>,
+        task: TaskId,
+        revision: u32,
+    ) -> Result<UserFacts, Error> {
+        let actor = actor.into();
+        let sql = "SELECT job_id FROM tasks WHERE id = $1";
+        let found = query_one(&self.db.reader, sql, [task.0.into()]).await?;
+        let job = found.ok_or(Error::NotFound)?.get("job_id")?;
+        let replayed =
+            retry_on_contention!(self.try_replay_tasks(&actor, job, &[task], Some(revision)));
+        replayed.map(|(_, facts)| facts)
     }
 
     /// Queues failed and rejected tasks of a job again on behalf of an admin, with all their
@@ -145,7 +164,7 @@ impl Tasks {
         tasks: &[TaskId],
     ) -> Result<(u32, UserFacts), Error> {
         let actor = actor.into();
-        retry_on_contention!(self.try_replay_tasks(&actor, job, tasks))
+        retry_on_contention!(self.try_replay_tasks(&actor, job, tasks, None))
     }
 
     async fn try_replay_tasks(
@@ -153,10 +172,14 @@ impl Tasks {
         actor: &Actor,
         job: JobId,
         tasks: &[TaskId],
+        seen_revision: Option<u32>,
     ) -> Result<(u32, UserFacts), Error> {
         let tx = self.db.begin().await?;
         let now = self.db.now_ms();
         let (owner, mut job) = self.lock_job_of_any(&tx, job).await?;
+        if let Some(revision) = seen_revision {
+            self.check_revision(&tx, tasks, revision).await?;
+        }
         if job.cancel_requested && job.state == JobState::Running {
             return Err(Error::Conflict(Conflict::JobBeingCancelled));
         }
@@ -193,6 +216,26 @@ impl Tasks {
         Ok((count, UserFacts { user: owner, facts }))
     }
 
+    /// Locks `tasks`, and checks that nobody has edited them since `revision`.
+    async fn check_revision(
+        &self,
+        tx: &DatabaseTransaction,
+        tasks: &[TaskId],
+        revision: u32,
+    ) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT revision, edited_by FROM tasks WHERE {} ORDER BY id{}",
+            is_one_of(tx, "id", 1),
+            self.db.for_update()
+        );
+        for found in query_all(tx, &sql, [id_list(tasks.iter().copied())]).await? {
+            if found.get::<u32>("revision")? != revision {
+                return Err(edited_meanwhile(found.get("edited_by")?));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the error that says why none of `tasks` can be replayed.
     async fn why_nothing_failed(
         &self,
@@ -220,6 +263,11 @@ impl Tasks {
         let found = query_one(tx, &sql, [job.0.into()]).await?.ok_or(Error::NotFound)?;
         Ok((found.get("user_id")?, Job::from_row(&found)?))
     }
+}
+
+fn edited_meanwhile(by: Option<String>) -> Error {
+    let by = by.unwrap_or_else(|| "Somebody".into());
+    Error::Conflict(Conflict::EditedMeanwhile { by })
 }
 
 /// Checks that a task has failed, so that it can be edited and replayed.

@@ -85,8 +85,8 @@ impl Conflict {
             }
             Self::EditedMeanwhile { by } => {
                 return format!(
-                    "{by} has edited this command since you opened it. Your text was not saved: \
-                     look at what is stored now, and make your change there."
+                    "{by} has edited this command since you opened it. Nothing was saved or \
+                     replayed: look at what is stored now, and decide again."
                 );
             }
             Self::OwnerAtLimit => {

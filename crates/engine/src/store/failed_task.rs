@@ -178,7 +178,7 @@ impl Jobs {
     pub async fn task_of_any(&self, task: TaskId) -> Result<StoredTask, Error> {
         let sql = format!(
             "SELECT {}, user_id, version, queue, body, fence, traceparent, revision, edited_by, \
-             edited_at, CAST(CASE WHEN checkpoint IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_begun, \
+             edited_at, has_begun, \
              (SELECT email FROM users WHERE users.id = tasks.user_id) AS email, \
              (SELECT title FROM jobs WHERE jobs.id = tasks.job_id) AS job_title \
              FROM tasks WHERE id = $1",

@@ -3,7 +3,7 @@
 use crate::fixture::{StoreFixture, fact_kinds, new_upload_job, outcome};
 use contract::{
     TaskId,
-    api::{AuditAction, Role},
+    api::{AuditAction, Role, WaitReason},
     command::EditError,
     fact::FactKind,
     state::{JobState, TaskState},
@@ -13,6 +13,8 @@ use engine::store::{
     OpenLimits,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
+use uuid::Uuid;
 
 impl StoreFixture {
     /// Returns a task of a new job of one upload, whose only attempt was rejected.
@@ -25,6 +27,19 @@ impl StoreFixture {
         let claimed = self.claim_next().await.unwrap();
         self.finish(&claimed, Err(AttemptError::Rejected(outcome(code)))).await;
         claimed.id
+    }
+
+    /// Has the next task wait for something that its handler has begun.
+    async fn begin_next(&self) {
+        let claimed = self.claim_next().await.unwrap();
+        let wait = AttemptError::Wait {
+            outcome: outcome("starting"),
+            reason: WaitReason::Machine,
+            wait: Duration::ZERO,
+            checkpoint: Some(Box::new(json!({ "started": true }))),
+            record_attempt: true,
+        };
+        self.finish(&claimed, Err(wait)).await;
     }
 
     /// Edits the title of a task.
@@ -144,6 +159,20 @@ pub async fn what_runs_again_is_neither_edited_nor_replayed(fixture: StoreFixtur
     fixture.assert_consistent().await;
 }
 
+pub async fn a_replay_runs_only_what_the_admin_has_seen(fixture: StoreFixture) {
+    let task = fixture.rejected_task().await;
+    assert!(fixture.edit_title(task, 0, "Short").await.unwrap());
+    let replay = |revision| fixture.store.tasks.replay_task(fixture.user, task, revision);
+    let edited = Conflict::EditedMeanwhile { by: "ada@example.com".into() };
+    assert_eq!(conflict(replay(0).await), edited);
+    let stored = fixture.store.jobs.task_of_any(task).await.unwrap();
+    assert_eq!(stored.task.state, TaskState::Rejected);
+    replay(1).await.unwrap();
+    assert_eq!(conflict(replay(1).await), Conflict::RunsAgain);
+    let unknown = fixture.store.tasks.replay_task(fixture.user, TaskId(Uuid::now_v7()), 0).await;
+    assert!(matches!(unknown, Err(Error::NotFound)), "{unknown:?}");
+}
+
 pub async fn only_admins_edit_and_replay_and_the_facts_are_the_owners(fixture: StoreFixture) {
     let store = &fixture.store;
     let bob = fixture.add_user("bob@example.com", Role::User).await;
@@ -205,13 +234,30 @@ pub async fn an_unknown_effect_is_replayed_but_not_edited(fixture: StoreFixture)
 
 pub async fn begun_work_is_replayed_but_not_edited(fixture: StoreFixture) {
     let task = fixture.rejected_task().await;
-    assert!(!fixture.store.jobs.task_of_any(task).await.unwrap().has_begun);
-    fixture.execute("UPDATE tasks SET checkpoint = '{}'").await;
-    assert!(fixture.store.jobs.task_of_any(task).await.unwrap().has_begun);
+    let read = async || fixture.store.jobs.task_of_any(task).await.unwrap();
+    let replay = async || {
+        let (job, tasks) = (read().await.task.job, [task]);
+        let replayed = fixture.store.tasks.replay_tasks(fixture.user, job, &tasks).await;
+        assert_eq!(replayed.unwrap().0, 1);
+    };
+    assert!(!read().await.has_begun);
+    replay().await;
+    fixture.begin_next().await;
+    fixture.reject_next("start_timeout").await;
+    assert!(read().await.has_begun);
     assert_eq!(conflict(fixture.edit_title(task, 0, "Short").await), Conflict::EffectBegun);
-    let job = fixture.store.jobs.task_of_any(task).await.unwrap().task.job;
-    let (replayed, _) = fixture.store.tasks.replay_tasks(fixture.user, job, &[task]).await.unwrap();
-    assert_eq!(replayed, 1);
+
+    // A replay forgets the checkpoint, but the machine of the first attempt is still there.
+    replay().await;
+    fixture.reject_next("throttled").await;
+    assert_eq!(conflict(fixture.edit_title(task, 0, "Short").await), Conflict::EffectBegun);
+
+    replay().await;
+    fixture.begin_next().await;
+    let claimed = fixture.claim_next().await.unwrap();
+    fixture.finish(&claimed, Err(AttemptError::not_done("It was not launched."))).await;
+    fixture.reject_next("too_long").await;
+    assert!(fixture.edit_title(task, 0, "Short").await.unwrap(), "nothing was done");
 }
 
 pub async fn failed_tasks_are_grouped_by_reason(fixture: StoreFixture) {

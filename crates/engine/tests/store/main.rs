@@ -145,6 +145,7 @@ suite! {
         a_replay_respects_cancels_and_the_owners_limits
         an_unknown_effect_is_replayed_but_not_edited
         begun_work_is_replayed_but_not_edited
+        a_replay_runs_only_what_the_admin_has_seen
         failed_tasks_are_grouped_by_reason;
     prune:
         the_journal_loses_its_beginning_after_30_days_and_never_its_middle

@@ -51,6 +51,8 @@ CREATE TABLE tasks (
   kind TEXT NOT NULL, version BIGINT NOT NULL, queue TEXT NOT NULL, key TEXT NOT NULL,
   channel TEXT, sku TEXT NOT NULL, title TEXT NOT NULL, row_no BIGINT NOT NULL,
   body TEXT NOT NULL, checkpoint TEXT,
+  -- Whether a handler has ever saved a checkpoint: a replay clears that, but not what was done.
+  has_begun BIGINT NOT NULL DEFAULT 0,
   state TEXT NOT NULL, attempt BIGINT NOT NULL DEFAULT 0, lease_losses BIGINT NOT NULL DEFAULT 0,
   -- Time since which nobody knows whether a call had its effect.
   unknown_since BIGINT, waiting_for TEXT,

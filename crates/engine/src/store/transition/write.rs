@@ -240,6 +240,8 @@ pub(super) async fn update_tasks<C: ConnectionTrait>(
              ELSE COALESCE(new_outcome, outcome) END, \
              checkpoint = CASE WHEN starts_over = 1 THEN new_checkpoint \
              ELSE COALESCE(new_checkpoint, checkpoint) END, \
+             has_begun = CASE WHEN new_checkpoint IS NOT NULL THEN 1 \
+             WHEN starts_over = 1 THEN 0 ELSE has_begun END, \
              effect = new_effect, waiting_for = new_waiting_for, run_after = new_run_after, \
              unknown_since = new_unknown_since, attempt = new_attempt, \
              lease_losses = new_lease_losses, updated_at = $1",
