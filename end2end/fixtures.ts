@@ -74,7 +74,7 @@ export class Server {
           if (child.exitCode !== null) return `exited with ${child.exitCode}: ${this.log}`;
           return (await fetch(`${this.url}/readyz`).catch(() => null))?.status ?? this.log;
         },
-        { timeout: 30_000, message: "the server did not start" },
+        { timeout: 90_000, message: "the server did not start" },
       )
       .toBe(200);
   }

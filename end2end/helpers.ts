@@ -19,7 +19,13 @@ export async function launchJob(page: Page, server: Server, file = "lamps.csv", 
 /** Waits until the job is no longer running. */
 export async function waitForJobEnd(page: Page, server: Server, job: string) {
   const state = async () => (await (await page.request.get(`${server.url}/api/v1/jobs/${job}`)).json()).state;
-  await expect.poll(state, { timeout: 30_000 }).not.toBe("running");
+  await expect.poll(state, { timeout: 120_000 }).not.toBe("running");
+}
+
+/** Pauses the page's clock, which has to be installed: from then on only `runFor` advances it. */
+export async function pauseClock(page: Page) {
+  // Well ahead, because the clock runs on until the page receives this, and can't be set back.
+  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 10_000));
 }
 
 export const VIEWPORT_WIDTHS = [360, 768, 1440];

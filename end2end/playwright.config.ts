@@ -13,8 +13,9 @@ const noSandboxFlags = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
 export default defineConfig({
   testDir: "tests",
-  timeout: 60_000,
-  expect: { timeout: 15_000 },
+  // Long enough for a machine that is slow or busy. Only a test that fails takes longer because of it.
+  timeout: 240_000,
+  expect: { timeout: 45_000 },
   workers: 1,
   retries: 0,
   forbidOnly: !!process.env.CI,
@@ -22,7 +23,7 @@ export default defineConfig({
   use: {
     ...devices["Desktop Chrome"],
     trace: "retain-on-failure",
-    actionTimeout: 8_000,
+    actionTimeout: 45_000,
     launchOptions: existsSync(chromiumPath)
       ? { executablePath: chromiumPath, args: [...chromiumFlags, ...noSandboxFlags] }
       : { args: [...chromiumFlags, ...noSandboxFlags] },

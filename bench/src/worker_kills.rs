@@ -11,7 +11,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use testbed::{ApiClient, Cluster, ClusterConfig, ClusterOptions, SandboxConfig};
+use testbed::{ApiClient, Cluster, ClusterConfig, ClusterOptions, Node, SandboxConfig};
 use tokio::time::sleep;
 
 const WORKERS: usize = 2;
@@ -23,8 +23,9 @@ const LEASE_AT_SPEED_1_S: f64 = 40.0;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Maximum time for which a killed worker stays down, ms.
 const MAX_OUTAGE_MS: u64 = 1_500;
-/// Maximum time until a worker has a task of a running upload.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time until a worker has a task of a running upload. The concurrency slots of a
+/// worker that was killed before are taken for 20 s.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Share of the items that have finished at the latest possible kill. Later, a worker might
 /// have nothing to do any more.
 const LAST_KILL_SHARE: f64 = 0.8;
@@ -63,21 +64,63 @@ pub async fn kill_busy_worker(
     job: Option<JobId>,
     patience: Duration,
 ) -> anyhow::Result<Option<Vec<String>>> {
-    let pid = cluster.workers[victim].server_pid().context("the worker does not run")?;
-    let sql = format!(
-        "SELECT id, fence FROM tasks WHERE state = 'running' AND lease_owner LIKE '%-{pid}'"
-    );
+    let running = running_tasks_sql(cluster, victim)?;
     let of_job = job.map_or_else(String::new, |job| format!(" AND job_id = '{job}'"));
-    let (start, busy) = (Instant::now(), format!("{sql}{of_job}"));
+    let (start, busy) = (Instant::now(), format!("{running}{of_job}"));
     while cluster.database.query_rows(&busy).await?.is_empty() {
         if start.elapsed() > patience {
             return Ok(None);
         }
         sleep(POLL_INTERVAL).await;
     }
+    kill_worker(cluster, victim).await.map(Some)
+}
+
+/// Kills a worker, and returns the id and fence of each task that it left, separated by `|`.
+async fn kill_worker(cluster: &mut Cluster, victim: usize) -> anyhow::Result<Vec<String>> {
+    let running = running_tasks_sql(cluster, victim)?;
     cluster.workers[victim].kill();
     // Leases outlive their holder, so its tasks can be read now.
-    cluster.database.query_rows(&sql).await.map(Some)
+    cluster.database.query_rows(&running).await
+}
+
+/// Returns the query for the id and fence of each task that a worker is running.
+fn running_tasks_sql(cluster: &Cluster, victim: usize) -> anyhow::Result<String> {
+    let pid = cluster.workers[victim].server_pid().context("the worker does not run")?;
+    Ok(format!(
+        "SELECT id, fence FROM tasks WHERE state = 'running' AND lease_owner LIKE '%-{pid}'"
+    ))
+}
+
+/// Waits until workers are running tasks of `job`, and returns a random one of them; `None` if
+/// none was within [`BUSY_TIMEOUT`]. A worker that is chosen before may get none of the last
+/// tasks of an upload, when the other one has all concurrency slots.
+async fn wait_for_busy_worker(
+    cluster: &Cluster,
+    job: JobId,
+    rng: &mut StdRng,
+) -> anyhow::Result<Option<usize>> {
+    let sql = format!(
+        "SELECT DISTINCT lease_owner FROM tasks WHERE state = 'running' AND job_id = '{job}'"
+    );
+    let start = Instant::now();
+    loop {
+        let owners = cluster.database.query_rows(&sql).await?;
+        let is_owner = |worker: &Node| {
+            let suffix = worker.server_pid().map(|pid| format!("-{pid}"));
+            suffix.is_some_and(|suffix| owners.iter().any(|owner| owner.ends_with(&suffix)))
+        };
+        let workers = cluster.workers.iter().enumerate();
+        let busy: Vec<_> =
+            workers.filter(|(_, worker)| is_owner(worker)).map(|(index, _)| index).collect();
+        if !busy.is_empty() {
+            return Ok(Some(busy[rng.random_range(0..busy.len())]));
+        }
+        if start.elapsed() > BUSY_TIMEOUT {
+            return Ok(None);
+        }
+        sleep(POLL_INTERVAL).await;
+    }
 }
 
 /// Kills a worker `kills` times while a job runs, waits until the job ends, and returns a text
@@ -92,9 +135,10 @@ pub async fn kill_during(
     let mut left_counts = Vec::new();
     for finished in kill_points(kills, job.counts.total, rng) {
         let counts = wait_until_finished_count(api, job.id, finished).await?.counts;
-        let victim = random_victim(cluster, rng);
-        let left = kill_busy_worker(cluster, victim, Some(job.id), BUSY_TIMEOUT).await?;
-        let left = left.context("the upload ended before all kills: give it more --products")?;
+        let victim = wait_for_busy_worker(cluster, job.id, rng)
+            .await?
+            .context("the upload ended before all kills: give it more --products")?;
+        let left = kill_worker(cluster, victim).await?;
         eprintln!("{} of {} have finished: kill of a worker", counts.finished(), counts.total);
         left_counts.push(left.len());
         sleep(random_outage(rng)).await;

@@ -50,7 +50,7 @@ test("takes screenshots of channels", async ({ page, server, browser }) => {
     note: "Price review with the suppliers, until they have answered",
   });
   const error = page.getByTestId("error").first();
-  await expect(error).toBeVisible({ timeout: 40_000 });
+  await expect(error).toBeVisible();
   await takeScreenshots(page, "channels-busy", true);
   await page
     .locator("summary", { hasText: /^Pause$/ })

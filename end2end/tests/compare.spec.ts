@@ -45,7 +45,7 @@ const expectedTexts = (figures: Figures) => ({
 
 test.describe("three ways", () => {
   test.use({ settings });
-  test.setTimeout(150_000);
+  test.setTimeout(420_000);
 
   test("a comparison shows its progress and the figures of its result", async ({ page, server }) => {
     await signIn(page, server);
@@ -60,7 +60,7 @@ test.describe("three ways", () => {
     await page.getByRole("button", { name: "Run the comparison" }).click();
     await expect(page.getByTestId("comparison-running")).toBeVisible();
     await expect(page.getByRole("button", { name: "Run the comparison" })).toHaveCount(0);
-    await expect(page.getByTestId("running-way")).toHaveCount(WAYS.length, { timeout: 30_000 });
+    await expect(page.getByTestId("running-way")).toHaveCount(WAYS.length, { timeout: 60_000 });
     const second = await page.request.post(`${server.url}/compare`, {
       headers: { origin: server.url, referer: `${server.url}/compare` },
       maxRedirects: 0,
@@ -69,7 +69,7 @@ test.describe("three ways", () => {
     await expectAccessibleLayout(page, "running");
 
     await expect(page.getByTestId("scenario"), "the page follows by itself").toHaveCount(SCENARIOS.length, {
-      timeout: 90_000,
+      timeout: 300_000,
     });
     await expect(page.getByTestId("comparison-running")).toHaveCount(0);
     const result = await (await page.request.get(`${server.url}/compare/result.json`)).json();
@@ -82,7 +82,11 @@ test.describe("three ways", () => {
       for (const [id, text] of Object.entries(expectedTexts(figures)))
         await expect(figure(page, scenario, id, way), `${scenario}, ${way}, ${id}`).toHaveText(text!);
       const isSafe = way === "by_events" || (scenario !== "killed" && (scenario !== "left" || way === "asynchronous"));
-      expect(figures.lost === 0, `${scenario}, ${way}: ${figures.lost} lost`).toBe(isSafe);
+      // The asynchronous way may be done with everything before a busy machine kills it.
+      if (scenario !== "killed" || way !== "asynchronous")
+        expect(figures.lost === 0, `${scenario}, ${way}: ${figures.lost} lost`).toBe(isSafe);
+      if (scenario === "killed" && !isSafe)
+        expect(figures.duplicates, `${way}: what was done before the kill is done again`).toBeGreaterThan(0);
     }
     await expect(page.getByTestId("timeline")).toHaveCount(SCENARIOS.length);
     await expectAccessibleLayout(page, "result");
@@ -102,6 +106,6 @@ test.describe("without scripts", () => {
     await expect(async () => {
       await page.reload();
       await expect(page.getByTestId("running-way")).toHaveCount(WAYS.length, { timeout: 500 });
-    }).toPass({ timeout: 30_000 });
+    }).toPass({ timeout: 120_000 });
   });
 });

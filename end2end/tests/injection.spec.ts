@@ -222,7 +222,7 @@ const injectionTest = test.extend<{ services: HttpServer; world: World }>({
       MEANWHILE_SANDBOX_URL: `http://127.0.0.1:${(services.address() as AddressInfo).port}`,
     }),
   world: async ({ server, browser }, use) => {
-    test.setTimeout(300_000);
+    test.setTimeout(900_000);
     const findings = new InjectionFindings(server);
     const context = await browser.newContext({ permissions: ["notifications"] });
     await findings.watch(context);
@@ -258,7 +258,7 @@ injectionTest(
     await expect.poll(() => worker.evaluate("self.registration.active?.state")).toBe("activated");
     await worker.evaluate("Clients.prototype.matchAll = async () => []");
     const jobs = await launchAll(page, server);
-    await expect(page.getByTestId("unread-count")).toHaveText(`${jobs.size}`, { timeout: 60_000 });
+    await expect(page.getByTestId("unread-count")).toHaveText(`${jobs.size}`, { timeout: 180_000 });
     await expect(page.getByTestId("toast")).toHaveCount(3);
     await findings.inspect(page);
     const notificationTitles = "self.registration.getNotifications().then((all) => all.map((it) => it.title))";
@@ -317,7 +317,7 @@ injectionTest(
       expect(created.status()).toBe(201);
     }
     const state = async () => (await (await page.request.get(`${server.url}/api/v1/jobs/${job}`)).json()).state;
-    await expect.poll(state, { timeout: 60_000 }).not.toBe("running");
+    await expect.poll(state, { timeout: 180_000 }).not.toBe("running");
     const started = await page.request.post(`${server.url}/api/v1/jobs/ec2-starts`, {
       headers: { origin: server.url },
       data: { instance_ids: HOSTILE_TEXTS.slice(0, 12).map((_, n) => instanceId(n)) },
@@ -392,7 +392,7 @@ const SCRIPTS_WITH_NONCE = [
 
 // Pretends that a text was not escaped: the policies must hold by themselves.
 injectionTest("scripts injected into a page as markup do not run", async ({ server, browser }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(900_000);
   const context = await browser.newContext();
   const page = await context.newPage();
   await signIn(page, server);

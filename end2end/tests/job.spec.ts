@@ -51,7 +51,8 @@ test("an item shows its attempts, and Escape restores the focus", async ({ page 
   await details.getByRole("button", { name: "Send it unchanged again" }).click();
   await expect(page.getByTestId("job-state")).toHaveText("Partly failed");
   await expect(page.locator(rows), "the search stays after a form too").toHaveCount(1);
-  await expect(details.getByTestId("attempt")).toHaveCount(2);
+  // A request that came too early, as on a busy machine, is an attempt too.
+  await expect(details.getByTestId("attempt").filter({ hasText: "Acme rejected it: " })).toHaveCount(2);
 });
 
 test("the grid can be navigated with the keyboard", async ({ page }) => {

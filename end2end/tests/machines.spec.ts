@@ -22,7 +22,7 @@ test("started machines are shown as running, and get their alarms", async ({ pag
   for (const name of ["web-2", "batch-1"]) await machineRow(page, name).getByRole("checkbox").check();
   await page.getByRole("button", { name: "Start 2 machines" }).click();
   await expect(page.getByText("Accepted. You can leave this page")).toBeVisible();
-  await expect(page.getByTestId("job-state")).toHaveText("Succeeded", { timeout: 30_000 });
+  await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
   await expect(page.getByTestId("counts")).toHaveText("4 of 4 finished · 4 done");
   for (const name of ["web-2", "batch-1"]) {
     await expect(machineRow(otherPage, name), "updated without a reload").toHaveAttribute("data-state", "running");
@@ -49,7 +49,7 @@ test.describe("with faults", () => {
     await signIn(page, server);
     for (const name of ["images-1", "ledger-1"]) await machineRow(page, name).getByRole("checkbox").check();
     await page.getByRole("button", { name: "Start 2 machines" }).click();
-    await expect(page.getByTestId("job-state")).toHaveText("Partly failed", { timeout: 45_000 });
+    await expect(page.getByTestId("job-state")).toHaveText("Partly failed", { timeout: 90_000 });
     await page.goto(`${server.url}/machines`);
     await expect(machineRow(page, "images-1")).toContainText("Start done, alarm done");
     await expect(machineRow(page, "ledger-1")).toContainText(
@@ -137,7 +137,7 @@ test("all machines that match are started, and the button says how many", async 
   await expectAccessibleLayout(page, "all machines selected");
   await page.getByRole("button", { name: "Start 2 machines" }).click();
   await expect(page.getByRole("heading", { name: "Start 2 machines" })).toBeVisible();
-  await expect(page.getByTestId("job-state")).toHaveText("Succeeded", { timeout: 30_000 });
+  await expect(page.getByTestId("job-state")).toHaveText("Succeeded");
 });
 
 test("a stop is confirmed by keyboard, and the page follows it live", async ({ page, server, browser }) => {
@@ -162,6 +162,8 @@ test("a stop is confirmed by keyboard, and the page follows it live", async ({ p
   await page.keyboard.press("Enter");
   await expect(page, "Cancel leads back").toHaveURL(/\/machines\?pasted=i%2D/);
   await expect(page.getByLabel("Or paste ids"), "with what was selected").toHaveValue(/^i-\w+$/);
+  // Hydration may put back what the server sent.
+  await expect(page.getByTestId("connection")).toHaveText("live");
   await page.getByLabel("Or paste ids").clear();
   await expect(machineRow(page, "web-1")).toHaveAttribute("data-state", "running");
 
@@ -169,9 +171,7 @@ test("a stop is confirmed by keyboard, and the page follows it live", async ({ p
   await page.getByRole("button", { name: "Stop 1 machine", exact: true }).click();
   await question.getByRole("button", { name: "Stop 1 machine" }).click();
   await expect(page.getByRole("heading", { name: "Stop web-1" })).toBeVisible();
-  await expect(machineRow(otherPage, "web-1"), "updated without a reload").toHaveAttribute("data-state", "stopped", {
-    timeout: 30_000,
-  });
+  await expect(machineRow(otherPage, "web-1"), "updated without a reload").toHaveAttribute("data-state", "stopped");
   await expect(machineRow(otherPage, "web-1")).toContainText("Stop done");
   expect(await server.ledger()).toMatchObject({ ec2: { effects: 1 } });
   await otherPage.context().close();
@@ -216,16 +216,16 @@ test.describe("at EC2's own rate", () => {
     const problem = page.getByTestId("machines-problem");
     await expect(async () => {
       await page.goto(`${server.url}/machines`);
-      await expect(problem).toBeVisible({ timeout: 500 });
-    }).toPass({ timeout: 30_000 });
+      await expect(problem).toBeVisible({ timeout: 2_000 });
+    }).toPass({ timeout: 120_000 });
     await expect(problem).toHaveText("EC2 is busy with other calls of this account. Try again in some seconds.");
     const { violations } = await new AxeBuilder({ page }).analyze();
     expect(violations.map((violation) => violation.id)).toEqual([]);
     clearInterval(competingCalls);
     await expect(async () => {
       await page.getByRole("link", { name: "Refresh" }).click();
-      await expect(page.getByTestId("machine")).toHaveCount(8, { timeout: 1_000 });
-    }).toPass({ timeout: 30_000 });
+      await expect(page.getByTestId("machine")).toHaveCount(8, { timeout: 8_000 });
+    }).toPass({ timeout: 120_000 });
     await page.goto(server.url);
     await page.getByLabel(/CSV file/).setInputFiles(csvFile("sku,title,price\nA-1,Lamp,1\n"));
     await expect(page.getByTestId("upload-button"), "the rest of the page does not wait for EC2").toHaveText(

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page, Worker } from "@playwright/test";
 import { expect, signIn, test } from "../fixtures.ts";
-import { launchJob, waitForJobEnd } from "../helpers.ts";
+import { launchJob, pauseClock, waitForJobEnd } from "../helpers.ts";
 
 const expectLive = (page: Page) => expect(page.getByTestId("connection")).toHaveText("live");
 
@@ -152,15 +152,28 @@ test("toasts stack, stay while they are read, and close by key", async ({ page, 
   await page.clock.install();
   await signIn(page, server);
   await expectLive(page);
-  for (const n of [1, 2, 3, 4]) await waitForJobEnd(page, server, await launchJob(page, server, `batch-${n}.csv`));
+  // Otherwise the first toast could time out before the last one appears.
+  await pauseClock(page);
+  const jobs: string[] = [];
+  for (const n of [1, 2, 3, 4]) jobs.push(await launchJob(page, server, `batch-${n}.csv`));
+  for (const job of jobs) await waitForJobEnd(page, server, job);
   const toasts = page.getByTestId("toast");
+  await expect(async () => {
+    // Received frames are applied by a timer.
+    await page.clock.runFor(100);
+    await expect(page.getByRole("link", { name: "1 more in the inbox" })).toBeVisible({ timeout: 1_000 });
+  }).toPass({ timeout: 60_000 });
   await expect(toasts).toHaveCount(3);
-  await expect(page.getByRole("link", { name: "1 more in the inbox" })).toBeVisible();
-  await expect(toasts.last()).toContainText("batch-4.csv is done");
+  // The jobs may end in any order.
+  const titles = await toasts.getByRole("link").allTextContents();
+  for (const title of titles) expect(title).toMatch(/^batch-\d\.csv is done$/);
   await page.keyboard.press("Escape");
+  await expect(toasts.last(), "the newest one is closed").toContainText(titles[1]!);
   await expect(toasts).toHaveCount(3);
-  await expect(toasts.last()).toContainText("batch-3.csv is done");
-  await toasts.last().getByRole("button", { name: "Dismiss: batch-3.csv is done" }).press("Enter");
+  await toasts
+    .last()
+    .getByRole("button", { name: `Dismiss: ${titles[1]}` })
+    .press("Enter");
   await expect(toasts).toHaveCount(2);
   // A toast stays while the pointer is on it.
   await toasts.first().hover();

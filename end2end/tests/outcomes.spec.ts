@@ -1,5 +1,5 @@
 // Tests what the pages say of each item: created, updated, unchanged or rejected, and cancelled.
-import { expect, signIn, test, uploadFile } from "../fixtures.ts";
+import { EMAIL, expect, PASSWORD, signIn, test, uploadFile } from "../fixtures.ts";
 import { expectAccessibleLayout } from "../helpers.ts";
 
 const FIRST = "sku,title,price\nA-1,Lamp,19.90\nA-2,Chair,29.90\n";
@@ -39,21 +39,33 @@ test("a second upload says what it created, updated, left as it was and could no
   await page.getByTestId("show-rejected").click();
   await cell("B-SBX-REJECT").getByRole("link").click();
   const details = page.getByTestId("details");
-  await expect(details.getByTestId("attempt")).toContainText("Acme rejected it: ");
+  // A request that came too early, as on a busy machine, is an attempt too.
+  await expect(details.getByTestId("attempt").filter({ hasText: "Acme rejected it: " })).toHaveCount(1);
   await expect(details, "it is said once who rejected it").not.toContainText("rejected Acme rejected it");
 });
 
-test("cancelled items are launched again, and all of them end", async ({ page, server }) => {
-  await signIn(page, server);
-  await page.getByRole("button", { name: "Upload the sample of 150" }).click();
-  await page.locator("summary", { hasText: "Cancel" }).click();
-  await page.getByRole("button", { name: "Cancel this job" }).click();
-  await expect(page.getByTestId("job-state")).toHaveText("Cancelled");
-  await expect(page.getByTestId("counts")).toHaveText(/^600 of 600 finished .*\d+ cancelled$/);
-  await page.getByRole("button", { name: /^Launch \d+ cancelled items again$/ }).click();
-  await expect(page.getByTestId("counts")).toHaveText("600 of 600 finished · 600 uploaded (600 created)", {
-    timeout: 45_000,
+test.describe("at a lower speed", () => {
+  // Slow enough that the job is still running when it is cancelled.
+  test.use({
+    settings: {
+      MEANWHILE_ADMIN_EMAIL: EMAIL,
+      MEANWHILE_ADMIN_PASSWORD: PASSWORD,
+      MEANWHILE_SANDBOX_SPEED: "8",
+    },
   });
-  await expect(page.getByRole("button", { name: /cancelled items? again$/ })).toBeHidden();
-  expect((await server.ledger()).acme).toMatchObject({ effects: 150, duplicate_effects: 0 });
+
+  test("cancelled items are launched again, and all of them end", async ({ page, server }) => {
+    await signIn(page, server);
+    await page.getByRole("button", { name: "Upload the sample of 150" }).click();
+    await page.locator("summary", { hasText: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel this job" }).click();
+    await expect(page.getByTestId("job-state")).toHaveText("Cancelled");
+    await expect(page.getByTestId("counts")).toHaveText(/^600 of 600 finished .*\d+ cancelled$/);
+    await page.getByRole("button", { name: /^Launch \d+ cancelled items again$/ }).click();
+    await expect(page.getByTestId("counts")).toHaveText("600 of 600 finished · 600 uploaded (600 created)", {
+      timeout: 120_000,
+    });
+    await expect(page.getByRole("button", { name: /cancelled items? again$/ })).toBeHidden();
+    expect((await server.ledger()).acme).toMatchObject({ effects: 150, duplicate_effects: 0 });
+  });
 });

@@ -1,6 +1,6 @@
 import type { Locator, Page, WebSocketRoute } from "@playwright/test";
 import { EMAIL, expect, PASSWORD, signIn, test } from "../fixtures.ts";
-import { expectAccessibleLayout, launchJob, waitForJobEnd } from "../helpers.ts";
+import { expectAccessibleLayout, launchJob, pauseClock, waitForJobEnd } from "../helpers.ts";
 
 const connectionStatus = (page: Page) => page.getByTestId("connection");
 
@@ -29,11 +29,14 @@ test("a job can be launched and viewed with the keyboard alone", async ({ page, 
   await page.keyboard.press("Tab");
   await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
   await page.keyboard.press("Enter");
-  await tabTo(page, page.getByTestId("cell").getByRole("link"));
+  // By CSS, because computing the roles of hundreds of cells after each key takes too long.
+  await tabTo(page, page.locator("[data-testid=cell] a"));
   await page.keyboard.press("Enter");
   await expect(page.getByTestId("details")).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByTestId("details")).toHaveCount(0);
+  // A page that a running job keeps busy may get the second key of a shortcut too late.
+  await expect(page.getByTestId("job-state")).toHaveText("Succeeded", { timeout: 120_000 });
   await page.keyboard.press("g");
   await page.keyboard.press("i");
   await expect(page).toHaveURL(`${server.url}/inbox`);
@@ -73,7 +76,7 @@ test("keyboard shortcuts open the pages, the search and the list of shortcuts", 
   await expect(help).toBeHidden();
 
   // Users of speech input turn the shortcuts off.
-  await page.locator("main").click();
+  await page.locator("main h1").click();
   await page.keyboard.press("?");
   await help.getByLabel("Turn these keys off in this browser").check();
   await page.keyboard.press("Escape");
@@ -217,11 +220,12 @@ test("a socket that is silent for 35 s is replaced by a new one", async ({ page,
   await hub.ready;
   await signIn(page, server);
   await expect(connectionStatus(page)).toHaveText("live");
+  await pauseClock(page);
+  // Each frame restarts the timeout.
+  await hub.ping();
   const before = hub.hellos.length;
-  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1_000));
   await page.clock.runFor(30_000);
   await hub.ping();
-  // Each frame restarts the timeout.
   await page.clock.runFor(34_900);
   await expect(connectionStatus(page)).toHaveText("live");
   expect(hub.hellos.length).toBe(before);
@@ -241,6 +245,8 @@ test("a dropped socket resumes after the last fact, and the close code decides w
   await hub.ready;
   await signIn(page, server);
   await expect(connectionStatus(page)).toHaveText("live");
+  // Otherwise a back-off could be over before the test sees it.
+  await pauseClock(page);
   const { after, epoch } = hub.hellos.at(-1)!;
   const fact = (seq: number) => ({
     type: "fact",
@@ -252,14 +258,17 @@ test("a dropped socket resumes after the last fact, and the close code decides w
   });
   hub.sendFrame(fact(after + 1));
   await hub.ping();
+  // Received frames are applied by a timer.
+  await page.clock.runFor(100);
   const opened = hub.hellos.length;
   // 4200, going away: reconnects at once, after the last seq.
   await hub.sockets.at(-1)!.close({ code: 4200 });
+  await expect(connectionStatus(page)).toHaveText("reconnecting");
   await page.clock.runFor(1);
   await expect.poll(() => hub.hellos.length).toBe(opened + 1);
   expect(hub.hellos.at(-1)).toMatchObject({ after: after + 1, epoch });
   await expect(connectionStatus(page)).toHaveText("live");
-  // 4113, overloaded: backs off, for at most half a second, then for at most one.
+  // 4113, overloaded: backs off, for at most one second, then for at most two.
   for (const waitMs of [1_000, 2_000]) {
     const count = hub.hellos.length;
     await hub.sockets.at(-1)!.close({ code: 4113 });
@@ -287,7 +296,7 @@ test("an unknown path is not found, and the page says so", async ({ page, server
 });
 
 test("the pages fit every width and have no accessibility violations", async ({ page, server, browser }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(600_000);
   await signIn(page, server);
   const csv =
     "sku,title,price\nLAMP-1,Oak lamp,19.90\nLAMP-SBX-REJECT,A lamp with a rather long title that has to be cut or wrapped somewhere,29.90\n";

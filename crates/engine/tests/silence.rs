@@ -20,6 +20,9 @@ const CONNECTIONS: usize = 16;
 /// Limit of real time. Statements that get through are faster, and PostgreSQL's timeout for
 /// idle transactions is longer.
 const TEST_TIMEOUT: Duration = Duration::from_secs(8);
+/// Limit of real time for a wait that contains PostgreSQL's timeout for locks, 5 s. Its timeout
+/// for statements is not mistaken for it: a statement that it ends is not retried.
+const LOCK_TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A store that reaches PostgreSQL through a proxy, and `raw`, a direct connection.
 struct ProxiedDatabase {
@@ -65,9 +68,13 @@ impl ProxiedDatabase {
     }
 
     async fn wait_for_count(&self, sql: &str, count: i64) {
+        self.wait_for_count_within(TEST_TIMEOUT, sql, count).await;
+    }
+
+    async fn wait_for_count_within(&self, limit: Duration, sql: &str, count: i64) {
         let start = Instant::now();
         while self.count(sql).await != count {
-            assert!(start.elapsed() < TEST_TIMEOUT, "{sql}: not {count}");
+            assert!(start.elapsed() < limit, "{sql}: not {count}");
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -137,9 +144,8 @@ async fn a_launch_blocked_by_another_launch_is_retried() {
         ))
         .await
         .unwrap();
-    database
-        .wait_for_count(&format!("{LOCK_WAITERS} AND xact_start > (SELECT began FROM first)"), 1)
-        .await;
+    let later = format!("{LOCK_WAITERS} AND xact_start > (SELECT began FROM first)");
+    database.wait_for_count_within(LOCK_TEST_TIMEOUT, &later, 1).await;
     database.raw.execute_unprepared(&format!("SELECT pg_advisory_unlock{lock}")).await.unwrap();
     launch.await.unwrap().unwrap();
     assert_eq!(database.count("SELECT count(*) FROM tasks").await, 1);

@@ -94,10 +94,10 @@ pub fn free_port() -> u16 {
 }
 
 /// Longest that [`wait_until`] waits: nothing takes that long on the slowest machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Waits until `holds` returns true; `what` names the condition in the message of the
-/// panic that ends a wait of a minute.
+/// panic that ends a wait of [`WAIT_TIMEOUT`].
 pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {

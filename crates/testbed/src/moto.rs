@@ -69,7 +69,7 @@ impl MotoServer {
         let start = Instant::now();
         let status = format!("{}/moto-api/", server.url());
         while server.client.get(&status).send().await.is_err() {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(60), "moto did not start");
+            anyhow::ensure!(start.elapsed() < Duration::from_secs(180), "moto did not start");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(server)

@@ -229,7 +229,7 @@ async fn unauthenticated_upload_is_rejected_before_its_body_is_read() {
 
 #[tokio::test]
 async fn stalled_upload_times_out_and_releases_its_permits() {
-    let meanwhile = start_server(&[("MEANWHILE_REQUEST_BODY_TIMEOUT_S", "1")]).await;
+    let meanwhile = start_server(&[("MEANWHILE_REQUEST_BODY_TIMEOUT_S", "5")]).await;
     for length in [CSV.len(), 32 * MIB] {
         let mut sender = RawUpload::open_accepted(&meanwhile, "ada", length).await;
         sender.send("sku,title").await;

@@ -33,7 +33,7 @@ fn aws_toml(regions: &[&str]) -> String {
     let regions: Vec<_> = regions.iter().map(|region| format!("\"{region}\"")).collect();
     format!(
         "[[account]]\nname = \"ops\"\nprofile = \"{PROFILE}\"\nregions = [{}]\n\
-         rates = {{ describe = 100, start = 50, cloudwatch = 50 }}\npoll_s = 2\n",
+         rates = {{ describe = 20, start = 20, cloudwatch = 20 }}\npoll_s = 2\n",
         regions.join(", ")
     )
 }

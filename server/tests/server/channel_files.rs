@@ -69,7 +69,7 @@ struct Shop {
 }
 
 /// Time that the creation of a product with *slow* in its SKU takes.
-const SLOW: Duration = Duration::from_millis(300);
+const SLOW: Duration = Duration::from_secs(1);
 
 impl Shop {
     async fn start() -> Self {

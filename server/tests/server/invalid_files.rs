@@ -12,8 +12,9 @@ use tokio::{
 };
 
 const UPLOAD: &str = "/api/v1/jobs/product-uploads?channels=acme,bazaar,corner,depot";
-/// One gigabyte in decimal units.
-const GIGABYTE: usize = 1_000_000_000;
+/// Size of a body that is far too large, in bytes: eight times what a file may have. A slow
+/// machine, too, can send it within the 30 s for which the server drains a body.
+const OVERSIZED_BYTES: usize = 256 << 20;
 
 /// Returns invalid files, each with the words that its error message must
 /// contain.
@@ -135,9 +136,14 @@ fn memory_mib(meanwhile: &ServerProcess) -> (u64, u64) {
     (usage.peak >> 20, usage.current >> 20)
 }
 
-/// Sends a body of 1 GB as a browser does, completely before it reads the
+/// Sends a file of [`OVERSIZED_BYTES`] as a browser does, completely before it reads the
 /// answer, and returns the answer.
-async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunked: bool) -> String {
+async fn send_oversized(
+    meanwhile: &ServerProcess,
+    path: &str,
+    form: bool,
+    chunked: bool,
+) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", meanwhile.api.port)).await.unwrap();
     let start = if form {
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n"
@@ -151,7 +157,7 @@ async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunke
         if form { "multipart/form-data; boundary=b" } else { "text/csv" },
         port = meanwhile.api.port,
     );
-    let length = start.len() + GIGABYTE;
+    let length = start.len() + OVERSIZED_BYTES;
     match chunked {
         true => write!(head, "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{start}\r\n", start.len()),
         false => write!(head, "Content-Length: {length}\r\n\r\n{start}"),
@@ -160,8 +166,8 @@ async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunke
     stream.write_all(head.as_bytes()).await.unwrap();
     let piece = b"A-1,Lamp,19.90\n".repeat(1 << 16);
     let mut sent = 0;
-    while sent < GIGABYTE {
-        let piece = &piece[..piece.len().min(GIGABYTE - sent)];
+    while sent < OVERSIZED_BYTES {
+        let piece = &piece[..piece.len().min(OVERSIZED_BYTES - sent)];
         if chunked {
             stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await.unwrap();
         }
@@ -180,11 +186,11 @@ async fn send_gigabyte(meanwhile: &ServerProcess, path: &str, form: bool, chunke
 }
 
 #[tokio::test]
-async fn gigabyte_upload_is_rejected_without_growing_memory() {
+async fn oversized_upload_is_rejected_without_growing_memory() {
     let meanwhile = start_server().await;
     let before = memory_mib(&meanwhile).1;
     for (path, form) in [(UPLOAD, false), ("/launch/upload", true), ("/launch/check", true)] {
-        let answer = send_gigabyte(&meanwhile, path, form, false).await;
+        let answer = send_oversized(&meanwhile, path, form, false).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
         assert!(answer.contains("A file may have up to 32 MiB. Split it."), "{path}: {answer}");
     }
@@ -194,7 +200,7 @@ async fn gigabyte_upload_is_rejected_without_growing_memory() {
     // Without a Content-Length the limit is reached while reading, so the
     // server may use the memory of one file.
     for (path, form) in [(UPLOAD, false), ("/launch/upload", true)] {
-        let answer = send_gigabyte(&meanwhile, path, form, true).await;
+        let answer = send_oversized(&meanwhile, path, form, true).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
         assert!(answer.contains("A file may have up to 32 MiB. Split it."), "{path}: {answer}");
     }

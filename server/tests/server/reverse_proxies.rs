@@ -27,7 +27,7 @@ use tokio_tungstenite::{
 
 const HOST: &str = "localhost";
 /// Time for which the server waits for the rest of a request body.
-const BODY_TIMEOUT_S: u64 = 3;
+const BODY_TIMEOUT_S: u64 = 6;
 /// Maximum size of a product file, in bytes.
 const MAX_FILE_BYTES: usize = 32 << 20;
 

@@ -59,7 +59,7 @@ fn get_request_head(path: &str) -> String {
 #[tokio::test]
 async fn unread_download_times_out_and_releases_its_permit() {
     let (mut meanwhile, store, ada) =
-        prepare_server(&[("MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", "1")]).await;
+        prepare_server(&[("MEANWHILE_RESPONSE_WRITE_TIMEOUT_S", "10")]).await;
     let job = seed::create_failed_job(&store, ada, 60, &"a lamp ".repeat(4_000)).await;
     seed::create_token(&store, ada, "secret").await;
     meanwhile.spawn().await.unwrap();

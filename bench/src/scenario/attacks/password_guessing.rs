@@ -32,6 +32,8 @@ pub const ATTACK: Attack = Attack {
 const MAX_GROWTH: u64 = 60_000_000;
 /// Maximum wait of the owner on a known device.
 const MAX_WAIT: Duration = Duration::from_secs(3);
+/// The same in a quick run, which shares its machine with other work.
+const MAX_WAIT_QUICK: Duration = Duration::from_secs(20);
 const CLIENTS: u32 = 64;
 
 async fn run(context: &AttackContext) -> anyhow::Result<AttackResult> {
@@ -102,7 +104,7 @@ async fn run(context: &AttackContext) -> anyhow::Result<AttackResult> {
     let (p50, max) =
         (format_duration(waits.percentile(50)), format_duration(waits.percentile(100)));
     outcome.require(
-        refused == 0 && waits.percentile(100) <= MAX_WAIT,
+        refused == 0 && waits.percentile(100) <= context.full_or_quick(MAX_WAIT, MAX_WAIT_QUICK),
         format!(
             "the owner signed in {} times, p50 {p50}, max {max}; {refused} were refused",
             waits.len()

@@ -100,7 +100,7 @@ impl Fault {
             }
             Self::WorkerKilled => {
                 "`kill -9` of a worker during calls: its tasks are reconciled and run again within \
-                 15 s of the end of its leases and concurrency slots."
+                 40 s of the end of its leases and concurrency slots."
             }
             Self::WorkerFrozen => {
                 "SIGSTOP of a worker until its leases have expired: its late results are discarded."

@@ -52,8 +52,8 @@ fn events() -> Vec<HubEvent> {
 }
 
 async fn receive(receiver: &mut Receiver<Arc<HubEvent>>) -> HubEvent {
-    let event = tokio::time::timeout(Duration::from_secs(10), receiver.recv()).await;
-    (*event.expect("no event within 10 s").unwrap()).clone()
+    let event = tokio::time::timeout(Duration::from_secs(60), receiver.recv()).await;
+    (*event.expect("no event within 60 s").unwrap()).clone()
 }
 
 /// Receives up to and including the last of [`events`].

@@ -22,9 +22,9 @@ fn message(queue: &str, fence: i64) -> CommandMessage {
 }
 
 async fn next_delivery(deliveries: &mut Deliveries) -> Delivery {
-    tokio::time::timeout(Duration::from_secs(10), deliveries.recv())
+    tokio::time::timeout(Duration::from_secs(60), deliveries.recv())
         .await
-        .expect("no delivery within 10 s")
+        .expect("no delivery within 60 s")
         .expect("the consumer was cancelled")
 }
 

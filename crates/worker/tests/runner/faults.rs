@@ -106,7 +106,7 @@ async fn a_panic_after_a_lost_response_keeps_the_outcome_unknown() {
 #[tokio::test]
 async fn a_handler_that_times_out_releases_its_concurrency_slot() {
     let system = InProcessSystem::new(SystemOptions {
-        lease: Duration::from_secs(3),
+        lease: Duration::from_secs(9),
         ..SystemOptions::default()
     })
     .await;

@@ -72,7 +72,9 @@ impl Drop for DropProbe {
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_drops_the_call() {
-    const SHORT_LEASE: Duration = Duration::from_secs(9);
+    // It is renewed after 6 s and after 12 s, and the handler timeout is 15 s: what follows the
+    // first renewal has 9 s.
+    const SHORT_LEASE: Duration = Duration::from_secs(18);
     let short_lease_ms = whole_millis(SHORT_LEASE);
     let clock = ManualClock::at(START);
     let options =
@@ -150,9 +152,9 @@ async fn a_task_that_loses_five_workers_is_poison_and_other_tasks_finish() {
 
 #[tokio::test]
 async fn no_request_starts_that_the_handler_timeout_would_cut_off() {
-    // The handler timeout is 3.3 s, of which a request may take 2 s.
+    // The handler timeout is 10 s, of which a request may take 6 s.
     let system = InProcessSystem::new(SystemOptions {
-        lease: Duration::from_secs(4),
+        lease: Duration::from_secs(12),
         ..SystemOptions::default()
     })
     .await;
@@ -169,7 +171,7 @@ async fn no_request_starts_that_the_handler_timeout_would_cut_off() {
                     limiters
                         .start_cooldown(
                             "corner",
-                            Duration::from_millis(3_200),
+                            Duration::from_millis(9_900),
                             CooldownReason::TooManyRequests,
                         )
                         .await;

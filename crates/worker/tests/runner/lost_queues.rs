@@ -47,7 +47,8 @@ async fn deleting_a_queue_under_its_consumer_loses_no_task() {
 async fn a_consumer_forgotten_by_its_broker_is_restarted() {
     let faults = Faults { silences_first_consumer: true, ..Faults::default() };
     let task_queue = FakeTaskQueue::new(faults);
-    let lease = Duration::from_secs(2);
+    // The reaper finds the messages lost after two leases.
+    let lease = Duration::from_secs(6);
     let system =
         InProcessSystem::new(SystemOptions { task_queue, lease, ..SystemOptions::default() }).await;
     let _worker = system.spawn_worker("w", &no_hook());
