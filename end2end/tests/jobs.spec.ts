@@ -75,7 +75,7 @@ test("a job appears when it starts to match the filter, and disappears when it n
   await page.goto(`${server.url}/jobs?state=running&q=sample`);
   await expect(page.getByText("No jobs match.")).toBeVisible();
   await expect(page.getByTestId("connection")).toHaveText("live");
-  // So many that the job is still running when it is cancelled.
+  // The job must not have ended when it is cancelled.
   const rows = Array.from({ length: 600 }, (_, n) => `S-${n},Lamp,1`).join("\n");
   const response = await page.request.post(
     `${server.url}/api/v1/jobs/product-uploads?channels=acme,bazaar,corner&file=sample.csv`,
